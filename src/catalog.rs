@@ -1,0 +1,128 @@
+//! What each kind of service is: versions, tiers, credentials, and the container that runs it. One file a kind.
+//!
+//! Pure: it says what should be there and never looks at what is. A new kind is a new file and a line in [`ALL`].
+
+use secrecy::SecretString;
+
+use crate::domain::service::{ServiceKind, ServiceSpec, SizeTier, TierSpec};
+
+pub mod access;
+pub mod deployment;
+mod mailpit;
+mod minio;
+mod mongodb;
+mod mysql;
+mod postgresql;
+mod qdrant;
+mod redis;
+
+use access::{Access, Seed};
+use deployment::Deployment;
+
+/// Every kind, in the order in which the catalog shows them.
+pub static ALL: [&Definition; 7] = [
+    &postgresql::DEFINITION,
+    &redis::DEFINITION,
+    &mysql::DEFINITION,
+    &mongodb::DEFINITION,
+    &qdrant::DEFINITION,
+    &minio::DEFINITION,
+    &mailpit::DEFINITION,
+];
+
+/// A kind of service as the catalog knows it.
+pub struct Definition {
+    pub kind: ServiceKind,
+    pub name: &'static str,
+    pub description: &'static str,
+    /// The environment variables that a service of this kind generates, in the order in which they are shown.
+    pub credential_keys: &'static [&'static str],
+    /// None while the kind is announced only.
+    pub offer: Option<Offer>,
+}
+
+/// What makes a kind available.
+pub struct Offer {
+    /// Newest first; the first is the default.
+    pub versions: &'static [&'static str],
+    /// One of each size, smallest first.
+    pub tiers: [TierSpec; 3],
+    /// The TCP port that the server inside listens on.
+    pub port: u16,
+    /// Makes a new service's access from random bytes.
+    pub access: fn(&Seed) -> Access,
+    /// The credentials of a service, in the order of `credential_keys`.
+    pub credentials: fn(&Access, host: &str) -> Vec<Credential>,
+    /// The container that runs a service.
+    pub deployment: fn(&ServiceSpec, &Access) -> Deployment,
+}
+
+/// An environment variable that an application connects with.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    pub key: &'static str,
+    pub value: SecretString,
+}
+
+impl Offer {
+    pub fn default_version(&self) -> &'static str {
+        self.versions[0]
+    }
+
+    pub fn tier(&self, tier: SizeTier) -> TierSpec {
+        match tier {
+            SizeTier::Dev => self.tiers[0],
+            SizeTier::Standard => self.tiers[1],
+            SizeTier::Performance => self.tiers[2],
+        }
+    }
+}
+
+/// The definition of `kind`.
+pub fn definition(kind: ServiceKind) -> &'static Definition {
+    match kind {
+        ServiceKind::Postgresql => &postgresql::DEFINITION,
+        ServiceKind::Redis => &redis::DEFINITION,
+        ServiceKind::Mysql => &mysql::DEFINITION,
+        ServiceKind::Mongodb => &mongodb::DEFINITION,
+        ServiceKind::Qdrant => &qdrant::DEFINITION,
+        ServiceKind::Minio => &minio::DEFINITION,
+        ServiceKind::Mailpit => &mailpit::DEFINITION,
+    }
+}
+
+const fn tiers(dev: [u32; 3], standard: [u32; 3], performance: [u32; 3]) -> [TierSpec; 3] {
+    const fn tier(tier: SizeTier, [memory_mib, cpu_millis, storage_mib]: [u32; 3]) -> TierSpec {
+        TierSpec { tier, memory_mib, cpu_millis, storage_mib }
+    }
+    [tier(SizeTier::Dev, dev), tier(SizeTier::Standard, standard), tier(SizeTier::Performance, performance)]
+}
+
+fn credential(key: &'static str, value: impl Into<String>) -> Credential {
+    Credential { key, value: SecretString::from(value.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_listed_once_and_under_its_own_definition() {
+        let listed: Vec<_> = ALL.iter().map(|definition| definition.kind).collect();
+        assert_eq!(listed, ServiceKind::ALL);
+        for &kind in ServiceKind::ALL {
+            assert_eq!(definition(kind).kind, kind);
+        }
+    }
+
+    #[test]
+    fn credentials_come_under_the_keys_that_the_catalog_announces() {
+        for definition in ALL {
+            assert!(!definition.credential_keys.is_empty() && !definition.description.is_empty());
+            let Some(offer) = &definition.offer else { continue };
+            let access = (offer.access)(&Seed([7; Seed::LENGTH]));
+            let keys: Vec<_> = (offer.credentials)(&access, "host").iter().map(|c| c.key).collect();
+            assert_eq!(keys, definition.credential_keys);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! PostgreSQL, by the official image or one with the same contract.
+
+use std::time::Duration;
+
+use postgres_protocol::password::scram_sha_256;
+use secrecy::ExposeSecret;
+use zeroize::Zeroizing;
+
+use super::access::Access;
+use super::deployment::{Deployment, File, shell, until};
+use super::{Credential, Definition, Offer, credential, tiers};
+use crate::domain::service::{ServiceKind, ServiceSpec, TierSpec};
+
+const PORT: u16 = 5432;
+const DATA: &str = "/var/lib/postgresql/data";
+/// The image runs the scripts in it once the database is initialised, before it listens on TCP.
+const INIT_SCRIPTS: &str = "/docker-entrypoint-initdb.d";
+
+pub static DEFINITION: Definition = Definition {
+    kind: ServiceKind::Postgresql,
+    name: "PostgreSQL",
+    description: "Relational database with transactions, JSON and full-text search.",
+    credential_keys: &["DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"],
+    offer: Some(Offer {
+        versions: &["17", "16", "15"],
+        tiers: tiers([256, 500, 1024], [512, 1000, 5 * 1024], [1024, 2000, 20 * 1024]),
+        port: PORT,
+        access: Access::with_database,
+        credentials,
+        deployment,
+    }),
+};
+
+fn credentials(access: &Access, host: &str) -> Vec<Credential> {
+    let (user, database) = names(access);
+    let password = access.password.expose_secret();
+    vec![
+        credential("DATABASE_URL", format!("postgresql://{user}:{password}@{host}:{PORT}/{database}")),
+        credential("PGHOST", host),
+        credential("PGPORT", PORT.to_string()),
+        credential("PGUSER", user),
+        credential("PGPASSWORD", password),
+        credential("PGDATABASE", database),
+    ]
+}
+
+fn names(access: &Access) -> (&str, &str) {
+    (access.username.as_deref().unwrap_or("postgres"), access.database.as_deref().unwrap_or("postgres"))
+}
+
+/// Makes an interrupted first start begin anew, for half a database would look like a whole one to the image. A volume
+/// that should hold data and doesn't is refused, never initialised. The mark is written by [`MARK_SCRIPT`].
+const ENTRYPOINT: &str = r#"set -eu
+if [ ! -e /var/lib/postgresql/data/.initialised ]; then
+  if [ -n "${EXPECT_DATA:-}" ]; then echo "the data directory that should be here is gone" >&2; exit 78; fi
+  rm -rf "$PGDATA"
+fi
+exec docker-entrypoint.sh "$@""#;
+
+/// Marks, durably, that the database is initialised. Runs before anybody can connect over TCP, so what it guards can't
+/// have been written to yet.
+const MARK_SCRIPT: &str = "mark=/var/lib/postgresql/data/.initialised\n\
+    touch \"$mark\"\n\
+    sync \"$mark\" /var/lib/postgresql/data 2>/dev/null || sync\n";
+
+fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
+    let (user, database) = names(access);
+    let answers = format!("pg_isready -q -h 127.0.0.1 -p {PORT} -U {user} -d {database}");
+    let mut entrypoint = shell(ENTRYPOINT);
+    entrypoint.push("entrypoint".to_owned());
+    let mut command = vec!["postgres".to_owned()];
+    for (setting, value) in tuning(&spec.tier) {
+        command.extend(["-c".to_owned(), format!("{setting}={value}")]);
+    }
+    Deployment {
+        image: format!("postgres:{}", spec.version),
+        entrypoint,
+        command,
+        environment: vec![
+            ("POSTGRES_USER", user.to_owned()),
+            ("POSTGRES_DB", database.to_owned()),
+            ("POSTGRES_PASSWORD_FILE", format!("{DATA}/.service/verifier")),
+            ("PGDATA", format!("{DATA}/pgdata")),
+        ],
+        user: "postgres",
+        data_path: DATA,
+        second_path: Some(INIT_SCRIPTS),
+        tmpfs: &[("/var/run/postgresql", "3777"), ("/tmp", "1777")],
+        files: vec![
+            File {
+                // The server stores a SCRAM verifier as it is (PostgreSQL manual, CREATE ROLE, PASSWORD), so the
+                // password itself never enters the container.
+                path: ".service/verifier",
+                content: Zeroizing::new(scram_sha_256(access.password.expose_secret().as_bytes()).into_bytes()),
+            },
+            File { path: "mark-initialised.sh", content: Zeroizing::new(MARK_SCRIPT.into()) },
+        ],
+        port: PORT,
+        tier: spec.tier,
+        shared_memory_mib: spec.tier.memory_mib / 4,
+        pids: 200,
+        // Fast shutdown: disconnect the clients, write a checkpoint (PostgreSQL manual, "Shutting Down the Server").
+        stop_signal: "SIGINT",
+        stop_grace: Duration::from_secs(60),
+        health_check: shell(&answers),
+        ready_check: until(&format!("[ -e {DATA}/.initialised ] && {answers}")),
+    }
+}
+
+/// Settings for a server that has its container to itself: a quarter of the memory for shared buffers, three quarters
+/// assumed to be cache (PostgreSQL manual, "Resource Consumption" and "Planner Cost Constants").
+fn tuning(tier: &TierSpec) -> Vec<(&'static str, String)> {
+    let memory = tier.memory_mib;
+    let cores = (tier.cpu_millis / 1000).max(1);
+    let max_connections = memory / 8;
+    vec![
+        ("shared_buffers", format!("{}MB", memory / 4)),
+        ("effective_cache_size", format!("{}MB", memory * 3 / 4)),
+        ("work_mem", format!("{}kB", (memory * 1024 / 4 / max_connections).max(1024))),
+        ("maintenance_work_mem", format!("{}MB", memory / 16)),
+        ("max_connections", max_connections.to_string()),
+        ("max_wal_size", format!("{}MB", (tier.storage_mib / 8).clamp(128, 2048))),
+        ("min_wal_size", "80MB".to_owned()),
+        ("max_worker_processes", (cores * 2).max(4).to_string()),
+        ("max_parallel_workers", cores.to_string()),
+        ("max_parallel_workers_per_gather", (cores / 2).to_string()),
+        ("autovacuum_max_workers", (cores + 1).min(3).to_string()),
+        ("random_page_cost", "1.1".to_owned()),
+        ("huge_pages", "off".to_owned()),
+        ("jit", "off".to_owned()),
+    ]
+}

@@ -1,0 +1,135 @@
+//! What happened to a service, in the order in which it happened in its project.
+
+use jiff::Timestamp;
+
+use super::id::{ProjectId, ServiceId};
+use super::service::{Operation, OperationKind, OperationPhase, Service, ServiceState};
+
+/// An entry of a project's event log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceEvent {
+    pub project: ProjectId,
+    /// 1 for a project's first event, and one more with each: there are no gaps, and the order is that of commits.
+    pub sequence: i64,
+    pub service: ServiceId,
+    /// None on the first event of a service.
+    pub previous_state: Option<ServiceState>,
+    pub state: ServiceState,
+    pub operation: Option<Operation>,
+    pub message: String,
+    pub actor: Option<String>,
+    pub occurred_at: Timestamp,
+}
+
+/// An event that is about to be appended; the log gives it its sequence number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    pub previous_state: Option<ServiceState>,
+    pub state: ServiceState,
+    pub operation: Option<Operation>,
+    pub message: String,
+    pub actor: Option<String>,
+    pub occurred_at: Timestamp,
+}
+
+impl NewEvent {
+    /// The first event of `service`.
+    pub fn provisioned(service: &Service, actor: &str) -> Self {
+        Self {
+            previous_state: None,
+            state: service.state,
+            operation: service.operation.clone(),
+            message: format!("{} was accepted and waits to be provisioned.", service.name),
+            actor: Some(actor.to_owned()),
+            occurred_at: service.created_at,
+        }
+    }
+
+    pub fn credentials_revealed(service: &Service, actor: &str, now: Timestamp) -> Self {
+        Self {
+            previous_state: Some(service.state),
+            state: service.state,
+            operation: service.operation.clone(),
+            message: format!("The credentials of {} were revealed.", service.name),
+            actor: Some(actor.to_owned()),
+            occurred_at: now,
+        }
+    }
+
+    /// The event of a change from `before` to `after`; None when a viewer can't see a difference.
+    pub fn of_change(before: &Service, after: &Service, actor: Option<&str>, now: Timestamp) -> Option<Self> {
+        let shown = |service: &Service| {
+            let operation = service.operation.as_ref().map(|o| (o.kind, o.phase, o.progress_percent, o.started_at));
+            let error = service.error.as_ref().map(|e| (e.code, e.message.clone()));
+            (service.state, operation, error)
+        };
+        (shown(before) != shown(after)).then(|| Self {
+            previous_state: Some(before.state),
+            state: after.state,
+            operation: after.operation.clone(),
+            message: sentence(before, after),
+            actor: actor.map(str::to_owned),
+            occurred_at: now,
+        })
+    }
+}
+
+fn sentence(before: &Service, after: &Service) -> String {
+    let name = &after.name;
+    if after.error != before.error
+        && let Some(error) = &after.error
+    {
+        return match after.state {
+            ServiceState::Error => format!("{name} is in error: {}", error.message),
+            ServiceState::Destroying => format!("{name} could not be removed yet: {}", error.message),
+            _ => format!("{name} has to wait: {}", error.message),
+        };
+    }
+    let Some(operation) = &after.operation else {
+        return match after.state {
+            ServiceState::Running => format!("{name} is running and answers its health check."),
+            ServiceState::Stopped => format!("{name} is stopped; its data is kept."),
+            ServiceState::Destroyed => format!("{name} is destroyed: its container and its volume are gone."),
+            state => format!("{name} is {}.", state.as_str().to_lowercase()),
+        };
+    };
+    match operation.phase {
+        OperationPhase::Queued => match operation.kind {
+            OperationKind::Provision => format!("{name} waits to be provisioned."),
+            OperationKind::Start => format!("A start of {name} was requested."),
+            OperationKind::Stop => format!("A stop of {name} was requested."),
+            OperationKind::Restart => format!("A restart of {name} was requested."),
+            OperationKind::Destroy => format!("The removal of {name} was requested."),
+            OperationKind::Recover => format!("{name} is about to be repaired."),
+        },
+        OperationPhase::PullingImage => match operation.progress_percent {
+            Some(percent) => format!("The image of {name} is being pulled: {percent} %."),
+            None => format!("The image of {name} is being pulled."),
+        },
+        OperationPhase::CreatingVolume => format!("The volume of {name} is being created."),
+        OperationPhase::CreatingContainer => format!("The container of {name} is being created."),
+        OperationPhase::Starting => format!("The container of {name} is being started."),
+        OperationPhase::WaitingForReady => format!("{name} is started and has yet to answer its health check."),
+        OperationPhase::Stopping => format!("{name} is being shut down."),
+        OperationPhase::Removing => format!("The container and the volume of {name} are being removed."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::lifecycle::tests::service;
+    use crate::domain::service::{Desired, RunId};
+
+    #[test]
+    fn a_change_that_nobody_sees_is_no_event() {
+        let before = service(ServiceState::Running, Desired::Running);
+        let mut after = before.clone();
+        after.evidence.ready_run = Some(RunId("2026-01-01T00:00:00Z".to_owned()));
+        assert_eq!(NewEvent::of_change(&before, &after, None, Timestamp::UNIX_EPOCH), None);
+        after.state = ServiceState::Stopped;
+        let event = NewEvent::of_change(&before, &after, None, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!((event.previous_state, event.state), (Some(ServiceState::Running), ServiceState::Stopped));
+        assert_eq!(event.message, "postgresql is stopped; its data is kept.");
+    }
+}

@@ -1,0 +1,171 @@
+//! Which action is allowed where, and what a request changes. What the engine shows changes is `reconciler::plan`'s.
+
+use jiff::Timestamp;
+
+use super::permission::Permission;
+use super::service::{Desired, Operation, OperationKind, Service, ServiceState};
+
+text_enum! {
+    /// What a viewer can do to a service.
+    pub enum ServiceAction {
+        Start = "START",
+        Stop = "STOP",
+        Restart = "RESTART",
+        Destroy = "DESTROY",
+        RevealCredentials = "REVEAL_CREDENTIALS",
+    }
+}
+
+impl ServiceAction {
+    pub const fn permission(self) -> Permission {
+        match self {
+            Self::Destroy => Permission::ProjectDelete,
+            Self::Start | Self::Stop | Self::Restart | Self::RevealCredentials => Permission::ProjectSettings,
+        }
+    }
+
+    /// The states in which the action is accepted.
+    pub const fn allowed_in(self) -> &'static [ServiceState] {
+        use ServiceState::{Error, Pending, Provisioning, Running, Stopped};
+        match self {
+            Self::Start => &[Stopped, Error],
+            Self::Stop => &[Running, Error, Provisioning],
+            Self::Restart => &[Running, Error],
+            Self::Destroy | Self::RevealCredentials => &[Pending, Provisioning, Running, Stopped, Error],
+        }
+    }
+
+    pub fn is_allowed_in(self, state: ServiceState) -> bool {
+        self.allowed_in().contains(&state)
+    }
+
+    const fn operation(self) -> Option<OperationKind> {
+        match self {
+            Self::Start => Some(OperationKind::Start),
+            Self::Stop => Some(OperationKind::Stop),
+            Self::Restart => Some(OperationKind::Restart),
+            Self::Destroy => Some(OperationKind::Destroy),
+            Self::RevealCredentials => None,
+        }
+    }
+
+    const fn desired(self) -> Option<Desired> {
+        match self {
+            Self::Start | Self::Restart => Some(Desired::Running),
+            Self::Stop => Some(Desired::Stopped),
+            Self::Destroy => Some(Desired::Destroyed),
+            Self::RevealCredentials => None,
+        }
+    }
+}
+
+/// The action is not allowed in the state that the service is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidState {
+    pub action: ServiceAction,
+    pub state: ServiceState,
+}
+
+/// What a request comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Requested {
+    /// The service as it has to be stored, with a new generation.
+    Changed(Box<Service>),
+    /// The same action is under way, or the action changes nothing.
+    Unchanged,
+}
+
+/// Decides what `action` does to `service` at `now`.
+pub fn request(service: &Service, action: ServiceAction, now: Timestamp) -> Result<Requested, InvalidState> {
+    let under_way = service.operation.as_ref().map(|operation| operation.kind);
+    if under_way.is_some() && under_way == action.operation() {
+        return Ok(Requested::Unchanged);
+    }
+    if !action.is_allowed_in(service.state) {
+        return Err(InvalidState { action, state: service.state });
+    }
+    let (Some(kind), Some(desired)) = (action.operation(), action.desired()) else {
+        return Ok(Requested::Unchanged);
+    };
+    let mut after = service.clone();
+    after.desired = desired;
+    after.generation += 1;
+    after.operation = Some(Operation::queued(kind, now));
+    after.evidence.crashes = 0;
+    if desired == Desired::Destroyed {
+        after.state = ServiceState::Destroying;
+        after.error = None;
+    }
+    Ok(Requested::Changed(Box::new(after)))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::domain::service::{Evidence, ServiceKind, ServiceSpec, SizeTier, TierSpec};
+
+    /// A PostgreSQL service in `state`, with nothing under way.
+    pub(crate) fn service(state: ServiceState, desired: Desired) -> Service {
+        Service {
+            id: crate::domain::id::ServiceId(uuid::Uuid::from_u128(1)),
+            project: "demo".parse().unwrap(),
+            name: "postgresql".parse().unwrap(),
+            spec: ServiceSpec {
+                kind: ServiceKind::Postgresql,
+                version: "17".to_owned(),
+                tier: TierSpec { tier: SizeTier::Dev, memory_mib: 256, cpu_millis: 500, storage_mib: 1024 },
+                hostname: "postgresql-00000001".to_owned(),
+                published: None,
+            },
+            desired,
+            generation: 1,
+            revision: 1,
+            state,
+            operation: None,
+            error: None,
+            evidence: Evidence::default(),
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn each_action_is_accepted_in_its_states_and_nowhere_else() {
+        use ServiceState as S;
+        let table: &[(ServiceAction, &[S])] = &[
+            (ServiceAction::Start, &[S::Stopped, S::Error]),
+            (ServiceAction::Stop, &[S::Running, S::Error, S::Provisioning]),
+            (ServiceAction::Restart, &[S::Running, S::Error]),
+            (ServiceAction::Destroy, &[S::Pending, S::Provisioning, S::Running, S::Stopped, S::Error]),
+        ];
+        for &(action, allowed) in table {
+            for &state in S::ALL {
+                let outcome = request(&service(state, Desired::Running), action, Timestamp::UNIX_EPOCH);
+                if allowed.contains(&state) {
+                    let Ok(Requested::Changed(after)) = outcome else { panic!("{action} in {state}: {outcome:?}") };
+                    assert_eq!(after.generation, 2);
+                    assert_eq!(Some(after.desired), action.desired());
+                } else {
+                    assert_eq!(outcome, Err(InvalidState { action, state }));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn repeating_an_action_under_way_changes_nothing_and_another_one_takes_over() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut stopping = service(ServiceState::Running, Desired::Stopped);
+        stopping.operation = Some(Operation::queued(OperationKind::Stop, now));
+        assert_eq!(request(&stopping, ServiceAction::Stop, now), Ok(Requested::Unchanged));
+        let Ok(Requested::Changed(after)) = request(&stopping, ServiceAction::Restart, now) else {
+            panic!("a restart takes over from a stop")
+        };
+        assert_eq!(after.desired, Desired::Running);
+
+        let mut destroying = service(ServiceState::Destroying, Desired::Destroyed);
+        destroying.operation = Some(Operation::queued(OperationKind::Destroy, now));
+        assert_eq!(request(&destroying, ServiceAction::Destroy, now), Ok(Requested::Unchanged));
+        assert!(request(&destroying, ServiceAction::Start, now).is_err());
+    }
+}

@@ -1,0 +1,94 @@
+//! Who a viewer is and what they may do.
+
+use jiff::Timestamp;
+
+use super::id::ProjectId;
+
+text_enum! {
+    /// What a token can grant beyond reading.
+    pub enum Permission {
+        /// Provision, start, stop, restart, reveal.
+        ProjectSettings = "project:settings",
+        /// Destroy.
+        ProjectDelete = "project:delete",
+    }
+}
+
+/// The projects a token is good for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Projects {
+    All,
+    Listed(Vec<ProjectId>),
+}
+
+/// A viewer whose token was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    pub subject: String,
+    pub projects: Projects,
+    /// As the token gives them; ones that this product doesn't know are kept and grant nothing.
+    pub permissions: Vec<String>,
+    pub expires_at: Timestamp,
+}
+
+/// Why a viewer may not do a thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// The project does not exist as far as this viewer can tell.
+    NotVisible,
+    Missing(Permission),
+}
+
+impl Principal {
+    pub fn sees(&self, project: &ProjectId) -> bool {
+        match &self.projects {
+            Projects::All => true,
+            Projects::Listed(projects) => projects.contains(project),
+        }
+    }
+
+    pub fn has(&self, permission: Permission) -> bool {
+        self.permissions.iter().any(|granted| granted == permission.as_str())
+    }
+
+    /// Decides whether the viewer may do what `permission` stands for in `project`.
+    pub fn authorize(&self, project: &ProjectId, permission: Permission) -> Result<(), Denied> {
+        if !self.sees(project) {
+            Err(Denied::NotVisible)
+        } else if !self.has(permission) {
+            Err(Denied::Missing(permission))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn principal(projects: Projects, permissions: &[&str]) -> Principal {
+        Principal {
+            subject: "ada".to_owned(),
+            projects,
+            permissions: permissions.iter().map(|&p| p.to_owned()).collect(),
+            expires_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_project_outside_the_token_is_invisible_whatever_the_permissions() {
+        let (demo, other): (ProjectId, ProjectId) = ("demo".parse().unwrap(), "other".parse().unwrap());
+        let viewer = principal(Projects::Listed(vec![demo.clone()]), &["project:settings"]);
+        assert_eq!(viewer.authorize(&demo, Permission::ProjectSettings), Ok(()));
+        assert_eq!(viewer.authorize(&demo, Permission::ProjectDelete), Err(Denied::Missing(Permission::ProjectDelete)));
+        assert_eq!(viewer.authorize(&other, Permission::ProjectSettings), Err(Denied::NotVisible));
+    }
+
+    #[test]
+    fn nothing_is_granted_by_default() {
+        let demo: ProjectId = "demo".parse().unwrap();
+        assert!(!principal(Projects::Listed(vec![]), &["project:settings"]).sees(&demo));
+        assert!(principal(Projects::All, &[]).authorize(&demo, Permission::ProjectSettings).is_err());
+    }
+}

@@ -1,0 +1,271 @@
+//! A service: what was asked for (spec, desired, generation) and what is known (state, operation, error, evidence).
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::id::{ProjectId, ServiceId};
+use super::name::ServiceName;
+
+text_enum! {
+    /// A kind of service that the catalog lists.
+    pub enum ServiceKind {
+        Postgresql = "POSTGRESQL",
+        Redis = "REDIS",
+        Mysql = "MYSQL",
+        Mongodb = "MONGODB",
+        Qdrant = "QDRANT",
+        Minio = "MINIO",
+        Mailpit = "MAILPIT",
+    }
+}
+
+text_enum! {
+    /// How large a service is; what that means depends on its kind.
+    pub enum SizeTier {
+        Dev = "DEV",
+        Standard = "STANDARD",
+        Performance = "PERFORMANCE",
+    }
+}
+
+impl SizeTier {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "Dev",
+            Self::Standard => "Standard",
+            Self::Performance => "Performance",
+        }
+    }
+}
+
+text_enum! {
+    /// Where its user sent a service.
+    pub enum Desired {
+        Running = "RUNNING",
+        Stopped = "STOPPED",
+        Destroyed = "DESTROYED",
+    }
+}
+
+text_enum! {
+    /// What is true of a service's container.
+    pub enum ServiceState {
+        Pending = "PENDING",
+        Provisioning = "PROVISIONING",
+        Running = "RUNNING",
+        Stopped = "STOPPED",
+        Error = "ERROR",
+        Destroying = "DESTROYING",
+        Destroyed = "DESTROYED",
+    }
+}
+
+text_enum! {
+    /// What is being done about a service.
+    pub enum OperationKind {
+        Provision = "PROVISION",
+        Start = "START",
+        Stop = "STOP",
+        Restart = "RESTART",
+        Destroy = "DESTROY",
+        Recover = "RECOVER",
+    }
+}
+
+text_enum! {
+    /// How far an operation is.
+    pub enum OperationPhase {
+        Queued = "QUEUED",
+        PullingImage = "PULLING_IMAGE",
+        CreatingVolume = "CREATING_VOLUME",
+        CreatingContainer = "CREATING_CONTAINER",
+        Starting = "STARTING",
+        WaitingForReady = "WAITING_FOR_READY",
+        Stopping = "STOPPING",
+        Removing = "REMOVING",
+    }
+}
+
+text_enum! {
+    /// Why a service does not do what it should.
+    pub enum ErrorCode {
+        /// The image could not be pulled.
+        PullFailed = "PULL_FAILED",
+        /// The server inside did not answer its health check in time.
+        StartTimeout = "START_TIMEOUT",
+        /// The container did not stop in time.
+        StopTimeout = "STOP_TIMEOUT",
+        /// The kernel killed the server inside for want of memory.
+        OutOfMemory = "OUT_OF_MEMORY",
+        /// The server inside ends again and again.
+        CrashLoop = "CRASH_LOOP",
+        /// The container runs, but the server inside does not answer its health check.
+        Unhealthy = "UNHEALTHY",
+        /// The host port that the service is published on is taken by something else.
+        PortInUse = "PORT_IN_USE",
+        /// The volume with the service's data is gone.
+        VolumeLost = "VOLUME_LOST",
+        /// The engine's host has no disk space left.
+        NoSpace = "NO_SPACE",
+        /// A container or volume of the service's name exists and is not ours.
+        NameTaken = "NAME_TAKEN",
+        /// The engine does not answer.
+        EngineUnavailable = "ENGINE_UNAVAILABLE",
+        /// The engine answered with a refusal.
+        EngineRefused = "ENGINE_REFUSED",
+        /// No key in the key ring opens the service's credentials.
+        CredentialsUnreadable = "CREDENTIALS_UNREADABLE",
+    }
+}
+
+/// What a size tier gives to a service of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TierSpec {
+    pub tier: SizeTier,
+    /// Hard limit of the container's memory, in MiB; there is no swap beyond it.
+    pub memory_mib: u32,
+    /// Hard limit of the container's CPU time, in thousandths of a core.
+    pub cpu_millis: u32,
+    /// Size that the volume is meant to have, in MiB; recorded, not yet enforced.
+    pub storage_mib: u32,
+}
+
+/// A host address and port that a service is published on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    pub address: IpAddr,
+    pub port: u16,
+}
+
+/// What was asked for. It does not change in a service's life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceSpec {
+    pub kind: ServiceKind,
+    /// One of the catalog's versions of the kind, such as "17".
+    pub version: String,
+    pub tier: TierSpec,
+    /// The container's hostname on the project's network.
+    pub hostname: String,
+    pub published: Option<Published>,
+}
+
+/// What is being done about a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    pub kind: OperationKind,
+    pub phase: OperationPhase,
+    /// Of an image pull, 0 to 100.
+    pub progress_percent: Option<u8>,
+    pub started_at: Timestamp,
+    /// When it counts as failed. None while it is queued, and for destroying, which never gives up.
+    pub deadline: Option<Timestamp>,
+}
+
+impl Operation {
+    pub fn queued(kind: OperationKind, now: Timestamp) -> Self {
+        Self { kind, phase: OperationPhase::Queued, progress_percent: None, started_at: now, deadline: None }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceError {
+    pub code: ErrorCode,
+    /// One or more sentences for a person; never holds a secret.
+    pub message: String,
+    pub occurred_at: Timestamp,
+}
+
+/// One run of a container, from its start to its end: the engine's own text for when it started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunId(pub String);
+
+/// What earlier looks at the engine have proved, and a later look can't see any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// It was RUNNING once, so its volume holds data that must never be replaced by an empty one.
+    pub initialised: bool,
+    /// The run whose server has answered the health check.
+    pub ready_run: Option<RunId>,
+    /// Ends that nobody asked for, since the service was last stable.
+    #[serde(default)]
+    pub crashes: u32,
+    /// When the newest of them was seen.
+    #[serde(default)]
+    pub crashed_at: Option<Timestamp>,
+}
+
+/// A service as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    pub id: ServiceId,
+    pub project: ProjectId,
+    pub name: ServiceName,
+    pub spec: ServiceSpec,
+    pub desired: Desired,
+    /// Counts the user's intents: 1 when provisioned, one more with each action.
+    pub generation: i64,
+    /// Counts every write of the row; a write that finds another number than it read is refused.
+    pub revision: i64,
+    pub state: ServiceState,
+    pub operation: Option<Operation>,
+    pub error: Option<ServiceError>,
+    pub evidence: Evidence,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// What a look at the engine found of one service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    pub container: Option<Container>,
+    pub volume: Volume,
+    /// Whether the service's image is there. Looked up only where there is no container.
+    pub image: bool,
+}
+
+/// A container that bears our labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    pub status: ContainerStatus,
+    /// The newest run; None when it was never started.
+    pub run: Option<RunId>,
+    pub health: Health,
+    /// Whether the engine brings it back by itself.
+    pub restarts: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContainerStatus {
+    Created,
+    Running,
+    Paused,
+    /// It ended and the engine is about to start it again.
+    Restarting {
+        exit_code: i64,
+        out_of_memory: bool,
+    },
+    Exited {
+        exit_code: i64,
+        out_of_memory: bool,
+    },
+    /// The engine is removing it, or failed to.
+    Removing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    Starting,
+    Healthy,
+    Unhealthy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Volume {
+    Absent,
+    /// It bears our labels.
+    Ours,
+    /// Something else made it, for instance the engine itself in place of a lost one.
+    Foreign,
+}

@@ -1,0 +1,159 @@
+//! What survives: services, their sealed credentials and the event log, on SQLite or PostgreSQL.
+//!
+//! Each method is one transaction: it happened entirely or not at all. The store decides nothing about a service's life
+//! and knows no engine. Rows never leave it.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::crypto::Sealed;
+use crate::domain::event::{NewEvent, ServiceEvent};
+use crate::domain::id::{IdempotencyKey, InstallationId, ProjectId, ServiceId};
+use crate::domain::name::ServiceName;
+use crate::domain::service::{Service, ServiceKind, ServiceState};
+
+/// Why a store call did not do what it should. Unless said otherwise, nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The row is another one than the caller read: read again and decide again.
+    #[error("the service was changed in the meantime")]
+    Stale,
+    #[error("another service of the project has this name")]
+    NameTaken,
+    #[error("another service is published on this port")]
+    PortTaken,
+    /// The idempotency key was used; whoever used it has committed.
+    #[error("the idempotency key was used before")]
+    KeyUsed,
+    /// The database can't be reached or refuses for now; a commit may have happened.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] BoxError),
+    #[error("the database call failed")]
+    Failed(#[source] BoxError),
+}
+
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// A service to be, with its sealed credentials and, where the client gave one, its idempotency key.
+#[derive(Debug, Clone)]
+pub struct NewService {
+    pub service: Service,
+    pub sealed: Sealed,
+    pub idempotency: Option<Idempotency>,
+}
+
+/// An idempotency key and a digest of the attributes it was used with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    pub key: IdempotencyKey,
+    pub fingerprint: String,
+}
+
+/// Which services of a project to list.
+#[derive(Debug, Clone, Default)]
+pub struct ServiceFilter {
+    /// None: of every kind.
+    pub kinds: Option<Vec<ServiceKind>>,
+    /// None: in every state.
+    pub states: Option<Vec<ServiceState>>,
+    pub include_destroyed: bool,
+}
+
+/// A part of a list, by the position of what comes before and after it. The list is sorted by position, and so is what
+/// comes back, also where the part is counted from the end.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<P> {
+    /// Only what comes behind it.
+    pub after: Option<P>,
+    /// Only what comes ahead of it.
+    pub before: Option<P>,
+    /// How many, at the most.
+    pub limit: u32,
+    /// Counted from the end of the list instead of from its beginning.
+    pub from_end: bool,
+}
+
+/// A page's rows, and whether there are more on the side that was counted towards.
+#[derive(Debug, Clone)]
+pub struct Slice<T> {
+    pub rows: Vec<T>,
+    pub has_more: bool,
+}
+
+/// Where services and events are kept. All methods may be called at once from any number of tasks and processes.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Answers when the database does.
+    async fn ping(&self) -> Result<()>;
+
+    /// The id of this store's installation; made at the first call, the same ever after.
+    async fn installation_id(&self) -> Result<InstallationId>;
+
+    /// Writes a new service with its first event. Fails with `NameTaken`, `PortTaken` or `KeyUsed`.
+    async fn service_create(&self, new: &NewService, event: &NewEvent) -> Result<ServiceEvent>;
+
+    async fn service_get(&self, id: ServiceId) -> Result<Option<Service>>;
+
+    /// The service that was created under `key`, with the fingerprint it was created with.
+    async fn service_find_by_key(&self, project: &ProjectId, key: &IdempotencyKey)
+    -> Result<Option<(Service, String)>>;
+
+    /// A page of a project's services in the order of their ids, which is that of their creation.
+    async fn service_list(
+        &self,
+        project: &ProjectId,
+        filter: &ServiceFilter,
+        page: Page<ServiceId>,
+    ) -> Result<Slice<Service>>;
+
+    /// How many services a filter finds, whatever the page.
+    async fn service_count(&self, project: &ProjectId, filter: &ServiceFilter) -> Result<u64>;
+
+    /// The ids of all services that are not DESTROYED, of every project.
+    async fn service_list_active(&self) -> Result<Vec<ServiceId>>;
+
+    /// The names of a project's services that are not DESTROYED.
+    async fn service_list_names(&self, project: &ProjectId) -> Result<Vec<ServiceName>>;
+
+    /// The host ports on which services that are not DESTROYED are published.
+    async fn port_list(&self) -> Result<Vec<u16>>;
+
+    /// Writes `after` over the row that was read as `before`, with its event, and gives back the service as it is now.
+    /// `after` differs in desired, generation, state, operation, error and evidence only; revision and updated_at
+    /// (`now`) are the store's to set. A service that becomes DESTROYED loses its sealed credentials in the same write.
+    /// Fails with `Stale` unless the row's generation and revision are those of `before`.
+    async fn service_update(
+        &self,
+        before: &Service,
+        after: &Service,
+        event: Option<&NewEvent>,
+        now: Timestamp,
+    ) -> Result<Service>;
+
+    /// The sealed credentials; None once the service is DESTROYED, or if there is none of that id.
+    async fn sealed_get(&self, id: ServiceId) -> Result<Option<Sealed>>;
+
+    /// Up to `limit` services whose credentials are sealed with another key than `key_id`, by id, behind `after`.
+    async fn sealed_list_other(
+        &self,
+        key_id: &str,
+        after: Option<ServiceId>,
+        limit: u32,
+    ) -> Result<Vec<(ServiceId, Sealed)>>;
+
+    /// Puts `new` in the place of `old`; false when `old` is not there any more. Neither revision nor event.
+    async fn sealed_replace(&self, id: ServiceId, old: &Sealed, new: &Sealed) -> Result<bool>;
+
+    /// Appends an event that changes nothing, such as a reveal.
+    async fn event_append(&self, service: &Service, event: &NewEvent) -> Result<ServiceEvent>;
+
+    /// Up to `limit` events of a project with a sequence above `after`, in order. 0 is the beginning.
+    async fn event_list_since(&self, project: &ProjectId, after: i64, limit: u32) -> Result<Vec<ServiceEvent>>;
+
+    /// The sequence of a project's last event; 0 when there is none.
+    async fn event_last(&self, project: &ProjectId) -> Result<i64>;
+
+    /// A page of one service's events, in order.
+    async fn event_list_of_service(&self, service: ServiceId, page: Page<i64>) -> Result<Slice<ServiceEvent>>;
+}
