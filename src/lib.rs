@@ -9,7 +9,10 @@
 //! | [`crypto`] | sealing of credentials | stores or logs |
 //! | [`store`] | rows, transactions, the event log | decides about a service's life |
 
+pub mod app;
+pub mod auth;
 pub mod catalog;
 pub mod crypto;
 pub mod domain;
+pub mod events;
 pub mod store;

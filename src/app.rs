@@ -1,0 +1,101 @@
+//! The use cases: what a query, a mutation or a subscription does, in domain words.
+//!
+//! Every one takes the viewer and checks what they may do. None calls the engine: a mutation writes what is wanted, in
+//! one transaction, and wakes the reconciler.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::crypto::{CryptoError, Sealer};
+use crate::domain::id::ProjectId;
+use crate::domain::lifecycle::InvalidState;
+use crate::domain::permission::{Denied, Permission, Principal};
+use crate::events::Hints;
+use crate::store::{BoxError, Store, StoreError};
+
+pub mod actions;
+pub mod provision;
+pub mod queries;
+pub mod subscriptions;
+
+/// Why a use case did not do what was asked. Display is for operators; what a client reads is `api::error`'s.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// It does not exist, as far as the viewer can tell.
+    #[error("{0} not found")]
+    NotFound(&'static str),
+    #[error("the permission {0} is missing")]
+    Forbidden(Permission),
+    /// `field` is the input field or argument that is wrong.
+    #[error("bad input in {field}: {message}")]
+    BadInput { field: &'static str, message: String },
+    #[error("{} is not allowed in {}", .0.action, .0.state)]
+    InvalidState(InvalidState),
+    #[error("conflict: {0}")]
+    Conflict(String),
+    #[error("the store is unavailable")]
+    Unavailable(#[source] BoxError),
+    #[error("unexpected failure")]
+    Internal(#[source] BoxError),
+}
+
+pub type Result<T, E = AppError> = std::result::Result<T, E>;
+
+impl From<StoreError> for AppError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(source) => Self::Unavailable(source),
+            other => Self::Internal(Box::new(other)),
+        }
+    }
+}
+
+impl From<CryptoError> for AppError {
+    fn from(error: CryptoError) -> Self {
+        Self::Internal(Box::new(error))
+    }
+}
+
+impl From<Denied> for AppError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NotVisible => Self::NotFound("project"),
+            Denied::Missing(permission) => Self::Forbidden(permission),
+        }
+    }
+}
+
+/// Where new services are published outside their network.
+#[derive(Debug, Clone)]
+pub struct Publishing {
+    pub address: IpAddr,
+    pub ports: RangeInclusive<u16>,
+}
+
+/// Everything that the use cases need.
+pub struct App {
+    store: Arc<dyn Store>,
+    sealer: Arc<Sealer>,
+    hints: Arc<Hints>,
+    publishing: Option<Publishing>,
+}
+
+impl App {
+    /// `publishing`: None leaves new services reachable on their project's network only.
+    pub fn new(store: Arc<dyn Store>, sealer: Arc<Sealer>, hints: Arc<Hints>, publishing: Option<Publishing>) -> Self {
+        Self { store, sealer, hints, publishing }
+    }
+}
+
+fn visible(viewer: &Principal, project: &ProjectId) -> Result<()> {
+    if viewer.sees(project) { Ok(()) } else { Err(AppError::NotFound("project")) }
+}
+
+/// The time, in the microseconds that both databases keep.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+}

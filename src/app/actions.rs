@@ -1,0 +1,79 @@
+//! Actions on a service that is there.
+
+use super::{App, AppError, Result, now};
+use crate::catalog::access::Access;
+use crate::catalog::{Credential, definition};
+use crate::domain::event::NewEvent;
+use crate::domain::id::ServiceId;
+use crate::domain::lifecycle::{InvalidState, Requested, ServiceAction, request};
+use crate::domain::permission::{Denied, Principal};
+use crate::domain::service::Service;
+use crate::store::StoreError;
+
+/// How often a write may lose against a concurrent one before the caller is told.
+const ATTEMPTS: u32 = 100;
+
+impl App {
+    /// Starts, stops, restarts or destroys: writes what is wanted, and returns before it is done. Repeating an action
+    /// that is under way gives back the service as it is.
+    pub async fn act(&self, viewer: &Principal, id: ServiceId, action: ServiceAction) -> Result<Service> {
+        for _ in 0..ATTEMPTS {
+            let before = self.permitted(viewer, id, action).await?;
+            let now = now();
+            let after = match request(&before, action, now).map_err(AppError::InvalidState)? {
+                Requested::Unchanged => return Ok(before),
+                Requested::Changed(after) => after,
+            };
+            let event = NewEvent::of_change(&before, &after, Some(&viewer.subject), now);
+            match self.store.service_update(&before, &after, event.as_ref(), now).await {
+                Ok(service) => {
+                    self.hints.project_changed(&service.project);
+                    self.hints.wake(id);
+                    tracing::info!(service = %id, %action, subject = %viewer.subject, "Accepted an action");
+                    return Ok(service);
+                }
+                Err(StoreError::Stale) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(AppError::Conflict("The service changes too fast; try again.".to_owned()))
+    }
+
+    /// The credentials in clear. That they were revealed, and to whom, is an event.
+    pub async fn reveal(&self, viewer: &Principal, id: ServiceId) -> Result<(Service, Vec<Credential>)> {
+        let action = ServiceAction::RevealCredentials;
+        let service = self.permitted(viewer, id, action).await?;
+        let invalid = AppError::InvalidState(InvalidState { action, state: service.state });
+        if !action.is_allowed_in(service.state) {
+            return Err(invalid);
+        }
+        let Some(sealed) = self.store.sealed_get(id).await? else { return Err(invalid) };
+        let access =
+            Access::from_bytes(&self.sealer.open(id, &sealed)?).map_err(|error| AppError::Internal(Box::new(error)))?;
+        let Some(offer) = &definition(service.spec.kind).offer else { return Err(AppError::NotFound("service")) };
+        let event = NewEvent::credentials_revealed(&service, &viewer.subject, now());
+        self.store.event_append(&service, &event).await?;
+        self.hints.project_changed(&service.project);
+        tracing::info!(service = %id, subject = %viewer.subject, "Revealed credentials");
+        Ok((service.clone(), (offer.credentials)(&access, &service.spec.hostname)))
+    }
+
+    async fn permitted(&self, viewer: &Principal, id: ServiceId, action: ServiceAction) -> Result<Service> {
+        let service = self.store.service_get(id).await?.ok_or(AppError::NotFound("service"))?;
+        match viewer.authorize(&service.project, action.permission()) {
+            Ok(()) => Ok(service),
+            Err(Denied::NotVisible) => Err(AppError::NotFound("service")),
+            Err(Denied::Missing(permission)) => Err(AppError::Forbidden(permission)),
+        }
+    }
+}
+
+/// What `viewer` may do to `service` now.
+pub fn viewer_actions(viewer: &Principal, service: &Service) -> Vec<ServiceAction> {
+    ServiceAction::ALL
+        .iter()
+        .copied()
+        .filter(|action| action.is_allowed_in(service.state))
+        .filter(|action| viewer.authorize(&service.project, action.permission()).is_ok())
+        .collect()
+}

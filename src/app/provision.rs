@@ -1,0 +1,174 @@
+//! Provisioning: a durable row, and a wake-up for the reconciler.
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{App, AppError, Publishing, Result, now};
+use crate::catalog::access::Seed;
+use crate::catalog::{Offer, definition};
+use crate::domain::event::NewEvent;
+use crate::domain::id::{IdempotencyKey, ProjectId, ServiceId};
+use crate::domain::name::ServiceName;
+use crate::domain::permission::{Permission, Principal};
+use crate::domain::service::{
+    Desired, Evidence, Operation, OperationKind, Published, Service, ServiceKind, ServiceSpec, ServiceState, SizeTier,
+};
+use crate::store::{Idempotency, NewService, StoreError};
+
+/// How often a generated name or port may turn out to be taken by a concurrent request before that is an error.
+const ATTEMPTS: u32 = 1000;
+
+/// What a client asks for.
+#[derive(Debug, Clone)]
+pub struct ProvisionRequest {
+    pub project: ProjectId,
+    pub kind: ServiceKind,
+    pub tier: SizeTier,
+    /// None: the catalog's default.
+    pub version: Option<String>,
+    /// None: made from the kind.
+    pub name: Option<ServiceName>,
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
+impl App {
+    /// Accepts a new service, which is then PENDING. Under an idempotency key that was used before with the same
+    /// attributes, gives back the service of the first call as it is now.
+    pub async fn provision(&self, viewer: &Principal, request: ProvisionRequest) -> Result<Service> {
+        viewer.authorize(&request.project, Permission::ProjectSettings)?;
+        let definition = definition(request.kind);
+        let offer = definition.offer.as_ref().ok_or_else(|| AppError::BadInput {
+            field: "kind",
+            message: format!("{} is announced and can't be provisioned yet.", definition.name),
+        })?;
+        let version = chosen_version(offer, definition.name, request.version.as_deref())?;
+        let idempotency =
+            request.idempotency_key.clone().map(|key| Idempotency { key, fingerprint: fingerprint(&request, version) });
+        if let Some(known) = self.provisioned_before(&request.project, idempotency.as_ref()).await? {
+            return Ok(known);
+        }
+
+        let base = default_name(request.kind);
+        let taken = match request.name {
+            Some(_) => Vec::new(),
+            None => self.store.service_list_names(&request.project).await?,
+        };
+        let mut names = (1..).map(|n| ServiceName::numbered(&base, n)).filter(|name| !taken.contains(name));
+        let mut name = request.name.clone().or_else(|| names.next()).unwrap_or_else(|| base.clone());
+        for _ in 0..ATTEMPTS {
+            let new = self.draft(&request, offer, version, name.clone(), idempotency.clone()).await?;
+            let event = NewEvent::provisioned(&new.service, &viewer.subject);
+            match self.store.service_create(&new, &event).await {
+                Ok(_) => {
+                    self.hints.project_changed(&request.project);
+                    self.hints.wake(new.service.id);
+                    tracing::info!(service = %new.service.id, project = %request.project, kind = %request.kind,
+                        subject = %viewer.subject, "Accepted a new service");
+                    return Ok(new.service);
+                }
+                Err(StoreError::NameTaken) if request.name.is_some() => {
+                    return Err(AppError::Conflict(format!("The project has a service named {name} already.")));
+                }
+                Err(StoreError::NameTaken) => name = names.next().unwrap_or_else(|| base.clone()),
+                Err(StoreError::PortTaken) => {}
+                Err(StoreError::KeyUsed) => {
+                    if let Some(known) = self.provisioned_before(&request.project, idempotency.as_ref()).await? {
+                        return Ok(known);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(AppError::Conflict("No free name or port was found; try again.".to_owned()))
+    }
+
+    async fn provisioned_before(
+        &self,
+        project: &ProjectId,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<Option<Service>> {
+        let Some(wanted) = idempotency else { return Ok(None) };
+        match self.store.service_find_by_key(project, &wanted.key).await? {
+            None => Ok(None),
+            Some((service, fingerprint)) if fingerprint == wanted.fingerprint => Ok(Some(service)),
+            Some(_) => {
+                Err(AppError::Conflict("The idempotency key was used before, with other attributes.".to_owned()))
+            }
+        }
+    }
+
+    async fn draft(
+        &self,
+        request: &ProvisionRequest,
+        offer: &Offer,
+        version: &str,
+        name: ServiceName,
+        idempotency: Option<Idempotency>,
+    ) -> Result<NewService> {
+        let id = ServiceId(Uuid::now_v7());
+        let mut seed = Seed([0; Seed::LENGTH]);
+        getrandom::fill(&mut seed.0).map_err(|error| AppError::Internal(Box::new(error)))?;
+        let sealed = self.sealer.seal(id, &(offer.access)(&seed).to_bytes())?;
+        let published = match &self.publishing {
+            Some(publishing) => Some(self.free_port(publishing, id).await?),
+            None => None,
+        };
+        let now = now();
+        let service = Service {
+            id,
+            project: request.project.clone(),
+            spec: ServiceSpec {
+                kind: request.kind,
+                version: version.to_owned(),
+                tier: offer.tier(request.tier),
+                hostname: format!("{name}-{}", id.suffix()),
+                published,
+            },
+            name,
+            desired: Desired::Running,
+            generation: 1,
+            revision: 1,
+            state: ServiceState::Pending,
+            operation: Some(Operation::queued(OperationKind::Provision, now)),
+            error: None,
+            evidence: Evidence::default(),
+            created_at: now,
+            updated_at: now,
+        };
+        Ok(NewService { service, sealed, idempotency })
+    }
+
+    /// A port that no other service has; searched from a place that depends on the id, so that two installations on
+    /// one host rarely meet.
+    async fn free_port(&self, publishing: &Publishing, id: ServiceId) -> Result<Published> {
+        let taken = self.store.port_list().await?;
+        let (first, last) = (u128::from(*publishing.ports.start()), u128::from(*publishing.ports.end()));
+        let count = last.saturating_sub(first) + 1;
+        let start = id.0.as_u128() % count;
+        (0..count)
+            .filter_map(|step| u16::try_from(first + (start + step) % count).ok())
+            .find(|port| !taken.contains(port))
+            .map(|port| Published { address: publishing.address, port })
+            .ok_or_else(|| AppError::Conflict("Every port that services may be published on is taken.".to_owned()))
+    }
+}
+
+fn chosen_version<'a>(offer: &'a Offer, kind: &str, wanted: Option<&str>) -> Result<&'a str> {
+    let Some(wanted) = wanted else { return Ok(offer.default_version()) };
+    offer.versions.iter().find(|version| **version == wanted).copied().ok_or_else(|| AppError::BadInput {
+        field: "version",
+        message: format!("{kind} is offered in the versions {}.", offer.versions.join(", ")),
+    })
+}
+
+fn default_name(kind: ServiceKind) -> ServiceName {
+    // The kinds' own names are names.
+    let text = kind.as_str().to_lowercase();
+    text.parse().unwrap_or_else(|_| unreachable!("{text} is a name"))
+}
+
+fn fingerprint(request: &ProvisionRequest, version: &str) -> String {
+    let name = request.name.as_ref().map_or("", ServiceName::as_str);
+    let text = format!("{}\n{}\n{version}\n{name}", request.kind, request.tier);
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,38 @@
+//! Reading. What a viewer can't see does not exist.
+
+use super::{App, Result, visible};
+use crate::domain::event::ServiceEvent;
+use crate::domain::id::{ProjectId, ServiceId};
+use crate::domain::permission::Principal;
+use crate::domain::service::Service;
+use crate::store::{Page, ServiceFilter, Slice};
+
+impl App {
+    /// None when it does not exist or is of a project that the viewer does not see.
+    pub async fn service(&self, viewer: &Principal, id: ServiceId) -> Result<Option<Service>> {
+        Ok(self.store.service_get(id).await?.filter(|service| viewer.sees(&service.project)))
+    }
+
+    /// A page of a project's services, oldest first.
+    pub async fn services(
+        &self,
+        viewer: &Principal,
+        project: &ProjectId,
+        filter: &ServiceFilter,
+        page: Page<ServiceId>,
+    ) -> Result<Slice<Service>> {
+        visible(viewer, project)?;
+        Ok(self.store.service_list(project, filter, page).await?)
+    }
+
+    /// How many services the filter finds.
+    pub async fn service_count(&self, viewer: &Principal, project: &ProjectId, filter: &ServiceFilter) -> Result<u64> {
+        visible(viewer, project)?;
+        Ok(self.store.service_count(project, filter).await?)
+    }
+
+    /// A page of a service's events, oldest first. `service` is one that the viewer was given.
+    pub async fn events_of(&self, service: ServiceId, page: Page<i64>) -> Result<Slice<ServiceEvent>> {
+        Ok(self.store.event_list_of_service(service, page).await?)
+    }
+}
