@@ -14,5 +14,6 @@ pub mod auth;
 pub mod catalog;
 pub mod crypto;
 pub mod domain;
+pub mod engine;
 pub mod events;
 pub mod store;

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
 use super::access::Access;
-use super::deployment::{Deployment, File, shell, until};
+use super::deployment::{Deployment, File, entrypoint, shell, until};
 use super::{Credential, Definition, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, ServiceSpec, TierSpec};
 
@@ -52,7 +52,10 @@ fn names(access: &Access) -> (&str, &str) {
 /// that should hold data and doesn't is refused, never initialised. The mark is written by [`MARK_SCRIPT`].
 const ENTRYPOINT: &str = r#"set -eu
 if [ ! -e /var/lib/postgresql/data/.initialised ]; then
-  if [ -n "${EXPECT_DATA:-}" ]; then echo "the data directory that should be here is gone" >&2; exit 78; fi
+  if [ -e /var/lib/postgresql/data/.service/expect-data ]; then
+    echo "the data directory that should be here is gone" >&2
+    exit 78
+  fi
   rm -rf "$PGDATA"
 fi
 exec docker-entrypoint.sh "$@""#;
@@ -66,15 +69,13 @@ const MARK_SCRIPT: &str = "mark=/var/lib/postgresql/data/.initialised\n\
 fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
     let (user, database) = names(access);
     let answers = format!("pg_isready -q -h 127.0.0.1 -p {PORT} -U {user} -d {database}");
-    let mut entrypoint = shell(ENTRYPOINT);
-    entrypoint.push("entrypoint".to_owned());
     let mut command = vec!["postgres".to_owned()];
     for (setting, value) in tuning(&spec.tier) {
         command.extend(["-c".to_owned(), format!("{setting}={value}")]);
     }
     Deployment {
         image: format!("postgres:{}", spec.version),
-        entrypoint,
+        entrypoint: entrypoint(ENTRYPOINT),
         command,
         environment: vec![
             ("POSTGRES_USER", user.to_owned()),

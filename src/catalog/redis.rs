@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::access::Access;
-use super::deployment::{Deployment, File, shell, until};
+use super::deployment::{Deployment, File, entrypoint, shell, until};
 use super::{Credential, Definition, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, ServiceSpec, TierSpec};
 
@@ -39,13 +39,21 @@ fn credentials(access: &Access, host: &str) -> Vec<Credential> {
     ]
 }
 
+/// Refuses a volume that should hold data and doesn't. Redis 7 keeps a directory, Redis 6 a file.
+const ENTRYPOINT: &str = r#"set -eu
+if [ -e /data/.service/expect-data ] && [ ! -e /data/appendonlydir ] && [ ! -e /data/appendonly.aof ]; then
+  echo "the data that should be here is gone" >&2
+  exit 78
+fi
+exec docker-entrypoint.sh "$@""#;
+
 fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
     let password = access.password.expose_secret();
     let probe_password = sha256_hex(format!("health check of {password}").as_bytes());
     let answers = format!("redis-cli -h 127.0.0.1 -p {PORT} <{DATA}/.service/ping 2>/dev/null | grep -q PONG");
     Deployment {
         image: format!("redis:{}", spec.version),
-        entrypoint: Vec::new(),
+        entrypoint: entrypoint(ENTRYPOINT),
         command: vec!["redis-server".to_owned(), format!("{DATA}/.service/redis.conf")],
         environment: Vec::new(),
         user: "redis",
