@@ -35,6 +35,8 @@ pub struct Definition {
     pub kind: ServiceKind,
     pub name: &'static str,
     pub description: &'static str,
+    /// The name of the official image.
+    pub image: &'static str,
     /// The environment variables that a service of this kind generates, in the order in which they are shown.
     pub credential_keys: &'static [&'static str],
     /// None while the kind is announced only.
@@ -62,6 +64,13 @@ pub struct Offer {
 pub struct Credential {
     pub key: &'static str,
     pub value: SecretString,
+}
+
+impl Definition {
+    /// The image of a version, as the registries name it.
+    pub fn image(&self, version: &str) -> String {
+        format!("{}:{version}", self.image)
+    }
 }
 
 impl Offer {

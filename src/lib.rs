@@ -16,4 +16,5 @@ pub mod crypto;
 pub mod domain;
 pub mod engine;
 pub mod events;
+pub mod reconciler;
 pub mod store;

@@ -20,6 +20,7 @@ pub static DEFINITION: Definition = Definition {
     kind: ServiceKind::Postgresql,
     name: "PostgreSQL",
     description: "Relational database with transactions, JSON and full-text search.",
+    image: "postgres",
     credential_keys: &["DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"],
     offer: Some(Offer {
         versions: &["17", "16", "15"],
@@ -74,7 +75,7 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
         command.extend(["-c".to_owned(), format!("{setting}={value}")]);
     }
     Deployment {
-        image: format!("postgres:{}", spec.version),
+        image: DEFINITION.image(&spec.version),
         entrypoint: entrypoint(ENTRYPOINT),
         command,
         environment: vec![

@@ -18,6 +18,7 @@ pub static DEFINITION: Definition = Definition {
     kind: ServiceKind::Redis,
     name: "Redis",
     description: "In-memory data store for caches, queues and sessions, persisted to disk.",
+    image: "redis",
     credential_keys: &["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"],
     offer: Some(Offer {
         versions: &["7", "6"],
@@ -52,7 +53,7 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
     let probe_password = sha256_hex(format!("health check of {password}").as_bytes());
     let answers = format!("redis-cli -h 127.0.0.1 -p {PORT} <{DATA}/.service/ping 2>/dev/null | grep -q PONG");
     Deployment {
-        image: format!("redis:{}", spec.version),
+        image: DEFINITION.image(&spec.version),
         entrypoint: entrypoint(ENTRYPOINT),
         command: vec!["redis-server".to_owned(), format!("{DATA}/.service/redis.conf")],
         environment: Vec::new(),
