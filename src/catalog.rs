@@ -2,6 +2,8 @@
 //!
 //! Pure: it says what should be there and never looks at what is. A new kind is a new file and a line in [`ALL`].
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 use crate::domain::service::{ServiceKind, ServiceSpec, SizeTier, TierSpec};
@@ -51,6 +53,8 @@ pub struct Offer {
     pub tiers: [TierSpec; 3],
     /// The TCP port that the server inside listens on.
     pub port: u16,
+    /// How long a clean shutdown may take before the engine kills it.
+    pub stop_grace: Duration,
     /// Makes a new service's access from random bytes.
     pub access: fn(&Seed) -> Access,
     /// The credentials of a service, in the order of `credential_keys`.

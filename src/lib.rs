@@ -12,9 +12,11 @@
 pub mod app;
 pub mod auth;
 pub mod catalog;
+pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod engine;
 pub mod events;
 pub mod reconciler;
 pub mod store;
+pub mod telemetry;

@@ -12,6 +12,7 @@ use super::{Credential, Definition, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, ServiceSpec, TierSpec};
 
 const PORT: u16 = 5432;
+const STOP_GRACE: Duration = Duration::from_secs(60);
 const DATA: &str = "/var/lib/postgresql/data";
 /// The image runs the scripts in it once the database is initialised, before it listens on TCP.
 const INIT_SCRIPTS: &str = "/docker-entrypoint-initdb.d";
@@ -26,6 +27,7 @@ pub static DEFINITION: Definition = Definition {
         versions: &["17", "16", "15"],
         tiers: tiers([256, 500, 1024], [512, 1000, 5 * 1024], [1024, 2000, 20 * 1024]),
         port: PORT,
+        stop_grace: STOP_GRACE,
         access: Access::with_database,
         credentials,
         deployment,
@@ -103,7 +105,7 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
         pids: 200,
         // Fast shutdown: disconnect the clients, write a checkpoint (PostgreSQL manual, "Shutting Down the Server").
         stop_signal: "SIGINT",
-        stop_grace: Duration::from_secs(60),
+        stop_grace: STOP_GRACE,
         health_check: shell(&answers),
         ready_check: until(&format!("[ -e {DATA}/.initialised ] && {answers}")),
     }

@@ -12,6 +12,7 @@ use super::{Credential, Definition, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, ServiceSpec, TierSpec};
 
 const PORT: u16 = 6379;
+const STOP_GRACE: Duration = Duration::from_secs(30);
 const DATA: &str = "/data";
 
 pub static DEFINITION: Definition = Definition {
@@ -24,6 +25,7 @@ pub static DEFINITION: Definition = Definition {
         versions: &["7", "6"],
         tiers: tiers([128, 500, 512], [256, 1000, 2 * 1024], [512, 2000, 10 * 1024]),
         port: PORT,
+        stop_grace: STOP_GRACE,
         access: Access::with_password,
         credentials,
         deployment,
@@ -77,7 +79,7 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
         shared_memory_mib: 1,
         pids: 64,
         stop_signal: "SIGTERM",
-        stop_grace: Duration::from_secs(30),
+        stop_grace: STOP_GRACE,
         health_check: shell(&answers),
         ready_check: until(&answers),
     }

@@ -249,10 +249,16 @@ impl Engine for DockerEngine {
 
     async fn ensure_stopped(&self, service: ServiceId, grace: Duration) -> Result<()> {
         let client = self.client().await?;
+        let name = service.to_string();
         self.set_restart_policy(service, RestartPolicyNameEnum::NO).await?;
+        let inspected = within(QUICK, client.inspect_container(&name, None::<query::InspectContainerOptions>)).await;
+        if inspected.map_err(failure)?.state.is_some_and(|state| state.paused == Some(true)) {
+            // A paused server can't shut down.
+            within(SLOW, client.unpause_container(&name)).await.map_err(failure)?;
+        }
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = query::StopContainerOptionsBuilder::default().t(seconds).build();
-        within(grace + SLOW, client.stop_container(&service.to_string(), Some(options))).await.map_err(failure)
+        within(grace + SLOW, client.stop_container(&name, Some(options))).await.map_err(failure)
     }
 
     async fn ensure_removed(&self, service: ServiceId) -> Result<()> {

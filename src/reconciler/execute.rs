@@ -64,10 +64,10 @@ impl Reconciler {
                 Ok(deployment) => self.engine.ensure_started(service, &deployment).await,
                 Err(done) => return done,
             },
-            Action::Stop => match self.deployment(service).await {
-                Ok(deployment) => self.engine.ensure_stopped(service.id, deployment.stop_grace).await,
-                Err(done) => return done,
-            },
+            Action::Stop => {
+                let grace = definition(service.spec.kind).offer.as_ref().map(|offer| offer.stop_grace);
+                self.engine.ensure_stopped(service.id, grace.unwrap_or_default()).await
+            }
         };
         outcome.map_or_else(Done::from, |()| Done::Tried)
     }
