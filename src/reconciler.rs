@@ -277,9 +277,6 @@ impl Reconciler {
                 to = %written.state, code = written.error.as_ref().map(|error| error.code.as_str()),
                 "A service changed its state");
         }
-        if written.state == ServiceState::Destroyed {
-            self.remove_network_of_last(&written).await;
-        }
         Ok(written)
     }
 
@@ -305,16 +302,6 @@ impl Reconciler {
             }
             // Without the secrets there is no telling what to leave out.
             _ => tracing::debug!(service = %id, "No log excerpt for the error"),
-        }
-    }
-
-    async fn remove_network_of_last(&self, service: &Service) {
-        let last = match self.store.service_list_names(&service.project).await {
-            Ok(names) => names.is_empty(),
-            Err(_) => false,
-        };
-        if last && let Err(error) = self.engine.ensure_network_removed(&service.project).await {
-            tracing::info!(project = %service.project, error = ?error, "The network is left for the next sweep");
         }
     }
 

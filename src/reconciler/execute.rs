@@ -55,7 +55,7 @@ impl Reconciler {
             Action::PullImage => return self.pull(service, interrupt).await,
             Action::AwaitReady(run) => return self.await_ready(service, run, interrupt).await,
             Action::CreateStorage => self.engine.ensure_storage(service).await,
-            Action::Remove => self.engine.ensure_removed(service.id).await,
+            Action::Remove => return self.remove(service).await,
             Action::CreateContainer => match self.deployment(service).await {
                 Ok(deployment) => self.engine.ensure_container(service, &deployment).await,
                 Err(done) => return done,
@@ -70,6 +70,19 @@ impl Reconciler {
             }
         };
         outcome.map_or_else(Done::from, |()| Done::Tried)
+    }
+
+    /// Removes what the service had, and its project's network if it was the last that used it.
+    async fn remove(&self, service: &Service) -> Done {
+        if let Err(error) = self.engine.ensure_removed(service.id).await {
+            return error.into();
+        }
+        let last = match self.store.service_list_names(&service.project).await {
+            Ok(names) => names.iter().all(|name| *name == service.name),
+            Err(error) => return Done::StoreFailed(error),
+        };
+        let removed = if last { self.engine.ensure_network_removed(&service.project).await } else { Ok(()) };
+        removed.map_or_else(Done::from, |()| Done::Tried)
     }
 
     async fn await_ready(&self, service: &Service, run: &RunId, interrupt: &Notify) -> Done {
