@@ -48,8 +48,10 @@ macro_rules! transaction {
     };
 }
 
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "lease.rs"]
 mod lease;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries.rs"]
 mod queries;
 

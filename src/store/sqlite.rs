@@ -41,8 +41,10 @@ macro_rules! transaction {
     };
 }
 
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "lease.rs"]
 mod lease;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries.rs"]
 mod queries;
 
@@ -132,7 +134,7 @@ fn migrate(url: &str) -> Result<()> {
     connection.batch_execute("PRAGMA journal_mode = WAL;").map_err(|error| unavailable(error.into()))?;
     // One write transaction around all of them: a process that starts at the same time waits, and finds nothing to do.
     let applied = connection.immediate_transaction(|connection| {
-        let applied = connection.run_pending_migrations(MIGRATIONS).map_err(|error| Error::QueryBuilderError(error))?;
+        let applied = connection.run_pending_migrations(MIGRATIONS).map_err(Error::QueryBuilderError)?;
         Ok::<_, Error>(applied.iter().map(ToString::to_string).collect::<Vec<_>>())
     });
     let applied = applied.map_err(|error| StoreError::Failed(error.into()))?;
