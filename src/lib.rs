@@ -8,7 +8,10 @@
 //! | [`catalog`] | what each kind of service is made of | looks at what is there |
 //! | [`crypto`] | sealing of credentials | stores or logs |
 //! | [`store`] | rows, transactions, the event log | decides about a service's life |
+//! | [`app`] | the use cases: what a query, a mutation or a subscription does | calls the engine |
+//! | [`api`] | the GraphQL schema and what clients read of errors | touches store or engine |
 
+pub mod api;
 pub mod app;
 pub mod auth;
 pub mod catalog;
