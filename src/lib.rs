@@ -10,6 +10,7 @@
 //! | [`store`] | rows, transactions, the event log | decides about a service's life |
 //! | [`app`] | the use cases: what a query, a mutation or a subscription does | calls the engine |
 //! | [`api`] | the GraphQL schema and what clients read of errors | touches store or engine |
+//! | [`http`] | routes, tokens on the wire, GraphQL over HTTP and WebSocket | knows a use case |
 
 pub mod api;
 pub mod app;
@@ -18,4 +19,5 @@ pub mod catalog;
 pub mod crypto;
 pub mod domain;
 pub mod events;
+pub mod http;
 pub mod store;
