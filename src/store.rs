@@ -3,6 +3,17 @@
 //! Each method is one transaction: it happened entirely or not at all. The store decides nothing about a service's life
 //! and knows no engine. Rows never leave it.
 
+mod fault;
+mod postgres;
+mod rows;
+mod schema;
+mod sqlite;
+mod types;
+mod url;
+
+use std::path::Path;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -13,6 +24,19 @@ use crate::domain::name::ServiceName;
 use crate::domain::service::Service;
 
 pub use crate::domain::page::{Page, ServiceFilter, Slice};
+
+pub use url::{InvalidStoreUrl, StoreUrl};
+
+/// Opens the store and brings its tables up to date; replicas and processes may do so at the same time. `ca_file` holds
+/// the authorities (PEM) that may have signed the certificate of a PostgreSQL server, in place of the system's.
+///
+/// Fails with `Unavailable` when the database can't be reached, and with `Failed` when it refuses or the CA file is bad.
+pub async fn connect(url: &StoreUrl, ca_file: Option<&Path>) -> Result<Arc<dyn Store>> {
+    match url.target() {
+        url::Target::Sqlite(path) => Ok(Arc::new(sqlite::Backend::connect(path).await?)),
+        url::Target::Postgres(config) => Ok(Arc::new(postgres::Backend::connect(config, ca_file).await?)),
+    }
+}
 
 /// Why a store call did not do what it should. Unless said otherwise, nothing was written.
 #[derive(Debug, thiserror::Error)]

@@ -1,1 +1,8 @@
-fn main() {}
+//! One binary of tests that need no Docker Engine.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod store;
+mod store_fixture;
+mod store_postgres;
+mod store_schema;
+mod store_sqlite;

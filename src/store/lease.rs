@@ -1,0 +1,37 @@
+//! A connection for the length of one call. Compiled once for each backend, like the queries.
+
+use diesel_async::pooled_connection::deadpool::Object;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Conn;
+
+/// A call may be dropped at any await, for instance when its client goes away, and its connection then has a transaction
+/// open, with its locks. So a lease that ends without `give_back` throws its connection away, which rolls back.
+pub struct Lease {
+    connection: Option<Object<Conn>>,
+    /// The right to write, on SQLite.
+    _writer: Option<OwnedSemaphorePermit>,
+}
+
+impl Lease {
+    pub fn new(connection: Object<Conn>, writer: Option<OwnedSemaphorePermit>) -> Self {
+        Self { connection: Some(connection), _writer: writer }
+    }
+
+    pub fn connection(&mut self) -> &mut Conn {
+        self.connection.as_mut().expect("a lease has its connection until it ends")
+    }
+
+    /// Ends the lease with no transaction open.
+    pub fn give_back(mut self) {
+        self.connection = None;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            drop(Object::take(connection));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! PostgreSQL, with TLS by rustls. Any number of replicas may use one database.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::result::Error;
+use diesel::{ConnectionError, ConnectionResult};
+use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
+use diesel_async::pooled_connection::deadpool::Pool;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use futures_util::FutureExt;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio_postgres::Config;
+use tokio_postgres::config::SslMode;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::fault::{Fault, Verdict};
+use super::{BoxError, Result, StoreError};
+
+type Conn = AsyncPgConnection;
+type Db = diesel::pg::Pg;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// Connections of one replica at the most; PostgreSQL allows 100 in all, unless told otherwise.
+const CONNECTIONS: usize = 10;
+
+/// Unless the URL says otherwise.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Held while migrations run; any number that nobody else uses. These are the letters "projserv".
+const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"projserv");
+
+/// For each connection. The queries rely on seeing what others committed while they waited for a lock, whatever the
+/// database's default. The timeout is for a replica that vanished without a word in the midst of a transaction: its locks
+/// would hold up the project's others until TCP gives up, hours later.
+const SETTINGS: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+                        SET idle_in_transaction_session_timeout = '20s';";
+
+macro_rules! transaction {
+    ($connection:expr, $body:expr) => {
+        diesel_async::AsyncConnection::transaction($connection, $body)
+    };
+}
+
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
+#[path = "lease.rs"]
+mod lease;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
+#[path = "queries.rs"]
+mod queries;
+
+use lease::Lease;
+
+pub struct Backend {
+    pool: Pool<Conn>,
+}
+
+impl Backend {
+    /// Connects, and brings the tables up to date. With TLS the server's certificate is always verified, against the
+    /// authorities in `ca_file` or else the system's.
+    pub async fn connect(config: &Config, ca_file: Option<&Path>) -> Result<Self> {
+        let mut config = config.clone();
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("project-services");
+        }
+        let tls = tls(&config, ca_file).map_err(StoreError::Failed)?;
+        let migrating = establish(&config, tls.clone()).await.map_err(|error| StoreError::Unavailable(error.into()))?;
+        migrate(migrating).await?;
+
+        let mut manager = ManagerConfig::<Conn>::default();
+        // A connection that the server or something in between has closed is found here, not by a call.
+        manager.recycling_method = RecyclingMethod::Verified;
+        manager.custom_setup = Box::new(move |_| {
+            let (config, tls) = (config.clone(), tls.clone());
+            async move { establish(&config, tls).await }.boxed()
+        });
+        // The configuration stands in for a URL, so that the password is in no text.
+        let pool = Pool::builder(AsyncDieselConnectionManager::new_with_config("", manager))
+            .max_size(CONNECTIONS)
+            .build()
+            .map_err(|error| StoreError::Failed(error.into()))?;
+        Ok(Self { pool })
+    }
+
+    async fn reader(&self) -> Result<Lease> {
+        let connection = self.pool.get().await.map_err(|error| StoreError::Unavailable(error.into()))?;
+        Ok(Lease::new(connection, None))
+    }
+
+    async fn writer(&self) -> Result<Lease> {
+        self.reader().await
+    }
+}
+
+/// Says what a fault is for the caller.
+async fn judge(fault: Fault, connection: &mut Conn) -> StoreError {
+    match fault.verdict() {
+        Verdict::Known(error) => error,
+        // A server that shuts down says so in an error of its own, in its own language, and hangs up.
+        Verdict::Unclear(error) => match connection.batch_execute("").await {
+            Ok(()) => StoreError::Failed(error.into()),
+            Err(_) => StoreError::Unavailable(error.into()),
+        },
+    }
+}
+
+async fn establish(config: &Config, tls: MakeRustlsConnect) -> ConnectionResult<Conn> {
+    let (client, connection) = config.connect(tls).await.map_err(|error| {
+        // Its own text only says at which step it failed.
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        ConnectionError::BadConnection(format!("{error}{cause}"))
+    })?;
+    let mut connection = Conn::try_from_client_and_connection(client, connection).await?;
+    connection.batch_execute(SETTINGS).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(connection)
+}
+
+fn tls(config: &Config, ca_file: Option<&Path>) -> Result<MakeRustlsConnect, BoxError> {
+    let mut roots = RootCertStore::empty();
+    if let Some(path) = ca_file {
+        let unreadable = |error| format!("the CA file {} can't be read: {error}", path.display());
+        for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+            roots.add(certificate.map_err(unreadable)?)?;
+        }
+        if roots.is_empty() {
+            return Err(format!("the CA file {} holds no certificate", path.display()).into());
+        }
+    } else if config.get_ssl_mode() != SslMode::Disable {
+        // None at all is no failure yet: with "prefer" the server may offer no TLS.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+/// Runs what is pending on a connection of its own. Its end frees the lock, however it comes about.
+async fn migrate(mut connection: Conn) -> Result<()> {
+    let unavailable = |error: Error| StoreError::Unavailable(error.into());
+    connection.batch_execute("SET lock_timeout = '60s'").await.map_err(unavailable)?;
+    connection.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).await.map_err(unavailable)?;
+    // diesel's migrations block, which a runtime with one thread allows on other threads only.
+    let applied = tokio::task::spawn_blocking(move || {
+        let mut connection = AsyncConnectionWrapper::<Conn>::from(connection);
+        let applied = connection.run_pending_migrations(MIGRATIONS)?;
+        Ok::<_, BoxError>(applied.iter().map(ToString::to_string).collect::<Vec<_>>())
+    });
+    let applied = applied.await.map_err(|error| StoreError::Failed(error.into()))?.map_err(StoreError::Failed)?;
+    if !applied.is_empty() {
+        tracing::info!(?applied, "The database's tables were brought up to date.");
+    }
+    Ok(())
+}

@@ -1,0 +1,443 @@
+//! Every query, in one text that is compiled once for each backend: `super` is sqlite.rs or postgres.rs, which say what
+//! a connection is and how a transaction begins. Nothing here may depend on which of the two it is.
+
+use async_trait::async_trait;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use jiff::Timestamp;
+use tokio::time::timeout;
+
+use super::{Backend, Conn, Db, Lease, judge};
+use crate::crypto::Sealed;
+use crate::domain::event::{NewEvent, ServiceEvent};
+use crate::domain::id::{IdempotencyKey, InstallationId, ProjectId, ServiceId};
+use crate::domain::name::ServiceName;
+use crate::domain::service::{Service, ServiceState};
+use crate::store::fault::{CALL_TIMEOUT, Fault};
+use crate::store::rows::{EventRow, NewServiceRow, SealedChange, ServiceChange, ServiceRow, Tombstone};
+use crate::store::schema::{installation, projects, service_events, services};
+use crate::store::types::{Id, Instant, Word};
+use crate::store::{NewService, Page, Result, ServiceFilter, Slice, Store, StoreError};
+
+/// Runs one query on a connection of its own.
+macro_rules! read {
+    ($backend:ident, $query:ident($($argument:expr),*)) => {
+        within(async {
+            let mut lease = $backend.reader().await?;
+            let result = $query(lease.connection(), $($argument),*).await;
+            settle(lease, result).await
+        })
+        .await
+    };
+}
+
+/// Runs one query in a write transaction of its own.
+macro_rules! write {
+    ($backend:ident, $query:ident($($argument:expr),*)) => {
+        within(async {
+            let mut lease = $backend.writer().await?;
+            let result =
+                transaction!(lease.connection(), async |connection| $query(connection, $($argument),*).await).await;
+            settle(lease, result).await
+        })
+        .await
+    };
+}
+
+#[async_trait]
+impl Store for Backend {
+    async fn ping(&self) -> Result<()> {
+        read!(self, ping())
+    }
+
+    async fn installation_id(&self) -> Result<InstallationId> {
+        match read!(self, installation_find())? {
+            Some(id) => Ok(id),
+            None => write!(self, installation_ensure()),
+        }
+    }
+
+    async fn service_create(&self, new: &NewService, event: &NewEvent) -> Result<ServiceEvent> {
+        write!(self, service_create(new, event))
+    }
+
+    async fn service_get(&self, id: ServiceId) -> Result<Option<Service>> {
+        read!(self, service_get(id))
+    }
+
+    async fn service_find_by_key(
+        &self,
+        project: &ProjectId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<(Service, String)>> {
+        read!(self, service_find_by_key(project, key))
+    }
+
+    async fn service_list(
+        &self,
+        project: &ProjectId,
+        filter: &ServiceFilter,
+        page: Page<ServiceId>,
+    ) -> Result<Slice<Service>> {
+        read!(self, service_list(project, filter, page))
+    }
+
+    async fn service_count(&self, project: &ProjectId, filter: &ServiceFilter) -> Result<u64> {
+        read!(self, service_count(project, filter))
+    }
+
+    async fn service_list_active(&self) -> Result<Vec<ServiceId>> {
+        read!(self, service_list_active())
+    }
+
+    async fn service_list_names(&self, project: &ProjectId) -> Result<Vec<ServiceName>> {
+        read!(self, service_list_names(project))
+    }
+
+    async fn port_list(&self) -> Result<Vec<u16>> {
+        read!(self, port_list())
+    }
+
+    async fn service_update(
+        &self,
+        before: &Service,
+        after: &Service,
+        event: Option<&NewEvent>,
+        now: Timestamp,
+    ) -> Result<Service> {
+        write!(self, service_update(before, after, event, now.into()))
+    }
+
+    async fn sealed_get(&self, id: ServiceId) -> Result<Option<Sealed>> {
+        read!(self, sealed_get(id))
+    }
+
+    async fn sealed_list_other(
+        &self,
+        key_id: &str,
+        after: Option<ServiceId>,
+        limit: u32,
+    ) -> Result<Vec<(ServiceId, Sealed)>> {
+        read!(self, sealed_list_other(key_id, after, limit))
+    }
+
+    async fn sealed_replace(&self, id: ServiceId, old: &Sealed, new: &Sealed) -> Result<bool> {
+        write!(self, sealed_replace(id, old, new))
+    }
+
+    async fn event_append(&self, service: &Service, event: &NewEvent) -> Result<ServiceEvent> {
+        write!(self, event_append(&service.project, service.id, event))
+    }
+
+    async fn event_list_since(&self, project: &ProjectId, after: i64, limit: u32) -> Result<Vec<ServiceEvent>> {
+        read!(self, event_list_since(project, after, limit))
+    }
+
+    async fn event_last(&self, project: &ProjectId) -> Result<i64> {
+        read!(self, event_last(project))
+    }
+
+    async fn event_list_of_service(&self, service: ServiceId, page: Page<i64>) -> Result<Slice<ServiceEvent>> {
+        read!(self, event_list_of_service(service, page))
+    }
+}
+
+type Answer<T> = std::result::Result<T, Fault>;
+
+/// Gives a call up in the end, wherever it waits. Its connection goes with it.
+async fn within<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(CALL_TIMEOUT, call).await.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into())))
+}
+
+async fn settle<T>(mut lease: Lease, answer: Answer<T>) -> Result<T> {
+    match answer {
+        Ok(value) => {
+            lease.give_back();
+            Ok(value)
+        }
+        Err(fault) => {
+            let error = judge(fault, lease.connection()).await;
+            if !matches!(error, StoreError::Unavailable(_)) {
+                lease.give_back();
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn ping(connection: &mut Conn) -> Answer<()> {
+    let one = 1_i32.into_sql::<diesel::sql_types::Integer>();
+    diesel::select(one).execute(connection).await?;
+    Ok(())
+}
+
+async fn installation_find(connection: &mut Conn) -> Answer<Option<InstallationId>> {
+    let id = installation::table.select(installation::id).first::<Id>(connection).await.optional()?;
+    Ok(id.map(|Id(id)| InstallationId(id)))
+}
+
+async fn installation_ensure(connection: &mut Conn) -> Answer<InstallationId> {
+    let row = (installation::only_row.eq(1), installation::id.eq(Id(uuid::Uuid::now_v7())));
+    diesel::insert_into(installation::table).values(row).on_conflict_do_nothing().execute(connection).await?;
+    let Id(id) = installation::table.select(installation::id).first(connection).await?;
+    Ok(InstallationId(id))
+}
+
+async fn service_create(connection: &mut Conn, new: &NewService, event: &NewEvent) -> Answer<ServiceEvent> {
+    let service = &new.service;
+    let sequence = sequence_take(connection, &service.project).await?;
+    // A request that is repeated while the first is under way takes the same name as well; it has to hear of the key.
+    // The project's lock makes this look exact.
+    if let Some(idempotency) = &new.idempotency
+        && service_find_by_key(connection, &service.project, &idempotency.key).await?.is_some()
+    {
+        return Err(Fault::Refused(StoreError::KeyUsed));
+    }
+    diesel::insert_into(services::table).values(NewServiceRow::from(new)).execute(connection).await?;
+    event_insert(connection, EventRow::new(&service.project, sequence, service.id, event)).await
+}
+
+async fn service_get(connection: &mut Conn, id: ServiceId) -> Answer<Option<Service>> {
+    let row = services::table.find(Id(id.0)).select(ServiceRow::as_select()).first(connection).await.optional()?;
+    Ok(row.map(Service::from))
+}
+
+async fn service_find_by_key(
+    connection: &mut Conn,
+    project: &ProjectId,
+    key: &IdempotencyKey,
+) -> Answer<Option<(Service, String)>> {
+    let found: Option<(ServiceRow, Option<String>)> = services::table
+        .filter(services::project_id.eq(project.as_str()))
+        .filter(services::idempotency_key.eq(key.as_str()))
+        .select((ServiceRow::as_select(), services::idempotency_fingerprint))
+        .first(connection)
+        .await
+        .optional()?;
+    Ok(found.map(|(row, fingerprint)| (row.into(), fingerprint.unwrap_or_default())))
+}
+
+/// The services of a project that a filter lets through.
+fn filtered<'a>(project: &'a ProjectId, filter: &'a ServiceFilter) -> services::BoxedQuery<'a, Db> {
+    let mut query = services::table.filter(services::project_id.eq(project.as_str())).into_boxed();
+    if let Some(kinds) = &filter.kinds {
+        query = query.filter(services::kind.eq_any(kinds.iter().map(|kind| kind.as_str())));
+    }
+    if let Some(states) = &filter.states {
+        query = query.filter(services::state.eq_any(states.iter().map(|state| state.as_str())));
+    }
+    if !filter.include_destroyed {
+        query = query.filter(services::destroyed_at.is_null());
+    }
+    query
+}
+
+async fn service_list(
+    connection: &mut Conn,
+    project: &ProjectId,
+    filter: &ServiceFilter,
+    page: Page<ServiceId>,
+) -> Answer<Slice<Service>> {
+    let mut query = filtered(project, filter).select(ServiceRow::as_select()).limit(one_more(page.limit));
+    if let Some(after) = page.after {
+        query = query.filter(services::id.gt(Id(after.0)));
+    }
+    if let Some(before) = page.before {
+        query = query.filter(services::id.lt(Id(before.0)));
+    }
+    query = if page.from_end { query.order(services::id.desc()) } else { query.order(services::id.asc()) };
+    let rows: Vec<ServiceRow> = query.load(connection).await?;
+    Ok(slice(rows, page.limit, page.from_end))
+}
+
+async fn service_count(connection: &mut Conn, project: &ProjectId, filter: &ServiceFilter) -> Answer<u64> {
+    let count: i64 = filtered(project, filter).count().get_result(connection).await?;
+    Ok(count.unsigned_abs())
+}
+
+async fn service_list_active(connection: &mut Conn) -> Answer<Vec<ServiceId>> {
+    let active = services::table.filter(services::destroyed_at.is_null());
+    let ids: Vec<Id> = active.select(services::id).order(services::id).load(connection).await?;
+    Ok(ids.into_iter().map(|Id(id)| ServiceId(id)).collect())
+}
+
+async fn service_list_names(connection: &mut Conn, project: &ProjectId) -> Answer<Vec<ServiceName>> {
+    let names: Vec<Word<ServiceName>> = services::table
+        .filter(services::project_id.eq(project.as_str()))
+        .filter(services::destroyed_at.is_null())
+        .select(services::name)
+        .order(services::name)
+        .load(connection)
+        .await?;
+    Ok(names.into_iter().map(|Word(name)| name).collect())
+}
+
+async fn port_list(connection: &mut Conn) -> Answer<Vec<u16>> {
+    let ports: Vec<i32> = services::table
+        .filter(services::destroyed_at.is_null())
+        .filter(services::published_port.is_not_null())
+        .select(services::published_port.assume_not_null())
+        .order(services::published_port)
+        .load(connection)
+        .await?;
+    let ports: std::result::Result<_, _> = ports.into_iter().map(u16::try_from).collect();
+    ports.map_err(|error| Fault::Refused(StoreError::Failed(error.into())))
+}
+
+async fn service_update(
+    connection: &mut Conn,
+    before: &Service,
+    after: &Service,
+    event: Option<&NewEvent>,
+    now: Instant,
+) -> Answer<Service> {
+    // The project's row before the service's, as in service_create: that one may wait for a name that this one frees.
+    let sequence = match event {
+        Some(_) => Some(sequence_take(connection, &before.project).await?),
+        None => None,
+    };
+    let dies = before.state != ServiceState::Destroyed && after.state == ServiceState::Destroyed;
+    let row: Option<ServiceRow> = diesel::update(services::table.find(Id(before.id.0)))
+        .filter(services::generation.eq(before.generation))
+        .filter(services::revision.eq(before.revision))
+        .set((
+            ServiceChange::new(after, now),
+            services::revision.eq(services::revision + 1),
+            dies.then(|| Tombstone::new(now)),
+        ))
+        .returning(ServiceRow::as_returning())
+        .get_result(connection)
+        .await
+        .optional()?;
+    let service = Service::from(row.ok_or(Fault::Refused(StoreError::Stale))?);
+    if let (Some(sequence), Some(event)) = (sequence, event) {
+        event_insert(connection, EventRow::new(&service.project, sequence, service.id, event)).await?;
+    }
+    Ok(service)
+}
+
+async fn sealed_get(connection: &mut Conn, id: ServiceId) -> Answer<Option<Sealed>> {
+    let sealed: Option<Option<Vec<u8>>> =
+        services::table.find(Id(id.0)).select(services::sealed).first(connection).await.optional()?;
+    Ok(sealed.flatten().map(Sealed::from_bytes))
+}
+
+async fn sealed_list_other(
+    connection: &mut Conn,
+    key_id: &str,
+    after: Option<ServiceId>,
+    limit: u32,
+) -> Answer<Vec<(ServiceId, Sealed)>> {
+    let mut query = services::table
+        .filter(services::destroyed_at.is_null())
+        .filter(services::sealed_key_id.ne(key_id))
+        .select((services::id, services::sealed.assume_not_null()))
+        .order(services::id)
+        .limit(limit.into())
+        .into_boxed();
+    if let Some(after) = after {
+        query = query.filter(services::id.gt(Id(after.0)));
+    }
+    let rows: Vec<(Id, Vec<u8>)> = query.load(connection).await?;
+    Ok(rows.into_iter().map(|(Id(id), sealed)| (ServiceId(id), Sealed::from_bytes(sealed))).collect())
+}
+
+async fn sealed_replace(connection: &mut Conn, id: ServiceId, old: &Sealed, new: &Sealed) -> Answer<bool> {
+    let written = diesel::update(services::table.find(Id(id.0)))
+        .filter(services::sealed.eq(old.as_bytes()))
+        .set(SealedChange::from(new))
+        .execute(connection)
+        .await?;
+    Ok(written == 1)
+}
+
+/// Takes the next place in a project's log. The row stays locked until the transaction ends, so whoever takes the place
+/// behind it commits later, and a place whose transaction fails is given to the next.
+async fn sequence_take(connection: &mut Conn, project: &ProjectId) -> Answer<i64> {
+    let sequence = diesel::insert_into(projects::table)
+        .values((projects::project_id.eq(project.as_str()), projects::last_sequence.eq(1)))
+        .on_conflict(projects::project_id)
+        .do_update()
+        .set(projects::last_sequence.eq(projects::last_sequence + 1))
+        .returning(projects::last_sequence)
+        .get_result(connection)
+        .await?;
+    Ok(sequence)
+}
+
+/// Writes an event in the place that this transaction took.
+async fn event_insert(connection: &mut Conn, row: EventRow) -> Answer<ServiceEvent> {
+    diesel::insert_into(service_events::table).values(&row).execute(connection).await?;
+    Ok(row.into())
+}
+
+async fn event_append(
+    connection: &mut Conn,
+    project: &ProjectId,
+    service: ServiceId,
+    event: &NewEvent,
+) -> Answer<ServiceEvent> {
+    let sequence = sequence_take(connection, project).await?;
+    event_insert(connection, EventRow::new(project, sequence, service, event)).await
+}
+
+async fn event_list_since(
+    connection: &mut Conn,
+    project: &ProjectId,
+    after: i64,
+    limit: u32,
+) -> Answer<Vec<ServiceEvent>> {
+    let rows: Vec<EventRow> = service_events::table
+        .filter(service_events::project_id.eq(project.as_str()))
+        .filter(service_events::sequence.gt(after))
+        .select(EventRow::as_select())
+        .order(service_events::sequence)
+        .limit(limit.into())
+        .load(connection)
+        .await?;
+    Ok(rows.into_iter().map(ServiceEvent::from).collect())
+}
+
+async fn event_last(connection: &mut Conn, project: &ProjectId) -> Answer<i64> {
+    let last =
+        projects::table.find(project.as_str()).select(projects::last_sequence).first(connection).await.optional()?;
+    Ok(last.unwrap_or(0))
+}
+
+async fn event_list_of_service(
+    connection: &mut Conn,
+    service: ServiceId,
+    page: Page<i64>,
+) -> Answer<Slice<ServiceEvent>> {
+    let mut query = service_events::table
+        .filter(service_events::service_id.eq(Id(service.0)))
+        .select(EventRow::as_select())
+        .limit(one_more(page.limit))
+        .into_boxed();
+    if let Some(after) = page.after {
+        query = query.filter(service_events::sequence.gt(after));
+    }
+    if let Some(before) = page.before {
+        query = query.filter(service_events::sequence.lt(before));
+    }
+    let place = service_events::sequence;
+    query = if page.from_end { query.order(place.desc()) } else { query.order(place.asc()) };
+    let rows: Vec<EventRow> = query.load(connection).await?;
+    Ok(slice(rows, page.limit, page.from_end))
+}
+
+/// What to ask for, to learn whether there is more than `limit`.
+fn one_more(limit: u32) -> i64 {
+    i64::from(limit) + 1
+}
+
+/// Makes a page of up to `limit` + 1 rows that come in the order of counting.
+fn slice<R, T: From<R>>(mut rows: Vec<R>, limit: u32, from_end: bool) -> Slice<T> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    if from_end {
+        rows.reverse();
+    }
+    Slice { rows: rows.into_iter().map(T::from).collect(), has_more }
+}

@@ -1,0 +1,72 @@
+//! The tables, as diesel sees them on both backends. Kept by hand; a test compares it with the migrations (diesel.toml).
+
+diesel::table! {
+    use diesel::sql_types::{Bytea, Int4, Int8, Nullable, Text};
+    use crate::store::types::sql::{Instant, Jsonb, Uuid};
+
+    installation (only_row) {
+        only_row -> Int4,
+        id -> Uuid,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bytea, Int4, Int8, Nullable, Text};
+    use crate::store::types::sql::{Instant, Jsonb, Uuid};
+
+    projects (project_id) {
+        project_id -> Text,
+        last_sequence -> Int8,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bytea, Int4, Int8, Nullable, Text};
+    use crate::store::types::sql::{Instant, Jsonb, Uuid};
+
+    service_events (project_id, sequence) {
+        project_id -> Text,
+        sequence -> Int8,
+        service_id -> Uuid,
+        previous_state -> Nullable<Text>,
+        state -> Text,
+        operation -> Nullable<Jsonb>,
+        message -> Text,
+        actor -> Nullable<Text>,
+        occurred_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bytea, Int4, Int8, Nullable, Text};
+    use crate::store::types::sql::{Instant, Jsonb, Uuid};
+
+    services (id) {
+        id -> Uuid,
+        project_id -> Text,
+        name -> Text,
+        kind -> Text,
+        spec -> Jsonb,
+        published_port -> Nullable<Int4>,
+        desired -> Text,
+        generation -> Int8,
+        revision -> Int8,
+        state -> Text,
+        operation -> Nullable<Jsonb>,
+        error -> Nullable<Jsonb>,
+        evidence -> Jsonb,
+        sealed -> Nullable<Bytea>,
+        sealed_key_id -> Nullable<Text>,
+        idempotency_key -> Nullable<Text>,
+        idempotency_fingerprint -> Nullable<Text>,
+        created_at -> Instant,
+        updated_at -> Instant,
+        destroyed_at -> Nullable<Instant>,
+    }
+}
+
+diesel::joinable!(service_events -> projects (project_id));
+diesel::joinable!(service_events -> services (service_id));
+diesel::joinable!(services -> projects (project_id));
+
+diesel::allow_tables_to_appear_in_same_query!(installation, projects, service_events, services,);

@@ -1,0 +1,191 @@
+//! How values become columns. The SQL types are PostgreSQL's own there, and TEXT on SQLite, so that tables, rows and
+//! queries are one text for both. Nothing here knows a table.
+
+use std::fmt::{Debug, Display};
+use std::io::Write;
+use std::str::FromStr;
+
+use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::expression::AsExpression;
+use diesel::pg::{Pg, PgValue};
+use diesel::serialize::{self, IsNull, Output, ToSql};
+use diesel::sql_types::{BigInt, Text};
+use diesel::sqlite::Sqlite;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The SQL types. The numbers are PostgreSQL's (`pg_type.dat`).
+pub mod sql {
+    use diesel::query_builder::QueryId;
+    use diesel::sql_types::SqlType;
+
+    #[derive(Debug, Clone, Copy, Default, QueryId, SqlType)]
+    #[diesel(sqlite_type(name = "Text"), postgres_type(oid = 2950, array_oid = 2951))]
+    pub struct Uuid;
+
+    #[derive(Debug, Clone, Copy, Default, QueryId, SqlType)]
+    #[diesel(sqlite_type(name = "Text"), postgres_type(oid = 3802, array_oid = 3807))]
+    pub struct Jsonb;
+
+    #[derive(Debug, Clone, Copy, Default, QueryId, SqlType)]
+    #[diesel(sqlite_type(name = "Text"), postgres_type(oid = 1184, array_oid = 1185))]
+    pub struct Instant;
+}
+
+type Raw<'a, DB> = <DB as Backend>::RawValue<'a>;
+
+/// An id. On SQLite its lower-case text with hyphens, which sorts as its bytes do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsExpression, FromSqlRow)]
+#[diesel(sql_type = sql::Uuid)]
+pub struct Id(pub uuid::Uuid);
+
+impl FromSql<sql::Uuid, Pg> for Id {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        Ok(Self(uuid::Uuid::from_slice(value.as_bytes())?))
+    }
+}
+
+impl ToSql<sql::Uuid, Pg> for Id {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        out.write_all(self.0.as_bytes())?;
+        Ok(IsNull::No)
+    }
+}
+
+impl FromSql<sql::Uuid, Sqlite> for Id {
+    fn from_sql(value: Raw<'_, Sqlite>) -> deserialize::Result<Self> {
+        Ok(Self(uuid::Uuid::try_parse(&text(value)?)?))
+    }
+}
+
+impl ToSql<sql::Uuid, Sqlite> for Id {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        out.set_value(self.0.to_string());
+        Ok(IsNull::No)
+    }
+}
+
+/// A time in whole microseconds, the finest that PostgreSQL keeps: what is read back is what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsExpression, FromSqlRow)]
+#[diesel(sql_type = sql::Instant)]
+pub struct Instant(Timestamp);
+
+/// 2000-01-01, which PostgreSQL counts from, in microseconds since 1970 (`src/include/datatype/timestamp.h`).
+const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+
+impl From<Timestamp> for Instant {
+    /// Cuts off what is finer than a microsecond.
+    fn from(time: Timestamp) -> Self {
+        // Whole microseconds of a time in range are in range; the fallback is never taken.
+        Self(Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time))
+    }
+}
+
+impl From<Instant> for Timestamp {
+    fn from(instant: Instant) -> Self {
+        instant.0
+    }
+}
+
+impl FromSql<sql::Instant, Pg> for Instant {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        let since_2000 = <i64 as FromSql<BigInt, Pg>>::from_sql(value)?;
+        let since_1970 = since_2000.checked_add(POSTGRES_EPOCH).ok_or("a time out of range")?;
+        Ok(Self(Timestamp::from_microsecond(since_1970)?))
+    }
+}
+
+impl ToSql<sql::Instant, Pg> for Instant {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        out.write_all(&(self.0.as_microsecond() - POSTGRES_EPOCH).to_be_bytes())?;
+        Ok(IsNull::No)
+    }
+}
+
+impl FromSql<sql::Instant, Sqlite> for Instant {
+    fn from_sql(value: Raw<'_, Sqlite>) -> deserialize::Result<Self> {
+        Ok(Self(text(value)?.parse()?))
+    }
+}
+
+impl ToSql<sql::Instant, Sqlite> for Instant {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        // Always six decimals, so that texts sort as times do.
+        out.set_value(format!("{:.6}", self.0));
+        Ok(IsNull::No)
+    }
+}
+
+/// A value kept as a JSON document.
+#[derive(Debug, Clone, PartialEq, Eq, AsExpression, FromSqlRow)]
+#[diesel(sql_type = sql::Jsonb)]
+pub struct Json<T: Debug + Serialize + DeserializeOwned>(pub T);
+
+/// The first byte of a jsonb value on the wire (`jsonb_recv` in PostgreSQL).
+const JSONB_VERSION: u8 = 1;
+
+impl<T: Debug + Serialize + DeserializeOwned> FromSql<sql::Jsonb, Pg> for Json<T> {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        match value.as_bytes() {
+            [JSONB_VERSION, document @ ..] => Ok(Self(serde_json::from_slice(document)?)),
+            _ => Err("a jsonb value of an unknown version".into()),
+        }
+    }
+}
+
+impl<T: Debug + Serialize + DeserializeOwned> ToSql<sql::Jsonb, Pg> for Json<T> {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        out.write_all(&[JSONB_VERSION])?;
+        serde_json::to_writer(out, &self.0)?;
+        Ok(IsNull::No)
+    }
+}
+
+impl<T: Debug + Serialize + DeserializeOwned> FromSql<sql::Jsonb, Sqlite> for Json<T> {
+    fn from_sql(value: Raw<'_, Sqlite>) -> deserialize::Result<Self> {
+        Ok(Self(serde_json::from_str(&text(value)?)?))
+    }
+}
+
+impl<T: Debug + Serialize + DeserializeOwned> ToSql<sql::Jsonb, Sqlite> for Json<T> {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        out.set_value(serde_json::to_string(&self.0)?);
+        Ok(IsNull::No)
+    }
+}
+
+/// A value kept as its text: an enum of the domain, a name, a project's id.
+#[derive(Debug, Clone, PartialEq, Eq, AsExpression, FromSqlRow)]
+#[diesel(sql_type = Text)]
+pub struct Word<T: Debug + Display + FromStr>(pub T);
+
+impl<T, DB> FromSql<Text, DB> for Word<T>
+where
+    DB: Backend,
+    T: Debug + Display + FromStr<Err: std::error::Error + Send + Sync + 'static>,
+    String: FromSql<Text, DB>,
+{
+    fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        Ok(Self(String::from_sql(value)?.parse()?))
+    }
+}
+
+impl<T: Debug + Display + FromStr> ToSql<Text, Pg> for Word<T> {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        write!(out, "{}", self.0)?;
+        Ok(IsNull::No)
+    }
+}
+
+impl<T: Debug + Display + FromStr> ToSql<Text, Sqlite> for Word<T> {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        out.set_value(self.0.to_string());
+        Ok(IsNull::No)
+    }
+}
+
+fn text(value: Raw<'_, Sqlite>) -> deserialize::Result<String> {
+    <String as FromSql<Text, Sqlite>>::from_sql(value)
+}

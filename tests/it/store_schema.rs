@@ -1,0 +1,159 @@
+//! The migrations go up, down and up again, and src/store/schema.rs is what they make.
+
+use std::collections::BTreeMap;
+
+use diesel::SqliteConnection;
+use diesel_async::AsyncPgConnection;
+use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
+use diesel_migrations::{FileBasedMigrations, MigrationHarness};
+
+use crate::store_fixture::{Database, create, service};
+
+/// Reverts every migration.
+async fn revert(database: &Database) {
+    let directory = match database {
+        Database::Sqlite { .. } => "migrations/sqlite",
+        Database::Postgres { .. } => "migrations/postgres",
+    };
+    let migrations = FileBasedMigrations::from_path(directory).unwrap();
+    match database {
+        Database::Sqlite { .. } => {
+            let mut connection: SqliteConnection = database.raw_sqlite();
+            connection.revert_all_migrations(migrations).unwrap();
+        }
+        Database::Postgres { .. } => {
+            let connection = AsyncPgConnection::try_from(database.raw_postgres().await).await.unwrap();
+            tokio::task::spawn_blocking(move || {
+                AsyncConnectionWrapper::<AsyncPgConnection>::from(connection)
+                    .revert_all_migrations(migrations)
+                    .unwrap();
+            })
+            .await
+            .unwrap();
+        }
+    }
+}
+
+/// table, column, type, "null" or "not null"
+type Columns = Vec<(String, String, String, String)>;
+
+async fn columns(database: &Database) -> Columns {
+    let sql = match database {
+        Database::Sqlite { .. } => {
+            "SELECT t.name || ' ' || c.name || ' ' || lower(c.type) || ' ' || CASE WHEN c.\"notnull\" THEN 'not null' ELSE 'null' END \
+             AS value FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY t.name, c.cid"
+        }
+        Database::Postgres { .. } => {
+            "SELECT table_name || ' ' || column_name || ' ' || udt_name || ' ' || \
+             CASE is_nullable WHEN 'NO' THEN 'not null' ELSE 'null' END AS value \
+             FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name COLLATE \"C\", ordinal_position"
+        }
+    };
+    let found = database.texts(sql).await.into_iter().flatten();
+    let columns = found.map(|line| {
+        let words: Vec<_> = line.splitn(4, ' ').map(str::to_owned).collect();
+        let [table, column, kind, null] = words.try_into().unwrap();
+        (table, column, kind, null)
+    });
+    columns.filter(|(table, ..)| table != "__diesel_schema_migrations").collect()
+}
+
+/// What src/store/schema.rs declares, with the types' names on that backend.
+fn declared(names: &BTreeMap<&str, &str>) -> Columns {
+    let text = include_str!("../../src/store/schema.rs");
+    let mut columns = Columns::new();
+    for body in text.split("diesel::table! {").skip(1) {
+        let mut lines = body.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("use "));
+        let (table, _) = lines.next().unwrap().split_once(" (").unwrap();
+        for line in lines.take_while(|line| *line != "}") {
+            let (column, kind) = line.trim_end_matches(',').split_once(" -> ").unwrap();
+            let inner = kind.strip_prefix("Nullable<").and_then(|kind| kind.strip_suffix('>'));
+            let null = if inner.is_some() { "null" } else { "not null" };
+            let kind = names[inner.unwrap_or(kind)];
+            columns.push((table.to_owned(), column.to_owned(), kind.to_owned(), null.to_owned()));
+        }
+    }
+    columns
+}
+
+async fn check_schema(database: &Database, names: &[(&str, &str)]) {
+    let _store = database.connect().await;
+    let expected = declared(&names.iter().copied().collect());
+    assert_eq!(columns(database).await, expected);
+    assert!(expected.len() > 20, "schema.rs was not read");
+}
+
+mod schema_rs_is_what_the_migrations_make {
+    use super::{Database, check_schema};
+
+    #[tokio::test]
+    async fn on_sqlite() {
+        let names = [
+            ("Bytea", "blob"),
+            ("Instant", "text"),
+            ("Int4", "integer"),
+            ("Int8", "integer"),
+            ("Jsonb", "text"),
+            ("Text", "text"),
+            ("Uuid", "text"),
+        ];
+        check_schema(&Database::sqlite(), &names).await;
+    }
+
+    #[tokio::test]
+    async fn on_postgres() {
+        let names = [
+            ("Bytea", "bytea"),
+            ("Instant", "timestamptz"),
+            ("Int4", "int4"),
+            ("Int8", "int8"),
+            ("Jsonb", "jsonb"),
+            ("Text", "text"),
+            ("Uuid", "uuid"),
+        ];
+        check_schema(&Database::postgres().await, &names).await;
+    }
+}
+
+async fn check_up_down_up(database: &Database) {
+    let store = database.connect().await;
+    create(&*store, &service("demo", "db")).await;
+    drop(store);
+    let up = columns(database).await;
+    revert(database).await;
+    assert_eq!(columns(database).await, []);
+    let store = database.connect().await;
+    assert_eq!(columns(database).await, up);
+    create(&*store, &service("demo", "db")).await;
+}
+
+mod migrations_go_up_and_down_and_up_again {
+    use super::{Database, check_up_down_up};
+
+    #[tokio::test]
+    async fn on_sqlite() {
+        check_up_down_up(&Database::sqlite()).await;
+    }
+
+    #[tokio::test]
+    async fn on_postgres() {
+        check_up_down_up(&Database::postgres().await).await;
+    }
+}
+
+#[tokio::test]
+async fn every_table_and_column_is_commented() {
+    let database = Database::postgres().await;
+    let _store = database.connect().await;
+    let uncommented = database
+        .texts(
+            "SELECT c.relname || '.' || coalesce(a.attname, '') AS value FROM pg_class c \
+             JOIN (SELECT attrelid, attnum, attname FROM pg_attribute WHERE attnum > 0 \
+                   UNION SELECT oid, 0, NULL FROM pg_class) a ON a.attrelid = c.oid \
+             WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace \
+             AND c.relname <> '__diesel_schema_migrations' AND col_description(c.oid, a.attnum) IS NULL \
+             AND (a.attnum > 0 OR obj_description(c.oid, 'pg_class') IS NULL)",
+        )
+        .await;
+    assert_eq!(uncommented, []);
+}

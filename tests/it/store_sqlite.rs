@@ -1,0 +1,88 @@
+//! What only the SQLite store promises.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use diesel::connection::SimpleConnection;
+use project_services::store::{StoreError, StoreUrl, connect};
+
+use crate::store_fixture::{Database, create, note, project, service};
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+// On a runtime with one thread, which `connect` must not need more than.
+#[tokio::test]
+async fn a_new_file_is_its_owners_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("new/deep/store.db");
+    let url: StoreUrl = format!("sqlite://{}", file.display()).parse().unwrap();
+    let store = connect(&url, None).await.unwrap();
+    create(&*store, &service("demo", "db")).await;
+    assert_eq!(mode(file.parent().unwrap()), 0o700);
+    assert_eq!(mode(file.parent().unwrap().parent().unwrap()), 0o700);
+    assert_eq!(mode(&file), 0o600);
+    assert_eq!(mode(&file.with_extension("db-wal")), 0o600);
+}
+
+#[tokio::test]
+async fn a_file_that_cant_be_opened_is_unavailable() {
+    let directory = tempfile::tempdir().unwrap();
+    let url: StoreUrl = format!("sqlite:{}", directory.path().display()).parse().unwrap();
+    assert!(matches!(connect(&url, None).await, Err(StoreError::Unavailable(_))));
+    let file = directory.path().join("no.db");
+    std::fs::write(&file, "this is no database, and long enough to be looked at".repeat(100)).unwrap();
+    let url: StoreUrl = format!("sqlite:{}", file.display()).parse().unwrap();
+    assert!(connect(&url, None).await.is_err());
+}
+
+#[tokio::test]
+async fn ciphertext_is_gone_from_the_file_once_the_service_is_destroyed() {
+    let database = Database::sqlite();
+    let store = database.connect().await;
+    let service = service("demo", "db");
+    create(&*store, &service).await;
+    let sealed = store.sealed_get(service.id).await.unwrap().unwrap();
+    let before = store.service_get(service.id).await.unwrap().unwrap();
+    let mut after = before.clone();
+    after.state = project_services::domain::service::ServiceState::Destroyed;
+    let file = database.url().strip_prefix("sqlite:").unwrap().to_owned();
+    let holds_it = || {
+        let bytes = std::fs::read(&file).unwrap();
+        bytes.windows(sealed.as_bytes().len()).any(|window| window == sealed.as_bytes())
+    };
+    database.raw_sqlite().batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    assert!(holds_it());
+    store.service_update(&before, &after, None, before.updated_at).await.unwrap();
+    // Closing it empties the write-ahead log into the file.
+    drop(store);
+    database.raw_sqlite().batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    assert!(!holds_it());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_that_writes_holds_up_writers_and_no_readers() {
+    let database = Database::sqlite();
+    let store = database.connect().await;
+    let service = service("demo", "db");
+    create(&*store, &service).await;
+    let mut other = database.raw_sqlite();
+    other.batch_execute("BEGIN IMMEDIATE").unwrap();
+    let event = note(&service, "x");
+    // Longer than SQLite waits.
+    let (append, last) = tokio::join!(store.event_append(&service, &event), store.event_last(&service.project));
+    assert!(matches!(append, Err(StoreError::Unavailable(_))), "{append:?}");
+    assert_eq!(last.unwrap(), 1);
+    other.batch_execute("COMMIT").unwrap();
+    assert_eq!(store.event_append(&service, &event).await.unwrap().sequence, 2);
+    assert_eq!(store.event_last(&project("demo")).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn the_file_has_a_write_ahead_log() {
+    let database = Database::sqlite();
+    let _store = database.connect().await;
+    let found = database.texts("SELECT journal_mode AS value FROM pragma_journal_mode").await;
+    assert_eq!(found, [Some("wal".to_owned())]);
+}
