@@ -50,5 +50,6 @@ pub mod event;
 pub mod id;
 pub mod lifecycle;
 pub mod name;
+pub mod page;
 pub mod permission;
 pub mod service;

@@ -3,9 +3,9 @@
 use super::{App, Result, visible};
 use crate::domain::event::ServiceEvent;
 use crate::domain::id::{ProjectId, ServiceId};
+use crate::domain::page::{Page, ServiceFilter, Slice};
 use crate::domain::permission::Principal;
 use crate::domain::service::Service;
-use crate::store::{Page, ServiceFilter, Slice};
 
 impl App {
     /// None when it does not exist or is of a project that the viewer does not see.

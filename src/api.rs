@@ -1,0 +1,70 @@
+//! The GraphQL schema: what clients see of the use cases in [`crate::app`].
+//!
+//! Nothing here decides what is allowed beyond who is asking, and nothing here touches the store or the engine. The one
+//! mapping from errors to codes is [`error`]; every root field stands behind [`guard::Authenticated`].
+
+use std::sync::Arc;
+
+use async_graphql::parser::types::{DocumentOperations, OperationType};
+use async_graphql::{Context, Request, SDLExportOptions};
+
+use crate::app::App;
+use crate::domain::permission::Principal;
+
+pub mod error;
+mod finish;
+mod guard;
+mod mutation;
+mod query;
+mod root_field;
+mod subscription;
+mod types;
+mod variables;
+
+/// The schema that [`schema`] builds.
+pub type Schema = async_graphql::Schema<query::Query, mutation::Mutation, subscription::Subscription>;
+
+/// Who sent a request. The HTTP layer puts it into the request's data; a request without it is anonymous.
+#[derive(Debug, Clone)]
+pub enum Identity {
+    Known(Principal),
+    /// Why nobody is known, as a clause for the sender to read, such as "the token is expired".
+    Anonymous(String),
+}
+
+/// The id under which the log tells what a client only hears as an internal error. Part of a request's data.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// The schema over the use cases.
+pub fn schema(app: Arc<App>) -> Schema {
+    builder().data(app).finish()
+}
+
+/// The schema in GraphQL's definition language, as it is committed in `schema.graphql`.
+pub fn sdl() -> String {
+    builder().finish().sdl_with_options(SDLExportOptions::new().use_space_ident())
+}
+
+/// What kind of operation `request` would run; None when its document does not say, for instance because it is no
+/// GraphQL at all.
+pub fn operation_type(request: &mut Request) -> Option<OperationType> {
+    let name = request.operation_name.clone();
+    let operations = &request.parsed_query().ok()?.operations;
+    let operation = match (operations, name) {
+        (DocumentOperations::Single(operation), None) => operation,
+        (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name.as_str())?,
+        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => operations.values().next()?,
+        _ => return None,
+    };
+    Some(operation.node.ty)
+}
+
+fn builder() -> async_graphql::SchemaBuilder<query::Query, mutation::Mutation, subscription::Subscription> {
+    async_graphql::Schema::build(query::Query, mutation::Mutation, subscription::Subscription).extension(finish::Finish)
+}
+
+/// The use cases, which [`schema`] put into the schema's data.
+fn app<'a>(ctx: &Context<'a>) -> &'a Arc<App> {
+    ctx.data_unchecked()
+}

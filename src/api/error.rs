@@ -1,0 +1,167 @@
+//! What clients read when something fails: the one mapping from errors to codes.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use async_graphql::{ErrorExtensionValues, Response, ServerError, Value};
+
+use crate::app::AppError;
+use crate::domain::lifecycle::InvalidState;
+
+/// The value of `extensions.code`, which every error has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    Unauthenticated,
+    Forbidden,
+    NotFound,
+    BadUserInput,
+    InvalidState,
+    Conflict,
+    RateLimited,
+    Unavailable,
+    InternalServerError,
+    GraphqlParseFailed,
+    GraphqlValidationFailed,
+}
+
+impl Code {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::NotFound => "NOT_FOUND",
+            Self::BadUserInput => "BAD_USER_INPUT",
+            Self::InvalidState => "INVALID_STATE",
+            Self::Conflict => "CONFLICT",
+            Self::RateLimited => "RATE_LIMITED",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::InternalServerError => "INTERNAL_SERVER_ERROR",
+            Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",
+            Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+        }
+    }
+}
+
+/// An error as a client reads it.
+///
+/// It has no Display on purpose: async-graphql turns whatever has one into an error without a code, so with one `?` on a
+/// foreign error could compile in a resolver and publish its text.
+#[derive(Debug, Clone)]
+pub struct Error {
+    code: Code,
+    message: String,
+    details: Vec<(&'static str, Value)>,
+    /// For the log only.
+    cause: Option<Cause>,
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a client must not read. It travels in the error's source until it is logged.
+#[derive(Debug, Clone)]
+pub(super) struct Cause(Arc<dyn StdError + Send + Sync>);
+
+impl Cause {
+    /// The error and what caused it, outermost first.
+    pub fn chain(&self) -> String {
+        let mut text = self.0.to_string();
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        text
+    }
+}
+
+impl Error {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), details: Vec::new(), cause: None }
+    }
+
+    /// `field` is the argument, the input field or the part of the request that is wrong.
+    pub fn bad_input(field: &str, message: impl Into<String>) -> Self {
+        Self::new(Code::BadUserInput, message).with("field", field)
+    }
+
+    /// `reason` is a clause, such as "the token is expired".
+    pub fn unauthenticated(reason: &str) -> Self {
+        Self::new(Code::Unauthenticated, format!("Not authenticated: {reason}."))
+    }
+
+    pub(super) fn internal() -> Self {
+        Self::new(Code::InternalServerError, "Internal server error")
+    }
+
+    /// The error as a whole response, for where no operation is executed.
+    pub fn into_response(self) -> Response {
+        Response::from_errors(vec![self.into_server_error()])
+    }
+
+    pub(super) fn into_server_error(self) -> ServerError {
+        let error = async_graphql::Error::from(self);
+        let mut server_error = ServerError::new(error.message, None);
+        server_error.source = error.source;
+        server_error.extensions = error.extensions;
+        server_error
+    }
+
+    fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+        self.details.push((key, value.into()));
+        self
+    }
+
+    fn caused_by(mut self, cause: Box<dyn StdError + Send + Sync>) -> Self {
+        self.cause = Some(Cause(Arc::from(cause)));
+        self
+    }
+}
+
+impl From<Error> for async_graphql::Error {
+    fn from(error: Error) -> Self {
+        let mut extensions = ErrorExtensionValues::default();
+        extensions.set("code", error.code.as_str());
+        for (key, value) in error.details {
+            extensions.set(key, value);
+        }
+        let mut converted = Self::new(error.message);
+        converted.extensions = Some(extensions);
+        converted.source = error.cause.map(|cause| Arc::new(cause) as _);
+        converted
+    }
+}
+
+impl From<AppError> for Error {
+    fn from(error: AppError) -> Self {
+        match error {
+            AppError::NotFound(what) => {
+                let field = if what == "project" { "projectId" } else { "id" };
+                Self::new(Code::NotFound, format!("There is no such {what}, or it is not yours to see."))
+                    .with("field", field)
+            }
+            AppError::Forbidden(permission) => {
+                Self::new(Code::Forbidden, format!("Your token lacks the permission {permission}."))
+                    .with("permission", permission.as_str())
+            }
+            AppError::BadInput { field, message } => Self::bad_input(field, message),
+            AppError::InvalidState(invalid) => invalid_state(invalid),
+            AppError::Conflict(message) => Self::new(Code::Conflict, message),
+            AppError::Unavailable(cause) => {
+                Self::new(Code::Unavailable, "The server's database can't be reached; try again in a moment.")
+                    .caused_by(cause)
+            }
+            AppError::Internal(cause) => Self::internal().caused_by(cause),
+        }
+    }
+}
+
+fn invalid_state(InvalidState { action, state }: InvalidState) -> Error {
+    let allowed: Vec<&str> = action.allowed_in().iter().map(|state| state.as_str()).collect();
+    let message = format!(
+        "{action} is not possible while the service is {state}; it is in these states: {}.",
+        allowed.join(", ")
+    );
+    let allowed = allowed.into_iter().map(Value::from).collect();
+    Error::new(Code::InvalidState, message).with("state", state.as_str()).with("allowedStates", Value::List(allowed))
+}

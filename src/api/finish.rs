@@ -1,0 +1,209 @@
+//! What async-graphql leaves open: a code on each error of its own, the log of what clients must not read, panics, and
+//! rules of the specification that it does not check.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+
+use async_graphql::extensions::{
+    Extension, ExtensionContext, ExtensionFactory, NextParseQuery, NextPrepareRequest, NextRequest, NextSubscribe,
+    NextValidation,
+};
+use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
+use async_graphql::{Pos, Request, Response, ServerError, ServerResult, ValidationResult, Variables};
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt};
+
+use super::error::{Cause, Code, Error};
+use super::{RequestId, root_field, variables};
+
+pub struct Finish;
+
+impl ExtensionFactory for Finish {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Finisher::default())
+    }
+}
+
+/// One request's. What is known of it is filled in as it goes through.
+#[derive(Default)]
+struct Finisher {
+    seen: Arc<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    request_id: OnceLock<String>,
+    operation_name: OnceLock<Option<String>>,
+    document: OnceLock<(ExecutableDocument, Variables)>,
+}
+
+#[async_trait]
+impl Extension for Finisher {
+    async fn request(&self, ctx: &ExtensionContext<'_>, next: NextRequest<'_>) -> Response {
+        match AssertUnwindSafe(next.run(ctx)).catch_unwind().await {
+            Ok(response) => self.seen.finish(response),
+            Err(panic) => self.seen.panicked(&*panic),
+        }
+    }
+
+    fn subscribe<'s>(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        stream: BoxStream<'s, Response>,
+        next: NextSubscribe<'_>,
+    ) -> BoxStream<'s, Response> {
+        let seen = Arc::clone(&self.seen);
+        // After a panic the stream is over.
+        AssertUnwindSafe(next.run(ctx, stream))
+            .catch_unwind()
+            .map(move |response| match response {
+                Ok(response) => seen.finish(response),
+                Err(panic) => seen.panicked(&*panic),
+            })
+            .boxed()
+    }
+
+    async fn prepare_request(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        request: Request,
+        next: NextPrepareRequest<'_>,
+    ) -> ServerResult<Request> {
+        let id = request.data.get(&std::any::TypeId::of::<RequestId>()).and_then(|id| id.downcast_ref::<RequestId>());
+        self.seen.request_id.get_or_init(|| id.map(|id| id.0.clone()).unwrap_or_default());
+        self.seen.operation_name.get_or_init(|| request.operation_name.clone());
+        next.run(ctx, request).await
+    }
+
+    async fn parse_query(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        query: &str,
+        variables: &Variables,
+        next: NextParseQuery<'_>,
+    ) -> ServerResult<ExecutableDocument> {
+        let document = next.run(ctx, query, variables).await.map_err(|mut error| {
+            // The library checks its limits on nesting here; those are rules, not syntax.
+            let is_rule = error.message.contains("cannot be greater than");
+            set_code(&mut error, if is_rule { Code::GraphqlValidationFailed } else { Code::GraphqlParseFailed });
+            error
+        })?;
+        let document = root_field::of_subscriptions(document)?;
+        let _ = self.seen.document.set((document.clone(), variables.clone()));
+        Ok(document)
+    }
+
+    async fn validation(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        next: NextValidation<'_>,
+    ) -> Result<ValidationResult, Vec<ServerError>> {
+        if let Some((document, given)) = self.seen.document.get() {
+            let operation_name = self.seen.operation_name.get().and_then(|name| name.as_deref());
+            variables::check(&ctx.schema_env.registry, document, operation_name, given)?;
+        }
+        next.run(ctx).await.map_err(|mut errors| {
+            for error in &mut errors {
+                set_code(error, Code::GraphqlValidationFailed);
+                if let Some(field) = argument_in(&error.message).map(str::to_owned) {
+                    error.extensions.get_or_insert_default().set("field", field);
+                }
+            }
+            errors
+        })
+    }
+}
+
+impl Seen {
+    /// Gives every error a code, and logs causes under the request's id.
+    fn finish(&self, mut response: Response) -> Response {
+        for error in &mut response.errors {
+            if !has_code(error) {
+                self.explain(error);
+            }
+            if let Some(cause) = error.source::<Cause>().cloned() {
+                error.source = None;
+                let request_id = self.id();
+                tracing::error!(request_id, path = ?error.path, cause = cause.chain(), "A request failed");
+                error.extensions.get_or_insert_default().set("requestId", request_id);
+            }
+        }
+        response
+    }
+
+    /// Resolvers fail with codes only, so what has none is the library's own: the request's fault before execution, and
+    /// in a resolver an argument that it could not convert.
+    fn explain(&self, error: &mut ServerError) {
+        let is_argument = ["Failed to parse ", "Expected input type ", "Variable "];
+        if is_argument.iter().any(|start| error.message.starts_with(start)) {
+            set_code(error, Code::BadUserInput);
+            let argument = self.document.get().zip(error.locations.first());
+            if let Some(field) = argument.and_then(|((document, _), at)| argument_at(document, *at)) {
+                error.extensions.get_or_insert_default().set("field", field);
+            }
+        } else if error.path.is_empty() {
+            set_code(error, Code::GraphqlValidationFailed);
+        } else {
+            let request_id = self.id();
+            tracing::error!(request_id, path = ?error.path, cause = error.message, "A request failed");
+            let internal = Error::internal().into_server_error();
+            error.message = internal.message;
+            error.extensions = internal.extensions;
+            error.extensions.get_or_insert_default().set("requestId", request_id);
+        }
+    }
+
+    fn panicked(&self, panic: &(dyn std::any::Any + Send)) -> Response {
+        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let request_id = self.id();
+        tracing::error!(request_id, cause = text.unwrap_or("unknown"), "A request panicked");
+        let mut error = Error::internal().into_server_error();
+        error.extensions.get_or_insert_default().set("requestId", request_id);
+        Response::from_errors(vec![error])
+    }
+
+    fn id(&self) -> &str {
+        self.request_id.get().map_or("", String::as_str)
+    }
+}
+
+fn has_code(error: &ServerError) -> bool {
+    error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some())
+}
+
+fn set_code(error: &mut ServerError, code: Code) {
+    if !has_code(error) {
+        error.extensions.get_or_insert_default().set("code", code.as_str());
+    }
+}
+
+/// The input field or argument that a message of the library's validation is about: the last part of the path in
+/// `Invalid value for argument "input.kind", …`, or the field that is said to be missing or unknown there.
+fn argument_in(message: &str) -> Option<&str> {
+    let rest = message.strip_prefix("Invalid value for argument \"")?;
+    let (path, reason) = rest.split_once("\", ")?;
+    let named = reason.strip_prefix("field \"").or_else(|| reason.strip_prefix("unknown field \""));
+    match named.and_then(|named| named.split_once('"')) {
+        Some((field, _)) => Some(field),
+        None => path.rsplit('.').find(|part| part.parse::<usize>().is_err()),
+    }
+}
+
+/// The name of the argument whose value stands at a position of the document.
+fn argument_at(document: &ExecutableDocument, position: Pos) -> Option<String> {
+    fn search(selections: &SelectionSet, position: Pos) -> Option<String> {
+        selections.items.iter().find_map(|selection| match &selection.node {
+            Selection::Field(field) => {
+                let mut arguments = field.node.arguments.iter();
+                let found = arguments.find(|(_, value)| value.pos == position).map(|(name, _)| name.node.to_string());
+                found.or_else(|| search(&field.node.selection_set.node, position))
+            }
+            Selection::InlineFragment(fragment) => search(&fragment.node.selection_set.node, position),
+            Selection::FragmentSpread(_) => None,
+        })
+    }
+    let operations = document.operations.iter().map(|(_, operation)| &operation.node.selection_set.node);
+    let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set.node);
+    operations.chain(fragments).find_map(|selections| search(selections, position))
+}

@@ -1,0 +1,87 @@
+//! Changing things. A mutation answers once its wish is durable, not once it is fulfilled.
+
+use async_graphql::{Context, Object};
+
+use super::app;
+use super::error::Result;
+use super::guard::{Authenticated, viewer};
+use super::types::credential::Credential;
+use super::types::ids::parse_service;
+use super::types::inputs::{ProvisionServiceInput, ServiceInput};
+use super::types::payloads::{
+    DestroyServicePayload, ProvisionServicePayload, RestartServicePayload, RevealCredentialsPayload,
+    StartServicePayload, StopServicePayload,
+};
+use super::types::service::Service;
+use crate::domain::lifecycle::ServiceAction;
+
+pub struct Mutation;
+
+/// What can be changed. A mutation returns as soon as it is accepted and durable; the work goes on behind it. Watch
+/// `serviceChanged` to see it happen.
+#[Object(guard = "Authenticated")]
+impl Mutation {
+    /// Creates a service and returns it at once, in PENDING. Needs the permission `project:settings`.
+    async fn provision_service(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to provision, and where.")] input: ProvisionServiceInput,
+    ) -> Result<ProvisionServicePayload> {
+        let service = app(ctx).provision(viewer(ctx)?, input.parse()?).await?;
+        Ok(ProvisionServicePayload { service: Service(service) })
+    }
+
+    /// Starts a stopped service, or one in ERROR, with the data it had. Needs the permission `project:settings`.
+    async fn start_service(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service to start.")] input: ServiceInput,
+    ) -> Result<StartServicePayload> {
+        Ok(StartServicePayload { service: act(ctx, input, ServiceAction::Start).await? })
+    }
+
+    /// Shuts a service down cleanly and keeps its data. Needs the permission `project:settings`.
+    async fn stop_service(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service to stop.")] input: ServiceInput,
+    ) -> Result<StopServicePayload> {
+        Ok(StopServicePayload { service: act(ctx, input, ServiceAction::Stop).await? })
+    }
+
+    /// Stops a service and starts it again with the data it had. Needs the permission `project:settings`.
+    async fn restart_service(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service to restart.")] input: ServiceInput,
+    ) -> Result<RestartServicePayload> {
+        Ok(RestartServicePayload { service: act(ctx, input, ServiceAction::Restart).await? })
+    }
+
+    /// Removes a service and its data for good. Needs the permission `project:delete`.
+    async fn destroy_service(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service to destroy.")] input: ServiceInput,
+    ) -> Result<DestroyServicePayload> {
+        Ok(DestroyServicePayload { service: act(ctx, input, ServiceAction::Destroy).await? })
+    }
+
+    /// A service's credentials in clear. That you revealed them becomes an event of the service. Needs the permission
+    /// `project:settings`.
+    async fn reveal_credentials(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service whose credentials to reveal.")] input: ServiceInput,
+    ) -> Result<RevealCredentialsPayload> {
+        let id = parse_service("id", &input.id)?;
+        let (service, credentials) = app(ctx).reveal(viewer(ctx)?, id).await?;
+        let credentials = credentials.into_iter().map(Credential::Revealed).collect();
+        Ok(RevealCredentialsPayload { service: Service(service), credentials })
+    }
+}
+
+async fn act(ctx: &Context<'_>, input: ServiceInput, action: ServiceAction) -> Result<Service> {
+    let id = parse_service("id", &input.id)?;
+    Ok(Service(app(ctx).act(viewer(ctx)?, id, action).await?))
+}

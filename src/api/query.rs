@@ -1,0 +1,77 @@
+//! Reading.
+
+use async_graphql::{Context, ID, Object};
+
+use super::app;
+use super::error::Result;
+use super::guard::{Authenticated, viewer};
+use super::types::Node;
+use super::types::catalog::{Availability, CatalogEntry};
+use super::types::enums::ServiceKind;
+use super::types::ids::{parse_project, parse_service};
+use super::types::page::PageArguments;
+use super::types::service::Service;
+use super::types::service_connection::{ServiceConnection, ServiceFilter};
+use super::types::viewer::Viewer;
+use crate::catalog;
+
+pub struct Query;
+
+/// What can be read. Every field needs a token; only introspection works without one.
+#[Object(guard = "Authenticated")]
+impl Query {
+    /// The object with this id, for clients that keep a normalised cache. Services are the only nodes. Null when there
+    /// is none, or when it is not yours to see.
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "A service's id.")] id: ID) -> Result<Option<Node>> {
+        Ok(self.service(ctx, id).await?.map(Node::Service))
+    }
+
+    /// Who you are, as your token says.
+    async fn viewer(&self, ctx: &Context<'_>) -> Result<Viewer> {
+        viewer(ctx).cloned().map(Viewer)
+    }
+
+    /// The kinds of services that there are, those to come included, in the order in which to show them.
+    async fn service_catalog(
+        &self,
+        #[graphql(desc = "Only kinds with this availability; all of them when left out.")] availability: Option<
+            Availability,
+        >,
+    ) -> Vec<CatalogEntry> {
+        let entries = catalog::ALL.into_iter().map(CatalogEntry);
+        entries.filter(|entry| availability.is_none_or(|wanted| wanted == Availability::of(entry.0))).collect()
+    }
+
+    /// One kind of service.
+    async fn catalog_entry(&self, #[graphql(desc = "The kind to describe.")] kind: ServiceKind) -> CatalogEntry {
+        CatalogEntry(catalog::definition(kind.into()))
+    }
+
+    /// A service. Null when it does not exist, or when it is not yours to see.
+    async fn service(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service's id.")] id: ID,
+    ) -> Result<Option<Service>> {
+        let id = parse_service("id", &id)?;
+        Ok(app(ctx).service(viewer(ctx)?, id).await?.map(Service))
+    }
+
+    /// A project's services, oldest first. Give `first` (and `after`) to page forwards or `last` (and `before`) to page
+    /// backwards; the first 20 when neither is given.
+    #[expect(clippy::too_many_arguments, reason = "Relay's four, and what to list")]
+    async fn services(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The project whose services to list.")] project_id: ID,
+        #[graphql(desc = "Which of them; all that are not destroyed when left out.")] filter: Option<ServiceFilter>,
+        #[graphql(desc = "At most so many from the beginning, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Only services behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "At most so many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only services ahead of this cursor.")] before: Option<String>,
+    ) -> Result<ServiceConnection> {
+        let project = parse_project("projectId", &project_id)?;
+        let page = PageArguments { first, after, last, before };
+        ServiceConnection::load(ctx, project, filter.unwrap_or_default().into(), page).await
+    }
+}

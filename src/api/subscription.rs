@@ -1,0 +1,84 @@
+//! Watching. A stream ends itself when its viewer's token expires: the guard looks once, at its beginning.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use async_graphql::{Context, ID, Subscription};
+use async_stream::stream;
+use futures_util::{Stream, StreamExt};
+use jiff::Timestamp;
+
+use super::app;
+use super::error::{Error, Result};
+use super::guard::{Authenticated, expired, viewer};
+use super::types::ids::{parse_project, parse_service};
+use super::types::service::Service;
+use super::types::service_event::ServiceEvent;
+use crate::app::AppError;
+
+/// How long a stream sleeps at most before it looks at the clock again, which may have been set or have slept itself.
+const CLOCK_CHECK: Duration = Duration::from_secs(30);
+
+pub struct Subscription;
+
+/// What can be watched, over a WebSocket. A stream ends with an UNAUTHENTICATED error when your token expires; come back
+/// with a new token and the last cursor that you saw.
+#[Subscription(guard = "Authenticated")]
+impl Subscription {
+    /// Each change of the project's services, in order, none lost, none twice. With `after`, all that came since that
+    /// cursor first, however long ago that was; without it, what happens from now on.
+    async fn service_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The project to watch.")] project_id: ID,
+        #[graphql(desc = "The cursor of the last event that you have seen.")] after: Option<String>,
+    ) -> Result<impl Stream<Item = Result<ServiceEvent>>> {
+        let viewer = viewer(ctx)?;
+        let project = parse_project("projectId", &project_id)?;
+        let events = app(ctx).service_events(viewer, project, after.as_deref()).await?;
+        Ok(until(viewer.expires_at, events.map(|event| event.map(ServiceEvent))))
+    }
+
+    /// The service as it is now, at once, and again after each change. Ends when the service is destroyed.
+    async fn service_changed(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service to watch.")] id: ID,
+    ) -> Result<impl Stream<Item = Result<Service>>> {
+        let viewer = viewer(ctx)?;
+        let id = parse_service("id", &id)?;
+        let services = app(ctx).service_changes(viewer, id).await?;
+        Ok(until(viewer.expires_at, services.map(|service| service.map(Service))))
+    }
+}
+
+/// `items` until `expires_at`; then, or when an item is an error, that error and the end.
+fn until<T>(expires_at: Timestamp, items: impl Stream<Item = Result<T, AppError>>) -> impl Stream<Item = Result<T>> {
+    stream! {
+        let mut items = pin!(items);
+        let mut expiry = pin!(reached(expires_at));
+        loop {
+            let item = tokio::select! {
+                biased;
+                () = &mut expiry => Some(Err(expired())),
+                item = items.next() => item.map(|item| item.map_err(Error::from)),
+            };
+            match item {
+                None => return,
+                Some(Ok(item)) => yield Ok(item),
+                Some(Err(error)) => {
+                    yield Err(error);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn reached(time: Timestamp) {
+    while let Ok(left) = Duration::try_from(time.duration_since(Timestamp::now()))
+        && !left.is_zero()
+    {
+        tokio::time::sleep(left.min(CLOCK_CHECK)).await;
+    }
+}

@@ -1,0 +1,27 @@
+//! The schema's types. Each wraps a domain value; its doc comment is what GraphiQL shows.
+
+use async_graphql::{ID, Interface};
+
+pub mod catalog;
+pub mod credential;
+pub mod date_time;
+pub mod enums;
+pub mod ids;
+pub mod inputs;
+pub mod operation;
+pub mod page;
+pub mod payloads;
+pub mod service;
+pub mod service_connection;
+pub mod service_event;
+pub mod service_event_connection;
+pub mod viewer;
+
+use service::Service;
+
+/// An object with an id that is its own among all objects.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "Identifies the object among all objects; opaque."))]
+pub enum Node {
+    Service(Service),
+}

@@ -1,0 +1,99 @@
+//! What can be provisioned.
+
+use async_graphql::{Enum, Object};
+
+use super::enums::{ServiceKind, SizeTier};
+use crate::catalog::Definition;
+use crate::domain::service;
+
+/// Whether a kind of service can be provisioned.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+pub enum Availability {
+    /// It can.
+    Available,
+    /// It is announced and can't be provisioned yet.
+    ComingSoon,
+}
+
+impl Availability {
+    pub fn of(definition: &Definition) -> Self {
+        if definition.offer.is_some() { Self::Available } else { Self::ComingSoon }
+    }
+}
+
+pub struct CatalogEntry(pub &'static Definition);
+
+/// A kind of service: what to show before one is provisioned.
+#[Object]
+impl CatalogEntry {
+    /// What to give to `provisionService`.
+    async fn kind(&self) -> ServiceKind {
+        self.0.kind.into()
+    }
+
+    /// How the kind is called, such as "PostgreSQL".
+    async fn name(&self) -> &str {
+        self.0.name
+    }
+
+    /// One sentence on what it is good for.
+    async fn description(&self) -> &str {
+        self.0.description
+    }
+
+    /// Whether it can be provisioned.
+    async fn availability(&self) -> Availability {
+        Availability::of(self.0)
+    }
+
+    /// The versions on offer, newest first. Empty while it is coming soon.
+    async fn versions(&self) -> &[&str] {
+        self.0.offer.as_ref().map_or(&[], |offer| offer.versions)
+    }
+
+    /// The version that is taken when none is asked for. Null while it is coming soon.
+    async fn default_version(&self) -> Option<&str> {
+        self.0.offer.as_ref().map(|offer| offer.default_version())
+    }
+
+    /// The sizes on offer, smallest first. Empty while it is coming soon.
+    async fn tiers(&self) -> Vec<TierSpec> {
+        self.0.offer.iter().flat_map(|offer| offer.tiers).map(TierSpec).collect()
+    }
+
+    /// The environment variables that a service of this kind generates.
+    async fn credential_keys(&self) -> &[&str] {
+        self.0.credential_keys
+    }
+}
+
+pub struct TierSpec(pub service::TierSpec);
+
+/// What a size tier gives to a service of one kind.
+#[Object]
+impl TierSpec {
+    /// What to give to `provisionService`.
+    async fn tier(&self) -> SizeTier {
+        self.0.tier.into()
+    }
+
+    /// How the tier is called, such as "Dev".
+    async fn name(&self) -> &str {
+        self.0.tier.name()
+    }
+
+    /// The memory it can use at most, in MiB (2^20 bytes).
+    async fn memory_mib(&self) -> u32 {
+        self.0.memory_mib
+    }
+
+    /// The CPU time it can use at most, in cores.
+    async fn cpus(&self) -> f64 {
+        f64::from(self.0.cpu_millis) / 1000.0
+    }
+
+    /// The storage it is meant for, in MiB (2^20 bytes). Recorded, not yet enforced.
+    async fn storage_mib(&self) -> u32 {
+        self.0.storage_mib
+    }
+}

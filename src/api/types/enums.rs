@@ -1,0 +1,114 @@
+//! The domain's enums as the schema shows them.
+
+use async_graphql::Enum;
+
+use crate::domain::lifecycle;
+use crate::domain::service;
+
+/// A kind of service.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "service::ServiceKind")]
+pub enum ServiceKind {
+    /// The relational database PostgreSQL.
+    Postgresql,
+    /// The in-memory data store Redis.
+    Redis,
+    /// The relational database MySQL; coming soon.
+    Mysql,
+    /// The document database MongoDB; coming soon.
+    Mongodb,
+    /// The vector database Qdrant; coming soon.
+    Qdrant,
+    /// The S3-compatible object store MinIO; coming soon.
+    Minio,
+    /// The mail catcher Mailpit; coming soon.
+    Mailpit,
+}
+
+/// How large a service is. What a tier means for a kind stands in the catalog.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "service::SizeTier")]
+pub enum SizeTier {
+    /// The smallest, for previews and development.
+    Dev,
+    /// For ordinary load.
+    Standard,
+    /// For load tests and large data.
+    Performance,
+}
+
+/// What is true of a service right now. What is being done about it is its `operation`.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "service::ServiceState")]
+pub enum ServiceState {
+    /// Accepted and durable; nothing was done yet.
+    Pending,
+    /// On its way to RUNNING, also after a start, a restart or a recovery.
+    Provisioning,
+    /// The server inside answers its health check on its port.
+    Running,
+    /// Stopped on request; its data is kept.
+    Stopped,
+    /// Not serving, and not expected to recover by itself at once; `error` says why.
+    Error,
+    /// Being removed, for as long as that takes.
+    Destroying,
+    /// Container and data are gone. The service stays visible as history.
+    Destroyed,
+}
+
+/// What is being done about a service.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "service::OperationKind")]
+pub enum OperationKind {
+    /// It is being created.
+    Provision,
+    /// It is being started.
+    Start,
+    /// It is being shut down.
+    Stop,
+    /// It is being stopped and started again.
+    Restart,
+    /// It is being removed with its data.
+    Destroy,
+    /// It is being repaired after something happened to its container.
+    Recover,
+}
+
+/// How far an operation is.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "service::OperationPhase")]
+pub enum OperationPhase {
+    /// It waits for its turn.
+    Queued,
+    /// The image is being pulled; `progressPercent` says how much of it is there.
+    PullingImage,
+    /// The volume for the data is being created.
+    CreatingVolume,
+    /// The container is being created.
+    CreatingContainer,
+    /// The container is being started.
+    Starting,
+    /// The container runs; the server inside has yet to answer its health check.
+    WaitingForReady,
+    /// The server inside is being shut down.
+    Stopping,
+    /// Container and volume are being removed.
+    Removing,
+}
+
+/// Something that a viewer can do to a service: a button.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "lifecycle::ServiceAction")]
+pub enum ServiceAction {
+    /// `startService`
+    Start,
+    /// `stopService`
+    Stop,
+    /// `restartService`
+    Restart,
+    /// `destroyService`
+    Destroy,
+    /// `revealCredentials`
+    RevealCredentials,
+}

@@ -1,0 +1,50 @@
+//! What mutations answer.
+
+use async_graphql::SimpleObject;
+
+use super::credential::Credential;
+use super::service::Service;
+
+/// The answer of `provisionService`.
+#[derive(SimpleObject)]
+pub struct ProvisionServicePayload {
+    /// The service, in PENDING; or, under an idempotency key that was used before, as it is now.
+    pub service: Service,
+}
+
+/// The answer of `startService`.
+#[derive(SimpleObject)]
+pub struct StartServicePayload {
+    /// The service, with its start under way.
+    pub service: Service,
+}
+
+/// The answer of `stopService`.
+#[derive(SimpleObject)]
+pub struct StopServicePayload {
+    /// The service, with its stop under way.
+    pub service: Service,
+}
+
+/// The answer of `restartService`.
+#[derive(SimpleObject)]
+pub struct RestartServicePayload {
+    /// The service, with its restart under way.
+    pub service: Service,
+}
+
+/// The answer of `destroyService`.
+#[derive(SimpleObject)]
+pub struct DestroyServicePayload {
+    /// The service, in DESTROYING.
+    pub service: Service,
+}
+
+/// The answer of `revealCredentials`.
+#[derive(SimpleObject)]
+pub struct RevealCredentialsPayload {
+    /// The service. Its own credentials stay masked.
+    pub service: Service,
+    /// The environment variables to connect with, in clear.
+    pub credentials: Vec<Credential>,
+}

@@ -1,0 +1,122 @@
+//! A service.
+
+use async_graphql::{Context, ID, Object};
+
+use super::catalog::TierSpec;
+use super::credential::Credential;
+use super::date_time::DateTime;
+use super::enums::{ServiceAction, ServiceKind, ServiceState};
+use super::operation::{Operation, ServiceError};
+use super::page::PageArguments;
+use super::service_event_connection::ServiceEventConnection;
+use crate::api::error::Result;
+use crate::api::guard::viewer;
+use crate::app::actions::viewer_actions;
+use crate::catalog::definition;
+use crate::domain::service;
+
+pub struct Service(pub service::Service);
+
+/// A managed service of a project.
+#[Object]
+impl Service {
+    /// Identifies the service; opaque.
+    pub async fn id(&self) -> ID {
+        self.0.id.to_string().into()
+    }
+
+    /// The project that it belongs to.
+    async fn project_id(&self) -> ID {
+        self.0.project.to_string().into()
+    }
+
+    /// What people call it: 1 to 40 lower-case letters, digits and hyphens. Its own in its project among the services
+    /// that are not destroyed.
+    async fn name(&self) -> &str {
+        self.0.name.as_str()
+    }
+
+    /// What it is.
+    async fn kind(&self) -> ServiceKind {
+        self.0.spec.kind.into()
+    }
+
+    /// The version of what it is, such as "17".
+    async fn version(&self) -> &str {
+        &self.0.spec.version
+    }
+
+    /// How large it is.
+    async fn tier(&self) -> TierSpec {
+        TierSpec(self.0.spec.tier)
+    }
+
+    /// What is true of it right now.
+    async fn state(&self) -> ServiceState {
+        self.0.state.into()
+    }
+
+    /// What is being done about it; null when it is settled.
+    async fn operation(&self) -> Option<Operation> {
+        self.0.operation.clone().map(Operation)
+    }
+
+    /// Why it is in ERROR, or what its operation has to wait for; null otherwise.
+    async fn error(&self) -> Option<ServiceError> {
+        self.0.error.clone().map(ServiceError)
+    }
+
+    /// The host name that containers on the project's network reach it by.
+    async fn hostname(&self) -> &str {
+        &self.0.spec.hostname
+    }
+
+    /// The TCP port that it listens on at `hostname`.
+    async fn port(&self) -> u16 {
+        // A service exists of offered kinds only.
+        definition(self.0.spec.kind).offer.as_ref().map_or(0, |offer| offer.port)
+    }
+
+    /// The address that it is also published on, outside the project's network; null when it is not published.
+    async fn external_host(&self) -> Option<String> {
+        self.0.spec.published.map(|published| published.address.to_string())
+    }
+
+    /// The TCP port that it is published on at `externalHost`; null when it is not published.
+    async fn external_port(&self) -> Option<u16> {
+        self.0.spec.published.map(|published| published.port)
+    }
+
+    /// The environment variables to connect with, with masked values. `revealCredentials` shows the real ones.
+    async fn credentials(&self) -> Vec<Credential> {
+        definition(self.0.spec.kind).credential_keys.iter().map(|key| Credential::Masked(key)).collect()
+    }
+
+    /// Exactly what would be accepted from you now: the buttons to show.
+    async fn viewer_actions(&self, ctx: &Context<'_>) -> Result<Vec<ServiceAction>> {
+        Ok(viewer_actions(viewer(ctx)?, &self.0).into_iter().map(ServiceAction::from).collect())
+    }
+
+    /// When it was asked for.
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.0.created_at)
+    }
+
+    /// When it last changed.
+    async fn updated_at(&self) -> DateTime {
+        DateTime(self.0.updated_at)
+    }
+
+    /// What happened to it, oldest first. Give `first` (and `after`) to page forwards or `last` (and `before`) to page
+    /// backwards; the first 20 when neither is given.
+    async fn events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most so many from the beginning, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Only events behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "At most so many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only events ahead of this cursor.")] before: Option<String>,
+    ) -> Result<ServiceEventConnection> {
+        ServiceEventConnection::load(ctx, &self.0, PageArguments { first, after, last, before }).await
+    }
+}

@@ -1,0 +1,73 @@
+//! What happened to a service.
+
+use async_graphql::{Context, ID, Object};
+
+use super::date_time::DateTime;
+use super::enums::ServiceState;
+use super::operation::Operation;
+use super::service::Service;
+use crate::api::app;
+use crate::api::error::Result;
+use crate::api::guard::viewer;
+use crate::app::AppError;
+use crate::domain::event;
+use crate::domain::id::Cursor;
+
+pub struct ServiceEvent(pub event::ServiceEvent);
+
+impl ServiceEvent {
+    pub fn position(&self) -> String {
+        Cursor::encode(&self.0.project, self.0.sequence)
+    }
+}
+
+/// Something that happened to a service. Events are kept for good and never change.
+#[Object]
+impl ServiceEvent {
+    /// Its place among the project's events; opaque, and increasing within the project. Give it to
+    /// `serviceEvents(after:)` to go on from here.
+    async fn cursor(&self) -> String {
+        self.position()
+    }
+
+    /// The service that it happened to.
+    async fn service_id(&self) -> ID {
+        self.0.service.to_string().into()
+    }
+
+    /// The service that it happened to, as it is now.
+    async fn service(&self, ctx: &Context<'_>) -> Result<Service> {
+        let service = app(ctx).service(viewer(ctx)?, self.0.service).await?;
+        Ok(Service(service.ok_or(AppError::NotFound("service"))?))
+    }
+
+    /// The state that it was in before; null on a service's first event.
+    async fn previous_state(&self) -> Option<ServiceState> {
+        self.0.previous_state.map(Into::into)
+    }
+
+    /// The state that it was in from then on.
+    async fn state(&self) -> ServiceState {
+        self.0.state.into()
+    }
+
+    /// What was being done about it from then on; null when nothing was.
+    async fn operation(&self) -> Option<Operation> {
+        self.0.operation.clone().map(Operation)
+    }
+
+    /// One sentence for people. It never holds a secret.
+    async fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Who did it: the `sub` of their token. Null when the system did it.
+    async fn actor(&self) -> Option<&str> {
+        self.0.actor.as_deref()
+    }
+
+    /// When it happened.
+    async fn occurred_at(&self) -> DateTime {
+        DateTime(self.0.occurred_at)
+    }
+}

@@ -1,0 +1,69 @@
+//! Pages of a service's events.
+
+use async_graphql::{Context, Object};
+
+use super::page::{PageArguments, PageInfo, other_side};
+use super::service_event::ServiceEvent;
+use crate::api::app;
+use crate::api::error::Result;
+use crate::domain::id::{Cursor, ServiceId};
+use crate::domain::page::Page;
+use crate::domain::service::Service;
+
+pub struct ServiceEventConnection {
+    service: ServiceId,
+    page: Page<i64>,
+    events: Vec<ServiceEvent>,
+    has_more: bool,
+}
+
+impl ServiceEventConnection {
+    /// `service` is one that the viewer may see.
+    pub async fn load(ctx: &Context<'_>, service: &Service, arguments: PageArguments) -> Result<Self> {
+        let page = arguments.parse(|text| Cursor::decode(&service.project, text).ok())?;
+        let slice = app(ctx).events_of(service.id, page).await?;
+        let events = slice.rows.into_iter().map(ServiceEvent).collect();
+        Ok(Self { service: service.id, page, events, has_more: slice.has_more })
+    }
+}
+
+/// A page of a service's events.
+#[Object]
+impl ServiceEventConnection {
+    /// The page's events.
+    async fn nodes(&self) -> &[ServiceEvent] {
+        &self.events
+    }
+
+    /// The page's events, each with its cursor.
+    async fn edges(&self) -> Vec<ServiceEventEdge<'_>> {
+        self.events.iter().map(ServiceEventEdge).collect()
+    }
+
+    /// Where the page lies in the list.
+    async fn page_info(&self, ctx: &Context<'_>) -> Result<PageInfo> {
+        let (first, last) = (self.events.first(), self.events.last());
+        let has_other = match other_side(&self.page, first.map(|e| e.0.sequence), last.map(|e| e.0.sequence)) {
+            None => false,
+            Some(page) => !app(ctx).events_of(self.service, page).await?.rows.is_empty(),
+        };
+        let cursors = (first.map(ServiceEvent::position), last.map(ServiceEvent::position));
+        Ok(PageInfo::new(&self.page, self.has_more, has_other, cursors))
+    }
+}
+
+pub struct ServiceEventEdge<'a>(&'a ServiceEvent);
+
+/// An event and its place in a list.
+#[Object]
+impl ServiceEventEdge<'_> {
+    /// The event's place in the list, the same as its own `cursor`.
+    async fn cursor(&self) -> String {
+        self.0.position()
+    }
+
+    /// The event.
+    async fn node(&self) -> &ServiceEvent {
+        self.0
+    }
+}

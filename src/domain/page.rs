@@ -1,0 +1,34 @@
+//! Parts of lists.
+
+use super::service::{ServiceKind, ServiceState};
+
+/// Which services of a project to list.
+#[derive(Debug, Clone, Default)]
+pub struct ServiceFilter {
+    /// None: of every kind.
+    pub kinds: Option<Vec<ServiceKind>>,
+    /// None: in every state.
+    pub states: Option<Vec<ServiceState>>,
+    pub include_destroyed: bool,
+}
+
+/// A part of a list, by the position of what comes before and after it. The list is sorted by position, and so is what
+/// comes back, also where the part is counted from the end.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<P> {
+    /// Only what comes behind it.
+    pub after: Option<P>,
+    /// Only what comes ahead of it.
+    pub before: Option<P>,
+    /// How many, at the most.
+    pub limit: u32,
+    /// Counted from the end of the list instead of from its beginning.
+    pub from_end: bool,
+}
+
+/// A page's rows, and whether there are more on the side that was counted towards.
+#[derive(Debug, Clone)]
+pub struct Slice<T> {
+    pub rows: Vec<T>,
+    pub has_more: bool,
+}

@@ -1,0 +1,93 @@
+//! The wire: routes, tokens, GraphQL over HTTP and over WebSocket, health.
+//!
+//! It knows the schema as something that answers requests, and no use case. What it refuses itself it refuses with the
+//! same error shape and codes as the schema.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::from_fn;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::{Identity, Schema};
+use crate::auth::Verifier;
+
+mod accept;
+mod answer;
+mod graphiql;
+mod graphql;
+mod health;
+mod parameters;
+mod request_id;
+mod websocket;
+
+pub use health::{Readiness, Ready};
+
+/// The largest request body and the largest WebSocket message, in bytes.
+pub const MAX_BODY: usize = 1 << 20;
+
+/// What the routes need.
+#[derive(Clone)]
+pub struct Parts {
+    pub schema: Schema,
+    pub verifier: Arc<Verifier>,
+    pub readiness: Readiness,
+    /// Once cancelled, WebSockets are closed with 1001, which asks clients to come back.
+    pub shutdown: CancellationToken,
+    /// Counts the open WebSockets, which a graceful shutdown of the listener does not wait for.
+    pub sockets: TaskTracker,
+    pub socket_limits: SocketLimits,
+}
+
+/// What a WebSocket client may take.
+#[derive(Debug, Clone)]
+pub struct SocketLimits {
+    /// From the upgrade to `connection_init`.
+    pub init_timeout: Duration,
+    /// From one ping to the next.
+    pub ping_interval: Duration,
+    /// From a ping until something is heard, and for a client to take a message.
+    pub patience: Duration,
+    /// Operations at once on one connection.
+    pub operations: usize,
+}
+
+impl Default for SocketLimits {
+    fn default() -> Self {
+        Self {
+            init_timeout: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(20),
+            patience: Duration::from_secs(10),
+            operations: 100,
+        }
+    }
+}
+
+/// All routes.
+pub fn router(parts: Parts) -> Router {
+    Router::new()
+        .route("/graphql", get(graphql::get).post(graphql::post).fallback(graphql::other_method))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .fallback(|| async {
+            (StatusCode::NOT_FOUND, "There is nothing here; GraphQL is at /graphql.\n").into_response()
+        })
+        .layer(from_fn(request_id::assign))
+        .with_state(parts)
+}
+
+impl Parts {
+    /// Who sends `authorization`, as the Authorization header or as a value of `connection_init`.
+    fn identify(&self, authorization: Option<&str>) -> Identity {
+        match authorization.map(|value| self.verifier.verify_bearer(value)) {
+            None => Identity::Anonymous("no token was sent".to_owned()),
+            Some(Ok(principal)) => Identity::Known(principal),
+            Some(Err(refusal)) => Identity::Anonymous(refusal.to_string()),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! GraphQL responses as they go out.
+
+use async_graphql::{Response, ServerError, Value};
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use serde::Serialize;
+
+use super::accept::Media;
+use crate::api::error::Error;
+
+/// A response as the specification wants it written: `data` is there if and only if the operation was executed
+/// (GraphQL specification, section 7.1).
+#[derive(Serialize)]
+pub struct Body<'a> {
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [ServerError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Value>,
+}
+
+impl<'a> Body<'a> {
+    pub fn of(response: &'a Response) -> Self {
+        Self { errors: &response.errors, data: was_executed(response).then_some(&response.data) }
+    }
+}
+
+/// Whether execution began. Errors from before it have no path, those of resolvers have one.
+pub fn was_executed(response: &Response) -> bool {
+    response.data != Value::Null || response.errors.iter().any(|error| !error.path.is_empty())
+}
+
+/// The answer to a well-formed request.
+pub fn of(response: &Response, media: Media) -> axum::response::Response {
+    let status = match media {
+        _ if was_executed(response) => StatusCode::OK,
+        _ if response.errors.iter().any(is_internal) => StatusCode::INTERNAL_SERVER_ERROR,
+        Media::Json => StatusCode::OK,
+        Media::GraphqlResponse => StatusCode::BAD_REQUEST,
+    };
+    write(status, response, media)
+}
+
+/// The answer to what is no request that could be executed.
+pub fn refusal(status: StatusCode, error: Error, media: Media) -> axum::response::Response {
+    write(status, &error.into_response(), media)
+}
+
+fn is_internal(error: &ServerError) -> bool {
+    let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
+    code == Some(&Value::from("INTERNAL_SERVER_ERROR"))
+}
+
+fn write(status: StatusCode, response: &Response, media: Media) -> axum::response::Response {
+    let headers = [
+        (header::CONTENT_TYPE, media.content_type()),
+        // An answer may hold revealed credentials.
+        (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "Accept"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    // Responses are made of values that all have a JSON form.
+    let body = serde_json::to_vec(&Body::of(response)).unwrap_or_default();
+    (status, headers, body).into_response()
+}

@@ -1,0 +1,42 @@
+//! Whether the process is alive, and whether it can do its work.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::Parts;
+
+/// What the work needs: Ok, or why it is not there.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    pub store: Result<(), String>,
+    pub engine: Result<(), String>,
+}
+
+/// Looks whether the store and the engine answer. It must come to an end by itself.
+pub type Readiness = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Ready> + Send>> + Send + Sync>;
+
+/// GET /healthz: 200 while the process serves.
+pub async fn alive() -> &'static str {
+    "ok"
+}
+
+/// GET /readyz: 200 when store and engine answer, 503 otherwise, with what each of them says.
+pub async fn ready(State(parts): State<Parts>) -> Response {
+    let ready = (parts.readiness)().await;
+    let status = match (&ready.store, &ready.engine) {
+        (Ok(()), Ok(())) => StatusCode::OK,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let text = |part: Result<(), String>| match part {
+        Ok(()) => "ok".to_owned(),
+        Err(why) => format!("unavailable: {why}"),
+    };
+    (status, Json(json!({"store": text(ready.store), "engine": text(ready.engine)}))).into_response()
+}

@@ -1,0 +1,54 @@
+//! The parameters of a GraphQL request, however they came (GraphQL over HTTP, "Request Parameters").
+
+use async_graphql::{Request, Variables};
+use serde_json::{Map, Value};
+
+use crate::api::error::Error;
+
+/// Reads a request from the JSON object that stands for it. Unknown members are ignored.
+pub fn from_json(value: Value) -> Result<Request, Error> {
+    let Value::Object(mut members) = value else {
+        let what = if value.is_array() { "Batches are not supported: send one" } else { "Send a" };
+        return Err(Error::bad_input("body", format!("{what} JSON object with a query.")));
+    };
+    let query = match members.remove("query") {
+        Some(Value::String(query)) => query,
+        Some(_) => return Err(Error::bad_input("query", "The parameter query must be a string.")),
+        None => return Err(Error::bad_input("query", "The parameter query is missing.")),
+    };
+    let operation_name = match members.remove("operationName") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(name)) => Some(name).filter(|name| !name.is_empty()),
+        Some(_) => return Err(Error::bad_input("operationName", "The parameter operationName must be a string.")),
+    };
+    let variables = object(&mut members, "variables")?;
+    object(&mut members, "extensions")?;
+    let mut request = Request::new(query).variables(Variables::from_json(variables));
+    request.operation_name = operation_name;
+    Ok(request)
+}
+
+/// Reads a request from the pairs of a URL's query, in which objects stand as JSON. Nothing but these four parameters
+/// is looked at: a token in an address would end up in logs.
+pub fn from_pairs(pairs: Vec<(String, String)>) -> Result<Request, Error> {
+    let mut members = Map::new();
+    for (key, text) in pairs {
+        let value = match key.as_str() {
+            "query" | "operationName" => Value::String(text),
+            "variables" | "extensions" if text.is_empty() => Value::Null,
+            "variables" | "extensions" => serde_json::from_str(&text)
+                .map_err(|_| Error::bad_input(&key, format!("The parameter {key} must be JSON.")))?,
+            _ => continue,
+        };
+        members.insert(key, value);
+    }
+    from_json(Value::Object(members))
+}
+
+fn object(members: &mut Map<String, Value>, name: &str) -> Result<Value, Error> {
+    match members.remove(name) {
+        None | Some(Value::Null) => Ok(Value::Object(Map::new())),
+        Some(value @ Value::Object(_)) => Ok(value),
+        Some(_) => Err(Error::bad_input(name, format!("The parameter {name} must be a JSON object."))),
+    }
+}

@@ -1,0 +1,396 @@
+//! GraphQL over WebSocket, in both subprotocols that clients speak: `graphql-transport-ws` (the protocol of the
+//! graphql-ws package, PROTOCOL.md there) and the older `graphql-ws` (that of subscriptions-transport-ws).
+//!
+//! Each connection is one task that reads and writes, and each of its operations is a task of its own. They hand their
+//! results over through one short queue, in turn: a slow client slows its own operations down and costs bounded memory,
+//! and an operation that always has a result can't keep the others from theirs.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::pin::pin;
+use std::time::Duration;
+
+use async_graphql::Response;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
+
+use super::answer::{self, Body};
+use super::{MAX_BODY, Parts, graphql, parameters};
+use crate::api::error::{Code, Error};
+use crate::api::{Identity, RequestId};
+
+/// Results that wait for a slow client, for a whole connection.
+const QUEUE: usize = 8;
+
+/// The longest reason in a close frame, in bytes (RFC 6455, section 5.5: 125, two of them for the code).
+const MAX_REASON: usize = 123;
+
+/// Switches to WebSocket. A client that speaks neither subprotocol is told so by a close code, since the browser's API
+/// shows it nothing else.
+pub fn accept(
+    parts: Parts,
+    request_id: RequestId,
+    headers: &HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> axum::response::Response {
+    let authorization = graphql::authorization(headers).map(str::to_owned);
+    let sockets = parts.sockets.clone();
+    let span = tracing::info_span!("websocket", id = request_id.0);
+    let run = move |mut socket: WebSocket| {
+        let connection = async move {
+            let Some(dialect) = Dialect::of(&socket) else {
+                let goodbye = Goodbye::new(4406, "Subprotocol not acceptable");
+                return close(&mut socket, goodbye, parts.socket_limits.patience).await;
+            };
+            let patience = parts.socket_limits.patience;
+            let (results, queue) = mpsc::channel(QUEUE);
+            let mut connection = Connection {
+                parts,
+                dialect,
+                request_id: request_id.0,
+                authorization,
+                socket,
+                identity: None,
+                operations: HashMap::new(),
+                begun: 0,
+                results,
+            };
+            if let Some(goodbye) = connection.serve(queue).await {
+                tracing::debug!(code = goodbye.code, reason = %goodbye.reason, "Closing a WebSocket");
+                connection.operations.clear();
+                close(&mut connection.socket, goodbye, patience).await;
+            }
+        };
+        sockets.track_future(connection.instrument(span))
+    };
+    upgrade
+        .protocols(Dialect::ALL.map(Dialect::name))
+        .max_message_size(MAX_BODY)
+        .max_frame_size(MAX_BODY)
+        .on_upgrade(run)
+}
+
+/// A subprotocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    Modern,
+    Legacy,
+}
+
+impl Dialect {
+    /// In the order of preference.
+    const ALL: [Self; 2] = [Self::Modern, Self::Legacy];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Modern => "graphql-transport-ws",
+            Self::Legacy => "graphql-ws",
+        }
+    }
+
+    fn of(socket: &WebSocket) -> Option<Self> {
+        let protocol = socket.protocol()?.to_str().ok()?;
+        Self::ALL.into_iter().find(|dialect| dialect.name() == protocol)
+    }
+
+    const fn result(self) -> &'static str {
+        match self {
+            Self::Modern => "next",
+            Self::Legacy => "data",
+        }
+    }
+}
+
+/// Why the server ends a connection: a close code and a reason.
+struct Goodbye {
+    code: u16,
+    reason: Cow<'static, str>,
+}
+
+impl Goodbye {
+    fn new(code: u16, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, reason: reason.into() }
+    }
+
+    fn invalid(why: &'static str) -> Self {
+        Self::new(4400, why)
+    }
+}
+
+/// What a client sends.
+#[derive(Deserialize)]
+struct Incoming {
+    #[serde(rename = "type")]
+    kind: String,
+    id: Option<String>,
+    payload: Option<Value>,
+}
+
+/// What the server sends.
+#[derive(Serialize)]
+struct Outgoing<'a, P> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<P>,
+}
+
+/// A result of an operation; None says that there are no more.
+struct OperationResult {
+    id: String,
+    number: u64,
+    response: Option<Response>,
+}
+
+struct Operation {
+    /// Its own on the connection, unlike its id, which a client may use again.
+    number: u64,
+    _task: AbortOnDropHandle<()>,
+}
+
+struct Connection {
+    parts: Parts,
+    dialect: Dialect,
+    request_id: String,
+    /// The Authorization header of the upgrade.
+    authorization: Option<String>,
+    socket: WebSocket,
+    /// None until `connection_init` was accepted.
+    identity: Option<Identity>,
+    operations: HashMap<String, Operation>,
+    /// How many operations were begun.
+    begun: u64,
+    results: mpsc::Sender<OperationResult>,
+}
+
+/// Ok, or why the connection ends; None within it when there is nobody left to be told.
+type Step = Result<(), Option<Goodbye>>;
+
+impl Connection {
+    /// Serves until the end; gives back what to say then, unless there is nobody to hear it.
+    async fn serve(&mut self, mut queue: mpsc::Receiver<OperationResult>) -> Option<Goodbye> {
+        let limits = self.parts.socket_limits.clone();
+        let shutdown = self.parts.shutdown.clone();
+        let mut shutdown = pin!(shutdown.cancelled());
+        let mut init_timeout = pin!(sleep(limits.init_timeout));
+        let mut ping = interval_at(Instant::now() + limits.ping_interval, limits.ping_interval);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut silence = pin!(sleep(limits.ping_interval + limits.patience));
+        loop {
+            let step = tokio::select! {
+                () = &mut shutdown => return Some(Goodbye::new(1001, "Going away")),
+                () = &mut init_timeout, if self.identity.is_none() => {
+                    return Some(Goodbye::new(4408, "Connection initialisation timeout"));
+                }
+                () = &mut silence => return Some(Goodbye::new(1008, "No answer to a ping")),
+                _ = ping.tick() => self.ping().await,
+                Some(result) = queue.recv() => self.deliver(result).await,
+                message = self.socket.recv() => {
+                    silence.as_mut().reset(Instant::now() + limits.ping_interval + limits.patience);
+                    match message {
+                        None | Some(Ok(Message::Close(_))) => return None,
+                        Some(Ok(message)) => self.receive(message).await,
+                        Some(Err(error)) => return reading_failed(error),
+                    }
+                }
+            };
+            if let Err(goodbye) = step {
+                return goodbye;
+            }
+        }
+    }
+
+    async fn receive(&mut self, message: Message) -> Step {
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Binary(_) => return Err(Some(Goodbye::invalid("Messages are text"))),
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => return Ok(()),
+        };
+        let Ok(Incoming { kind, id, payload }) = serde_json::from_str(&text) else {
+            return Err(Some(Goodbye::invalid("Not a JSON object with a type")));
+        };
+        match (self.dialect, kind.as_str()) {
+            (_, "connection_init") => self.init(payload).await,
+            (Dialect::Modern, "subscribe") | (Dialect::Legacy, "start") => self.begin(id, payload).await,
+            (Dialect::Modern, "complete") | (Dialect::Legacy, "stop") => self.end(id).await,
+            (Dialect::Modern, "ping") => self.send("pong", None, payload).await,
+            (Dialect::Modern, "pong") => Ok(()),
+            (Dialect::Legacy, "connection_terminate") => Err(Some(Goodbye::new(1000, "Terminated"))),
+            _ => Err(Some(Goodbye::invalid("Unknown type of message"))),
+        }
+    }
+
+    /// Without a token the connection is accepted, and each operation says that it needs one. A bad token is refused.
+    async fn init(&mut self, payload: Option<Value>) -> Step {
+        if self.identity.is_some() {
+            return Err(Some(Goodbye::new(4429, "Too many initialisation requests")));
+        }
+        let members = match &payload {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(members)) => Some(members),
+            Some(_) => return Err(Some(Goodbye::invalid("The payload of connection_init must be an object"))),
+        };
+        let given = members
+            .into_iter()
+            .flatten()
+            .find(|(key, value)| key.eq_ignore_ascii_case("authorization") && !value.is_null())
+            .map(|(_, value)| value.as_str().unwrap_or_default());
+        let authorization = given.or(self.authorization.as_deref());
+        let identity = self.parts.identify(authorization);
+        if let (Some(_), Identity::Anonymous(reason)) = (authorization, &identity) {
+            let reason = reason.clone();
+            if self.dialect == Dialect::Legacy {
+                self.send("connection_error", None, Some(json!({"message": reason}))).await?;
+            }
+            return Err(Some(Goodbye::new(4403, format!("Forbidden: {reason}"))));
+        }
+        self.identity = Some(identity);
+        self.authorization = None;
+        self.send::<()>("connection_ack", None, None).await?;
+        match self.dialect {
+            Dialect::Modern => Ok(()),
+            Dialect::Legacy => self.send::<()>("ka", None, None).await,
+        }
+    }
+
+    async fn begin(&mut self, id: Option<String>, payload: Option<Value>) -> Step {
+        let Some(identity) = self.identity.clone() else { return Err(Some(Goodbye::new(4401, "Unauthorized"))) };
+        let Some(id) = id.filter(|id| !id.is_empty()) else {
+            return Err(Some(Goodbye::invalid("An operation needs an id")));
+        };
+        let Ok(request) = parameters::from_json(payload.unwrap_or_default()) else {
+            return Err(Some(Goodbye::invalid("The payload is not a GraphQL request")));
+        };
+        match self.dialect {
+            Dialect::Modern if self.operations.contains_key(&id) => {
+                return Err(Some(Goodbye::new(4409, format!("Subscriber for {id} already exists"))));
+            }
+            Dialect::Modern => {}
+            // The older protocol's server ends the operation that had the id.
+            Dialect::Legacy => drop(self.operations.remove(&id)),
+        }
+        if self.operations.len() >= self.parts.socket_limits.operations {
+            let most = self.parts.socket_limits.operations;
+            let message = format!("There are {most} operations on this connection, which is the most.");
+            return self.refuse(&id, &Error::new(Code::RateLimited, message).into_response()).await;
+        }
+        self.begun += 1;
+        let number = self.begun;
+        let request_id = RequestId(format!("{}.{number}", self.request_id));
+        let mut responses = self.parts.schema.execute_stream(request.data(identity).data(request_id));
+        let (results, operation) = (self.results.clone(), id.clone());
+        let task = async move {
+            while let Some(response) = responses.next().await {
+                let result = OperationResult { id: operation.clone(), number, response: Some(response) };
+                if results.send(result).await.is_err() {
+                    return;
+                }
+            }
+            let _ = results.send(OperationResult { id: operation, number, response: None }).await;
+        };
+        let task = AbortOnDropHandle::new(tokio::spawn(task.in_current_span()));
+        self.operations.insert(id, Operation { number, _task: task });
+        Ok(())
+    }
+
+    /// The client wants no more of an operation. It may have ended by itself already.
+    async fn end(&mut self, id: Option<String>) -> Step {
+        let Some(id) = id else { return Err(Some(Goodbye::invalid("An operation has an id"))) };
+        if self.operations.remove(&id).is_some() && self.dialect == Dialect::Legacy {
+            return self.send::<()>("complete", Some(&id), None).await;
+        }
+        Ok(())
+    }
+
+    async fn deliver(&mut self, OperationResult { id, number, response }: OperationResult) -> Step {
+        // What an operation left behind that has ended is not the next one's of that id.
+        if self.operations.get(&id).is_none_or(|operation| operation.number != number) {
+            return Ok(());
+        }
+        match response {
+            Some(response) if answer::was_executed(&response) => {
+                self.send(self.dialect.result(), Some(&id), Some(Body::of(&response))).await
+            }
+            Some(response) => {
+                self.operations.remove(&id);
+                self.refuse(&id, &response).await
+            }
+            None => {
+                self.operations.remove(&id);
+                self.send::<()>("complete", Some(&id), None).await
+            }
+        }
+    }
+
+    /// Tells that an operation could not be executed, which ends it.
+    async fn refuse(&mut self, id: &str, response: &Response) -> Step {
+        match self.dialect {
+            Dialect::Modern => self.send("error", Some(id), Some(&response.errors)).await,
+            Dialect::Legacy => {
+                self.send("data", Some(id), Some(Body::of(response))).await?;
+                self.send::<()>("complete", Some(id), None).await
+            }
+        }
+    }
+
+    async fn ping(&mut self) -> Step {
+        if self.dialect == Dialect::Legacy && self.identity.is_some() {
+            self.send::<()>("ka", None, None).await?;
+        }
+        self.write(Message::Ping(Bytes::new())).await
+    }
+
+    async fn send<P: Serialize>(&mut self, kind: &str, id: Option<&str>, payload: Option<P>) -> Step {
+        // Responses are made of values that all have a JSON form.
+        let text = serde_json::to_string(&Outgoing { kind, id, payload }).unwrap_or_default();
+        self.write(Message::Text(text.into())).await
+    }
+
+    async fn write(&mut self, message: Message) -> Step {
+        let patience = self.parts.socket_limits.patience;
+        match timeout(patience, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(None),
+            Err(_) => {
+                tracing::debug!("A WebSocket client reads too slowly");
+                Err(None)
+            }
+        }
+    }
+}
+
+/// A frame or message that is too large gets its own close code (RFC 6455, section 7.4.1); after other failures nobody
+/// listens any more.
+fn reading_failed(error: axum::Error) -> Option<Goodbye> {
+    let text = error.to_string();
+    tracing::debug!(error = text, "A WebSocket failed");
+    if text.contains("too long") || text.contains("too big") {
+        Some(Goodbye::new(1009, "A message is over 1 MiB"))
+    } else if text.contains("UTF-8") {
+        Some(Goodbye::new(1007, "A message is not UTF-8"))
+    } else {
+        None
+    }
+}
+
+/// Says goodbye, and waits for the client's own goodbye so that it gets to read ours.
+async fn close(socket: &mut WebSocket, Goodbye { code, reason }: Goodbye, patience: Duration) {
+    let reason = &reason[..reason.floor_char_boundary(MAX_REASON)];
+    let frame = CloseFrame { code, reason: reason.into() };
+    let _ = timeout(patience, async {
+        if socket.send(Message::Close(Some(frame))).await.is_ok() {
+            while let Some(Ok(_)) = socket.recv().await {}
+        }
+    })
+    .await;
+}
