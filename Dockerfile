@@ -22,6 +22,7 @@ COPY --from=build /build/target/release/project-services /usr/local/bin/project-
 # A new volume takes its owner from the directory that it covers.
 COPY --from=build --chown=65532:65532 /build/data /data
 VOLUME /data
+ENV DATA_DIR=/data LISTEN_ADDRESS=0.0.0.0:8080
 USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["project-services"]

@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::api;
 use crate::app::{App, Publishing};
@@ -28,6 +29,7 @@ pub struct Server {
     address: SocketAddr,
     shutdown: CancellationToken,
     drain_timeout: Duration,
+    sockets: TaskTracker,
     serving: JoinHandle<std::io::Result<()>>,
     reconciling: JoinHandle<()>,
 }
@@ -43,8 +45,7 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
         network_template: args.network_template.clone(),
         extra_labels: args.extra_labels.clone(),
     }));
-    let publishing =
-        args.publish_address.map(|address| Publishing { address, ports: args.publish_ports.clone() });
+    let publishing = args.publish_address.map(|address| Publishing { address, ports: args.publish_ports.clone() });
     let app = App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), publishing);
     let settings = ReconcilerSettings {
         concurrency: usize::from(args.reconcile_concurrency),
@@ -56,17 +57,20 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
     let shutdown = CancellationToken::new();
     let listener = TcpListener::bind(args.listen_address).await?;
     let address = listener.local_addr()?;
-    let router = http::router(
-        api::schema(Arc::new(app)),
-        Arc::new(Verifier::new(&keys.tokens)),
-        readiness(store, engine),
-        shutdown.clone(),
-    );
+    let sockets = TaskTracker::new();
+    let router = http::router(http::Parts {
+        schema: api::schema(Arc::new(app)),
+        verifier: Arc::new(Verifier::new(&keys.tokens)),
+        readiness: readiness(store, engine),
+        shutdown: shutdown.clone(),
+        sockets: sockets.clone(),
+        socket_limits: http::SocketLimits::default(),
+    });
     let drain = shutdown.clone().cancelled_owned();
     let serving = tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(drain).into_future());
     let reconciling = tokio::spawn(Arc::new(reconciler).run(shutdown.clone()));
     tracing::info!(%address, "Serving");
-    Ok(Server { address, shutdown, drain_timeout: args.drain_timeout, serving, reconciling })
+    Ok(Server { address, shutdown, drain_timeout: args.drain_timeout, sockets, serving, reconciling })
 }
 
 /// Opens the store that the settings name and brings its tables up to date.
@@ -81,10 +85,10 @@ fn readiness(store: Arc<dyn Store>, engine: Arc<dyn Engine>) -> http::Readiness 
         let (store, engine) = (Arc::clone(&store), Arc::clone(&engine));
         async move {
             let (store, engine) = tokio::join!(store.ping(), engine.ping());
-            vec![
-                ("store", store.map_err(|error| error.to_string())),
-                ("engine", engine.map_err(|error| error.to_string())),
-            ]
+            http::Ready {
+                store: store.map_err(|error| error.to_string()),
+                engine: engine.map_err(|error| error.to_string()),
+            }
         }
         .boxed()
     })
@@ -107,8 +111,9 @@ impl Server {
             ended = &mut self.serving => return Ok(ended??),
         }
         self.shutdown.cancel();
+        self.sockets.close();
         let drained = async {
-            let (served, reconciled) = tokio::join!(self.serving, self.reconciling);
+            let (served, reconciled, ()) = tokio::join!(self.serving, self.reconciling, self.sockets.wait());
             reconciled?;
             Ok::<_, BoxError>(served??)
         };

@@ -86,7 +86,8 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
 }
 
 /// Passwords stand in it as SHA-256 digests (Redis manual, ACL SETUSER, `#<hash>`). The health check has a user of its
-/// own that can do nothing but PING.
+/// own that can do nothing but PING. The user without a name is the default user for clients that read one out of
+/// `redis://:password@…`, as redis-cli does.
 ///
 /// Maxmemory leaves three eighths of the limit for buffers and for the pages that are copied while the append-only file
 /// is rewritten. Only keys with an expiry are evicted: what an application keeps for good is never dropped.
@@ -99,6 +100,7 @@ fn configuration(tier: &TierSpec, password: &str, probe_password: &str) -> Strin
          port {PORT}\n\
          dir {DATA}\n\
          user default on #{digest} ~* &* +@all\n\
+         user \"\" on #{digest} ~* &* +@all\n\
          user healthcheck on #{probe_digest} resetkeys resetchannels -@all +ping\n\
          maxmemory {maxmemory}mb\n\
          maxmemory-policy volatile-lru\n\

@@ -140,7 +140,9 @@ impl Planner<'_> {
     }
 
     fn towards_destroyed(mut self, observed: &Observed) -> Plan {
-        if observed.container.is_none() && observed.volume != Volume::Ours {
+        // Also where neither is there a removal is tried once: the project's network may be left.
+        let tried = self.service.operation.as_ref().is_some_and(|o| o.phase == OperationPhase::Removing);
+        if tried && observed.container.is_none() && observed.volume != Volume::Ours {
             self.after.state = ServiceState::Destroyed;
             self.after.operation = None;
             self.after.error = None;

@@ -48,7 +48,8 @@ async fn the_development_server_makes_its_keys_and_prints_a_token_that_works() {
         request.json(&query).send().await.unwrap().json().await.unwrap()
     };
     let printed = post(headers["Authorization"].as_str().unwrap()).await;
-    let expected = json!({"subject": "developer", "projects": ["demo"], "permissions": ["project:settings", "project:delete"]});
+    let expected =
+        json!({"subject": "developer", "projects": ["demo"], "permissions": ["project:settings", "project:delete"]});
     assert_eq!(printed["data"]["viewer"], expected);
 
     let token = Command::new(binary())

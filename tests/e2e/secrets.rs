@@ -55,7 +55,8 @@ async fn a_password_is_told_by_reveal_and_by_nothing_else() {
         places.push(("the volume's labels", docker(&["volume", "inspect", id])));
         places.push(("the container's log", docker(&["logs", id])));
         // The container's files: what it holds are digests.
-        let files = "for f in /data/.service/* /var/lib/postgresql/data/.service/*; do cat \"$f\" 2>/dev/null; done; true";
+        let files =
+            "for f in /data/.service/* /var/lib/postgresql/data/.service/*; do cat \"$f\" 2>/dev/null; done; true";
         places.push(("the container's files", docker(&["exec", id, "sh", "-c", files])));
         places.push(("the container's environment", docker(&["exec", id, "sh", "-c", "cat /proc/1/environ"])));
     }

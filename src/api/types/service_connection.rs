@@ -40,6 +40,7 @@ pub struct ServiceConnection {
     page: Page<ServiceId>,
     services: Vec<Service>,
     has_more: bool,
+    event_cursor: String,
 }
 
 impl ServiceConnection {
@@ -50,9 +51,14 @@ impl ServiceConnection {
         arguments: PageArguments,
     ) -> Result<Self> {
         let page = arguments.parse(parse_service_cursor)?;
+        // Read ahead of the services, so that what happens in between is told twice rather than not at all.
+        let event_cursor = match ctx.look_ahead().field("eventCursor").exists() {
+            true => app(ctx).event_cursor(viewer(ctx)?, &project).await?,
+            false => String::new(),
+        };
         let slice = app(ctx).services(viewer(ctx)?, &project, &filter, page).await?;
         let services = slice.rows.into_iter().map(Service).collect();
-        Ok(Self { project, filter, page, services, has_more: slice.has_more })
+        Ok(Self { project, filter, page, services, has_more: slice.has_more, event_cursor })
     }
 }
 
@@ -77,6 +83,12 @@ impl ServiceConnection {
             Some(page) => !app(ctx).services(viewer(ctx)?, &self.project, &self.filter, page).await?.rows.is_empty(),
         };
         Ok(PageInfo::new(&self.page, self.has_more, has_other, (first.map(service_cursor), last.map(service_cursor))))
+    }
+
+    /// The newest of the project's events that the page shows the outcome of. Give it to `serviceEvents(after:)`, and
+    /// no change between this query and the subscription is lost.
+    async fn event_cursor(&self) -> &str {
+        &self.event_cursor
     }
 
     /// How many services the filter finds in all. Counted only when you ask for it.

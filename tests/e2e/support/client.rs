@@ -89,19 +89,26 @@ impl Client {
 
     /// The project's events from now on, or since a cursor.
     pub async fn events(&self, after: Option<&str>) -> Events {
+        let query = "query($project: ID!) { services(projectId: $project) { eventCursor } }";
+        let after = match after {
+            Some(cursor) => cursor.to_owned(),
+            None => self.data(query, json!({"project": self.project})).await["services"]["eventCursor"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        };
         let mut request = self.url.replace("http:", "ws:").into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
         let (socket, _) = connect_async(request).await.unwrap();
         let mut events = Events { socket };
-        events.send(&json!({"type": "connection_init", "payload": {"Authorization": format!("Bearer {}", self.token)}})).await;
+        events
+            .send(&json!({"type": "connection_init", "payload": {"Authorization": format!("Bearer {}", self.token)}}))
+            .await;
         assert_eq!(events.message().await.unwrap()["type"], "connection_ack");
         let query = "subscription($project: ID!, $after: String) { serviceEvents(projectId: $project, after: $after) {
             cursor serviceId previousState state operation { kind phase } message actor service { id } } }";
         let payload = json!({"query": query, "variables": {"project": self.project, "after": after}});
         events.send(&json!({"type": "subscribe", "id": "1", "payload": payload})).await;
-        if after.is_none() {
-            events.reach_now(self).await;
-        }
         events
     }
 }
@@ -125,12 +132,13 @@ impl Events {
         }
     }
 
-    /// Reads on until the service is settled in `state`; gives back all events on the way.
+    /// Reads on until the service comes to be settled in `state`; gives back all events on the way.
     pub async fn until(&mut self, service: &str, state: &str) -> Vec<Value> {
         let mut seen = Vec::new();
         loop {
             let Some(event) = self.next().await else { panic!("the stream ended before {state}: {seen:?}") };
             let settled = event["serviceId"] == service && event["state"] == state && event["operation"].is_null();
+            let settled = settled && event["previousState"] != state;
             seen.push(event);
             if settled {
                 return seen;
