@@ -4,7 +4,11 @@
 //!    same image and limits. Target: at most 1.1 times as long.
 //! 2. The answer to a mutation while 50 services are being provisioned. Target: a median under 50 ms.
 //! 3. From `docker kill` to the event at the subscriber. Target: under 200 ms.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark that can't go on has failed, and it reports")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark that can't go on has failed, and it reports"
+)]
 
 #[path = "../tests/e2e/support/mod.rs"]
 #[expect(dead_code, reason = "the end-to-end tests use all of it")]
@@ -56,12 +60,25 @@ async fn docker_run(server: &Server, round: usize) -> Duration {
     let (name, label) = (format!("bench-{}-{round}", server.test), format!("{LABEL}={}", server.test));
     let started = Instant::now();
     docker(&[
-        "run", "--detach", "--name", &name, "--label", &label, "--network", &server.network(), "--memory", "256m",
-        "--memory-swap", "256m", "--cpus", "0.5", "--env", "POSTGRES_PASSWORD=x", "postgres:17",
+        "run",
+        "--detach",
+        "--name",
+        &name,
+        "--label",
+        &label,
+        "--network",
+        &server.network(),
+        "--memory",
+        "256m",
+        "--memory-swap",
+        "256m",
+        "--cpus",
+        "0.5",
+        "--env",
+        "POSTGRES_PASSWORD=x",
+        "postgres:17",
     ]);
-    let address = docker(&[
-        "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", &name,
-    ]);
+    let address = docker(&["inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", &name]);
     let config = format!("host={address} user=postgres password=x connect_timeout=1");
     while tokio_postgres::connect(&config, tokio_postgres::NoTls).await.is_err() {
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -91,7 +108,10 @@ async fn answers_under_load() {
     }
     let count = answers.len();
     let slowest = answers.iter().max().copied().unwrap_or_default();
-    println!("{count} mutations while {SERVICES} services are provisioned: median {:.1?}, slowest {slowest:.1?}", median(&mut answers));
+    println!(
+        "{count} mutations while {SERVICES} services are provisioned: median {:.1?}, slowest {slowest:.1?}",
+        median(&mut answers)
+    );
     let started = Instant::now();
     for id in ids.iter().take(SERVICES / 2) {
         client.settled(id, "RUNNING").await;

@@ -19,17 +19,19 @@ pub struct ServiceFilter {
     pub kinds: Option<Vec<ServiceKind>>,
     /// Only services in these states; in every state when left out.
     pub states: Option<Vec<ServiceState>>,
-    /// Whether to list services that are destroyed as well.
+    /// Whether to list services that are destroyed as well. Those are also listed when `states` names DESTROYED.
     #[graphql(default_with = "Some(false)")]
     pub include_destroyed: Option<bool>,
 }
 
 impl From<ServiceFilter> for page::ServiceFilter {
     fn from(filter: ServiceFilter) -> Self {
+        // Who names the state wants to see it.
+        let named = filter.states.as_ref().is_some_and(|states| states.contains(&ServiceState::Destroyed));
         Self {
             kinds: filter.kinds.map(|kinds| kinds.into_iter().map(Into::into).collect()),
             states: filter.states.map(|states| states.into_iter().map(Into::into).collect()),
-            include_destroyed: filter.include_destroyed.unwrap_or(false),
+            include_destroyed: named || filter.include_destroyed.unwrap_or(false),
         }
     }
 }
