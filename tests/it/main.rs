@@ -1,6 +1,7 @@
 //! One binary of tests that need no Docker Engine.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod model;
 mod store;
 mod store_fixture;
 mod store_postgres;
