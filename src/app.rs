@@ -19,6 +19,7 @@ use crate::store::{BoxError, Store, StoreError};
 pub mod actions;
 pub mod provision;
 pub mod queries;
+pub mod rotation;
 pub mod subscriptions;
 
 /// Why a use case did not do what was asked. Display is for operators; what a client reads is `api::error`'s.

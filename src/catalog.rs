@@ -2,6 +2,8 @@
 //!
 //! Pure: it says what should be there and never looks at what is. A new kind is a new file and a line in [`ALL`].
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 use crate::domain::service::{ServiceKind, ServiceSpec, SizeTier, TierSpec};
@@ -35,6 +37,8 @@ pub struct Definition {
     pub kind: ServiceKind,
     pub name: &'static str,
     pub description: &'static str,
+    /// The name of the official image.
+    pub image: &'static str,
     /// The environment variables that a service of this kind generates, in the order in which they are shown.
     pub credential_keys: &'static [&'static str],
     /// None while the kind is announced only.
@@ -49,6 +53,8 @@ pub struct Offer {
     pub tiers: [TierSpec; 3],
     /// The TCP port that the server inside listens on.
     pub port: u16,
+    /// How long a clean shutdown may take before the engine kills it.
+    pub stop_grace: Duration,
     /// Makes a new service's access from random bytes.
     pub access: fn(&Seed) -> Access,
     /// The credentials of a service, in the order of `credential_keys`.
@@ -62,6 +68,13 @@ pub struct Offer {
 pub struct Credential {
     pub key: &'static str,
     pub value: SecretString,
+}
+
+impl Definition {
+    /// The image of a version, as the registries name it.
+    pub fn image(&self, version: &str) -> String {
+        format!("{}:{version}", self.image)
+    }
 }
 
 impl Offer {

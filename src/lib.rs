@@ -7,17 +7,29 @@
 //! | [`domain`] | what a service is, its life, who may do what | does I/O, reads a clock |
 //! | [`catalog`] | what each kind of service is made of | looks at what is there |
 //! | [`crypto`] | sealing of credentials | stores or logs |
+//! | [`auth`] | who a token stands for | decides what they may do |
 //! | [`store`] | rows, transactions, the event log | decides about a service's life |
-//! | [`app`] | the use cases: what a query, a mutation or a subscription does | calls the engine |
-//! | [`api`] | the GraphQL schema and what clients read of errors | touches store or engine |
-//! | [`http`] | routes, tokens on the wire, GraphQL over HTTP and WebSocket | knows a use case |
+//! | [`engine`] | containers, volumes and networks, in verbs that can be repeated | touches what bears no label of ours |
+//! | [`events`] | waking those who wait | carries facts |
+//! | [`reconciler`] | bringing services to where they were sent | answers a request |
+//! | [`app`] | the use cases | calls the engine |
+//! | [`api`] | the GraphQL schema, error codes | knows the store |
+//! | [`http`] | routes, protocols, health | knows a use case |
+//! | [`config`] | the environment and the command line | does anything with them |
+//! | [`telemetry`] | the log's shape | |
+//! | [`server`] | building and stopping it all | |
 
 pub mod api;
 pub mod app;
 pub mod auth;
 pub mod catalog;
+pub mod config;
 pub mod crypto;
 pub mod domain;
+pub mod engine;
 pub mod events;
 pub mod http;
+pub mod reconciler;
+pub mod server;
 pub mod store;
+pub mod telemetry;

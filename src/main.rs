@@ -1,1 +1,95 @@
-fn main() {}
+//! The command line: serve, migrate, schema, token, rotate-keys.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where a command answers")]
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use jiff::{SignedDuration, Timestamp};
+use project_services::app::rotation::rotate;
+use project_services::auth::{self, TokenSettings};
+use project_services::config::{self, Cli, Command, ServeArgs, StoreArgs, TokenArgs};
+use project_services::domain::id::ProjectId;
+use project_services::domain::permission::{Permission, Principal, Projects};
+use project_services::server::{self, BoxError};
+use project_services::{api, telemetry};
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// How long the token that a development server prints is valid.
+const DEVELOPMENT_TOKEN: SignedDuration = SignedDuration::from_hours(24);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(error) = telemetry::init(cli.log.log_format, &cli.log.log_filter) {
+        eprintln!("error: {error}");
+        return ExitCode::FAILURE;
+    }
+    let outcome = match cli.command {
+        Command::Serve(args) => serve(&args).await,
+        Command::Migrate(args) => server::open_store(&args).await.map(|_| ()),
+        Command::Schema => {
+            print!("{}", api::sdl());
+            Ok(())
+        }
+        Command::Token(args) => token(&args),
+        Command::RotateKeys(args) => rotate_keys(&args).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut source = error.source();
+            while let Some(cause) = source {
+                eprintln!("  because: {cause}");
+                source = cause.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(args: &ServeArgs) -> Result<(), BoxError> {
+    let keys = config::keys(&args.store.data_dir, args.dev)?;
+    let tokens = keys.tokens.clone();
+    let server = server::start(args, keys).await?;
+    if args.dev {
+        let token = development_token(&tokens)?;
+        println!("GraphiQL:  http://{}/graphql", server.address());
+        println!("Headers:   {{\"Authorization\": \"Bearer {}\"}}", token.expose_secret());
+        println!("The token is good for the project \"demo\", with both permissions, for 24 hours.");
+    }
+    server.run_until_signal().await
+}
+
+fn development_token(settings: &TokenSettings) -> Result<SecretString, BoxError> {
+    let principal = Principal {
+        subject: "developer".to_owned(),
+        projects: Projects::Listed(vec!["demo".parse::<ProjectId>()?]),
+        permissions: Permission::ALL.iter().map(ToString::to_string).collect(),
+        expires_at: Timestamp::now() + DEVELOPMENT_TOKEN,
+    };
+    Ok(auth::sign(settings, &principal)?)
+}
+
+fn token(args: &TokenArgs) -> Result<(), BoxError> {
+    let settings = config::token_settings(&args.data_dir)?;
+    let principal = Principal {
+        subject: args.subject.clone(),
+        projects: Projects::Listed(args.projects.clone()),
+        permissions: args.permissions.clone(),
+        expires_at: Timestamp::now() + SignedDuration::from_secs(i64::from(args.ttl)),
+    };
+    println!("{}", auth::sign(&settings, &principal)?.expose_secret());
+    Ok(())
+}
+
+async fn rotate_keys(args: &StoreArgs) -> Result<(), BoxError> {
+    let sealer = config::key_ring(&args.data_dir)?;
+    let store = server::open_store(args).await?;
+    let rotated = rotate(store.as_ref(), &sealer).await?;
+    println!("{} resealed with {}, {} unreadable", rotated.resealed, sealer.primary_key_id(), rotated.unreadable);
+    if rotated.unreadable > 0 {
+        return Err("some credentials open with no key of the ring; see the log".into());
+    }
+    Ok(())
+}

@@ -76,7 +76,10 @@ pub struct Idempotency {
     pub fingerprint: String,
 }
 
-/// Where services and events are kept. All methods may be called at once from any number of tasks and processes.
+/// Where services and events are kept. All methods may be called at once from any number of tasks and processes, and a
+/// call that is dropped leaves nothing locked; a write that is dropped may have happened. Each call ends within about ten
+/// seconds. Times are kept to the microsecond, and what is finer is cut off; in JSON columns (operation, error, evidence)
+/// they are kept as they are.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Answers when the database does.
@@ -85,7 +88,8 @@ pub trait Store: Send + Sync {
     /// The id of this store's installation; made at the first call, the same ever after.
     async fn installation_id(&self) -> Result<InstallationId>;
 
-    /// Writes a new service with its first event. Fails with `NameTaken`, `PortTaken` or `KeyUsed`.
+    /// Writes a new service with its first event. Fails with `NameTaken`, `PortTaken` or `KeyUsed`, and with the last
+    /// where others hold as well, so that a request which is repeated meanwhile learns of the first.
     async fn service_create(&self, new: &NewService, event: &NewEvent) -> Result<ServiceEvent>;
 
     async fn service_get(&self, id: ServiceId) -> Result<Option<Service>>;
@@ -117,7 +121,8 @@ pub trait Store: Send + Sync {
     /// Writes `after` over the row that was read as `before`, with its event, and gives back the service as it is now.
     /// `after` differs in desired, generation, state, operation, error and evidence only; revision and updated_at
     /// (`now`) are the store's to set. A service that becomes DESTROYED loses its sealed credentials in the same write.
-    /// Fails with `Stale` unless the row's generation and revision are those of `before`.
+    /// Fails with `Stale` unless the row's generation and revision are those of `before`, and with `Failed` when the
+    /// service was DESTROYED and is to be something else.
     async fn service_update(
         &self,
         before: &Service,

@@ -2,7 +2,7 @@
 
 use super::{App, Result, visible};
 use crate::domain::event::ServiceEvent;
-use crate::domain::id::{ProjectId, ServiceId};
+use crate::domain::id::{Cursor, ProjectId, ServiceId};
 use crate::domain::page::{Page, ServiceFilter, Slice};
 use crate::domain::permission::Principal;
 use crate::domain::service::Service;
@@ -23,6 +23,12 @@ impl App {
     ) -> Result<Slice<Service>> {
         visible(viewer, project)?;
         Ok(self.store.service_list(project, filter, page).await?)
+    }
+
+    /// The cursor of the project's newest event. What is read after it holds all that happened up to it.
+    pub async fn event_cursor(&self, viewer: &Principal, project: &ProjectId) -> Result<String> {
+        visible(viewer, project)?;
+        Ok(Cursor::encode(project, self.store.event_last(project).await?))
     }
 
     /// How many services the filter finds.

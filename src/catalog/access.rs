@@ -45,6 +45,19 @@ impl Access {
         Self { username: None, database: None, password: SecretString::from(password.as_str()) }
     }
 
+    /// `text` without the password, and without quoted values in lines that speak of a password.
+    pub fn redact(&self, text: &str) -> String {
+        let line = |line: &str| {
+            let line = line.replace(self.password.expose_secret(), "[redacted]");
+            if !line.to_lowercase().contains("password") {
+                return line;
+            }
+            let parts = line.split('\'').enumerate();
+            parts.map(|(n, part)| if n % 2 == 1 { "[redacted]" } else { part }).collect::<Vec<_>>().join("'")
+        };
+        text.lines().map(line).collect::<Vec<_>>().join("\n")
+    }
+
     /// The bytes that are sealed.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let clear = Clear {
@@ -92,6 +105,17 @@ mod tests {
         let again = Access::from_bytes(&access.to_bytes()).unwrap();
         assert_eq!(again.password.expose_secret(), password);
         assert_eq!((again.username, again.database), (access.username, access.database));
+    }
+
+    #[test]
+    fn redaction_leaves_no_password_in_a_text() {
+        let access = Access::with_password(&Seed([3; Seed::LENGTH]));
+        let password = access.password.expose_secret();
+        let text = format!("AUTH {password}\nSTATEMENT: alter role x password 'hunter2' valid until '2030'\nok 'x'");
+        assert_eq!(
+            access.redact(&text),
+            "AUTH [redacted]\nSTATEMENT: alter role x password '[redacted]' valid until '[redacted]'\nok 'x'"
+        );
     }
 
     #[test]

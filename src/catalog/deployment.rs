@@ -9,11 +9,13 @@ use crate::domain::service::TierSpec;
 /// The directory in a service's volume that holds the files which the sidecar puts there.
 pub const FILES: &str = ".service";
 
+/// What a container exits with when its volume should hold data and doesn't.
+pub const DATA_GONE: i64 = 78;
+
 /// A container to be. It holds no password in clear: not in its environment, its command or its files.
 #[derive(Debug)]
 pub struct Deployment {
     pub image: String,
-    /// Empty: the image's own.
     pub entrypoint: Vec<String>,
     pub command: Vec<String>,
     pub environment: Vec<(&'static str, String)>,
@@ -48,6 +50,20 @@ pub struct File {
     /// Relative to the volume's root.
     pub path: &'static str,
     pub content: Zeroizing<Vec<u8>>,
+}
+
+impl Deployment {
+    /// Has the container refuse, with [`DATA_GONE`], to begin with an empty volume.
+    pub fn expect_data(&mut self) {
+        self.files.push(File { path: ".service/expect-data", content: Zeroizing::default() });
+    }
+}
+
+/// An entry point that runs `script` with the container's command as its arguments.
+pub(super) fn entrypoint(script: &str) -> Vec<String> {
+    let mut entrypoint = shell(script);
+    entrypoint.push("entrypoint".to_owned());
+    entrypoint
 }
 
 /// A command that repeats `check`, a shell condition, until it holds; at most for about half an hour, so that one that

@@ -7,6 +7,7 @@ pub static DEFINITION: Definition = Definition {
     kind: ServiceKind::Mongodb,
     name: "MongoDB",
     description: "Document database for JSON-like records.",
+    image: "mongo",
     credential_keys: &[
         "MONGODB_URL",
         "MONGODB_HOST",

@@ -7,11 +7,12 @@ use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
 use super::access::Access;
-use super::deployment::{Deployment, File, shell, until};
+use super::deployment::{Deployment, File, entrypoint, shell, until};
 use super::{Credential, Definition, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, ServiceSpec, TierSpec};
 
 const PORT: u16 = 5432;
+const STOP_GRACE: Duration = Duration::from_secs(60);
 const DATA: &str = "/var/lib/postgresql/data";
 /// The image runs the scripts in it once the database is initialised, before it listens on TCP.
 const INIT_SCRIPTS: &str = "/docker-entrypoint-initdb.d";
@@ -20,11 +21,13 @@ pub static DEFINITION: Definition = Definition {
     kind: ServiceKind::Postgresql,
     name: "PostgreSQL",
     description: "Relational database with transactions, JSON and full-text search.",
+    image: "postgres",
     credential_keys: &["DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"],
     offer: Some(Offer {
         versions: &["17", "16", "15"],
         tiers: tiers([256, 500, 1024], [512, 1000, 5 * 1024], [1024, 2000, 20 * 1024]),
         port: PORT,
+        stop_grace: STOP_GRACE,
         access: Access::with_database,
         credentials,
         deployment,
@@ -52,7 +55,10 @@ fn names(access: &Access) -> (&str, &str) {
 /// that should hold data and doesn't is refused, never initialised. The mark is written by [`MARK_SCRIPT`].
 const ENTRYPOINT: &str = r#"set -eu
 if [ ! -e /var/lib/postgresql/data/.initialised ]; then
-  if [ -n "${EXPECT_DATA:-}" ]; then echo "the data directory that should be here is gone" >&2; exit 78; fi
+  if [ -e /var/lib/postgresql/data/.service/expect-data ]; then
+    echo "the data directory that should be here is gone" >&2
+    exit 78
+  fi
   rm -rf "$PGDATA"
 fi
 exec docker-entrypoint.sh "$@""#;
@@ -66,15 +72,13 @@ const MARK_SCRIPT: &str = "mark=/var/lib/postgresql/data/.initialised\n\
 fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
     let (user, database) = names(access);
     let answers = format!("pg_isready -q -h 127.0.0.1 -p {PORT} -U {user} -d {database}");
-    let mut entrypoint = shell(ENTRYPOINT);
-    entrypoint.push("entrypoint".to_owned());
     let mut command = vec!["postgres".to_owned()];
     for (setting, value) in tuning(&spec.tier) {
         command.extend(["-c".to_owned(), format!("{setting}={value}")]);
     }
     Deployment {
-        image: format!("postgres:{}", spec.version),
-        entrypoint,
+        image: DEFINITION.image(&spec.version),
+        entrypoint: entrypoint(ENTRYPOINT),
         command,
         environment: vec![
             ("POSTGRES_USER", user.to_owned()),
@@ -101,7 +105,7 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
         pids: 200,
         // Fast shutdown: disconnect the clients, write a checkpoint (PostgreSQL manual, "Shutting Down the Server").
         stop_signal: "SIGINT",
-        stop_grace: Duration::from_secs(60),
+        stop_grace: STOP_GRACE,
         health_check: shell(&answers),
         ready_check: until(&format!("[ -e {DATA}/.initialised ] && {answers}")),
     }

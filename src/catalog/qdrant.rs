@@ -7,6 +7,7 @@ pub static DEFINITION: Definition = Definition {
     kind: ServiceKind::Qdrant,
     name: "Qdrant",
     description: "Vector database for similarity search over embeddings.",
+    image: "qdrant/qdrant",
     credential_keys: &["QDRANT_URL", "QDRANT_HOST", "QDRANT_PORT", "QDRANT_API_KEY"],
     offer: None,
 };

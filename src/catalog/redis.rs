@@ -7,22 +7,25 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::access::Access;
-use super::deployment::{Deployment, File, shell, until};
+use super::deployment::{Deployment, File, entrypoint, shell, until};
 use super::{Credential, Definition, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, ServiceSpec, TierSpec};
 
 const PORT: u16 = 6379;
+const STOP_GRACE: Duration = Duration::from_secs(30);
 const DATA: &str = "/data";
 
 pub static DEFINITION: Definition = Definition {
     kind: ServiceKind::Redis,
     name: "Redis",
     description: "In-memory data store for caches, queues and sessions, persisted to disk.",
+    image: "redis",
     credential_keys: &["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"],
     offer: Some(Offer {
         versions: &["7", "6"],
         tiers: tiers([128, 500, 512], [256, 1000, 2 * 1024], [512, 2000, 10 * 1024]),
         port: PORT,
+        stop_grace: STOP_GRACE,
         access: Access::with_password,
         credentials,
         deployment,
@@ -39,13 +42,21 @@ fn credentials(access: &Access, host: &str) -> Vec<Credential> {
     ]
 }
 
+/// Refuses a volume that should hold data and doesn't. Redis 7 keeps a directory, Redis 6 a file.
+const ENTRYPOINT: &str = r#"set -eu
+if [ -e /data/.service/expect-data ] && [ ! -e /data/appendonlydir ] && [ ! -e /data/appendonly.aof ]; then
+  echo "the data that should be here is gone" >&2
+  exit 78
+fi
+exec docker-entrypoint.sh "$@""#;
+
 fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
     let password = access.password.expose_secret();
     let probe_password = sha256_hex(format!("health check of {password}").as_bytes());
     let answers = format!("redis-cli -h 127.0.0.1 -p {PORT} <{DATA}/.service/ping 2>/dev/null | grep -q PONG");
     Deployment {
-        image: format!("redis:{}", spec.version),
-        entrypoint: Vec::new(),
+        image: DEFINITION.image(&spec.version),
+        entrypoint: entrypoint(ENTRYPOINT),
         command: vec!["redis-server".to_owned(), format!("{DATA}/.service/redis.conf")],
         environment: Vec::new(),
         user: "redis",
@@ -68,14 +79,15 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
         shared_memory_mib: 1,
         pids: 64,
         stop_signal: "SIGTERM",
-        stop_grace: Duration::from_secs(30),
+        stop_grace: STOP_GRACE,
         health_check: shell(&answers),
         ready_check: until(&answers),
     }
 }
 
 /// Passwords stand in it as SHA-256 digests (Redis manual, ACL SETUSER, `#<hash>`). The health check has a user of its
-/// own that can do nothing but PING.
+/// own that can do nothing but PING. The user without a name is the default user for clients that read one out of
+/// `redis://:password@…`, as redis-cli does.
 ///
 /// Maxmemory leaves three eighths of the limit for buffers and for the pages that are copied while the append-only file
 /// is rewritten. Only keys with an expiry are evicted: what an application keeps for good is never dropped.
@@ -88,6 +100,7 @@ fn configuration(tier: &TierSpec, password: &str, probe_password: &str) -> Strin
          port {PORT}\n\
          dir {DATA}\n\
          user default on #{digest} ~* &* +@all\n\
+         user \"\" on #{digest} ~* &* +@all\n\
          user healthcheck on #{probe_digest} resetkeys resetchannels -@all +ping\n\
          maxmemory {maxmemory}mb\n\
          maxmemory-policy volatile-lru\n\

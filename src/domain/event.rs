@@ -90,6 +90,7 @@ fn sentence(before: &Service, after: &Service) -> String {
             ServiceState::Running => format!("{name} is running and answers its health check."),
             ServiceState::Stopped => format!("{name} is stopped; its data is kept."),
             ServiceState::Destroyed => format!("{name} is destroyed: its container and its volume are gone."),
+            ServiceState::Error => format!("{name} is still in error."),
             state => format!("{name} is {}.", state.as_str().to_lowercase()),
         };
     };

@@ -2,13 +2,14 @@
 
 use super::service::{ServiceKind, ServiceState};
 
-/// Which services of a project to list.
+/// Which services of a project to list: those that meet every condition.
 #[derive(Debug, Clone, Default)]
 pub struct ServiceFilter {
     /// None: of every kind.
     pub kinds: Option<Vec<ServiceKind>>,
     /// None: in every state.
     pub states: Option<Vec<ServiceState>>,
+    /// False: none that is DESTROYED, even where `states` names that state.
     pub include_destroyed: bool,
 }
 

@@ -188,6 +188,9 @@ pub struct Evidence {
     pub initialised: bool,
     /// The run whose server has answered the health check.
     pub ready_run: Option<RunId>,
+    /// The newest run whose end was taken note of.
+    #[serde(default)]
+    pub ended_run: Option<RunId>,
     /// Ends that nobody asked for, since the service was last stable.
     #[serde(default)]
     pub crashes: u32,

@@ -33,8 +33,8 @@ const CONNECTIONS: usize = 8;
 const SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
                         PRAGMA secure_delete = ON;";
 
-/// Takes the write lock at once: a transaction that begins by reading fails when another one wrote meanwhile, whatever
-/// the timeout.
+/// Takes the write lock at once: a transaction that reads before it writes would fail when another one wrote in between,
+/// whatever the timeout.
 macro_rules! transaction {
     ($connection:expr, $body:expr) => {
         $connection.immediate_transaction($body)

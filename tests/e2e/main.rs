@@ -1,1 +1,13 @@
-fn main() {}
+//! The real server, a real Docker Engine, real PostgreSQL and Redis, real HTTP and WebSocket clients.
+//!
+//! Without an engine these tests fail; `make test` provides one. What a test makes bears a label of its own and is
+//! removed when the test ends, also after a failure.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod support;
+
+mod commands;
+mod containers;
+mod faults;
+mod secrets;
+mod walk;

@@ -578,10 +578,10 @@ async fn a_call_that_is_dropped_midway_leaves_nothing_behind(database: Database)
     let store = database.connect().await;
     let service = service("demo", "db");
     create(&*store, &service).await;
+    let other = database.connect().await;
     for polls in 1..30 {
         drop_after(polls, store.event_append(&service, &note(&service, "dropped"))).await;
         // Whatever it had locked is free again, though nobody has asked for its connection since.
-        let other = database.connect().await;
         other.event_append(&service, &note(&service, "kept")).await.unwrap();
     }
     let events = store.event_list_since(&project("demo"), 0, 1000).await.unwrap();

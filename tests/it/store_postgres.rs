@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use project_services::domain::service::Service;
 use project_services::store::{Store, StoreError, StoreUrl, connect};
@@ -35,7 +36,8 @@ fn with_parameter(url: &str, parameter: &str) -> StoreUrl {
 /// Asks until some connection of the test's database waits for a lock.
 async fn until_one_waits_for_a_lock(client: &Client) {
     let sql = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while client.query(sql, &[]).await.unwrap().is_empty() {}
+    let asking = async { while client.query(sql, &[]).await.unwrap().is_empty() {} };
+    tokio::time::timeout(Duration::from_secs(30), asking).await.expect("no connection waits for a lock");
 }
 
 fn append(store: &Arc<dyn Store>, service: &Service) -> JoinHandle<Result<i64, StoreError>> {
@@ -92,6 +94,26 @@ async fn a_place_whose_transaction_fails_is_given_to_the_next() {
     assert_eq!(mine.await.unwrap().unwrap(), 2);
 }
 
+/// service_create waits, with the project's row, for a name that an uncommitted service_update frees. If that one then
+/// waited for the project's row, neither would end.
+#[tokio::test]
+async fn an_update_that_waits_for_its_place_has_not_locked_its_service() {
+    let database = Database::postgres().await;
+    let store = database.connect().await;
+    let service = service("demo", "db");
+    create(&*store, &service).await;
+    let (other, watch) = (database.raw_postgres().await, database.raw_postgres().await);
+    other.batch_execute("BEGIN; SELECT * FROM projects FOR UPDATE").await.unwrap();
+    let update = tokio::spawn({
+        let (store, service) = (Arc::clone(&store), service.clone());
+        async move { store.service_update(&service, &service, Some(&note(&service, "x")), service.updated_at).await }
+    });
+    until_one_waits_for_a_lock(&watch).await;
+    watch.batch_execute("SELECT * FROM services FOR UPDATE NOWAIT").await.unwrap();
+    other.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(update.await.unwrap().unwrap().revision, 2);
+}
+
 #[tokio::test]
 async fn a_call_that_waits_too_long_is_given_up_and_leaves_nothing_behind() {
     let database = Database::postgres().await;
@@ -121,6 +143,16 @@ async fn a_server_that_hangs_up_is_unavailable_and_the_next_call_works() {
                    WHERE datname = current_database() AND application_name = 'project-services'";
     watch.query(hang_up, &[]).await.unwrap();
     let answer = mine.await.unwrap();
+    assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    // And in the midst of a call that has no transaction.
+    other.batch_execute("ROLLBACK; BEGIN; LOCK TABLE services").await.unwrap();
+    let get = tokio::spawn({
+        let (store, id) = (Arc::clone(&store), service.id);
+        async move { store.service_get(id).await }
+    });
+    until_one_waits_for_a_lock(&watch).await;
+    watch.query(hang_up, &[]).await.unwrap();
+    let answer = get.await.unwrap();
     assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
     other.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(append(&store, &service).await.unwrap().unwrap(), 2);

@@ -4,9 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use diesel::connection::SimpleConnection;
-use project_services::store::{StoreError, StoreUrl, connect};
+use project_services::domain::event::NewEvent;
+use project_services::domain::service::ServiceState;
+use project_services::store::{NewService, StoreError, StoreUrl, connect};
 
-use crate::store_fixture::{Database, create, note, project, service};
+use crate::store_fixture::{Database, create, new, note, project, seal, service};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -42,15 +44,17 @@ async fn ciphertext_is_gone_from_the_file_once_the_service_is_destroyed() {
     let database = Database::sqlite();
     let store = database.connect().await;
     let service = service("demo", "db");
-    create(&*store, &service).await;
-    let sealed = store.sealed_get(service.id).await.unwrap().unwrap();
+    // Large enough for pages of its own, which would be left as they are.
+    let sealed = seal("k1", service.id, &"hunter2".repeat(2000));
+    let new = NewService { sealed: sealed.clone(), ..new(&service) };
+    store.service_create(&new, &NewEvent::provisioned(&service, "ada")).await.unwrap();
     let before = store.service_get(service.id).await.unwrap().unwrap();
     let mut after = before.clone();
-    after.state = project_services::domain::service::ServiceState::Destroyed;
+    after.state = ServiceState::Destroyed;
     let file = database.url().strip_prefix("sqlite:").unwrap().to_owned();
     let holds_it = || {
         let bytes = std::fs::read(&file).unwrap();
-        bytes.windows(sealed.as_bytes().len()).any(|window| window == sealed.as_bytes())
+        sealed.as_bytes().chunks_exact(64).any(|chunk| bytes.windows(64).any(|window| window == chunk))
     };
     database.raw_sqlite().batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     assert!(holds_it());

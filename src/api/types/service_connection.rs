@@ -19,17 +19,19 @@ pub struct ServiceFilter {
     pub kinds: Option<Vec<ServiceKind>>,
     /// Only services in these states; in every state when left out.
     pub states: Option<Vec<ServiceState>>,
-    /// Whether to list services that are destroyed as well.
+    /// Whether to list services that are destroyed as well. Those are also listed when `states` names DESTROYED.
     #[graphql(default_with = "Some(false)")]
     pub include_destroyed: Option<bool>,
 }
 
 impl From<ServiceFilter> for page::ServiceFilter {
     fn from(filter: ServiceFilter) -> Self {
+        // Who names the state wants to see it.
+        let named = filter.states.as_ref().is_some_and(|states| states.contains(&ServiceState::Destroyed));
         Self {
             kinds: filter.kinds.map(|kinds| kinds.into_iter().map(Into::into).collect()),
             states: filter.states.map(|states| states.into_iter().map(Into::into).collect()),
-            include_destroyed: filter.include_destroyed.unwrap_or(false),
+            include_destroyed: named || filter.include_destroyed.unwrap_or(false),
         }
     }
 }
@@ -40,6 +42,7 @@ pub struct ServiceConnection {
     page: Page<ServiceId>,
     services: Vec<Service>,
     has_more: bool,
+    event_cursor: String,
 }
 
 impl ServiceConnection {
@@ -50,9 +53,14 @@ impl ServiceConnection {
         arguments: PageArguments,
     ) -> Result<Self> {
         let page = arguments.parse(parse_service_cursor)?;
+        // Read ahead of the services, so that what happens in between is told twice rather than not at all.
+        let event_cursor = match ctx.look_ahead().field("eventCursor").exists() {
+            true => app(ctx).event_cursor(viewer(ctx)?, &project).await?,
+            false => String::new(),
+        };
         let slice = app(ctx).services(viewer(ctx)?, &project, &filter, page).await?;
         let services = slice.rows.into_iter().map(Service).collect();
-        Ok(Self { project, filter, page, services, has_more: slice.has_more })
+        Ok(Self { project, filter, page, services, has_more: slice.has_more, event_cursor })
     }
 }
 
@@ -77,6 +85,12 @@ impl ServiceConnection {
             Some(page) => !app(ctx).services(viewer(ctx)?, &self.project, &self.filter, page).await?.rows.is_empty(),
         };
         Ok(PageInfo::new(&self.page, self.has_more, has_other, (first.map(service_cursor), last.map(service_cursor))))
+    }
+
+    /// The newest of the project's events that the page shows the outcome of. Give it to `serviceEvents(after:)`, and
+    /// no change between this query and the subscription is lost.
+    async fn event_cursor(&self) -> &str {
+        &self.event_cursor
     }
 
     /// How many services the filter finds in all. Counted only when you ask for it.

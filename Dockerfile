@@ -1,0 +1,29 @@
+# Both bases can be replaced; deploy/dev/standin-bases.sh makes local ones where no registry can be reached.
+# The runtime needs glibc and CA certificates, no shell: SQLite and TLS are in the binary.
+ARG BUILD_BASE=rust:1.95-bookworm
+ARG RUNTIME_BASE=gcr.io/distroless/cc-debian12
+
+FROM ${BUILD_BASE} AS build
+WORKDIR /build
+# The dependencies alone, over empty sources: this layer lasts until Cargo.toml or Cargo.lock changes.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir src data && touch src/lib.rs && echo 'fn main() {}' >src/main.rs \
+    && cargo build --release --locked
+COPY migrations migrations
+COPY src src
+# Cargo goes by modification times, and the copied files may be older than the empty ones.
+RUN touch src/lib.rs src/main.rs && cargo build --release --locked
+
+FROM ${RUNTIME_BASE}
+LABEL org.opencontainers.image.title="Project Services" \
+      org.opencontainers.image.description="Managed PostgreSQL and Redis for a preview platform's projects, over GraphQL" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /build/target/release/project-services /usr/local/bin/project-services
+# A new volume takes its owner from the directory that it covers.
+COPY --from=build --chown=65532:65532 /build/data /data
+VOLUME /data
+ENV DATA_DIR=/data LISTEN_ADDRESS=0.0.0.0:8080
+USER 65532:65532
+EXPOSE 8080
+ENTRYPOINT ["project-services"]
+CMD ["serve"]

@@ -1,0 +1,58 @@
+# The project's commands; `make help` lists them. They are for Debian and Ubuntu, may be run again at any
+# time, and then do only what is missing. A Docker Engine that is there already is used as it is.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+
+# The server and the tests talk to the engine that the docker command talks to.
+ENGINE := DOCKER_HOST="$$(deploy/dev/docker-up.sh host)"
+TEST_LABEL := dev.project-services.test
+
+.PHONY: help run test build fmt lint doc schema check engine images compiler clean-test
+
+help: ## Lists these commands.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The debug profile: its first build takes half as long as a release build.
+run: build engine images ## Starts the development server on 127.0.0.1:8080, after installing what it needs.
+	$(ENGINE) PUBLISH_ADDRESS=127.0.0.1 cargo run --locked --quiet -- serve --dev
+
+test: engine images compiler ## Runs all tests, also those on a real engine; ARGS go to cargo test.
+	trap 'make --no-print-directory clean-test' EXIT
+	$(ENGINE) .ci/with-postgres cargo test --locked $(ARGS)
+
+build: compiler ## Builds the server.
+	cargo build --locked
+
+fmt: ## Formats the source.
+	cargo fmt
+
+lint: compiler ## Checks the formatting, and clippy's rules.
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- --deny warnings
+
+doc: compiler ## Builds the API documentation; a broken link is an error.
+	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps
+
+schema: compiler ## Writes schema.graphql anew.
+	sdl=$$(cargo run --locked --quiet -- schema)
+	printf '%s\n' "$$sdl" >schema.graphql
+
+check: ## Runs everything that CI runs.
+	.ci/run
+
+engine: ## Installs and starts a Docker Engine, if none answers.
+	@deploy/dev/docker-up.sh up
+
+images: engine ## Pulls, or else builds, the service images that are missing.
+	@deploy/dev/service-images.sh
+
+# Rust needs a linker, and the bundled SQLite a C compiler.
+compiler:
+	@deploy/dev/need.sh cc:gcc,libc6-dev
+
+clean-test: ## Removes the containers, volumes and networks that tests left behind.
+	@docker ps --all --quiet --filter label=$(TEST_LABEL) | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
+	@docker volume ls --quiet --filter label=$(TEST_LABEL) | xargs --no-run-if-empty docker volume rm >/dev/null
+	@docker network ls --quiet --filter label=$(TEST_LABEL) | xargs --no-run-if-empty docker network rm >/dev/null

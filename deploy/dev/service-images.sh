@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Makes the service images present: service-images.sh [IMAGE...]
+# An image that is there is left alone. Missing ones are pulled; where no registry can be reached,
+# build-images.sh builds stand-ins with the same contract from Debian, PyPI and npm packages.
+set -Eeuo pipefail
+
+here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+images=("$@")
+[ ${#images[@]} -gt 0 ] || images=(postgres:17 postgres:16 postgres:15 redis:7 redis:6)
+
+CONTACT_SECONDS=20 # until a registry has to have answered
+PULL_SECONDS=900   # for one whole image
+
+present=$(docker image ls --format '{{.Repository}}:{{.Tag}}')
+missing=()
+for image in "${images[@]}"; do
+  grep -qxF "$image" <<<"$present" || missing+=("$image")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# The first line that `docker pull` prints is proof that a registry was reached. A firewall that drops
+# packets would keep it silent for minutes, so silence ends it early.
+pull() { # image
+  local pid
+  echo "Pulling $1" >&2
+  : >"$log"
+  timeout "$PULL_SECONDS" docker pull "$1" </dev/null >"$log" 2>&1 &
+  pid=$!
+  for _ in $(seq $((CONTACT_SECONDS * 10))); do
+    if [ -s "$log" ] || ! kill -0 "$pid" 2>/dev/null; then break; fi
+    sleep 0.1
+  done
+  if [ ! -s "$log" ] && kill "$pid" 2>/dev/null; then
+    echo "no answer within $CONTACT_SECONDS s" >"$log"
+    return 1
+  fi
+  wait "$pid"
+}
+
+for i in "${!missing[@]}"; do
+  if ! pull "${missing[i]}"; then
+    echo "Cannot pull ${missing[i]}: $(tail -n 1 "$log")" >&2
+    "$here/build-images.sh" "${missing[@]:i}"
+    break
+  fi
+done

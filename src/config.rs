@@ -1,0 +1,331 @@
+//! The only reader of the environment and the command line. What leaves it is typed and complete.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use clap::{Args, Parser, Subcommand};
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
+
+use crate::auth::{MIN_SECRET_LENGTH, TokenSettings};
+use crate::crypto::Sealer;
+use crate::domain::id::ProjectId;
+use crate::telemetry::LogFormat;
+
+/// Managed services for a preview platform's projects, over GraphQL.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(flatten)]
+    pub log: LogArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// How log lines look.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text", global = true)]
+    pub log_format: LogFormat,
+    /// What is logged, in tracing's notation.
+    #[arg(long, env = "LOG_FILTER", default_value = "info", global = true)]
+    pub log_filter: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serves the API and reconciles the services.
+    Serve(Box<ServeArgs>),
+    /// Brings the database's schema up to date, and ends. `serve` does it by itself.
+    Migrate(StoreArgs),
+    /// Prints the GraphQL schema.
+    Schema,
+    /// Prints a signed token, for development and for trying things out.
+    Token(TokenArgs),
+    /// Seals every service's credentials anew with the first of ENCRYPTION_KEYS. Can be run while the server runs, and
+    /// again after it was broken off.
+    RotateKeys(StoreArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    /// Where the development server keeps its database and its keys.
+    #[arg(long, env = "DATA_DIR", default_value = "data")]
+    pub data_dir: PathBuf,
+    /// `sqlite:PATH` or `postgres://…`; a SQLite file in the data directory when left out.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Certificates that PostgreSQL's is checked against; the system's when left out.
+    #[arg(long, env = "DATABASE_CA_FILE")]
+    pub database_ca_file: Option<PathBuf>,
+}
+
+impl StoreArgs {
+    /// The database's URL. It may hold a password.
+    pub fn url(&self) -> SecretString {
+        let embedded = || format!("sqlite:{}", self.data_dir.join("project-services.db").display());
+        SecretString::from(self.database_url.clone().unwrap_or_else(embedded))
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    #[arg(long, env = "DATA_DIR", default_value = "data")]
+    pub data_dir: PathBuf,
+    /// A project that the token is good for; can be given more than once.
+    #[arg(long = "project", required = true)]
+    pub projects: Vec<ProjectId>,
+    /// `project:settings` or `project:delete`; can be given more than once.
+    #[arg(long = "permission")]
+    pub permissions: Vec<String>,
+    /// Whom the token names.
+    #[arg(long, default_value = "developer")]
+    pub subject: String,
+    /// How long it is valid, in seconds.
+    #[arg(long, default_value_t = 86_400, value_parser = clap::value_parser!(u32).range(1..))]
+    pub ttl: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Development: keys that are not given are generated and kept in the data directory.
+    #[arg(long)]
+    pub dev: bool,
+    #[arg(long, env = "LISTEN_ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen_address: SocketAddr,
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// The Docker Engine: `unix://…`, `tcp://…` or `https://…`.
+    #[arg(long, env = "DOCKER_HOST", default_value = "unix:///var/run/docker.sock")]
+    pub docker_host: String,
+    /// Name of a project's network; `{project}` stands for the project's id.
+    #[arg(long, env = "NETWORK_TEMPLATE", default_value = "project-{project}", value_parser = network_template)]
+    pub network_template: String,
+    /// Labels that every container, volume and network bears as well: `key=value`, separated by commas.
+    #[arg(long, env = "EXTRA_LABELS", value_delimiter = ',', value_parser = label)]
+    pub extra_labels: Vec<(String, String)>,
+    /// Host address on which new services' ports are published; not published when left out.
+    #[arg(long, env = "PUBLISH_ADDRESS")]
+    pub publish_address: Option<IpAddr>,
+    /// Host ports to choose from, `first-last`.
+    #[arg(long, env = "PUBLISH_PORTS", default_value = "20000-29999", value_parser = port_range)]
+    pub publish_ports: RangeInclusive<u16>,
+    /// How many services are worked on at once.
+    #[arg(long, env = "RECONCILE_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    pub reconcile_concurrency: u16,
+    /// How often every service is compared with the engine, in seconds.
+    #[arg(long, env = "RECONCILE_INTERVAL", default_value = "30", value_parser = seconds)]
+    pub reconcile_interval: Duration,
+    /// How old a thing that nobody wants any more must be before it is removed, in seconds.
+    #[arg(long, env = "ORPHAN_GRACE", default_value = "600", value_parser = seconds)]
+    pub orphan_grace: Duration,
+    /// How long open requests may take after SIGTERM, in seconds.
+    #[arg(long, env = "DRAIN_TIMEOUT", default_value = "20", value_parser = seconds)]
+    pub drain_timeout: Duration,
+}
+
+/// A setting that is missing or wrong, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+/// The keys that a server needs.
+pub struct Keys {
+    pub tokens: TokenSettings,
+    pub sealer: Sealer,
+}
+
+const JWT_SECRET: &str = "JWT_SECRET";
+const ENCRYPTION_KEYS: &str = "ENCRYPTION_KEYS";
+const JWT_SECRET_FILE: &str = "jwt.secret";
+const ENCRYPTION_KEYS_FILE: &str = "encryption.keys";
+
+/// The keys from the environment; in development, what is missing is generated and kept in `data_dir`.
+pub fn keys(data_dir: &Path, dev: bool) -> Result<Keys, ConfigError> {
+    let (mut secret, mut ring) = (variable(JWT_SECRET)?, variable(ENCRYPTION_KEYS)?);
+    if dev {
+        secret = match secret {
+            None => Some(kept(&data_dir.join(JWT_SECRET_FILE), generated_secret)?),
+            given => given,
+        };
+        ring = match ring {
+            None => Some(kept(&data_dir.join(ENCRYPTION_KEYS_FILE), generated_ring)?),
+            given => given,
+        };
+    }
+    match (secret, ring) {
+        (Some(secret), Some(ring)) => Ok(Keys { tokens: tokens(secret)?, sealer: parsed_ring(&ring)? }),
+        (secret, ring) => {
+            let missing = [(JWT_SECRET, secret.is_none()), (ENCRYPTION_KEYS, ring.is_none())];
+            let missing: Vec<_> = missing.into_iter().filter_map(|(name, missing)| missing.then_some(name)).collect();
+            Err(ConfigError(format!(
+                "{} must be set: JWT_SECRET is the secret of the platform's HS256 tokens, at least {MIN_SECRET_LENGTH} \
+                 bytes; ENCRYPTION_KEYS is one or more id:base64 entries of 32 bytes each, of which the first seals. \
+                 For development, --dev generates both.",
+                missing.join(" and ")
+            )))
+        }
+    }
+}
+
+/// The key ring of the environment, or of a development server's data directory.
+pub fn key_ring(data_dir: &Path) -> Result<Sealer, ConfigError> {
+    let ring = match variable(ENCRYPTION_KEYS)? {
+        Some(ring) => ring,
+        None => existing(&data_dir.join(ENCRYPTION_KEYS_FILE), ENCRYPTION_KEYS)?,
+    };
+    parsed_ring(&ring)
+}
+
+/// What tokens are signed with: of the environment, or of a development server's data directory.
+pub fn token_settings(data_dir: &Path) -> Result<TokenSettings, ConfigError> {
+    let secret = match variable(JWT_SECRET)? {
+        Some(secret) => secret,
+        None => existing(&data_dir.join(JWT_SECRET_FILE), JWT_SECRET)?,
+    };
+    tokens(secret)
+}
+
+fn tokens(secret: SecretString) -> Result<TokenSettings, ConfigError> {
+    let length = secret.expose_secret().len();
+    if length < MIN_SECRET_LENGTH {
+        return Err(ConfigError(format!(
+            "JWT_SECRET has {length} bytes; HS256 needs at least {MIN_SECRET_LENGTH} (RFC 7518, section 3.2)."
+        )));
+    }
+    let plain = |name: &str| Ok::<_, ConfigError>(variable(name)?.map(|value| value.expose_secret().to_owned()));
+    Ok(TokenSettings { secret, issuer: plain("JWT_ISSUER")?, audience: plain("JWT_AUDIENCE")? })
+}
+
+fn parsed_ring(ring: &SecretString) -> Result<Sealer, ConfigError> {
+    ring.expose_secret().parse().map_err(|error| ConfigError(format!("ENCRYPTION_KEYS can't be used: {error}.")))
+}
+
+/// A variable's value; None when it is unset or empty.
+fn variable(name: &str) -> Result<Option<SecretString>, ConfigError> {
+    match std::env::var(name) {
+        Ok(value) if value.is_empty() => Ok(None),
+        Ok(value) => Ok(Some(SecretString::from(value))),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(ConfigError(format!("{name} is not valid UTF-8."))),
+    }
+}
+
+fn existing(path: &Path, name: &str) -> Result<SecretString, ConfigError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(SecretString::from(text.trim())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(ConfigError(format!("{name} must be set; there is no development server's {} either.", path.display())))
+        }
+        Err(error) => Err(ConfigError(format!("{} can't be read: {error}.", path.display()))),
+    }
+}
+
+/// The content of a secret file; generated, readable by its owner only, if it is not there.
+fn kept(path: &Path, generate: fn() -> Result<Zeroizing<String>, ConfigError>) -> Result<SecretString, ConfigError> {
+    let failed = |error: std::io::Error| ConfigError(format!("{} can't be kept: {error}.", path.display()));
+    if let Some(directory) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+    }
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(mut file) => {
+            let text = generate()?;
+            file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+            Ok(SecretString::from(text.as_str()))
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            fs::read_to_string(path).map(|text| SecretString::from(text.trim())).map_err(failed)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn random() -> Result<Zeroizing<[u8; 32]>, ConfigError> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(bytes.as_mut_slice())
+        .map_err(|error| ConfigError(format!("The system's random generator failed: {error}.")))?;
+    Ok(bytes)
+}
+
+fn generated_secret() -> Result<Zeroizing<String>, ConfigError> {
+    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(random()?.as_slice())))
+}
+
+fn generated_ring() -> Result<Zeroizing<String>, ConfigError> {
+    Ok(Zeroizing::new(format!("dev:{}", STANDARD.encode(random()?.as_slice()))))
+}
+
+fn network_template(text: &str) -> Result<String, String> {
+    if text.contains("{project}") {
+        Ok(text.to_owned())
+    } else {
+        Err("it must contain {project}, for projects must not share a network".to_owned())
+    }
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("a label is of the form key=value".to_owned()),
+    }
+}
+
+fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let ends = text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+    match ends {
+        Some((first, last)) if first > 0 && first <= last => Ok(first..=last),
+        _ => Err("a range of ports is of the form first-last, such as 20000-29999".to_owned()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
+        _ => Err("a whole number of seconds from 1 to 86400".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_kept_secret_is_made_once_and_readable_by_its_owner_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("data/encryption.keys");
+        let first = kept(&path, generated_ring).unwrap();
+        let second = kept(&path, generated_ring).unwrap();
+        assert_eq!(first.expose_secret(), second.expose_secret());
+        assert!(parsed_ring(&first).is_ok());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_short_secret_is_refused() {
+        let error = tokens(SecretString::from("short")).unwrap_err();
+        assert!(error.to_string().contains("5 bytes"), "{error}");
+    }
+
+    #[test]
+    fn ranges_and_templates_are_checked() {
+        assert_eq!(port_range("20000-20010"), Ok(20000..=20010));
+        for text in ["", "1", "5-1", "0-5", "1-70000", "a-b"] {
+            assert!(port_range(text).is_err(), "{text}");
+        }
+        assert!(network_template("all-in-one").is_err());
+    }
+}

@@ -1,0 +1,102 @@
+//! What runs containers, in verbs that can each be tried again: a name or a label that is there already is adopted,
+//! what is gone already is done. It decides nothing, and touches only what bears this installation's labels.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::catalog::deployment::Deployment;
+use crate::domain::id::{ProjectId, ServiceId};
+use crate::domain::service::{ErrorCode, Observed, Service};
+
+pub mod docker;
+
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub type Result<T, E = EngineError> = std::result::Result<T, E>;
+
+/// Why a call to the engine came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Nobody took the call: it did not happen.
+    #[error("the engine is not reachable")]
+    Unavailable(#[source] BoxError),
+    /// The call was made and the answer is missing: it may have happened. Only a look can tell.
+    #[error("the engine did not answer")]
+    Unknown(#[source] BoxError),
+    /// The engine said no: it did not happen. The message is for people and holds no secret.
+    #[error("the engine refused: {message}")]
+    Refused { code: ErrorCode, message: String },
+}
+
+/// What waiting for a server to answer came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// It answered its health check.
+    Ready,
+    /// The container ended, or the check gave up.
+    NotReady,
+}
+
+/// A thing that bears this installation's labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owned {
+    pub what: OwnedThing,
+    /// None where the engine does not tell.
+    pub created_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum OwnedThing {
+    Container(ServiceId),
+    Volume(ServiceId),
+    /// A network that was made for the project.
+    Network(ProjectId),
+}
+
+/// An engine that runs containers.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Answers when the engine does.
+    async fn ping(&self) -> Result<()>;
+
+    /// Looks at a service's container and volume, and at `image` where there is no container.
+    async fn inspect(&self, service: ServiceId, image: &str) -> Result<Observed>;
+
+    /// Pulls `image` unless it is there; tells the progress in percent.
+    async fn ensure_image(&self, image: &str, progress: watch::Sender<Option<u8>>) -> Result<()>;
+
+    /// Makes the project's network and the service's volume unless they are there.
+    async fn ensure_storage(&self, service: &Service) -> Result<()>;
+
+    /// Makes the service's container unless it is there; does not start it.
+    async fn ensure_container(&self, service: &Service, deployment: &Deployment) -> Result<()>;
+
+    /// Puts the deployment's files in place and starts the container, or lets it go on if it is paused. From now on
+    /// the engine brings it back by itself.
+    async fn ensure_started(&self, service: &Service, deployment: &Deployment) -> Result<()>;
+
+    /// Waits until the server in the running container answers `check`. May take long; can be dropped at any time.
+    async fn await_ready(&self, service: ServiceId, check: &[String]) -> Result<Readiness>;
+
+    /// Shuts the container down, killing it after `grace`. The engine does not bring it back any more.
+    async fn ensure_stopped(&self, service: ServiceId, grace: Duration) -> Result<()>;
+
+    /// Removes the service's container with its anonymous volumes, and its volume with all data.
+    async fn ensure_removed(&self, service: ServiceId) -> Result<()>;
+
+    /// Removes the project's network if this installation made it and nothing is attached to it.
+    async fn ensure_network_removed(&self, project: &ProjectId) -> Result<()>;
+
+    /// Everything that bears this installation's labels.
+    async fn list_owned(&self) -> Result<Vec<Owned>>;
+
+    /// The services whose containers something happens to, as it happens. The stream ends when the connection does;
+    /// what happened before it began or after it ended is not in it.
+    async fn watch(&self) -> Result<BoxStream<'static, ServiceId>>;
+
+    /// The last `lines` lines of the container's output.
+    async fn logs(&self, service: ServiceId, lines: usize) -> Result<Vec<String>>;
+}

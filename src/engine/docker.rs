@@ -1,0 +1,412 @@
+//! The Docker Engine, through its API (1.41 and newer). The only module that names bollard.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::container::LogOutput;
+use bollard::errors::Error as BollardError;
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use bollard::models::{
+    ContainerUpdateBody, NetworkCreateRequest, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
+};
+use bollard::query_parameters as query;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
+use tokio::sync::{Mutex, OnceCell, watch};
+
+use super::{Engine, EngineError, Owned, OwnedThing, Readiness, Result};
+use crate::catalog::deployment::Deployment;
+use crate::domain::id::{InstallationId, ProjectId, ServiceId};
+use crate::domain::service::{ErrorCode, Observed, Service, Volume};
+
+mod container;
+mod labels;
+mod observe;
+mod pull;
+
+use labels::Labels;
+
+/// How long a call that only reads or notes something may take.
+const QUICK: Duration = Duration::from_secs(15);
+/// How long creating, starting or removing may take on a busy host.
+const SLOW: Duration = Duration::from_secs(90);
+
+/// What the engine is and how things on it are named.
+#[derive(Debug, Clone)]
+pub struct DockerSettings {
+    /// `unix://…`, `tcp://…`, `http://…` or `https://…`, as in DOCKER_HOST.
+    pub host: String,
+    pub installation: InstallationId,
+    /// The name of a project's network; `{project}` stands for the project's id.
+    pub network_template: String,
+    /// Labels that everything which is made bears as well.
+    pub extra_labels: Vec<(String, String)>,
+}
+
+/// A Docker Engine. It is connected to at the first call, so it may be away when this is made.
+pub struct DockerEngine {
+    settings: DockerSettings,
+    labels: Labels,
+    client: OnceCell<Docker>,
+    /// Network names are not unique to the engine (before API 1.44): two creations at once would make two.
+    networks: Mutex<()>,
+}
+
+impl DockerEngine {
+    pub fn new(settings: DockerSettings) -> Self {
+        let labels = Labels::new(settings.installation, settings.extra_labels.clone());
+        Self { settings, labels, client: OnceCell::new(), networks: Mutex::new(()) }
+    }
+
+    async fn client(&self) -> Result<&Docker> {
+        self.client
+            .get_or_try_init(|| async {
+                let client = Docker::connect_with_host(&self.settings.host)
+                    .map_err(|error| EngineError::Unavailable(Box::new(error)))?;
+                within(QUICK, client.negotiate_version())
+                    .await
+                    .map_err(|error| EngineError::Unavailable(Box::new(error)))
+            })
+            .await
+    }
+
+    fn network_name(&self, project: &ProjectId) -> String {
+        self.settings.network_template.replace("{project}", project.as_str())
+    }
+
+    async fn ensure_network(&self, project: &ProjectId) -> Result<()> {
+        let client = self.client().await?;
+        let name = self.network_name(project);
+        let _guard = self.networks.lock().await;
+        if found(within(QUICK, client.inspect_network(&name, None)).await)?.is_some() {
+            return Ok(());
+        }
+        let request = NetworkCreateRequest {
+            name,
+            driver: Some("bridge".to_owned()),
+            labels: Some(self.labels.of_network(project)),
+            ..Default::default()
+        };
+        match within(SLOW, client.create_network(request)).await {
+            Ok(_) | Err(BollardError::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    async fn ensure_volume(&self, service: &Service) -> Result<()> {
+        let client = self.client().await?;
+        let request = VolumeCreateRequest {
+            name: Some(service.id.to_string()),
+            labels: Some(self.labels.of_volume(service)),
+            ..Default::default()
+        };
+        within(SLOW, client.create_volume(request)).await.map(|_| ()).map_err(failure)
+    }
+
+    async fn volume(&self, service: ServiceId) -> Result<Volume> {
+        let client = self.client().await?;
+        let volume = found(within(QUICK, client.inspect_volume(&service.to_string())).await)?;
+        Ok(match volume {
+            None => Volume::Absent,
+            Some(volume) if self.labels.are_of(service, Some(&volume.labels)) => Volume::Ours,
+            Some(_) => Volume::Foreign,
+        })
+    }
+
+    async fn set_restart_policy(&self, service: ServiceId, name: RestartPolicyNameEnum) -> Result<()> {
+        let client = self.client().await?;
+        let policy = RestartPolicy { name: Some(name), maximum_retry_count: None };
+        let update = ContainerUpdateBody { restart_policy: Some(policy), ..Default::default() };
+        within(QUICK, client.update_container(&service.to_string(), update)).await.map_err(failure)
+    }
+
+    fn filter(&self) -> Option<HashMap<String, Vec<String>>> {
+        Some(HashMap::from([("label".to_owned(), vec![self.labels.installation_filter()])]))
+    }
+}
+
+#[async_trait]
+impl Engine for DockerEngine {
+    async fn ping(&self) -> Result<()> {
+        within(QUICK, self.client().await?.ping()).await.map(|_| ()).map_err(failure)
+    }
+
+    async fn inspect(&self, service: ServiceId, image: &str) -> Result<Observed> {
+        let client = self.client().await?;
+        let name = service.to_string();
+        let (container, volume) = tokio::join!(
+            within(QUICK, client.inspect_container(&name, None::<query::InspectContainerOptions>)),
+            self.volume(service)
+        );
+        let (container, volume) = (found(container)?, volume?);
+        let Some(container) = container else {
+            let image = found(within(QUICK, client.inspect_image(image)).await)?.is_some();
+            return Ok(Observed { container: None, volume, image });
+        };
+        let found_labels = container.config.as_ref().and_then(|config| config.labels.as_ref());
+        if !self.labels.are_of(service, found_labels) {
+            return Err(EngineError::Refused {
+                code: ErrorCode::NameTaken,
+                message: format!("A container named {name} exists that this installation did not make."),
+            });
+        }
+        Ok(Observed { container: Some(observe::container(&container)), volume, image: true })
+    }
+
+    async fn ensure_image(&self, image: &str, progress: watch::Sender<Option<u8>>) -> Result<()> {
+        let client = self.client().await?;
+        if found(within(QUICK, client.inspect_image(image)).await)?.is_some() {
+            return Ok(());
+        }
+        pull::pull(client, image, progress).await
+    }
+
+    async fn ensure_storage(&self, service: &Service) -> Result<()> {
+        tokio::try_join!(self.ensure_network(&service.project), self.ensure_volume(service)).map(|_| ())
+    }
+
+    async fn ensure_container(&self, service: &Service, deployment: &Deployment) -> Result<()> {
+        let client = self.client().await?;
+        self.ensure_network(&service.project).await?;
+        let network = self.network_name(&service.project);
+        let body = container::body(service, deployment, &network, self.labels.of_container(service));
+        let options = query::CreateContainerOptionsBuilder::default().name(&service.id.to_string()).build();
+        match within(SLOW, client.create_container(Some(options), body)).await {
+            // Of one name there is one container; whether it is ours is found out by the look that follows.
+            Ok(_) | Err(BollardError::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    async fn ensure_started(&self, service: &Service, deployment: &Deployment) -> Result<()> {
+        let client = self.client().await?;
+        let name = service.id.to_string();
+        let inspected = within(QUICK, client.inspect_container(&name, None::<query::InspectContainerOptions>))
+            .await
+            .map_err(failure)?;
+        let state = inspected.state.unwrap_or_default();
+        if state.paused == Some(true) {
+            within(SLOW, client.unpause_container(&name)).await.map_err(failure)?;
+        }
+        if !observe::brought_back(inspected.host_config.as_ref()) {
+            self.set_restart_policy(service.id, RestartPolicyNameEnum::ALWAYS).await?;
+        }
+        if state.running == Some(true) {
+            return Ok(());
+        }
+        let upload = query::UploadToContainerOptionsBuilder::default().path(deployment.data_path).build();
+        let files = bollard::body_full(container::files(deployment)?.into());
+        within(SLOW, client.upload_to_container(&name, Some(upload), files)).await.map_err(failure)?;
+        match within(SLOW, client.start_container(&name, None::<query::StartContainerOptions>)).await {
+            Ok(()) => Ok(()),
+            Err(error) if container::is_network_lost(&error) => {
+                // A container keeps the id of its network; once that is gone it never starts again. Its data is in
+                // the volume, so it is made anew.
+                let remove = query::RemoveContainerOptionsBuilder::default().force(true).build();
+                within(SLOW, client.remove_container(&name, Some(remove))).await.map_err(failure)?;
+                Err(failure(error))
+            }
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    async fn await_ready(&self, service: ServiceId, check: &[String]) -> Result<Readiness> {
+        let client = self.client().await?;
+        let options = CreateExecOptions {
+            cmd: Some(check.to_vec()),
+            // Unattached, the start returns early and the exit code comes late.
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..Default::default()
+        };
+        let exec = match within(QUICK, client.create_exec(&service.to_string(), options)).await {
+            Ok(exec) => exec,
+            Err(BollardError::DockerResponseServerError { status_code: 404 | 409, .. }) => {
+                return Ok(Readiness::NotReady);
+            }
+            Err(error) => return Err(failure(error)),
+        };
+        match within(QUICK, client.start_exec(&exec.id, None)).await {
+            Ok(StartExecResults::Attached { mut output, .. }) => while let Some(Ok(_)) = output.next().await {},
+            Ok(StartExecResults::Detached) => {}
+            Err(BollardError::DockerResponseServerError { .. }) => return Ok(Readiness::NotReady),
+            Err(error) => return Err(failure(error)),
+        }
+        // The exit code may come a moment after the end of the output.
+        for _ in 0..100 {
+            match within(QUICK, client.inspect_exec(&exec.id)).await {
+                Ok(exec) if exec.running == Some(true) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Ok(exec) if exec.exit_code == Some(0) => return Ok(Readiness::Ready),
+                Ok(_) | Err(BollardError::DockerResponseServerError { .. }) => return Ok(Readiness::NotReady),
+                Err(error) => return Err(failure(error)),
+            }
+        }
+        Ok(Readiness::NotReady)
+    }
+
+    async fn ensure_stopped(&self, service: ServiceId, grace: Duration) -> Result<()> {
+        let client = self.client().await?;
+        let name = service.to_string();
+        self.set_restart_policy(service, RestartPolicyNameEnum::NO).await?;
+        let inspected = within(QUICK, client.inspect_container(&name, None::<query::InspectContainerOptions>)).await;
+        if inspected.map_err(failure)?.state.is_some_and(|state| state.paused == Some(true)) {
+            // A paused server can't shut down.
+            within(SLOW, client.unpause_container(&name)).await.map_err(failure)?;
+        }
+        let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
+        let options = query::StopContainerOptionsBuilder::default().t(seconds).build();
+        within(grace + SLOW, client.stop_container(&name, Some(options))).await.map_err(failure)
+    }
+
+    async fn ensure_removed(&self, service: ServiceId) -> Result<()> {
+        let client = self.client().await?;
+        let name = service.to_string();
+        let inspected = within(QUICK, client.inspect_container(&name, None::<query::InspectContainerOptions>)).await;
+        let container = found(inspected)?;
+        let labels = container.as_ref().and_then(|container| container.config.as_ref()?.labels.as_ref());
+        if self.labels.are_of(service, labels) {
+            let options = query::RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+            match found(within(SLOW, client.remove_container(&name, Some(options))).await) {
+                Ok(_) => {}
+                Err(EngineError::Refused { message, .. }) if message.contains("already in progress") => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if self.volume(service).await? == Volume::Ours {
+            found(within(SLOW, client.remove_volume(&name, None::<query::RemoveVolumeOptions>)).await)?;
+        }
+        Ok(())
+    }
+
+    async fn ensure_network_removed(&self, project: &ProjectId) -> Result<()> {
+        let client = self.client().await?;
+        let name = self.network_name(project);
+        let _guard = self.networks.lock().await;
+        let Some(network) = found(within(QUICK, client.inspect_network(&name, None)).await)? else { return Ok(()) };
+        let attached = network.containers.is_some_and(|containers| !containers.is_empty());
+        if attached || !self.labels.are_of_network(project, network.labels.as_ref()) {
+            return Ok(());
+        }
+        match found(within(SLOW, client.remove_network(&name)).await) {
+            // Somebody attached to it in the meantime: it is in use.
+            Ok(_) | Err(EngineError::Refused { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn list_owned(&self) -> Result<Vec<Owned>> {
+        let client = self.client().await?;
+        let containers = query::ListContainersOptions { all: true, filters: self.filter(), ..Default::default() };
+        let volumes = query::ListVolumesOptions { filters: self.filter() };
+        let networks = query::ListNetworksOptions { filters: self.filter() };
+        let (containers, volumes, networks) = tokio::join!(
+            within(QUICK, client.list_containers(Some(containers))),
+            within(QUICK, client.list_volumes(Some(volumes))),
+            within(QUICK, client.list_networks(Some(networks))),
+        );
+        let mut owned = Vec::new();
+        for container in containers.map_err(failure)? {
+            let service = container.labels.as_ref().and_then(labels::service);
+            let created_at = container.created.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+            owned.extend(service.map(|service| Owned { what: OwnedThing::Container(service), created_at }));
+        }
+        for volume in volumes.map_err(failure)?.volumes.unwrap_or_default() {
+            let created_at = volume.created_at.and_then(|text| text.parse().ok());
+            let service = labels::service(&volume.labels);
+            owned.extend(service.map(|service| Owned { what: OwnedThing::Volume(service), created_at }));
+        }
+        for network in networks.map_err(failure)? {
+            let created_at = network.created.and_then(|text| text.parse().ok());
+            let project = network.labels.as_ref().and_then(labels::project);
+            owned.extend(project.map(|project| Owned { what: OwnedThing::Network(project), created_at }));
+        }
+        Ok(owned)
+    }
+
+    async fn watch(&self) -> Result<BoxStream<'static, ServiceId>> {
+        let client = self.client().await?;
+        within(QUICK, client.ping()).await.map_err(failure)?;
+        // Health checks flood the stream with exec events, hence the names.
+        let names = ["create", "start", "die", "oom", "stop", "pause", "unpause", "destroy", "update", "health_status"];
+        let mut filters = self.filter().unwrap_or_default();
+        filters.insert("type".to_owned(), vec!["container".to_owned()]);
+        filters.insert("event".to_owned(), names.map(str::to_owned).to_vec());
+        let options = query::EventsOptions { filters: Some(filters), ..Default::default() };
+        let stream = client
+            .events(Some(options))
+            .take_while(|event| std::future::ready(event.is_ok()))
+            .filter_map(|event| async { labels::service(&event.ok()?.actor?.attributes?) });
+        Ok(stream.boxed())
+    }
+
+    async fn logs(&self, service: ServiceId, lines: usize) -> Result<Vec<String>> {
+        let client = self.client().await?;
+        let tail = lines.to_string();
+        let options = query::LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&tail).build();
+        let output = client.logs(&service.to_string(), Some(options)).map_ok(LogOutput::into_bytes);
+        let chunks: Vec<_> = within(QUICK, output.try_collect()).await.map_err(failure)?;
+        Ok(chunks
+            .iter()
+            .flat_map(|chunk| String::from_utf8_lossy(chunk).lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect())
+    }
+}
+
+/// Bounds a call in time. What did not answer in time may have happened.
+async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, BollardError>>) -> Result<T, BollardError> {
+    tokio::time::timeout(limit, call).await.unwrap_or(Err(BollardError::RequestTimeoutError))
+}
+
+/// None for what the engine says is not there.
+fn found<T>(outcome: Result<T, BollardError>) -> Result<Option<T>> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(BollardError::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+        Err(error) => Err(failure(error)),
+    }
+}
+
+fn failure(error: BollardError) -> EngineError {
+    match error {
+        BollardError::DockerResponseServerError { message, .. } => refusal(message),
+        BollardError::DockerStreamError { error } => refusal(error),
+        BollardError::SocketNotFoundError(_) => EngineError::Unavailable(Box::new(error)),
+        BollardError::HyperLegacyError { ref err } if err.is_connect() => EngineError::Unavailable(Box::new(error)),
+        other => EngineError::Unknown(Box::new(other)),
+    }
+}
+
+/// What the engine's refusal means. Its API has no codes for these, only sentences.
+fn refusal(message: String) -> EngineError {
+    let lower = message.to_lowercase();
+    let any = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
+    let code = if any(&["port is already allocated", "address already in use", "cannot assign requested address"]) {
+        ErrorCode::PortInUse
+    } else if any(&["no space left on device", "disk quota exceeded"]) {
+        ErrorCode::NoSpace
+    } else {
+        ErrorCode::EngineRefused
+    };
+    EngineError::Refused { code, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_apart_by_what_the_engine_says() {
+        let code = |message: &str| match refusal(message.to_owned()) {
+            EngineError::Refused { code, .. } => code,
+            other => panic!("{other}"),
+        };
+        let port = "driver failed programming external connectivity on endpoint x: \
+                    Bind for 127.0.0.1:20000 failed: port is already allocated";
+        assert_eq!(code(port), ErrorCode::PortInUse);
+        assert_eq!(code("write /var/lib/x: no space left on device"), ErrorCode::NoSpace);
+        assert_eq!(code("something else"), ErrorCode::EngineRefused);
+    }
+}

@@ -1,0 +1,153 @@
+//! A deployment in Docker's words.
+
+use std::collections::HashMap;
+
+use bollard::errors::Error as BollardError;
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
+    MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+};
+
+use crate::catalog::deployment::{Deployment, FILES};
+use crate::domain::service::Service;
+use crate::engine::{EngineError, Result};
+
+const MIB: i64 = 1024 * 1024;
+const SECOND: i64 = 1_000_000_000;
+
+/// How often the engine asks the server inside, in nanoseconds.
+const HEALTH_INTERVAL: i64 = 5 * SECOND;
+/// How long one answer may take.
+const HEALTH_TIMEOUT: i64 = 3 * SECOND;
+/// How many failures in a row make it unhealthy.
+const HEALTH_RETRIES: i64 = 2;
+/// How long failures don't count after a start: a server that recovers from a crash takes its time.
+const HEALTH_START_PERIOD: i64 = 60 * SECOND;
+
+/// File descriptors that a container may have open; enough for the largest tier's clients.
+const OPEN_FILES: i64 = 16_384;
+
+pub(super) fn body(
+    service: &Service,
+    deployment: &Deployment,
+    network: &str,
+    labels: HashMap<String, String>,
+) -> ContainerCreateBody {
+    let endpoint = EndpointSettings { aliases: Some(vec![service.spec.hostname.clone()]), ..Default::default() };
+    let mut command = vec!["CMD".to_owned()];
+    command.extend(deployment.health_check.iter().cloned());
+    let environment = deployment.environment.iter().map(|(key, value)| format!("{key}={value}"));
+    ContainerCreateBody {
+        hostname: Some(service.spec.hostname.clone()),
+        user: Some(deployment.user.to_owned()),
+        image: Some(deployment.image.clone()),
+        entrypoint: Some(deployment.entrypoint.clone()),
+        cmd: Some(deployment.command.clone()),
+        env: Some(environment.collect()),
+        exposed_ports: Some(vec![port(deployment)]),
+        labels: Some(labels),
+        stop_signal: Some(deployment.stop_signal.to_owned()),
+        stop_timeout: i64::try_from(deployment.stop_grace.as_secs()).ok(),
+        healthcheck: Some(HealthConfig {
+            test: Some(command),
+            interval: Some(HEALTH_INTERVAL),
+            timeout: Some(HEALTH_TIMEOUT),
+            retries: Some(HEALTH_RETRIES),
+            start_period: Some(HEALTH_START_PERIOD),
+            start_interval: None,
+        }),
+        host_config: Some(host(service, deployment, network)),
+        networking_config: Some(NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(network.to_owned(), endpoint)])),
+        }),
+        ..Default::default()
+    }
+}
+
+fn host(service: &Service, deployment: &Deployment, network: &str) -> HostConfig {
+    let memory = i64::from(deployment.tier.memory_mib) * MIB;
+    let tmpfs = deployment.tmpfs.iter();
+    HostConfig {
+        memory: Some(memory),
+        // Equal to the memory: no swap beyond it.
+        memory_swap: Some(memory),
+        nano_cpus: Some(i64::from(deployment.tier.cpu_millis) * 1_000_000),
+        pids_limit: Some(i64::from(deployment.pids)),
+        shm_size: Some(i64::from(deployment.shared_memory_mib) * MIB),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        readonly_rootfs: Some(true),
+        tmpfs: Some(
+            tmpfs.map(|(path, mode)| ((*path).to_owned(), format!("mode={mode},nosuid,nodev,noexec"))).collect(),
+        ),
+        ulimits: Some(vec![ResourcesUlimits {
+            name: Some("nofile".to_owned()),
+            soft: Some(OPEN_FILES),
+            hard: Some(OPEN_FILES),
+        }]),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("json-file".to_owned()),
+            config: Some(HashMap::from([
+                ("max-size".to_owned(), "10m".to_owned()),
+                ("max-file".to_owned(), "3".to_owned()),
+            ])),
+        }),
+        // `always`, for with anything less the engine does not bring it back after a crash of its own. A stop sets `no`.
+        restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::ALWAYS), maximum_retry_count: None }),
+        network_mode: Some(network.to_owned()),
+        port_bindings: service.spec.published.map(|published| {
+            let binding = PortBinding {
+                host_ip: Some(published.address.to_string()),
+                host_port: Some(published.port.to_string()),
+            };
+            HashMap::from([(port(deployment), Some(vec![binding]))])
+        }),
+        mounts: Some(mounts(service, deployment)),
+        ..Default::default()
+    }
+}
+
+fn mounts(service: &Service, deployment: &Deployment) -> Vec<Mount> {
+    let mount = |target: &str, options: Option<MountVolumeOptions>| Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(service.id.to_string()),
+        target: Some(target.to_owned()),
+        volume_options: options,
+        ..Default::default()
+    };
+    // Only the first mount may fill an empty volume from the image: it takes the directory's owner with it.
+    let no_copy = MountVolumeOptions { no_copy: Some(true), ..Default::default() };
+    let mut mounts = vec![mount(deployment.data_path, None)];
+    mounts.extend(deployment.second_path.map(|path| mount(path, Some(no_copy))));
+    mounts
+}
+
+fn port(deployment: &Deployment) -> String {
+    format!("{}/tcp", deployment.port)
+}
+
+/// The deployment's files as a tar archive that is unpacked in the volume.
+pub(super) fn files(deployment: &Deployment) -> Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let write = |archive: &mut tar::Builder<Vec<u8>>| -> std::io::Result<()> {
+        let mut directory = tar::Header::new_gnu();
+        directory.set_entry_type(tar::EntryType::Directory);
+        directory.set_size(0);
+        directory.set_mode(0o755);
+        archive.append_data(&mut directory, format!("{FILES}/"), std::io::empty())?;
+        for file in &deployment.files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(file.content.len() as u64);
+            header.set_mode(0o444);
+            archive.append_data(&mut header, file.path, file.content.as_slice())?;
+        }
+        Ok(())
+    };
+    write(&mut archive).and_then(|()| archive.into_inner()).map_err(|error| EngineError::Unavailable(Box::new(error)))
+}
+
+/// Whether a start failed because the container's network was removed since it was made.
+pub(super) fn is_network_lost(error: &BollardError) -> bool {
+    matches!(error, BollardError::DockerResponseServerError { message, .. }
+        if message.contains("network") && message.contains("not found"))
+}

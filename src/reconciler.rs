@@ -1,0 +1,318 @@
+//! Brings every service to where its user sent it. Level-triggered: it gets no word of what changed, it looks. Hints cut
+//! latency, the periodic tick gives correctness, and one path serves the happy case, the retry and the recovery after a
+//! crash.
+//!
+//! A look: load the row, inspect the engine, [`plan`], note what is about to be tried, try at most one action, look again
+//! until the plan is empty. It never answers a request and never decides who may do what.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use futures_util::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::crypto::Sealer;
+use crate::domain::event::NewEvent;
+use crate::domain::id::ServiceId;
+use crate::domain::service::{ErrorCode, Service, ServiceState};
+use crate::engine::Engine;
+use crate::events::Hints;
+use crate::store::{Store, StoreError};
+
+mod execute;
+mod orphans;
+pub mod plan;
+mod queue;
+
+use execute::{Done, failure, image};
+use plan::{Attempts, Failure, Look, plan};
+use queue::Queue;
+
+/// Steps in one look before it makes room for others; a provisioning takes seven.
+const STEPS: u32 = 32;
+/// Lines of a container's log that an error shows.
+const LOG_LINES: usize = 10;
+/// The longest excerpt of a log in an error, in characters.
+const LOG_LENGTH: usize = 1500;
+
+/// How the reconciler works.
+#[derive(Debug, Clone)]
+pub struct ReconcilerSettings {
+    /// How many services are worked on at once.
+    pub concurrency: usize,
+    /// How often every service is looked at, whatever the engine's events say.
+    pub interval: Duration,
+    /// How old a thing that nobody wants must be before it is removed.
+    pub orphan_grace: SignedDuration,
+}
+
+pub struct Reconciler {
+    store: Arc<dyn Store>,
+    engine: Arc<dyn Engine>,
+    sealer: Arc<Sealer>,
+    hints: Arc<Hints>,
+    settings: ReconcilerSettings,
+}
+
+/// What is kept of a service between looks. Losing it costs a pause, never correctness.
+struct Memory {
+    generation: i64,
+    attempts: Attempts,
+    pauses: ExponentialBackoff,
+}
+
+impl Memory {
+    fn new(generation: i64) -> Self {
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(500))
+            .with_max_delay(Duration::from_secs(300))
+            .with_jitter()
+            .without_max_times()
+            .build();
+        Self { generation, attempts: Attempts::default(), pauses }
+    }
+
+    fn note_failure(&mut self, failure: Failure, now: Timestamp) {
+        let pause = self.pauses.next().unwrap_or(Duration::from_secs(300));
+        self.attempts.failures = self.attempts.failures.saturating_add(1);
+        self.attempts.last = Some(failure);
+        self.attempts.not_before = SignedDuration::try_from(pause).ok().map(|pause| now + pause);
+    }
+
+    /// An engine that is away is asked again soon: it is not the service's fault, and the answer is waited for.
+    fn note_unseen(&mut self, now: Timestamp) {
+        self.attempts.unseen_since.get_or_insert(now);
+        self.attempts.not_before = None;
+    }
+}
+
+/// What a look came to.
+struct Looked {
+    /// Kept only where there is something to remember.
+    memory: Option<Memory>,
+    again: Option<Duration>,
+}
+
+impl Reconciler {
+    pub fn new(
+        store: Arc<dyn Store>,
+        engine: Arc<dyn Engine>,
+        sealer: Arc<Sealer>,
+        hints: Arc<Hints>,
+        settings: ReconcilerSettings,
+    ) -> Self {
+        Self { store, engine, sealer, hints, settings }
+    }
+
+    /// Reconciles until `shutdown`. Actions that are under way then are broken off; the next start takes them up.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Arc::clone(&self).follow_engine());
+        tasks.spawn(Arc::clone(&self).tick());
+        tasks.spawn(self.dispatch());
+        shutdown.cancelled().await;
+        tasks.shutdown().await;
+    }
+
+    /// Wakes services that something happens to. After each connection everything is looked at, for what happened
+    /// before it is not in the stream.
+    async fn follow_engine(self: Arc<Self>) {
+        loop {
+            match self.engine.watch().await {
+                Ok(mut services) => {
+                    tracing::info!("Following the engine's events");
+                    self.wake_all().await;
+                    while let Some(service) = services.next().await {
+                        self.hints.wake(service);
+                    }
+                    tracing::warn!("The engine's event stream ended");
+                    self.wake_all().await;
+                }
+                Err(error) => tracing::debug!(error = ?error, "The engine's events can't be followed"),
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    async fn tick(self: Arc<Self>) {
+        let mut interval = tokio::time::interval(self.settings.interval);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            self.wake_all().await;
+            if let Err(error) = self.sweep(self.settings.orphan_grace, now()).await {
+                tracing::debug!(error = ?error, "The sweep for orphans was broken off");
+            }
+        }
+    }
+
+    async fn wake_all(&self) {
+        match self.store.service_list_active().await {
+            Ok(services) => services.into_iter().for_each(|service| self.hints.wake(service)),
+            Err(error) => tracing::warn!(error = ?error, "The services could not be listed; the next tick tries again"),
+        }
+    }
+
+    async fn dispatch(self: Arc<Self>) {
+        let mut queue = Queue::new(self.settings.concurrency);
+        let mut memories: HashMap<ServiceId, Memory> = HashMap::new();
+        let mut looks = JoinSet::new();
+        let mut looked_at = HashMap::new();
+        loop {
+            while let Some((service, interrupt)) = queue.pop() {
+                let (reconciler, memory) = (Arc::clone(&self), memories.remove(&service));
+                let task = looks.spawn(async move { reconciler.look(service, memory, &interrupt).await });
+                looked_at.insert(task.id(), service);
+            }
+            tokio::select! {
+                services = self.hints.woken() => services.into_iter().for_each(|service| queue.push(service)),
+                () = queue.timer() => {}
+                Some(ended) = looks.join_next_with_id() => {
+                    let (id, looked) = match ended {
+                        Ok((id, looked)) => (id, looked),
+                        Err(error) => {
+                            tracing::error!(%error, "A look at a service panicked");
+                            (error.id(), Looked { memory: None, again: Some(Duration::from_secs(5)) })
+                        }
+                    };
+                    if let Some(service) = looked_at.remove(&id) {
+                        memories.extend(looked.memory.map(|memory| (service, memory)));
+                        queue.done(service, looked.again);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn look(&self, id: ServiceId, memory: Option<Memory>, interrupt: &Notify) -> Looked {
+        let mut memory = memory;
+        for _ in 0..STEPS {
+            let service = match self.store.service_get(id).await {
+                Ok(Some(service)) if service.state != ServiceState::Destroyed => service,
+                Ok(_) => return Looked { memory: None, again: None },
+                Err(error) => return self.store_failed(id, memory, &error),
+            };
+            let known = memory.take().filter(|memory| memory.generation == service.generation);
+            let mut known = known.unwrap_or_else(|| Memory::new(service.generation));
+            match self.step(service, &mut known, interrupt).await {
+                Ok(Some(again)) => {
+                    let nothing_to_remember = known.attempts == Attempts::default();
+                    let again = again.map(|at| at.duration_since(now()).try_into().unwrap_or_default());
+                    return Looked { memory: (!nothing_to_remember).then_some(known), again };
+                }
+                Ok(None) | Err(StoreError::Stale) => memory = Some(known),
+                Err(error) => return self.store_failed(id, Some(known), &error),
+            }
+        }
+        Looked { memory, again: Some(Duration::from_millis(100)) }
+    }
+
+    /// One look and at most one action. Gives back when to look again, or None for at once.
+    #[expect(clippy::option_option, reason = "the outer says whether to go on, the inner when to come back")]
+    async fn step(
+        &self,
+        service: Service,
+        memory: &mut Memory,
+        interrupt: &Notify,
+    ) -> Result<Option<Option<Timestamp>>, StoreError> {
+        let look = match self.engine.inspect(service.id, &image(&service)).await {
+            Ok(observed) => {
+                memory.attempts.unseen_since = None;
+                Look::Seen(observed)
+            }
+            Err(error) => {
+                tracing::debug!(service = %service.id, error = ?error, "The engine does not tell of a service");
+                memory.note_unseen(now());
+                Look::Unseen(failure(&error))
+            }
+        };
+        let plan = plan(&service, &look, &memory.attempts, now());
+        tracing::debug!(service = %service.id, action = ?plan.action, reason = plan.reason, "Looked at a service");
+        let service = self.write(service, plan.after).await?;
+        let Some(action) = plan.action else {
+            if plan.again.is_none() {
+                memory.attempts = Attempts::default();
+            }
+            return Ok(Some(plan.again));
+        };
+        match self.execute(&service, &action, interrupt).await {
+            Done::Tried => memory.attempts.last = None,
+            Done::Ready(run) => {
+                let mut after = service.clone();
+                after.evidence.ready_run = Some(run);
+                memory.attempts = Attempts::default();
+                self.write(service, after).await?;
+            }
+            Done::Failed(failure) => {
+                tracing::warn!(service = %service.id, ?action, code = %failure.code, why = failure.message,
+                    "An action on a service failed");
+                memory.note_failure(failure, now());
+            }
+            Done::StoreFailed(error) => return Err(error),
+        }
+        Ok(None)
+    }
+
+    /// Writes down what is known now, with its event, and tells those who wait for it.
+    async fn write(&self, before: Service, mut after: Service) -> Result<Service, StoreError> {
+        if after == before {
+            return Ok(before);
+        }
+        if after.error != before.error {
+            self.add_log(&mut after).await;
+        }
+        let now = now();
+        let event = NewEvent::of_change(&before, &after, None, now);
+        let written = self.store.service_update(&before, &after, event.as_ref(), now).await?;
+        if event.is_some() {
+            self.hints.project_changed(&written.project);
+        }
+        if written.state != before.state {
+            tracing::info!(service = %written.id, project = %written.project, from = %before.state,
+                to = %written.state, code = written.error.as_ref().map(|error| error.code.as_str()),
+                "A service changed its state");
+        }
+        Ok(written)
+    }
+
+    /// Adds the end of the container's log to an error that it may explain.
+    async fn add_log(&self, service: &mut Service) {
+        let Some(error) = &mut service.error else { return };
+        if !matches!(error.code, ErrorCode::CrashLoop | ErrorCode::StartTimeout | ErrorCode::OutOfMemory) {
+            return;
+        }
+        let Ok(lines) = self.engine.logs(service.id, LOG_LINES).await else { return };
+        let mut excerpt = lines.join("\n");
+        if let Some((start, _)) = excerpt.char_indices().rev().nth(LOG_LENGTH) {
+            excerpt.drain(..start);
+        }
+        let id = service.id;
+        match self.access(service).await {
+            Ok(access) if !excerpt.is_empty() => {
+                let excerpt = access.redact(&excerpt);
+                if let Some(error) = &mut service.error {
+                    error.message.push_str(" The last lines of its log:\n");
+                    error.message.push_str(&excerpt);
+                }
+            }
+            // Without the secrets there is no telling what to leave out.
+            _ => tracing::debug!(service = %id, "No log excerpt for the error"),
+        }
+    }
+
+    fn store_failed(&self, service: ServiceId, memory: Option<Memory>, error: &StoreError) -> Looked {
+        tracing::warn!(%service, error = ?error, "The store failed; the service is looked at again");
+        Looked { memory, again: Some(Duration::from_secs(1)) }
+    }
+}
+
+/// The time, in the microseconds that both databases keep.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+}

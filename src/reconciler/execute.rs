@@ -1,0 +1,224 @@
+//! One action on the engine, for one service.
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+
+use super::Reconciler;
+use super::plan::{Action, Failure};
+use crate::catalog::access::Access;
+use crate::catalog::definition;
+use crate::catalog::deployment::Deployment;
+use crate::domain::event::NewEvent;
+use crate::domain::service::{ContainerStatus, ErrorCode, RunId, Service};
+use crate::engine::{EngineError, Readiness};
+use crate::store::StoreError;
+
+/// How often at most the progress of a pull is written down, in milliseconds.
+const PROGRESS_INTERVAL: i64 = 1000;
+
+/// What an action came to.
+pub(super) enum Done {
+    /// It was tried, or something newer came up; look again.
+    Tried,
+    /// The server inside answered.
+    Ready(RunId),
+    Failed(Failure),
+    StoreFailed(StoreError),
+}
+
+impl From<EngineError> for Done {
+    fn from(error: EngineError) -> Self {
+        Self::Failed(failure(&error))
+    }
+}
+
+/// What a viewer reads of an engine error. The cause goes to the log.
+pub(super) fn failure(error: &EngineError) -> Failure {
+    match error {
+        EngineError::Unavailable(_) => Failure {
+            code: ErrorCode::EngineUnavailable,
+            message: "The engine is not reachable; it is tried again.".to_owned(),
+        },
+        EngineError::Unknown(_) => Failure {
+            code: ErrorCode::EngineUnavailable,
+            message: "The engine did not answer in time; it is tried again.".to_owned(),
+        },
+        EngineError::Refused { code, message } => Failure { code: *code, message: message.clone() },
+    }
+}
+
+impl Reconciler {
+    /// Does `action`. `interrupt` tells that something may have changed: a long wait then looks whether it still makes
+    /// sense, and ends if not.
+    pub(super) async fn execute(&self, service: &Service, action: &Action, interrupt: &Notify) -> Done {
+        let outcome = match action {
+            Action::PullImage => return self.pull(service, interrupt).await,
+            Action::AwaitReady(run) => return self.await_ready(service, run, interrupt).await,
+            Action::CreateStorage => self.engine.ensure_storage(service).await,
+            Action::Remove => return self.remove(service).await,
+            Action::CreateContainer => match self.deployment(service).await {
+                Ok(deployment) => self.engine.ensure_container(service, &deployment).await,
+                Err(done) => return done,
+            },
+            Action::Start => match self.deployment(service).await {
+                Ok(deployment) => self.engine.ensure_started(service, &deployment).await,
+                Err(done) => return done,
+            },
+            Action::Stop => {
+                let grace = definition(service.spec.kind).offer.as_ref().map(|offer| offer.stop_grace);
+                self.engine.ensure_stopped(service.id, grace.unwrap_or_default()).await
+            }
+        };
+        outcome.map_or_else(Done::from, |()| Done::Tried)
+    }
+
+    /// Removes what the service had, and its project's network if it was the last that used it.
+    async fn remove(&self, service: &Service) -> Done {
+        if let Err(error) = self.engine.ensure_removed(service.id).await {
+            return error.into();
+        }
+        let last = match self.store.service_list_names(&service.project).await {
+            Ok(names) => names.iter().all(|name| *name == service.name),
+            Err(error) => return Done::StoreFailed(error),
+        };
+        let removed = if last { self.engine.ensure_network_removed(&service.project).await } else { Ok(()) };
+        removed.map_or_else(Done::from, |()| Done::Tried)
+    }
+
+    async fn await_ready(&self, service: &Service, run: &RunId, interrupt: &Notify) -> Done {
+        let deployment = match self.deployment(service).await {
+            Ok(deployment) => deployment,
+            Err(done) => return done,
+        };
+        let mut wait = std::pin::pin!(self.engine.await_ready(service.id, &deployment.ready_check));
+        let deadline = service.operation.as_ref().and_then(|operation| operation.deadline);
+        let left = deadline.map_or(std::time::Duration::from_secs(300), |deadline| {
+            deadline.duration_since(Timestamp::now()).try_into().unwrap_or_default()
+        });
+        let mut late = std::pin::pin!(tokio::time::sleep(left));
+        loop {
+            tokio::select! {
+                outcome = &mut wait => return match outcome {
+                    Ok(Readiness::Ready) => Done::Ready(run.clone()),
+                    Ok(Readiness::NotReady) => self.why_not_ready(service, run).await,
+                    Err(error) => error.into(),
+                },
+                () = &mut late => return Done::Tried,
+                () = interrupt.notified() => {
+                    if self.is_superseded(service).await || !self.still_runs(service, run).await {
+                        return Done::Tried;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A run that is over is the next look's business; one that goes on and does not answer is a failure.
+    async fn why_not_ready(&self, service: &Service, run: &RunId) -> Done {
+        if !self.still_runs(service, run).await {
+            return Done::Tried;
+        }
+        Done::Failed(Failure {
+            code: ErrorCode::StartTimeout,
+            message: "The server inside did not answer its health check in time.".to_owned(),
+        })
+    }
+
+    async fn still_runs(&self, service: &Service, run: &RunId) -> bool {
+        match self.engine.inspect(service.id, &image(service)).await {
+            Ok(observed) => observed.container.is_some_and(|container| {
+                container.status == ContainerStatus::Running && container.run.as_ref() == Some(run)
+            }),
+            // Unknown: go on waiting, the wait itself will fail.
+            Err(_) => true,
+        }
+    }
+
+    async fn is_superseded(&self, service: &Service) -> bool {
+        match self.store.service_get(service.id).await {
+            Ok(Some(now)) => now.generation != service.generation,
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+
+    async fn pull(&self, service: &Service, interrupt: &Notify) -> Done {
+        let (sender, mut progress) = watch::channel(None);
+        let image = image(service);
+        let mut pull = std::pin::pin!(self.engine.ensure_image(&image, sender));
+        let mut service = service.clone();
+        let mut written_at = Timestamp::UNIX_EPOCH;
+        loop {
+            tokio::select! {
+                outcome = &mut pull => return outcome.map_or_else(Done::from, |()| Done::Tried),
+                Ok(()) = progress.changed() => {
+                    let now = super::now();
+                    if now.as_millisecond() - written_at.as_millisecond() < PROGRESS_INTERVAL {
+                        continue;
+                    }
+                    written_at = now;
+                    let percent = *progress.borrow_and_update();
+                    match self.note_progress(&service, percent, now).await {
+                        Ok(noted) => service = noted,
+                        Err(StoreError::Stale) => return Done::Tried,
+                        Err(error) => return Done::StoreFailed(error),
+                    }
+                }
+                () = interrupt.notified() => {
+                    if self.is_superseded(&service).await {
+                        return Done::Tried;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn note_progress(
+        &self,
+        service: &Service,
+        percent: Option<u8>,
+        now: Timestamp,
+    ) -> Result<Service, StoreError> {
+        let mut after = service.clone();
+        if let Some(operation) = &mut after.operation {
+            operation.progress_percent = percent;
+        }
+        let event = NewEvent::of_change(service, &after, None, now);
+        let noted = self.store.service_update(service, &after, event.as_ref(), now).await?;
+        self.hints.project_changed(&service.project);
+        Ok(noted)
+    }
+
+    async fn deployment(&self, service: &Service) -> Result<Deployment, Done> {
+        let access = self.access(service).await?;
+        let unreadable = || Failure {
+            code: ErrorCode::CredentialsUnreadable,
+            message: "The catalog no longer offers this kind of service.".to_owned(),
+        };
+        let offer = definition(service.spec.kind).offer.as_ref().ok_or_else(|| Done::Failed(unreadable()))?;
+        let mut deployment = (offer.deployment)(&service.spec, &access);
+        if service.evidence.initialised {
+            deployment.expect_data();
+        }
+        Ok(deployment)
+    }
+
+    pub(super) async fn access(&self, service: &Service) -> Result<Access, Done> {
+        let unreadable = |why: String| {
+            tracing::error!(service = %service.id, why, "The sealed credentials do not open");
+            Done::Failed(Failure {
+                code: ErrorCode::CredentialsUnreadable,
+                message: "No key in the key ring opens the service's credentials.".to_owned(),
+            })
+        };
+        let sealed = self.store.sealed_get(service.id).await.map_err(Done::StoreFailed)?;
+        let sealed = sealed.ok_or_else(|| unreadable("there are none".to_owned()))?;
+        let clear = self.sealer.open(service.id, &sealed).map_err(|error| unreadable(error.to_string()))?;
+        Access::from_bytes(&clear).map_err(|error| unreadable(error.to_string()))
+    }
+}
+
+/// The image that a service runs.
+pub(super) fn image(service: &Service) -> String {
+    definition(service.spec.kind).image(&service.spec.version)
+}

@@ -1,0 +1,128 @@
+//! The composition root: builds everything, starts it, and brings it to a halt in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use jiff::SignedDuration;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api;
+use crate::app::{App, Publishing};
+use crate::auth::Verifier;
+use crate::config::{Keys, ServeArgs};
+use crate::engine::Engine;
+use crate::engine::docker::{DockerEngine, DockerSettings};
+use crate::events::Hints;
+use crate::http;
+use crate::reconciler::{Reconciler, ReconcilerSettings};
+use crate::store::{self, Store};
+
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A server that serves.
+pub struct Server {
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    drain_timeout: Duration,
+    sockets: TaskTracker,
+    serving: JoinHandle<std::io::Result<()>>,
+    reconciling: JoinHandle<()>,
+}
+
+/// Builds and starts a server. It serves also while the engine is away, but not without its database.
+pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
+    let store = open_store(&args.store).await?;
+    let sealer = Arc::new(keys.sealer);
+    let hints = Arc::new(Hints::default());
+    let engine: Arc<dyn Engine> = Arc::new(DockerEngine::new(DockerSettings {
+        host: args.docker_host.clone(),
+        installation: store.installation_id().await?,
+        network_template: args.network_template.clone(),
+        extra_labels: args.extra_labels.clone(),
+    }));
+    let publishing = args.publish_address.map(|address| Publishing { address, ports: args.publish_ports.clone() });
+    let app = App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), publishing);
+    let settings = ReconcilerSettings {
+        concurrency: usize::from(args.reconcile_concurrency),
+        interval: args.reconcile_interval,
+        orphan_grace: SignedDuration::try_from(args.orphan_grace)?,
+    };
+    let reconciler = Reconciler::new(Arc::clone(&store), Arc::clone(&engine), sealer, hints, settings);
+
+    let shutdown = CancellationToken::new();
+    let listener = TcpListener::bind(args.listen_address).await?;
+    let address = listener.local_addr()?;
+    let sockets = TaskTracker::new();
+    let router = http::router(http::Parts {
+        schema: api::schema(Arc::new(app)),
+        verifier: Arc::new(Verifier::new(&keys.tokens)),
+        readiness: readiness(store, engine),
+        shutdown: shutdown.clone(),
+        sockets: sockets.clone(),
+        socket_limits: http::SocketLimits::default(),
+    });
+    let drain = shutdown.clone().cancelled_owned();
+    let serving = tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(drain).into_future());
+    let reconciling = tokio::spawn(Arc::new(reconciler).run(shutdown.clone()));
+    tracing::info!(%address, "Serving");
+    Ok(Server { address, shutdown, drain_timeout: args.drain_timeout, sockets, serving, reconciling })
+}
+
+/// Opens the store that the settings name and brings its tables up to date.
+pub async fn open_store(args: &crate::config::StoreArgs) -> Result<Arc<dyn Store>, BoxError> {
+    use secrecy::ExposeSecret as _;
+    let url = args.url().expose_secret().parse::<store::StoreUrl>()?;
+    Ok(store::connect(&url, args.database_ca_file.as_deref()).await?)
+}
+
+fn readiness(store: Arc<dyn Store>, engine: Arc<dyn Engine>) -> http::Readiness {
+    Arc::new(move || {
+        let (store, engine) = (Arc::clone(&store), Arc::clone(&engine));
+        async move {
+            let (store, engine) = tokio::join!(store.ping(), engine.ping());
+            http::Ready {
+                store: store.map_err(|error| error.to_string()),
+                engine: engine.map_err(|error| error.to_string()),
+            }
+        }
+        .boxed()
+    })
+}
+
+impl Server {
+    /// The address that it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until SIGTERM or SIGINT, then lets open requests end, for as long as the drain timeout allows. Services
+    /// keep running.
+    pub async fn run_until_signal(mut self) -> Result<(), BoxError> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("Stopping on SIGTERM"),
+            _ = interrupt.recv() => tracing::info!("Stopping on SIGINT"),
+            ended = &mut self.serving => return Ok(ended??),
+        }
+        self.shutdown.cancel();
+        self.sockets.close();
+        let drained = async {
+            let (served, reconciled, ()) = tokio::join!(self.serving, self.reconciling, self.sockets.wait());
+            reconciled?;
+            Ok::<_, BoxError>(served??)
+        };
+        match tokio::time::timeout(self.drain_timeout, drained).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                tracing::warn!("Some requests did not end in time and are broken off");
+                Ok(())
+            }
+        }
+    }
+}

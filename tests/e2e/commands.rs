@@ -1,0 +1,71 @@
+//! The binary's commands, as an operator meets them.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::server::binary;
+
+#[test]
+fn without_keys_the_server_says_what_is_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new(binary())
+        .args(["serve", "--data-dir", directory.path().to_str().unwrap()])
+        .env_remove("JWT_SECRET")
+        .env_remove("ENCRYPTION_KEYS")
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("JWT_SECRET and ENCRYPTION_KEYS must be set"), "{error}");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing was made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_development_server_makes_its_keys_and_prints_a_token_that_works() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let mut process = Command::new(binary())
+        .args(["serve", "--dev", "--listen-address", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()])
+        .env_remove("JWT_SECRET")
+        .env_remove("ENCRYPTION_KEYS")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let address = lines.next().unwrap().split_whitespace().last().unwrap().to_owned();
+    let headers = lines.next().unwrap();
+    let headers: Value = serde_json::from_str(headers.split_once(':').unwrap().1).unwrap();
+
+    let client = reqwest::Client::new();
+    let post = async |authorization: &str| -> Value {
+        let request = client.post(&address).header("authorization", authorization);
+        let query = json!({"query": "{ viewer { subject projects permissions } }"});
+        request.json(&query).send().await.unwrap().json().await.unwrap()
+    };
+    let printed = post(headers["Authorization"].as_str().unwrap()).await;
+    let expected =
+        json!({"subject": "developer", "projects": ["demo"], "permissions": ["project:settings", "project:delete"]});
+    assert_eq!(printed["data"]["viewer"], expected);
+
+    let token = Command::new(binary())
+        .args(["token", "--project", "other", "--permission", "project:settings"])
+        .args(["--data-dir", data.to_str().unwrap()])
+        .env_remove("JWT_SECRET")
+        .output()
+        .unwrap();
+    let made = post(&format!("Bearer {}", String::from_utf8(token.stdout).unwrap().trim())).await;
+    assert_eq!(made["data"]["viewer"]["projects"], json!(["other"]));
+    assert_eq!(made["data"]["viewer"]["permissions"], json!(["project:settings"]));
+
+    for file in ["jwt.secret", "encryption.keys", "project-services.db"] {
+        let mode = fs::metadata(data.join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{file} is readable by its owner only");
+    }
+    process.kill().unwrap();
+    process.wait().unwrap();
+}

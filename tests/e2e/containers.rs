@@ -1,0 +1,141 @@
+//! What a service's container is, seen from the engine and from inside.
+
+use serde_json::{Value, json};
+
+use crate::support::client::Client;
+use crate::support::docker::{LABEL, docker, inspect, owned, preview};
+use crate::support::server::Server;
+
+const MIB: u64 = 1024 * 1024;
+
+async fn provisioned(client: &Client, kind: &str, tier: &str) -> String {
+    let input = json!({"projectId": client.project, "kind": kind, "tier": tier});
+    let service = client.provision_with(input).await;
+    let id = service["id"].as_str().unwrap().to_owned();
+    client.settled(&id, "RUNNING").await;
+    id
+}
+
+/// Limits and confinement that hold for every kind.
+fn assert_confined(container: &Value, memory_mib: u64, cpus: f64) {
+    let host = &container["HostConfig"];
+    assert_eq!(host["Memory"], memory_mib * MIB);
+    assert_eq!(host["MemorySwap"], memory_mib * MIB, "no swap beyond the memory");
+    assert_eq!(host["NanoCpus"], (cpus * 1e9) as u64);
+    assert!(host["PidsLimit"].as_u64().unwrap() > 0);
+    assert_eq!(host["CapDrop"], json!(["ALL"]));
+    assert!(host["CapAdd"].is_null());
+    assert_eq!(host["SecurityOpt"], json!(["no-new-privileges"]));
+    assert_eq!(host["ReadonlyRootfs"], true);
+    assert_eq!(host["Privileged"], false);
+    assert_eq!(host["LogConfig"]["Config"], json!({"max-file": "3", "max-size": "10m"}));
+    assert_eq!(host["RestartPolicy"]["Name"], "always");
+    let bindings = host["PortBindings"].as_object().map_or(0, serde_json::Map::len);
+    assert_eq!(bindings, 0, "nothing is published unless configured");
+    assert_ne!(container["Config"]["User"], "");
+    assert!(container["Config"]["Healthcheck"]["Test"].is_array());
+    let volumes: std::collections::BTreeSet<_> =
+        container["Mounts"].as_array().unwrap().iter().map(|mount| mount["Name"].as_str().unwrap()).collect();
+    assert_eq!(volumes.len(), 1, "one volume a service: {volumes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgresql_is_sized_and_tuned_to_its_tier() {
+    let server = Server::start(&[]).await;
+    let client = Client::new(&server);
+    for (tier, memory, cpus, storage) in
+        [("DEV", 256, 0.5, 1024), ("STANDARD", 512, 1.0, 5 * 1024), ("PERFORMANCE", 1024, 2.0, 20 * 1024)]
+    {
+        let id = provisioned(&client, "POSTGRESQL", tier).await;
+        assert_confined(&inspect(&id), memory, cpus);
+        let labels = &inspect(&id)["Config"]["Labels"];
+        assert_eq!(labels["dev.project-services.service"], id.as_str());
+        let volume = docker(&["volume", "inspect", &id]);
+        assert!(volume.contains(&format!("\"dev.project-services.storage-mib\": \"{storage}\"")), "{volume}");
+
+        let credentials = client.reveal(&id).await;
+        let show = |setting: &str| {
+            let query = format!(
+                "select setting::bigint * case unit when '8kB' then 8192 when 'kB' then 1024 \
+                when 'MB' then 1048576 else 1 end from pg_settings where name = '{setting}'"
+            );
+            let url = &credentials["DATABASE_URL"];
+            let answer = preview(&server.test, &server.network(), "postgres:17", &["psql", url, "-qtAc", &query]);
+            answer.unwrap().parse::<u64>().unwrap()
+        };
+        assert_eq!(show("shared_buffers"), memory * MIB / 4);
+        assert_eq!(show("effective_cache_size"), memory * MIB * 3 / 4);
+        assert_eq!(show("max_connections"), memory / 8);
+        assert_eq!(show("maintenance_work_mem"), memory * MIB / 16);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_is_sized_and_tuned_to_its_tier() {
+    let server = Server::start(&[]).await;
+    let client = Client::new(&server);
+    for (tier, memory, cpus) in [("DEV", 128, 0.5), ("STANDARD", 256, 1.0), ("PERFORMANCE", 512, 2.0)] {
+        let id = provisioned(&client, "REDIS", tier).await;
+        assert_confined(&inspect(&id), memory, cpus);
+        let url = &client.reveal(&id).await["REDIS_URL"];
+        let get = |setting: &str| {
+            let command = ["redis-cli", "--no-auth-warning", "-u", url, "config", "get", setting];
+            let answer = preview(&server.test, &server.network(), "redis:7", &command).unwrap();
+            answer.lines().nth(1).unwrap().to_owned()
+        };
+        let maxmemory = get("maxmemory").parse::<u64>().unwrap();
+        assert!(maxmemory > 0 && maxmemory < memory * MIB, "{maxmemory}");
+        assert_eq!(get("maxmemory-policy"), "volatile-lru");
+        assert_eq!(get("appendonly"), "yes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_health_check_of_redis_may_do_nothing_else() {
+    let server = Server::start(&[]).await;
+    let client = Client::new(&server);
+    let id = provisioned(&client, "REDIS", "DEV").await;
+    let script = "(cat /data/.service/ping; echo KEYS '*') | redis-cli -h 127.0.0.1";
+    let answer = docker(&["exec", &id, "sh", "-c", script]);
+    assert!(answer.contains("PONG") && answer.contains("NOPERM"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_published_service_is_reached_from_the_host_on_the_port_it_keeps() {
+    let server = Server::start(&[("PUBLISH_ADDRESS", "127.0.0.1"), ("PUBLISH_PORTS", "21000-28999")]).await;
+    let client = Client::new(&server);
+    let id = provisioned(&client, "POSTGRESQL", "DEV").await;
+    let before = client.service(&id).await;
+    assert_eq!(before["externalHost"], "127.0.0.1");
+    let credentials = client.reveal(&id).await;
+    let connect = async || {
+        let service = client.service(&id).await;
+        let mut config = tokio_postgres::Config::new();
+        config
+            .host(service["externalHost"].as_str().unwrap())
+            .port(u16::try_from(service["externalPort"].as_u64().unwrap()).unwrap())
+            .user(&credentials["PGUSER"])
+            .password(&credentials["PGPASSWORD"])
+            .dbname(&credentials["PGDATABASE"]);
+        let (database, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        database.query_one("select 1", &[]).await.unwrap().get::<_, i32>(0)
+    };
+    assert_eq!(connect().await, 1);
+    client.act("restartService", &id).await;
+    let after = client.settled(&id, "RUNNING").await;
+    assert_eq!(after["externalPort"], before["externalPort"]);
+    assert_eq!(connect().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_was_there_is_used_and_stays() {
+    let server = Server::start(&[]).await;
+    let client = Client::new(&server);
+    let label = format!("{LABEL}={}", server.test);
+    docker(&["network", "create", "--label", &label, &server.network()]);
+    let id = provisioned(&client, "REDIS", "DEV").await;
+    client.act("destroyService", &id).await;
+    client.settled(&id, "DESTROYED").await;
+    assert_eq!(owned(&server.test).len(), 1, "only the network that was there before");
+}
