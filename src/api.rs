@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::domain::permission::Principal;
 
 pub mod error;
+mod expansion;
 mod finish;
 mod guard;
 mod mutation;

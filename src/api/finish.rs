@@ -15,7 +15,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 
 use super::error::{Cause, Code, Error};
-use super::{RequestId, root_field, variables};
+use super::{RequestId, expansion, root_field, variables};
 
 pub struct Finish;
 
@@ -67,12 +67,16 @@ impl Extension for Finisher {
     async fn prepare_request(
         &self,
         ctx: &ExtensionContext<'_>,
-        request: Request,
+        mut request: Request,
         next: NextPrepareRequest<'_>,
     ) -> ServerResult<Request> {
         let id = request.data.get(&std::any::TypeId::of::<RequestId>()).and_then(|id| id.downcast_ref::<RequestId>());
         self.seen.request_id.get_or_init(|| id.map(|id| id.0.clone()).unwrap_or_default());
         self.seen.operation_name.get_or_init(|| request.operation_name.clone());
+        // What can't be parsed is refused where it is parsed.
+        if let Ok(document) = request.parsed_query() {
+            expansion::check(document)?;
+        }
         next.run(ctx, request).await
     }
 

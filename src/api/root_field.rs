@@ -11,13 +11,11 @@ use async_graphql::{Name, Positioned, ServerError, ServerResult};
 
 use super::error::{Code, Error};
 
-/// How often a document may name its root field; fragments in fragments could name it without end.
-const MAX_FIELDS: usize = 100;
-
 type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
-/// The document with the root field of each subscription outside of fragments. Fragments that are left without a use by
-/// that are dropped, since an unused one is an error.
+/// The document, which [`expansion`](super::expansion) has found to be of a sane size, with the root field of each
+/// subscription outside of fragments. Fragments that are left without a use by that are dropped, since an unused one is
+/// an error.
 pub fn of_subscriptions(mut document: ExecutableDocument) -> ServerResult<ExecutableDocument> {
     let ExecutableDocument { operations, fragments } = &mut document;
     let operations: Vec<&mut Positioned<OperationDefinition>> = match operations {
@@ -27,13 +25,11 @@ pub fn of_subscriptions(mut document: ExecutableDocument) -> ServerResult<Execut
     let mut opened = HashSet::new();
     for operation in operations.into_iter().filter(|operation| operation.node.ty == OperationType::Subscription) {
         let mut fields = Vec::new();
-        let selections = &operation.node.selection_set.node;
-        let complete = collect(selections, fragments, &mut opened, &mut Vec::new(), &[], &mut fields);
-        if !complete && fields.len() <= MAX_FIELDS {
-            // A fragment that does not exist, or one within itself: the validation says so.
+        if !collect(&operation.node.selection_set.node, fragments, &mut opened, &[], &mut fields) {
+            // The validation says so.
             return Ok(document);
         }
-        let field = one(fields).filter(|_| complete).ok_or_else(|| refusal(operation))?;
+        let field = one(fields).ok_or_else(|| refusal(operation))?;
         let pos = field.pos;
         operation.node.selection_set.node.items = vec![Positioned::new(Selection::Field(field), pos)];
     }
@@ -41,13 +37,11 @@ pub fn of_subscriptions(mut document: ExecutableDocument) -> ServerResult<Execut
     Ok(document)
 }
 
-/// Collects the fields of a selection set, those of its fragments included; false when a fragment can't be opened, or
-/// when there are too many fields.
+/// Collects the fields of a selection set, those of its fragments included; false when a fragment does not exist.
 fn collect(
     selections: &SelectionSet,
     fragments: &Fragments,
     opened: &mut HashSet<Name>,
-    within: &mut Vec<Name>,
     inherited: &[Positioned<Directive>],
     fields: &mut Vec<Positioned<Field>>,
 ) -> bool {
@@ -59,21 +53,17 @@ fn collect(
                 let mut field = field.clone();
                 field.node.directives = directives;
                 fields.push(field);
-                fields.len() <= MAX_FIELDS
+                true
             }
             Selection::InlineFragment(fragment) => {
-                let selections = &fragment.node.selection_set.node;
-                collect(selections, fragments, opened, within, &directives, fields)
+                collect(&fragment.node.selection_set.node, fragments, opened, &directives, fields)
             }
             Selection::FragmentSpread(spread) => {
                 let name = &spread.node.fragment_name.node;
-                let Some(fragment) = fragments.get(name).filter(|_| !within.contains(name)) else { return false };
                 opened.insert(name.clone());
-                within.push(name.clone());
-                let selections = &fragment.node.selection_set.node;
-                let done = collect(selections, fragments, opened, within, &directives, fields);
-                within.pop();
-                done
+                fragments.get(name).is_some_and(|fragment| {
+                    collect(&fragment.node.selection_set.node, fragments, opened, &directives, fields)
+                })
             }
         }
     })

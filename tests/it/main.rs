@@ -1,9 +1,16 @@
 //! One binary of tests that need no Docker Engine.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod api;
+mod architecture;
+mod guards;
+mod harness;
+mod http;
 mod model;
+mod schema;
 mod store;
 mod store_fixture;
 mod store_postgres;
 mod store_schema;
 mod store_sqlite;
+mod websocket;

@@ -1,0 +1,615 @@
+//! What queries and mutations do, over a real port.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use jsonwebtoken::Algorithm;
+use project_services::app::Publishing;
+use project_services::domain::service::ServiceState;
+use project_services::http::{Ready, SocketLimits};
+use serde_json::{Value, json};
+
+use crate::harness::{BOTH, Server, code, code_and_field, demo, in_seconds, sign, sign_with, token};
+
+const PROVISION: &str = "mutation($input: ProvisionServiceInput!) { provisionService(input: $input) { service {
+    id projectId name kind version tier { tier name memoryMib cpus storageMib } state
+    operation { kind phase progressPercent startedAt } error { code } hostname port externalHost externalPort
+    credentials { key value mode } viewerActions createdAt updatedAt
+    events(first: 5) { nodes { cursor previousState state message actor } } } } }";
+
+#[tokio::test]
+async fn a_provisioned_service_is_pending_and_shows_all_it_is() {
+    let server = Server::start().await;
+    let input = json!({"projectId": "demo", "kind": "POSTGRESQL", "name": "orders"});
+    let data = server.data(&demo(), PROVISION, json!({"input": input})).await;
+    let mut service = data["provisionService"]["service"].clone();
+    let mut take = |pointer: &str| service.pointer_mut(pointer).unwrap().take();
+
+    let id = take("/id");
+    let suffix = &id.as_str().unwrap()[28..];
+    assert_eq!(take("/hostname"), format!("orders-{suffix}"));
+    let created = take("/createdAt");
+    assert!(created.as_str().unwrap().parse::<jiff::Timestamp>().is_ok() && created.as_str().unwrap().ends_with('Z'));
+    assert_eq!(take("/updatedAt"), created);
+    assert_eq!(take("/operation/startedAt"), created);
+    assert!(take("/events/nodes/0/cursor").is_string());
+    let masked = |key| json!({"key": key, "value": "••••••••", "mode": "MASKED"});
+    let expected = json!({
+        "id": null, "projectId": "demo", "name": "orders", "kind": "POSTGRESQL", "version": "17",
+        "tier": {"tier": "DEV", "name": "Dev", "memoryMib": 256, "cpus": 0.5, "storageMib": 1024},
+        "state": "PENDING",
+        "operation": {"kind": "PROVISION", "phase": "QUEUED", "progressPercent": null, "startedAt": null},
+        "error": null, "hostname": null, "port": 5432, "externalHost": null, "externalPort": null,
+        "credentials": (["DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"].map(masked)),
+        "viewerActions": ["DESTROY", "REVEAL_CREDENTIALS"], "createdAt": null, "updatedAt": null,
+        "events": {"nodes": [{"cursor": null, "previousState": null, "state": "PENDING", "actor": "ada",
+            "message": "orders was accepted and waits to be provisioned."}]},
+    });
+    assert_eq!(service, expected);
+
+    let read = "query($id: ID!) { service(id: $id) { name } node(id: $id) { __typename id ... on Service { port } } }";
+    let data = server.data(&demo(), read, json!({"id": id})).await;
+    let node = json!({"__typename": "Service", "id": id, "port": 5432});
+    assert_eq!(data, json!({"service": {"name": "orders"}, "node": node}));
+}
+
+#[tokio::test]
+async fn the_catalog_lists_what_is_offered_and_what_will_be() {
+    let server = Server::start().await;
+    let query = "{ serviceCatalog { kind name availability versions defaultVersion tiers { tier memoryMib cpus storageMib } credentialKeys }
+        available: serviceCatalog(availability: AVAILABLE) { kind } catalogEntry(kind: MAILPIT) { name versions tiers { tier } defaultVersion } }";
+    let data = server.data(&demo(), query, json!({})).await;
+    let kinds: Vec<_> = data["serviceCatalog"].as_array().unwrap().iter().map(|entry| &entry["kind"]).collect();
+    assert_eq!(json!(kinds), json!(["POSTGRESQL", "REDIS", "MYSQL", "MONGODB", "QDRANT", "MINIO", "MAILPIT"]));
+    assert_eq!(data["available"], json!([{"kind": "POSTGRESQL"}, {"kind": "REDIS"}]));
+    assert_eq!(data["catalogEntry"], json!({"name": "Mailpit", "versions": [], "tiers": [], "defaultVersion": null}));
+    let tier =
+        |tier, memory, cpus, storage| json!({"tier": tier, "memoryMib": memory, "cpus": cpus, "storageMib": storage});
+    let redis = json!({
+        "kind": "REDIS", "name": "Redis", "availability": "AVAILABLE", "versions": ["7", "6"], "defaultVersion": "7",
+        "tiers": [tier("DEV", 128, 0.5, 512), tier("STANDARD", 256, 1.0, 2048), tier("PERFORMANCE", 512, 2.0, 10240)],
+        "credentialKeys": ["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"],
+    });
+    assert_eq!(data["serviceCatalog"][1], redis);
+}
+
+#[tokio::test]
+async fn the_viewer_is_who_the_token_says() {
+    let server = Server::start().await;
+    let exp = in_seconds(60);
+    let query = "{ viewer { subject projects permissions expiresAt } }";
+    let claims = json!({"sub": "grace", "exp": exp, "projects": ["*"], "permissions": ["project:settings", "x"]});
+    let data = server.data(&sign(&claims), query, json!({})).await;
+    let expires_at = jiff::Timestamp::from_second(exp).unwrap().to_string();
+    let permissions = json!(["project:settings", "x"]);
+    let viewer = json!({"subject": "grace", "projects": ["*"], "permissions": permissions, "expiresAt": expires_at});
+    assert_eq!(data["viewer"], viewer);
+    // What a token does not say is not granted.
+    let data = server.data(&sign(&json!({"sub": "grace", "exp": exp})), query, json!({})).await;
+    assert_eq!((&data["viewer"]["projects"], &data["viewer"]["permissions"]), (&json!([]), &json!([])));
+}
+
+#[tokio::test]
+async fn bad_input_is_told_by_code_and_field_and_writes_nothing() {
+    let server = Server::start().await;
+    let token = demo();
+    server.provision(&token, json!({"projectId": "demo", "kind": "REDIS"})).await;
+    let before = server.written("demo").await;
+
+    let input = |changes: Value| {
+        let mut input = json!({"projectId": "demo", "kind": "REDIS"});
+        input.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        json!({"input": input})
+    };
+    let too_long = "x".repeat(41);
+    let long_key = "k".repeat(129);
+    let long_project = "p".repeat(64);
+    let table = [
+        (input(json!({"projectId": ""})), "projectId"),
+        (input(json!({"projectId": "a b"})), "projectId"),
+        (input(json!({"projectId": long_project})), "projectId"),
+        (input(json!({"projectId": null})), "projectId"),
+        (input(json!({"projectId": {"a": 1}})), "projectId"),
+        (input(json!({"kind": "ORACLE"})), "kind"),
+        (input(json!({"kind": 7})), "kind"),
+        (input(json!({"kind": "MYSQL"})), "kind"),
+        (input(json!({"tier": "HUGE"})), "tier"),
+        (input(json!({"tier": null})), "tier"),
+        (input(json!({"version": "5"})), "version"),
+        (input(json!({"version": ""})), "version"),
+        (input(json!({"version": 7})), "version"),
+        (input(json!({"name": ""})), "name"),
+        (input(json!({"name": "Orders"})), "name"),
+        (input(json!({"name": "-a"})), "name"),
+        (input(json!({"name": too_long})), "name"),
+        (input(json!({"idempotencyKey": ""})), "idempotencyKey"),
+        (input(json!({"idempotencyKey": "a b"})), "idempotencyKey"),
+        (input(json!({"idempotencyKey": long_key})), "idempotencyKey"),
+        (input(json!({"surprise": 1})), "surprise"),
+        (json!({"input": {"projectId": "demo"}}), "kind"),
+        (json!({"input": 7}), "input"),
+        (json!({"input": null}), "input"),
+        (json!({}), "input"),
+    ];
+    for (variables, field) in table {
+        let body = server.run(&token, PROVISION, variables.clone()).await;
+        assert_eq!(code_and_field(&body), ("BAD_USER_INPUT", field), "{variables}: {body}");
+    }
+
+    // The same in the document itself breaks a rule of validation.
+    for (argument, field) in [
+        ("projectId: \"demo\", kind: ORACLE", "kind"),
+        ("projectId: \"demo\", kind: REDIS, tier: HUGE", "tier"),
+        ("kind: REDIS", "projectId"),
+        ("projectId: \"demo\", kind: REDIS, surprise: 1", "surprise"),
+    ] {
+        let query = format!("mutation {{ provisionService(input: {{{argument}}}) {{ service {{ id }} }} }}");
+        let body = server.run(&token, &query, json!({})).await;
+        assert_eq!(code_and_field(&body), ("GRAPHQL_VALIDATION_FAILED", field), "{argument}: {body}");
+    }
+
+    for id in
+        ["", "1", "svc_1", "SVC_00000000000000000000000000000001", "../../etc", "svc_0000000000000000000000000000000g"]
+    {
+        for query in [
+            "query($id: ID!) { service(id: $id) { id } }",
+            "query($id: ID!) { node(id: $id) { id } }",
+            "mutation($id: ID!) { startService(input: {id: $id}) { service { id } } }",
+            "mutation($id: ID!) { stopService(input: {id: $id}) { service { id } } }",
+            "mutation($id: ID!) { restartService(input: {id: $id}) { service { id } } }",
+            "mutation($id: ID!) { destroyService(input: {id: $id}) { service { id } } }",
+            "mutation($id: ID!) { revealCredentials(input: {id: $id}) { service { id } } }",
+        ] {
+            let body = server.run(&token, query, json!({"id": id})).await;
+            assert_eq!(code_and_field(&body), ("BAD_USER_INPUT", "id"), "{query} with {id}: {body}");
+        }
+    }
+    assert_eq!(server.written("demo").await, before);
+}
+
+#[tokio::test]
+async fn bad_pages_are_told_by_code_and_field() {
+    let server = Server::start().await;
+    let token = demo();
+    let id = server.provision(&token, json!({"projectId": "demo", "kind": "REDIS"})).await;
+    let other = "0123456700000000000000001";
+    for (arguments, field) in [
+        ("first: -1", "first"),
+        ("first: 0", "first"),
+        ("first: 101", "first"),
+        ("first: 5000", "first"),
+        ("first: 5000000000", "first"),
+        ("last: -1", "last"),
+        ("last: 101", "last"),
+        ("first: 1, last: 1", "last"),
+        ("after: \"\"", "after"),
+        ("after: \"nonsense\"", "after"),
+        ("before: \"nonsense\"", "before"),
+        (&format!("after: \"{other}\""), "after"),
+        (&format!("before: \"{id}\""), "before"),
+    ] {
+        let query = format!("{{ services(projectId: \"demo\", {arguments}) {{ totalCount }} }}");
+        let body = server.run(&token, &query, json!({})).await;
+        assert_eq!(code_and_field(&body), ("BAD_USER_INPUT", field), "{arguments}: {body}");
+        let query = format!("{{ service(id: \"{id}\") {{ events({arguments}) {{ nodes {{ cursor }} }} }} }}");
+        let body = server.run(&token, &query, json!({})).await;
+        assert_eq!(code_and_field(&body), ("BAD_USER_INPUT", field), "{arguments}: {body}");
+    }
+    let query = "query($first: Int) { services(projectId: \"demo\", first: $first) { totalCount } }";
+    for first in [json!(-1), json!(5000), json!(5_000_000_000_i64), json!("1"), json!(1.5)] {
+        let body = server.run(&token, query, json!({"first": first})).await;
+        assert_eq!(code_and_field(&body), ("BAD_USER_INPUT", "first"), "{first}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_that_prove_nothing_are_unauthenticated_and_write_nothing() {
+    let server = Server::start().await;
+    let exp = in_seconds(3600);
+    let claims = json!({"sub": "ada", "exp": exp, "projects": ["demo"], "permissions": BOTH});
+    let good = sign(&claims);
+    let (head, rest) = good.split_once('.').unwrap();
+    let (payload, signature) = rest.split_once('.').unwrap();
+    // {"alg":"none","typ":"JWT"}
+    let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
+    let table = [
+        ("expired", sign(&json!({"sub": "ada", "exp": in_seconds(-1), "projects": ["demo"], "permissions": BOTH}))),
+        ("another key", sign_with(&claims, Algorithm::HS256, "another secret that is long enough for it")),
+        ("another algorithm", sign_with(&claims, Algorithm::HS384, "a secret of the tests, long enough for HS256")),
+        ("alg none", format!("{none}.{payload}.")),
+        ("alg none with the signature", format!("{none}.{payload}.{signature}")),
+        ("no signature", format!("{head}.{payload}.")),
+        ("no exp", sign(&json!({"sub": "ada", "projects": ["demo"], "permissions": BOTH}))),
+        ("no sub", sign(&json!({"exp": exp, "projects": ["demo"], "permissions": BOTH}))),
+        ("not a token", "abc".to_owned()),
+        ("nothing", String::new()),
+    ];
+    let input = json!({"input": {"projectId": "demo", "kind": "REDIS"}});
+    for (name, token) in table {
+        let body = server.run(&token, PROVISION, input.clone()).await;
+        assert_eq!(code(&body), "UNAUTHENTICATED", "{name}: {body}");
+        let message = body["errors"][0]["message"].as_str().unwrap();
+        assert!(!message.contains("secret") && message.starts_with("Not authenticated: "), "{name}: {message}");
+    }
+    // A token in the address is not looked at.
+    let url = server.url(&format!(
+        "/graphql?query={{viewer{{subject}}}}&token={good}&access_token={good}&Authorization=Bearer%20{good}"
+    ));
+    let body: Value = server.client.get(url).send().await.unwrap().json().await.unwrap();
+    assert_eq!(code(&body), "UNAUTHENTICATED");
+    assert_eq!(server.written("demo").await, (0, 0));
+    // The good one is good.
+    server.data(&good, PROVISION, input).await;
+}
+
+#[tokio::test]
+async fn pages_of_services_go_forwards_and_backwards() {
+    let server = Server::start().await;
+    let token = demo();
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(server.provision(&token, json!({"projectId": "demo", "kind": "REDIS"})).await);
+    }
+    let query = "query($first: Int, $after: String, $last: Int, $before: String) {
+        services(projectId: \"demo\", first: $first, after: $after, last: $last, before: $before) {
+            totalCount nodes { id } edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }";
+    let page = async |arguments: Value| {
+        let services = server.data(&token, query, arguments).await["services"].clone();
+        assert_eq!(services["totalCount"], 5);
+        let edges = services["edges"].as_array().unwrap();
+        let nodes: Vec<&Value> = edges.iter().map(|edge| &edge["node"]).collect();
+        assert_eq!(json!(nodes), services["nodes"]);
+        let info = &services["pageInfo"];
+        assert_eq!(info["startCursor"], edges.first().map_or(Value::Null, |edge| edge["cursor"].clone()));
+        assert_eq!(info["endCursor"], edges.last().map_or(Value::Null, |edge| edge["cursor"].clone()));
+        let places: Vec<usize> =
+            nodes.iter().map(|node| ids.iter().position(|id| node["id"] == **id).unwrap()).collect();
+        (places, info["hasPreviousPage"].as_bool().unwrap(), info["hasNextPage"].as_bool().unwrap(), info.clone())
+    };
+
+    let (places, previous, next, info) = page(json!({"first": 2})).await;
+    assert_eq!((places, previous, next), (vec![0, 1], false, true));
+    let (places, previous, next, info) = page(json!({"first": 2, "after": info["endCursor"]})).await;
+    assert_eq!((places, previous, next), (vec![2, 3], true, true));
+    let (places, previous, next, last) = page(json!({"first": 2, "after": info["endCursor"]})).await;
+    assert_eq!((places, previous, next), (vec![4], true, false));
+    let (places, previous, next, _) = page(json!({"first": 2, "after": last["endCursor"]})).await;
+    assert_eq!((places, previous, next), (vec![], true, false));
+
+    let (places, previous, next, info) = page(json!({"last": 2})).await;
+    assert_eq!((places, previous, next), (vec![3, 4], true, false));
+    let (places, previous, next, info) = page(json!({"last": 2, "before": info["startCursor"]})).await;
+    assert_eq!((places, previous, next), (vec![1, 2], true, true));
+    let (places, previous, next, info) = page(json!({"last": 2, "before": info["startCursor"]})).await;
+    assert_eq!((places, previous, next), (vec![0], false, true));
+    let (places, previous, next, _) = page(json!({"last": 2, "before": info["startCursor"]})).await;
+    assert_eq!((places, previous, next), (vec![], false, true));
+
+    let (places, ..) = page(json!({})).await;
+    assert_eq!(places, vec![0, 1, 2, 3, 4]);
+    let (places, ..) = page(json!({"first": null, "last": null, "after": null, "before": null})).await;
+    assert_eq!(places.len(), 5);
+}
+
+#[tokio::test]
+async fn services_are_filtered_and_destroyed_ones_hidden_unless_asked_for() {
+    let server = Server::start().await;
+    let token = demo();
+    let redis = server.provision(&token, json!({"projectId": "demo", "kind": "REDIS"})).await;
+    let postgresql = server.provision(&token, json!({"projectId": "demo", "kind": "POSTGRESQL"})).await;
+    let gone = server.provision(&token, json!({"projectId": "demo", "kind": "REDIS"})).await;
+    server.settle(&redis, ServiceState::Running).await;
+    server.settle(&gone, ServiceState::Destroyed).await;
+    let query =
+        "query($filter: ServiceFilter) { services(projectId: \"demo\", filter: $filter) { totalCount nodes { id } } }";
+    for (filter, expected) in [
+        (json!(null), vec![&redis, &postgresql]),
+        (json!({}), vec![&redis, &postgresql]),
+        (json!({"includeDestroyed": true}), vec![&redis, &postgresql, &gone]),
+        (json!({"includeDestroyed": null}), vec![&redis, &postgresql]),
+        (json!({"kinds": ["REDIS"]}), vec![&redis]),
+        (json!({"kinds": "POSTGRESQL"}), vec![&postgresql]),
+        (json!({"states": ["RUNNING"], "kinds": null}), vec![&redis]),
+        (json!({"states": ["PENDING"], "kinds": ["REDIS"]}), vec![]),
+    ] {
+        let services = &server.data(&token, query, json!({"filter": filter})).await["services"];
+        let ids: Vec<_> =
+            services["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap()).collect();
+        assert_eq!(ids, expected, "{filter}");
+        assert_eq!(services["totalCount"], expected.len(), "{filter}");
+    }
+    let body = server.run(&token, query, json!({"filter": {"states": ["GONE"]}})).await;
+    assert_eq!(code_and_field(&body), ("BAD_USER_INPUT", "states"));
+}
+
+#[tokio::test]
+async fn pages_of_events_go_both_ways_with_the_cursors_of_subscriptions() {
+    let server = Server::start().await;
+    let token = demo();
+    let id = server.provision(&token, json!({"projectId": "demo", "kind": "REDIS"})).await;
+    let other = server.provision(&token, json!({"projectId": "demo", "kind": "REDIS"})).await;
+    server.append(&id, 3).await;
+    server.append(&other, 1).await;
+    let query = "query($id: ID!, $first: Int, $after: String, $last: Int, $before: String) { service(id: $id) {
+        events(first: $first, after: $after, last: $last, before: $before) {
+            nodes { cursor serviceId service { name } } edges { cursor node { cursor } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } } }";
+    let page = async |mut arguments: Value| {
+        arguments["id"] = json!(id);
+        let events = server.data(&token, query, arguments).await["service"]["events"].clone();
+        for (node, edge) in events["nodes"].as_array().unwrap().iter().zip(events["edges"].as_array().unwrap()) {
+            assert_eq!((&node["serviceId"], &node["service"]["name"]), (&json!(id), &json!("redis")));
+            assert_eq!((&edge["cursor"], &edge["node"]["cursor"]), (&node["cursor"], &node["cursor"]));
+        }
+        let cursors: Vec<String> = events["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|node| node["cursor"].as_str().unwrap().to_owned())
+            .collect();
+        (cursors, events["pageInfo"]["hasPreviousPage"] == true, events["pageInfo"]["hasNextPage"] == true)
+    };
+    let (all, previous, next) = page(json!({})).await;
+    assert_eq!((all.len(), previous, next), (4, false, false));
+    assert!(all.is_sorted());
+    assert_eq!(page(json!({"first": 2})).await, (all[..2].to_vec(), false, true));
+    assert_eq!(page(json!({"first": 2, "after": all[1]})).await, (all[2..].to_vec(), true, false));
+    assert_eq!(page(json!({"last": 1, "before": all[3]})).await, (all[2..3].to_vec(), true, true));
+    assert_eq!(page(json!({"last": 9})).await, (all.clone(), false, false));
+}
+
+#[tokio::test]
+async fn an_idempotency_key_gives_the_first_service_again_and_refuses_other_attributes() {
+    let server = Server::start().await;
+    let token = demo();
+    let input = json!({"projectId": "demo", "kind": "REDIS", "idempotencyKey": "deploy-7"});
+    let first = server.provision(&token, input.clone()).await;
+    server.settle(&first, ServiceState::Running).await;
+    let written = server.written("demo").await;
+    assert_eq!(server.provision(&token, input.clone()).await, first);
+    // The catalog's defaults are attributes like any other.
+    let mut spelled = input.clone();
+    spelled["version"] = json!("7");
+    spelled["tier"] = json!("DEV");
+    assert_eq!(server.provision(&token, spelled).await, first);
+    for (key, value) in [("kind", "POSTGRESQL"), ("tier", "STANDARD"), ("version", "6"), ("name", "other")] {
+        let mut changed = input.clone();
+        changed[key] = json!(value);
+        let body = server.run(&token, PROVISION, json!({"input": changed})).await;
+        assert_eq!(code(&body), "CONFLICT", "{key}: {body}");
+    }
+    assert_eq!(server.written("demo").await, written);
+    let everywhere = crate::harness::token(&["*"], BOTH);
+    let elsewhere = json!({"projectId": "other", "kind": "REDIS", "idempotencyKey": "deploy-7"});
+    assert_ne!(server.provision(&everywhere, elsewhere).await, first);
+}
+
+#[tokio::test]
+async fn a_name_is_taken_until_its_service_is_destroyed() {
+    let server = Server::start().await;
+    let token = demo();
+    let input = json!({"projectId": "demo", "kind": "REDIS", "name": "cache"});
+    let id = server.provision(&token, input.clone()).await;
+    let before = server.written("demo").await;
+    let body = server.run(&token, PROVISION, json!({"input": input})).await;
+    assert_eq!(code(&body), "CONFLICT");
+    assert!(body["errors"][0]["message"].as_str().unwrap().contains("cache"));
+    assert_eq!(server.written("demo").await, before);
+    server.settle(&id, ServiceState::Destroyed).await;
+    assert_ne!(server.provision(&token, input).await, id);
+}
+
+#[tokio::test]
+async fn other_projects_do_not_exist_and_missing_permissions_are_named() {
+    let server = Server::start().await;
+    let (owner, stranger) = (demo(), token(&["other"], BOTH));
+    let id = server.provision(&owner, json!({"projectId": "demo", "kind": "REDIS"})).await;
+    let unknown = "svc_00000000000000000000000000000001";
+    let before = server.written("demo").await;
+
+    let read = "query($id: ID!) { service(id: $id) { id } node(id: $id) { id } }";
+    let hidden = server.run(&stranger, read, json!({"id": id})).await;
+    assert_eq!(hidden, json!({"data": {"service": null, "node": null}}));
+    assert_eq!(hidden, server.run(&stranger, read, json!({"id": unknown})).await);
+    let list = "query($project: ID!) { services(projectId: $project) { totalCount } }";
+    let hidden = server.run(&stranger, list, json!({"project": "demo"})).await;
+    assert_eq!(code(&hidden), "NOT_FOUND");
+    assert_eq!(hidden, server.run(&stranger, list, json!({"project": "nowhere"})).await);
+    let body = server.run(&stranger, PROVISION, json!({"input": {"projectId": "demo", "kind": "REDIS"}})).await;
+    assert_eq!(code(&body), "NOT_FOUND");
+
+    for (field, permission) in [
+        ("startService", "project:settings"),
+        ("stopService", "project:settings"),
+        ("restartService", "project:settings"),
+        ("destroyService", "project:delete"),
+        ("revealCredentials", "project:settings"),
+    ] {
+        let query = format!("mutation($id: ID!) {{ {field}(input: {{id: $id}}) {{ service {{ id }} }} }}");
+        let hidden = server.run(&stranger, &query, json!({"id": id})).await;
+        assert_eq!(code(&hidden), "NOT_FOUND", "{field}");
+        assert_eq!(hidden, server.run(&stranger, &query, json!({"id": unknown})).await, "{field}");
+        let rest: Vec<_> = BOTH.iter().copied().filter(|other| *other != permission).collect();
+        let body = server.run(&token(&["demo"], &rest), &query, json!({"id": id})).await;
+        assert_eq!(code(&body), "FORBIDDEN", "{field}: {body}");
+        assert_eq!(body["errors"][0]["extensions"]["permission"], permission, "{field}");
+        assert!(body["errors"][0]["message"].as_str().unwrap().contains(permission), "{field}: {body}");
+    }
+    let body = server
+        .run(
+            &token(&["demo"], &["project:delete"]),
+            PROVISION,
+            json!({"input": {"projectId": "demo", "kind": "REDIS"}}),
+        )
+        .await;
+    assert_eq!(
+        (code(&body), &body["errors"][0]["extensions"]["permission"]),
+        ("FORBIDDEN", &json!("project:settings"))
+    );
+    // Reading needs the project only.
+    let data = server.data(&token(&["demo"], &[]), read, json!({"id": id})).await;
+    assert_eq!(data["service"]["id"], id);
+    assert_eq!(server.written("demo").await, before);
+}
+
+#[tokio::test]
+async fn actions_go_on_from_where_the_service_is() {
+    let server = Server::start().await;
+    let token = demo();
+    let id = server.provision(&token, json!({"projectId": "demo", "kind": "REDIS"})).await;
+    let act = async |field: &str| {
+        let query = format!(
+            "mutation($id: ID!) {{ {field}(input: {{id: $id}}) {{ service {{ state operation {{ kind phase }} }} }} }}"
+        );
+        server.run(&token, &query, json!({"id": id})).await
+    };
+    let body = act("startService").await;
+    let extensions = &body["errors"][0]["extensions"];
+    assert_eq!(code(&body), "INVALID_STATE");
+    assert_eq!((&extensions["state"], &extensions["allowedStates"]), (&json!("PENDING"), &json!(["STOPPED", "ERROR"])));
+
+    server.settle(&id, ServiceState::Running).await;
+    let body = act("stopService").await;
+    let stopping = json!({"state": "RUNNING", "operation": {"kind": "STOP", "phase": "QUEUED"}});
+    assert_eq!(body["data"]["stopService"]["service"], stopping);
+    // Once more is the same, and no second event.
+    let written = server.written("demo").await;
+    assert_eq!(act("stopService").await, body);
+    assert_eq!(server.written("demo").await, written);
+
+    server.settle(&id, ServiceState::Stopped).await;
+    let body = act("startService").await;
+    assert_eq!(body["data"]["startService"]["service"]["operation"]["kind"], "START");
+    server.settle(&id, ServiceState::Running).await;
+    let body = act("restartService").await;
+    assert_eq!(body["data"]["restartService"]["service"]["operation"]["kind"], "RESTART");
+    let body = act("destroyService").await;
+    assert_eq!(body["data"]["destroyService"]["service"]["state"], "DESTROYING");
+    assert_eq!(code(&act("revealCredentials").await), "INVALID_STATE");
+    server.settle(&id, ServiceState::Destroyed).await;
+    let body = act("destroyService").await;
+    assert_eq!((code(&body), &body["errors"][0]["extensions"]["state"]), ("INVALID_STATE", &json!("DESTROYED")));
+}
+
+#[tokio::test]
+async fn viewer_actions_are_what_would_be_accepted() {
+    let server = Server::start().await;
+    let id = server.provision(&demo(), json!({"projectId": "demo", "kind": "REDIS"})).await;
+    let settings = ["START", "STOP", "RESTART", "REVEAL_CREDENTIALS"];
+    use ServiceState as S;
+    for (state, expected) in [
+        (S::Pending, vec!["DESTROY", "REVEAL_CREDENTIALS"]),
+        (S::Provisioning, vec!["STOP", "DESTROY", "REVEAL_CREDENTIALS"]),
+        (S::Running, vec!["STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS"]),
+        (S::Stopped, vec!["START", "DESTROY", "REVEAL_CREDENTIALS"]),
+        (S::Error, vec!["START", "STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS"]),
+        (S::Destroying, vec![]),
+        (S::Destroyed, vec![]),
+    ] {
+        server.settle(&id, state).await;
+        for (permissions, filter) in [
+            (BOTH, vec!["START", "STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS"]),
+            (&["project:settings"][..], settings.to_vec()),
+            (&["project:delete"][..], vec!["DESTROY"]),
+            (&[][..], vec![]),
+        ] {
+            let token = token(&["demo"], permissions);
+            let data =
+                server.data(&token, "query($id: ID!) { service(id: $id) { viewerActions } }", json!({"id": id})).await;
+            let expected: Vec<_> = expected.iter().filter(|action| filter.contains(action)).collect();
+            assert_eq!(data["service"]["viewerActions"], json!(expected), "{state} with {permissions:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reveal_shows_the_credentials_once_and_is_an_event() {
+    let server = Server::start().await;
+    let token = demo();
+    let id = server.provision(&token, json!({"projectId": "demo", "kind": "POSTGRESQL"})).await;
+    let reveal = "mutation($id: ID!) { revealCredentials(input: {id: $id}) {
+        credentials { key value mode } service { credentials { value mode } } } }";
+    let data = server.data(&token, reveal, json!({"id": id})).await;
+    let revealed = &data["revealCredentials"];
+    let value = |index: usize| revealed["credentials"][index]["value"].as_str().unwrap();
+    let (url, host, port, user, password, database) = (value(0), value(1), value(2), value(3), value(4), value(5));
+    assert_eq!(url, format!("postgresql://{user}:{password}@{host}:{port}/{database}"));
+    assert_eq!(host, server.service(&id).await.spec.hostname);
+    assert!(password.len() >= 32);
+    for credential in revealed["credentials"].as_array().unwrap() {
+        assert_eq!(credential["mode"], "REVEALED");
+    }
+    for credential in revealed["service"]["credentials"].as_array().unwrap() {
+        assert_eq!(*credential, json!({"value": "••••••••", "mode": "MASKED"}));
+    }
+    let events = server.events(&id).await;
+    let event = ("The credentials of postgresql were revealed.".to_owned(), Some("ada".to_owned()));
+    assert_eq!(events.last(), Some(&event));
+    assert!(!format!("{events:?}").contains(password));
+    // The same password for as long as the service lives.
+    assert_eq!(server.data(&token, reveal, json!({"id": id})).await, data);
+}
+
+#[tokio::test]
+async fn a_published_service_says_where() {
+    let publishing = Publishing { address: IpAddr::V4(Ipv4Addr::LOCALHOST), ports: 20000..=20001 };
+    let ready = Ready { store: Ok(()), engine: Ok(()) };
+    let server = Server::start_with(SocketLimits::default(), Some(publishing), ready).await;
+    let token = demo();
+    let id = server.provision(&token, json!({"projectId": "demo", "kind": "REDIS"})).await;
+    let data = server
+        .data(&token, "query($id: ID!) { service(id: $id) { externalHost externalPort } }", json!({"id": id}))
+        .await;
+    assert_eq!(data["service"]["externalHost"], "127.0.0.1");
+    assert!((20000..=20001).contains(&data["service"]["externalPort"].as_u64().unwrap()));
+}
+
+#[tokio::test]
+async fn an_internal_error_tells_nothing_but_its_request_id() {
+    let server = Server::start().await;
+    let token = demo();
+    let id = server.provision(&token, json!({"projectId": "demo", "kind": "REDIS"})).await;
+    // Another row's ciphertext does not open.
+    let other = server.provision(&token, json!({"projectId": "demo", "kind": "REDIS"})).await;
+    let (id_, other_) = (id.parse().unwrap(), other.parse().unwrap());
+    let sealed = server.store.sealed_get(id_).await.unwrap().unwrap();
+    let foreign = server.store.sealed_get(other_).await.unwrap().unwrap();
+    assert!(server.store.sealed_replace(id_, &sealed, &foreign).await.unwrap());
+    let query = "mutation($id: ID!) { revealCredentials(input: {id: $id}) { service { id } } }";
+    let request = server.post(Some(&token), &json!({"query": query, "variables": {"id": id}}));
+    let body: Value = request.header("x-request-id", "trace.me-1").send().await.unwrap().json().await.unwrap();
+    let error = &body["errors"][0];
+    assert_eq!(error["message"], "Internal server error");
+    assert_eq!(error["extensions"], json!({"code": "INTERNAL_SERVER_ERROR", "requestId": "trace.me-1"}));
+}
+
+#[tokio::test]
+async fn every_error_of_the_library_itself_has_a_code() {
+    let server = Server::start().await;
+    let token = demo();
+    let deep = format!(
+        "{{ services(projectId: \"demo\") {}{} }}",
+        "{ nodes { events { nodes { service ".repeat(12),
+        "} } } }".repeat(12)
+    );
+    for (query, expected) in [
+        ("", "GRAPHQL_PARSE_FAILED"),
+        ("{", "GRAPHQL_PARSE_FAILED"),
+        ("{ viewer { subject }", "GRAPHQL_PARSE_FAILED"),
+        ("{ nonsense }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ viewer { nonsense } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ viewer }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ service { id } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ service(id: \"a\", id: \"b\") { id } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ viewer { ...f } } fragment f on Viewer { ...f }", "GRAPHQL_VALIDATION_FAILED"),
+        ("query a { viewer { subject } } query b { viewer { subject } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("query($x: Nothing) { viewer { subject } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("query($kind: ServiceKind) { catalogEntry(kind: $kind) { name } }", "BAD_USER_INPUT"),
+        ("query($kind: ServiceKind!) { catalogEntry(kind: $kind) { name } }", "BAD_USER_INPUT"),
+        (&deep, "GRAPHQL_VALIDATION_FAILED"),
+    ] {
+        let body = server.run(&token, query, json!({})).await;
+        assert_eq!(code(&body), expected, "{query}: {body}");
+        for error in body["errors"].as_array().unwrap() {
+            assert!(error["extensions"]["code"].is_string(), "{query}: {error}");
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The real router on a real port, over a SQLite store of its own, and clients for it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use project_services::app::{App, Publishing};
+use project_services::auth::{TokenSettings, Verifier};
+use project_services::domain::event::NewEvent;
+use project_services::domain::id::{ProjectId, ServiceId};
+use project_services::domain::service::{Service, ServiceState};
+use project_services::events::Hints;
+use project_services::http::{self, Parts, Ready, SocketLimits};
+use project_services::store::{Page, ServiceFilter, Store};
+use project_services::{api, store};
+use reqwest::header;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+const SECRET: &str = "a secret of the tests, long enough for HS256";
+
+/// How long a test waits for what has to happen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub const BOTH: &[&str] = &["project:settings", "project:delete"];
+
+pub struct Server {
+    pub address: SocketAddr,
+    pub store: Arc<dyn Store>,
+    pub hints: Arc<Hints>,
+    pub shutdown: CancellationToken,
+    pub sockets: TaskTracker,
+    pub client: reqwest::Client,
+    _directory: tempfile::TempDir,
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        Self::start_with(SocketLimits::default(), None, Ready { store: Ok(()), engine: Ok(()) }).await
+    }
+
+    pub async fn start_with_limits(limits: SocketLimits) -> Self {
+        Self::start_with(limits, None, Ready { store: Ok(()), engine: Ok(()) }).await
+    }
+
+    pub async fn start_with(socket_limits: SocketLimits, publishing: Option<Publishing>, ready: Ready) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", directory.path().join("store.db").display());
+        let store = store::connect(&url.parse().unwrap(), None).await.unwrap();
+        let hints = Arc::new(Hints::default());
+        let key = format!("k1:{}=", "A".repeat(43));
+        let app = App::new(Arc::clone(&store), Arc::new(key.parse().unwrap()), Arc::clone(&hints), publishing);
+        let settings = TokenSettings { secret: SECRET.to_owned().into(), issuer: None, audience: None };
+        let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
+        let router = http::router(Parts {
+            schema: api::schema(Arc::new(app)),
+            verifier: Arc::new(Verifier::new(&settings)),
+            readiness: Arc::new(move || {
+                let ready = ready.clone();
+                Box::pin(async move { ready })
+            }),
+            shutdown: shutdown.clone(),
+            sockets: sockets.clone(),
+            socket_limits,
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { address, store, hints, shutdown, sockets, client: reqwest::Client::new(), _directory: directory }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn post(&self, token: Option<&str>, body: &Value) -> reqwest::RequestBuilder {
+        let request = self.client.post(self.url("/graphql")).json(body);
+        match token {
+            Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
+        }
+    }
+
+    /// The response body of a request by POST.
+    pub async fn run(&self, token: &str, query: &str, variables: Value) -> Value {
+        let body = json!({"query": query, "variables": variables});
+        self.post(Some(token), &body).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// The data of a request that has to succeed.
+    pub async fn data(&self, token: &str, query: &str, variables: Value) -> Value {
+        let body = self.run(token, query, variables).await;
+        assert!(body["errors"].is_null(), "{query}: {body}");
+        body["data"].clone()
+    }
+
+    /// Provisions a service and gives back its id.
+    pub async fn provision(&self, token: &str, input: Value) -> String {
+        let query = "mutation($input: ProvisionServiceInput!) { provisionService(input: $input) { service { id } } }";
+        let data = self.data(token, query, json!({"input": input})).await;
+        data["provisionService"]["service"]["id"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn service(&self, id: &str) -> Service {
+        self.store.service_get(id.parse().unwrap()).await.unwrap().unwrap()
+    }
+
+    /// Brings a service into a settled state, as the reconciler would.
+    pub async fn settle(&self, id: &str, state: ServiceState) -> Service {
+        let before = self.service(id).await;
+        let mut after = before.clone();
+        after.state = state;
+        after.operation = None;
+        let now = Timestamp::now();
+        let event = NewEvent::of_change(&before, &after, None, now);
+        let service = self.store.service_update(&before, &after, event.as_ref(), now).await.unwrap();
+        self.hints.project_changed(&service.project);
+        service
+    }
+
+    /// Appends `count` events to a service's log.
+    pub async fn append(&self, id: &str, count: usize) {
+        let service = self.service(id).await;
+        for _ in 0..count {
+            let event = NewEvent::credentials_revealed(&service, "tests", Timestamp::now());
+            self.store.event_append(&service, &event).await.unwrap();
+        }
+        self.hints.project_changed(&service.project);
+    }
+
+    /// How many services and events a project has: the same before and after where nothing was written.
+    pub async fn written(&self, project: &str) -> (u64, i64) {
+        let project: ProjectId = project.parse().unwrap();
+        let all = ServiceFilter { include_destroyed: true, ..ServiceFilter::default() };
+        let services = self.store.service_count(&project, &all).await.unwrap();
+        (services, self.store.event_last(&project).await.unwrap())
+    }
+
+    /// The messages of a service's events.
+    pub async fn events(&self, id: &str) -> Vec<(String, Option<String>)> {
+        let page = Page { after: None, before: None, limit: 100, from_end: false };
+        let id: ServiceId = id.parse().unwrap();
+        let events = self.store.event_list_of_service(id, page).await.unwrap().rows;
+        events.into_iter().map(|event| (event.message, event.actor)).collect()
+    }
+}
+
+/// A token for `ada` that is good for an hour.
+pub fn token(projects: &[&str], permissions: &[&str]) -> String {
+    sign(&json!({"sub": "ada", "exp": in_seconds(3600), "projects": projects, "permissions": permissions}))
+}
+
+/// A token for project `demo` with both permissions.
+pub fn demo() -> String {
+    token(&["demo"], BOTH)
+}
+
+pub fn sign(claims: &Value) -> String {
+    sign_with(claims, Algorithm::HS256, SECRET)
+}
+
+pub fn sign_with(claims: &Value, algorithm: Algorithm, secret: &str) -> String {
+    encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+}
+
+pub fn in_seconds(seconds: i64) -> i64 {
+    Timestamp::now().as_second() + seconds
+}
+
+/// The code of a response's first error.
+pub fn code(body: &Value) -> &str {
+    body["errors"][0]["extensions"]["code"].as_str().unwrap_or_else(|| panic!("no coded error in {body}"))
+}
+
+/// Code and field of a response's first error.
+pub fn code_and_field(body: &Value) -> (&str, &str) {
+    (code(body), body["errors"][0]["extensions"]["field"].as_str().unwrap_or(""))
+}
+
+/// A WebSocket client that says and hears exactly what a test wants.
+pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+#[derive(Debug, PartialEq)]
+pub enum Heard {
+    Json(Value),
+    /// With its close code.
+    Closed(u16),
+}
+
+impl Socket {
+    pub async fn open(server: &Server, protocol: &str, authorization: Option<&str>) -> Self {
+        let mut request = format!("ws://{}/graphql", server.address).into_client_request().unwrap();
+        if !protocol.is_empty() {
+            request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
+        }
+        if let Some(authorization) = authorization {
+            request.headers_mut().insert("authorization", authorization.parse().unwrap());
+        }
+        // tokio-tungstenite refuses an answer without the subprotocol that it asked for.
+        Self(connect_async(request).await.unwrap().0)
+    }
+
+    /// A connection of the newer protocol, acknowledged.
+    pub async fn ready(server: &Server, token: Option<&str>) -> Self {
+        let mut socket = Self::open(server, "graphql-transport-ws", None).await;
+        let payload = token.map(|token| json!({"Authorization": format!("Bearer {token}")}));
+        socket.say(json!({"type": "connection_init", "payload": payload})).await;
+        assert_eq!(socket.json().await, json!({"type": "connection_ack"}));
+        socket
+    }
+
+    pub async fn say(&mut self, message: Value) {
+        self.raw(Message::text(message.to_string())).await;
+    }
+
+    pub async fn raw(&mut self, message: Message) {
+        self.0.send(message).await.unwrap();
+    }
+
+    pub async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
+        self.say(json!({"type": "subscribe", "id": id, "payload": {"query": query, "variables": variables}})).await;
+    }
+
+    pub async fn hear(&mut self) -> Heard {
+        loop {
+            let message = timeout(PATIENCE, self.0.next()).await.expect("the server says nothing");
+            match message.expect("the connection is still open").unwrap() {
+                Message::Text(text) => return Heard::Json(serde_json::from_str(&text).unwrap()),
+                Message::Close(frame) => return Heard::Closed(frame.map_or(0, |frame| frame.code.into())),
+                _ => {}
+            }
+        }
+    }
+
+    pub async fn json(&mut self) -> Value {
+        match self.hear().await {
+            Heard::Json(value) => value,
+            Heard::Closed(code) => panic!("closed with {code}"),
+        }
+    }
+
+    pub async fn close_code(&mut self) -> u16 {
+        loop {
+            if let Heard::Closed(code) = self.hear().await {
+                return code;
+            }
+        }
+    }
+
+    /// The payload of the next message, which has to be a `next` of operation `id`.
+    pub async fn next(&mut self, id: &str) -> Value {
+        let message = self.json().await;
+        assert_eq!((message["type"].as_str(), message["id"].as_str()), (Some("next"), Some(id)), "{message}");
+        message["payload"].clone()
+    }
+}
