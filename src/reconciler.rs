@@ -100,6 +100,13 @@ pub struct Looked {
     pub again: Option<Duration>,
 }
 
+/// What follows a step.
+enum Next {
+    LookAgain,
+    /// Nothing is to be done before this time, if there is one, or before somebody asks.
+    Rest(Option<Timestamp>),
+}
+
 impl Reconciler {
     pub fn new(
         store: Arc<dyn Store>,
@@ -209,26 +216,20 @@ impl Reconciler {
             let known = memory.take().filter(|memory| memory.generation == service.generation);
             let mut known = known.unwrap_or_else(|| Memory::new(service.generation));
             match self.step(service, &mut known, interrupt).await {
-                Ok(Some(again)) => {
+                Ok(Next::Rest(again)) => {
                     let nothing_to_remember = known.attempts == Attempts::default();
                     let again = again.map(|at| at.duration_since((self.clock)()).try_into().unwrap_or_default());
                     return Looked { memory: (!nothing_to_remember).then_some(known), again };
                 }
-                Ok(None) | Err(StoreError::Stale) => memory = Some(known),
+                Ok(Next::LookAgain) | Err(StoreError::Stale) => memory = Some(known),
                 Err(error) => return self.store_failed(id, Some(known), &error),
             }
         }
         Looked { memory, again: Some(Duration::from_millis(100)) }
     }
 
-    /// One look and at most one action. Gives back when to look again, or None for at once.
-    #[expect(clippy::option_option, reason = "the outer says whether to go on, the inner when to come back")]
-    async fn step(
-        &self,
-        service: Service,
-        memory: &mut Memory,
-        interrupt: &Notify,
-    ) -> Result<Option<Option<Timestamp>>, StoreError> {
+    /// One look and at most one action.
+    async fn step(&self, service: Service, memory: &mut Memory, interrupt: &Notify) -> Result<Next, StoreError> {
         let look = match self.engine.inspect(service.id, &image(&service)).await {
             Ok(observed) => {
                 memory.attempts.unseen_since = None;
@@ -247,7 +248,7 @@ impl Reconciler {
             if plan.again.is_none() {
                 memory.attempts = Attempts::default();
             }
-            return Ok(Some(plan.again));
+            return Ok(Next::Rest(plan.again));
         };
         match self.execute(&service, &action, interrupt).await {
             Done::Tried => memory.attempts.last = None,
@@ -264,7 +265,7 @@ impl Reconciler {
             }
             Done::StoreFailed(error) => return Err(error),
         }
-        Ok(None)
+        Ok(Next::LookAgain)
     }
 
     /// Writes down what is known now, with its event, and tells those who wait for it.
