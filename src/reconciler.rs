@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -15,16 +16,19 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::crypto::Sealer;
 use crate::domain::event::NewEvent;
 use crate::domain::id::ServiceId;
 use crate::domain::service::{ErrorCode, Service, ServiceState};
+use crate::domain::term::{ReplicaId, Term};
 use crate::engine::Engine;
 use crate::events::Hints;
 use crate::store::{Store, StoreError};
 
 mod execute;
+mod leader;
 mod orphans;
 pub mod plan;
 mod queue;
@@ -58,6 +62,8 @@ pub struct Reconciler {
     hints: Arc<Hints>,
     settings: ReconcilerSettings,
     clock: fn() -> Timestamp,
+    /// Of the term that this process reconciles in, or last did. Writes of another term are refused by the store.
+    epoch: AtomicI64,
 }
 
 /// What is kept of a service between looks. Losing it costs a pause, never correctness.
@@ -115,7 +121,7 @@ impl Reconciler {
         hints: Arc<Hints>,
         settings: ReconcilerSettings,
     ) -> Self {
-        Self { store, engine, sealer, hints, settings, clock: now }
+        Self { store, engine, sealer, hints, settings, clock: now, epoch: AtomicI64::new(0) }
     }
 
     /// The same with another clock, for tests that step through time.
@@ -123,13 +129,23 @@ impl Reconciler {
         Self { clock, ..self }
     }
 
-    /// Reconciles until `shutdown`. Actions that are under way then are broken off; the next start takes them up.
+    /// Reconciles until `shutdown`, whenever it is this process's turn.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        let replica = ReplicaId(Uuid::now_v7());
+        leader::lead(self.store.as_ref(), replica, &shutdown, |term, deposed| {
+            Arc::clone(&self).reconcile(term, deposed)
+        })
+        .await;
+    }
+
+    /// Reconciles until `deposed`. Actions that are under way then are broken off; the next term takes them up.
+    async fn reconcile(self: Arc<Self>, term: Term, deposed: CancellationToken) {
+        self.epoch.store(term.epoch, Ordering::Relaxed);
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&self).follow_engine());
         tasks.spawn(Arc::clone(&self).tick());
         tasks.spawn(self.dispatch());
-        shutdown.cancelled().await;
+        deposed.cancelled().await;
         tasks.shutdown().await;
     }
 
@@ -278,7 +294,7 @@ impl Reconciler {
         }
         let now = (self.clock)();
         let event = NewEvent::of_change(&before, &after, None, now);
-        let written = self.store.service_update(&before, &after, event.as_ref(), now).await?;
+        let written = self.observe(&before, &after, event.as_ref(), now).await?;
         if event.is_some() {
             self.hints.project_changed(&written.project);
         }
@@ -288,6 +304,16 @@ impl Reconciler {
                 "A service changed its state");
         }
         Ok(written)
+    }
+
+    async fn observe(
+        &self,
+        before: &Service,
+        after: &Service,
+        event: Option<&NewEvent>,
+        now: Timestamp,
+    ) -> Result<Service, StoreError> {
+        self.store.service_observe(self.epoch.load(Ordering::Relaxed), before, after, event, now).await
     }
 
     /// Adds the end of the container's log to an error that it may explain.
