@@ -7,7 +7,7 @@ FROM ${BUILD_BASE} AS build
 WORKDIR /build
 # The dependencies alone, over empty sources: this layer lasts until Cargo.toml or Cargo.lock changes.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src data && touch src/lib.rs && echo 'fn main() {}' >src/main.rs \
+RUN mkdir src benches data && touch src/lib.rs benches/latency.rs && echo 'fn main() {}' >src/main.rs \
     && cargo build --release --locked
 COPY migrations migrations
 COPY src src

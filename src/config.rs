@@ -31,8 +31,8 @@ pub struct Cli {
 
 #[derive(Debug, Args)]
 pub struct LogArgs {
-    /// How log lines look.
-    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text", global = true)]
+    /// How log lines look: text or json.
+    #[arg(long, env = "LOG_FORMAT", default_value = "text", global = true)]
     pub log_format: LogFormat,
     /// What is logged, in tracing's notation.
     #[arg(long, env = "LOG_FILTER", default_value = "info", global = true)]

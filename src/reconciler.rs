@@ -57,10 +57,11 @@ pub struct Reconciler {
     sealer: Arc<Sealer>,
     hints: Arc<Hints>,
     settings: ReconcilerSettings,
+    clock: fn() -> Timestamp,
 }
 
 /// What is kept of a service between looks. Losing it costs a pause, never correctness.
-struct Memory {
+pub struct Memory {
     generation: i64,
     attempts: Attempts,
     pauses: ExponentialBackoff,
@@ -92,10 +93,11 @@ impl Memory {
 }
 
 /// What a look came to.
-struct Looked {
+pub struct Looked {
     /// Kept only where there is something to remember.
-    memory: Option<Memory>,
-    again: Option<Duration>,
+    pub memory: Option<Memory>,
+    /// When to look again even if nobody asks for it.
+    pub again: Option<Duration>,
 }
 
 impl Reconciler {
@@ -106,7 +108,12 @@ impl Reconciler {
         hints: Arc<Hints>,
         settings: ReconcilerSettings,
     ) -> Self {
-        Self { store, engine, sealer, hints, settings }
+        Self { store, engine, sealer, hints, settings, clock: now }
+    }
+
+    /// The same with another clock, for tests that step through time.
+    pub fn with_clock(self, clock: fn() -> Timestamp) -> Self {
+        Self { clock, ..self }
     }
 
     /// Reconciles until `shutdown`. Actions that are under way then are broken off; the next start takes them up.
@@ -145,7 +152,7 @@ impl Reconciler {
         loop {
             interval.tick().await;
             self.wake_all().await;
-            if let Err(error) = self.sweep(self.settings.orphan_grace, now()).await {
+            if let Err(error) = self.sweep(self.settings.orphan_grace, (self.clock)()).await {
                 tracing::debug!(error = ?error, "The sweep for orphans was broken off");
             }
         }
@@ -189,7 +196,9 @@ impl Reconciler {
         }
     }
 
-    async fn look(&self, id: ServiceId, memory: Option<Memory>, interrupt: &Notify) -> Looked {
+    /// Looks at one service until there is nothing to do for now. May be dropped at any point; the next look takes up
+    /// what was under way.
+    pub async fn look(&self, id: ServiceId, memory: Option<Memory>, interrupt: &Notify) -> Looked {
         let mut memory = memory;
         for _ in 0..STEPS {
             let service = match self.store.service_get(id).await {
@@ -202,7 +211,7 @@ impl Reconciler {
             match self.step(service, &mut known, interrupt).await {
                 Ok(Some(again)) => {
                     let nothing_to_remember = known.attempts == Attempts::default();
-                    let again = again.map(|at| at.duration_since(now()).try_into().unwrap_or_default());
+                    let again = again.map(|at| at.duration_since((self.clock)()).try_into().unwrap_or_default());
                     return Looked { memory: (!nothing_to_remember).then_some(known), again };
                 }
                 Ok(None) | Err(StoreError::Stale) => memory = Some(known),
@@ -227,11 +236,11 @@ impl Reconciler {
             }
             Err(error) => {
                 tracing::debug!(service = %service.id, error = ?error, "The engine does not tell of a service");
-                memory.note_unseen(now());
+                memory.note_unseen((self.clock)());
                 Look::Unseen(failure(&error))
             }
         };
-        let plan = plan(&service, &look, &memory.attempts, now());
+        let plan = plan(&service, &look, &memory.attempts, (self.clock)());
         tracing::debug!(service = %service.id, action = ?plan.action, reason = plan.reason, "Looked at a service");
         let service = self.write(service, plan.after).await?;
         let Some(action) = plan.action else {
@@ -251,7 +260,7 @@ impl Reconciler {
             Done::Failed(failure) => {
                 tracing::warn!(service = %service.id, ?action, code = %failure.code, why = failure.message,
                     "An action on a service failed");
-                memory.note_failure(failure, now());
+                memory.note_failure(failure, (self.clock)());
             }
             Done::StoreFailed(error) => return Err(error),
         }
@@ -266,7 +275,7 @@ impl Reconciler {
         if after.error != before.error {
             self.add_log(&mut after).await;
         }
-        let now = now();
+        let now = (self.clock)();
         let event = NewEvent::of_change(&before, &after, None, now);
         let written = self.store.service_update(&before, &after, event.as_ref(), now).await?;
         if event.is_some() {

@@ -93,7 +93,7 @@ impl Reconciler {
         let mut wait = std::pin::pin!(self.engine.await_ready(service.id, &deployment.ready_check));
         let deadline = service.operation.as_ref().and_then(|operation| operation.deadline);
         let left = deadline.map_or(std::time::Duration::from_secs(300), |deadline| {
-            deadline.duration_since(Timestamp::now()).try_into().unwrap_or_default()
+            deadline.duration_since((self.clock)()).try_into().unwrap_or_default()
         });
         let mut late = std::pin::pin!(tokio::time::sleep(left));
         loop {
@@ -152,7 +152,7 @@ impl Reconciler {
             tokio::select! {
                 outcome = &mut pull => return outcome.map_or_else(Done::from, |()| Done::Tried),
                 Ok(()) = progress.changed() => {
-                    let now = super::now();
+                    let now = (self.clock)();
                     if now.as_millisecond() - written_at.as_millisecond() < PROGRESS_INTERVAL {
                         continue;
                     }

@@ -1,0 +1,252 @@
+//! The reconciler against a model of an engine that fails before and after each effect, is cut off in the middle, and
+//! whose containers meet with everything that can befall one; with user actions and clock steps in between.
+//!
+//! Whatever the order: never two containers for a service, no volume with data removed unless its service is to be
+//! destroyed, no data replaced by an empty volume. Once faults stop, everything settles where its user sent it, a settled
+//! plan is empty, and the events replay to the state.
+
+mod engine;
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use project_services::app::App;
+use project_services::app::provision::ProvisionRequest;
+use project_services::crypto::Sealer;
+use project_services::domain::event::ServiceEvent;
+use project_services::domain::id::{ProjectId, ServiceId};
+use project_services::domain::lifecycle::ServiceAction;
+use project_services::domain::permission::{Principal, Projects};
+use project_services::domain::service::{Desired, ErrorCode, Service, ServiceKind, ServiceState, SizeTier};
+use project_services::engine::Engine;
+use project_services::events::Hints;
+use project_services::reconciler::{Memory, Reconciler, ReconcilerSettings};
+use project_services::store::{self, Store};
+use proptest::prelude::*;
+use tokio::sync::Notify;
+
+use engine::{Befalls, FakeEngine, Fault};
+
+thread_local! {
+    static CLOCK: Cell<Timestamp> = const { Cell::new(Timestamp::UNIX_EPOCH) };
+}
+
+fn clock() -> Timestamp {
+    CLOCK.get()
+}
+
+fn advance(by: SignedDuration) {
+    CLOCK.set(CLOCK.get() + by);
+}
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+enum Step {
+    Act(ServiceAction),
+    /// A look at the service, during which the engine's calls fail in this order.
+    Look(Vec<Fault>),
+    Befall(Befalls),
+    Wait(u32),
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let fault = prop_oneof![
+        4 => Just(Fault::None),
+        1 => Just(Fault::Unavailable),
+        1 => Just(Fault::LostBefore),
+        1 => Just(Fault::LostAfter),
+        1 => Just(Fault::Refused),
+        1 => Just(Fault::CutOffBefore),
+        1 => Just(Fault::CutOffAfter),
+    ];
+    let action = prop_oneof![
+        4 => Just(ServiceAction::Start),
+        4 => Just(ServiceAction::Stop),
+        3 => Just(ServiceAction::Restart),
+        1 => Just(ServiceAction::Destroy),
+    ];
+    prop_oneof![
+        3 => action.prop_map(Step::Act),
+        8 => prop::collection::vec(fault, 0..8).prop_map(Step::Look),
+        4 => prop::sample::select(Befalls::ALL).prop_map(Step::Befall),
+        2 => (0u32..400).prop_map(Step::Wait),
+        1 => Just(Step::Restart),
+    ]
+}
+
+struct World {
+    app: App,
+    store: Arc<dyn Store>,
+    engine: Arc<FakeEngine>,
+    sealer: Arc<Sealer>,
+    hints: Arc<Hints>,
+    viewer: Principal,
+    project: ProjectId,
+    id: ServiceId,
+    memory: Option<Memory>,
+    reconciler: Reconciler,
+    _directory: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        CLOCK.set(Timestamp::now());
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", directory.path().join("model.db").display());
+        let store = store::connect(&url.parse().unwrap(), None).await.unwrap();
+        let sealer: Arc<Sealer> = Arc::new("a:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".parse().unwrap());
+        let hints = Arc::new(Hints::default());
+        let app = App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), None);
+        let viewer = Principal {
+            subject: "model".to_owned(),
+            projects: Projects::All,
+            permissions: vec!["project:settings".to_owned(), "project:delete".to_owned()],
+            expires_at: Timestamp::MAX,
+        };
+        let project: ProjectId = "model".parse().unwrap();
+        let request = ProvisionRequest {
+            project: project.clone(),
+            kind: ServiceKind::Postgresql,
+            tier: SizeTier::Dev,
+            version: None,
+            name: None,
+            idempotency_key: None,
+        };
+        let id = app.provision(&viewer, request).await.unwrap().id;
+        let engine = Arc::new(FakeEngine::default());
+        let reconciler = Self::reconciler(&store, &engine, &sealer, &hints);
+        Self { app, store, engine, sealer, hints, viewer, project, id, memory: None, reconciler, _directory: directory }
+    }
+
+    fn reconciler(
+        store: &Arc<dyn Store>,
+        engine: &Arc<FakeEngine>,
+        sealer: &Arc<Sealer>,
+        hints: &Arc<Hints>,
+    ) -> Reconciler {
+        let settings = ReconcilerSettings {
+            concurrency: 1,
+            interval: Duration::from_secs(30),
+            orphan_grace: SignedDuration::from_secs(600),
+        };
+        let engine: Arc<dyn Engine> = Arc::clone(engine) as Arc<dyn Engine>;
+        Reconciler::new(Arc::clone(store), engine, Arc::clone(sealer), Arc::clone(hints), settings).with_clock(clock)
+    }
+
+    async fn service(&self) -> Service {
+        self.store.service_get(self.id).await.unwrap().unwrap()
+    }
+
+    /// Looks once; a cut-off is the process's end, with all that it remembered.
+    async fn look(&mut self, faults: Vec<Fault>) -> Option<Duration> {
+        self.engine.script(faults);
+        let interrupt = Notify::new();
+        let memory = self.memory.take();
+        tokio::select! {
+            looked = self.reconciler.look(self.id, memory, &interrupt) => {
+                self.memory = looked.memory;
+                looked.again
+            }
+            () = self.engine.cut_off() => {
+                self.reconciler = Self::reconciler(&self.store, &self.engine, &self.sealer, &self.hints);
+                None
+            }
+        }
+    }
+
+    async fn take(&mut self, step: Step) {
+        match step {
+            Step::Act(action) => {
+                self.engine.may_remove_data(action == ServiceAction::Destroy);
+                // What the state does not allow is refused; that is the table's test, not this one's.
+                let _ = self.app.act(&self.viewer, self.id, action).await;
+            }
+            Step::Look(faults) => {
+                self.look(faults).await;
+            }
+            Step::Befall(what) => self.engine.befall(self.id, what),
+            Step::Wait(seconds) => advance(SignedDuration::from_secs(i64::from(seconds))),
+            Step::Restart => {
+                self.memory = None;
+                self.reconciler = Self::reconciler(&self.store, &self.engine, &self.sealer, &self.hints);
+            }
+        }
+    }
+
+    /// Looks, as time goes by, until a look changes nothing and none is asked for.
+    async fn settle(&mut self) -> Service {
+        for _ in 0..200 {
+            let before = self.service().await;
+            let again = self.look(Vec::new()).await;
+            let after = self.service().await;
+            match again {
+                Some(pause) => advance(SignedDuration::try_from(pause).unwrap() + SignedDuration::from_millis(1)),
+                None if after == before => return after,
+                None => {}
+            }
+        }
+        panic!("it does not settle: {:?}, {:?}", self.service().await, self.engine);
+    }
+
+    async fn events(&self) -> Vec<ServiceEvent> {
+        let mut events = Vec::new();
+        loop {
+            let last = events.last().map_or(0, |event: &ServiceEvent| event.sequence);
+            let page = self.store.event_list_since(&self.project, last, 100).await.unwrap();
+            if page.is_empty() {
+                return events;
+            }
+            events.extend(page);
+        }
+    }
+}
+
+async fn run(steps: Vec<Step>) {
+    let mut world = World::new().await;
+    for step in steps {
+        world.take(step).await;
+        world.engine.assert_sound();
+    }
+    world.engine.heal(world.id);
+    let service = world.settle().await;
+    world.engine.assert_sound();
+
+    assert!(service.operation.is_none(), "no passing state: {service:?}");
+    let lost = world.engine.has_lost_data(world.id);
+    let engine = world.engine.state(world.id);
+    match (service.desired, service.state) {
+        (Desired::Destroyed, ServiceState::Destroyed) => {
+            assert_eq!(engine, (None, false), "nothing is left");
+            assert!(world.store.sealed_get(world.id).await.unwrap().is_none());
+        }
+        (_, ServiceState::Error) => {
+            assert!(lost, "only lost data is not repaired: {service:?}");
+            assert_eq!(service.error.unwrap().code, ErrorCode::VolumeLost);
+        }
+        (Desired::Running, ServiceState::Running) => assert_eq!(engine, (Some(true), true)),
+        (Desired::Stopped, ServiceState::Stopped) => assert_ne!(engine.0, Some(true)),
+        other => panic!("desired and state differ: {other:?}"),
+    }
+
+    let events = world.events().await;
+    assert_eq!(events[0].previous_state, None);
+    for (number, pair) in events.windows(2).enumerate() {
+        assert_eq!(pair[1].previous_state, Some(pair[0].state), "event {number} begins where the one before it ended");
+        assert_eq!(pair[1].sequence, pair[0].sequence + 1);
+    }
+    let last = events.last().unwrap();
+    assert_eq!((last.state, &last.operation), (service.state, &service.operation));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, max_shrink_iters: 400, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn whatever_happens_it_arrives_where_its_user_sent_it(steps in prop::collection::vec(step(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(run(steps));
+    }
+}

@@ -1,0 +1,382 @@
+//! A model of an engine for one or more services: it keeps to the engine's rules, and fails as it is told.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use project_services::catalog::deployment::{DATA_GONE, Deployment};
+use project_services::domain::id::{ProjectId, ServiceId};
+use project_services::domain::service::{
+    Container, ContainerStatus, ErrorCode, Health, Observed, RunId, Service, Volume,
+};
+use project_services::engine::{Engine, EngineError, Owned, Readiness, Result};
+use tokio::sync::{Notify, watch};
+
+/// How one call fails: whether it happened, and whether it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    None,
+    /// It did not happen, and the caller knows.
+    Unavailable,
+    /// It did not happen, and the caller can't know.
+    LostBefore,
+    /// It happened, and the caller can't know.
+    LostAfter,
+    Refused,
+    /// The caller's process ends before the effect.
+    CutOffBefore,
+    /// The caller's process ends after the effect.
+    CutOffAfter,
+}
+
+/// What befalls a container, a volume or an image behind the sidecar's back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Befalls {
+    Kill,
+    Crash,
+    OutOfMemory,
+    Stop,
+    Start,
+    Remove,
+    Pause,
+    Sick,
+    Well,
+    EngineRestart,
+    VolumeRemoved,
+    ImageRemoved,
+}
+
+impl Befalls {
+    pub const ALL: &'static [Self] = &[
+        Self::Kill,
+        Self::Crash,
+        Self::OutOfMemory,
+        Self::Stop,
+        Self::Start,
+        Self::Remove,
+        Self::Pause,
+        Self::Sick,
+        Self::Well,
+        Self::EngineRestart,
+        Self::VolumeRemoved,
+        Self::ImageRemoved,
+    ];
+}
+
+#[derive(Debug, Default)]
+struct State {
+    containers: HashMap<ServiceId, FakeContainer>,
+    volumes: HashMap<ServiceId, FakeVolume>,
+    image: bool,
+    runs: u64,
+    script: VecDeque<Fault>,
+    may_remove_data: bool,
+    /// Services whose data was lost by hand, which nobody can repair.
+    lost: Vec<ServiceId>,
+    violations: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+struct FakeContainer {
+    status: ContainerStatus,
+    run: Option<u64>,
+    health: Health,
+    restarts: bool,
+    expects_data: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+struct FakeVolume {
+    ours: bool,
+    data: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct FakeEngine {
+    state: Mutex<State>,
+    cut: Notify,
+}
+
+impl FakeEngine {
+    /// How the next calls fail; those after them don't.
+    pub fn script(&self, faults: Vec<Fault>) {
+        self.state.lock().unwrap().script = faults.into();
+    }
+
+    /// Waits for a call that is to be cut off.
+    pub async fn cut_off(&self) {
+        self.cut.notified().await;
+    }
+
+    /// From now on a volume with data may be removed.
+    pub fn may_remove_data(&self, may: bool) {
+        self.state.lock().unwrap().may_remove_data |= may;
+    }
+
+    pub fn assert_sound(&self) {
+        let state = self.state.lock().unwrap();
+        assert!(state.violations.is_empty(), "{:?}", state.violations);
+    }
+
+    pub fn has_lost_data(&self, service: ServiceId) -> bool {
+        self.state.lock().unwrap().lost.contains(&service)
+    }
+
+    /// Whether the container runs (None: there is none), and whether there is a volume.
+    pub fn state(&self, service: ServiceId) -> (Option<bool>, bool) {
+        let state = self.state.lock().unwrap();
+        let running = state.containers.get(&service).map(|c| c.status == ContainerStatus::Running);
+        (running, state.volumes.contains_key(&service))
+    }
+
+    /// Ends what a person has to end: sickness.
+    pub fn heal(&self, service: ServiceId) {
+        let mut state = self.state.lock().unwrap();
+        state.script.clear();
+        if let Some(container) = state.containers.get_mut(&service)
+            && container.health == Health::Unhealthy
+        {
+            container.health = Health::Healthy;
+        }
+    }
+
+    pub fn befall(&self, service: ServiceId, what: Befalls) {
+        let mut state = self.state.lock().unwrap();
+        let State { containers, volumes, image, runs, lost, .. } = &mut *state;
+        let exit = |exit_code, out_of_memory| ContainerStatus::Exited { exit_code, out_of_memory };
+        if what == Befalls::ImageRemoved {
+            *image = false;
+        }
+        let Some(container) = containers.get_mut(&service) else {
+            if what == Befalls::VolumeRemoved
+                && let Some(volume) = volumes.remove(&service)
+                && volume.data
+            {
+                lost.push(service);
+            }
+            return;
+        };
+        let runs_now = container.status == ContainerStatus::Running;
+        match what {
+            // By hand: the engine does not bring it back.
+            Befalls::Kill | Befalls::Stop if runs_now => container.status = exit(137, false),
+            // By itself: the engine does.
+            Befalls::Crash | Befalls::OutOfMemory if runs_now => {
+                let out_of_memory = what == Befalls::OutOfMemory;
+                container.status = if container.restarts {
+                    ContainerStatus::Restarting { exit_code: 1, out_of_memory }
+                } else {
+                    exit(1, out_of_memory)
+                };
+            }
+            Befalls::Start | Befalls::EngineRestart => {
+                let back = what == Befalls::Start || container.restarts;
+                if back {
+                    *runs += 1;
+                    begin(container, volumes.entry(service).or_default(), *runs);
+                } else if runs_now {
+                    container.status = exit(255, false);
+                }
+            }
+            Befalls::Remove => {
+                containers.remove(&service);
+            }
+            Befalls::Pause if runs_now => container.status = ContainerStatus::Paused,
+            Befalls::Sick if runs_now => container.health = Health::Unhealthy,
+            Befalls::Well if runs_now => container.health = Health::Healthy,
+            _ => {}
+        }
+    }
+
+    /// Makes one call: fails as scripted, before or after `effect`.
+    async fn call<T>(&self, effect: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
+        let lost = || EngineError::Unknown("no answer".into());
+        let fault = self.state.lock().unwrap().script.pop_front().unwrap_or(Fault::None);
+        match fault {
+            Fault::Unavailable => return Err(EngineError::Unavailable("nobody there".into())),
+            Fault::LostBefore => return Err(lost()),
+            Fault::Refused => {
+                return Err(EngineError::Refused { code: ErrorCode::EngineRefused, message: "no".to_owned() });
+            }
+            Fault::CutOffBefore => self.end().await,
+            Fault::None | Fault::LostAfter | Fault::CutOffAfter => {}
+        }
+        let outcome = effect(&mut self.state.lock().unwrap());
+        match fault {
+            Fault::LostAfter => Err(lost()),
+            Fault::CutOffAfter => {
+                self.end().await;
+                outcome
+            }
+            _ => outcome,
+        }
+    }
+
+    async fn end(&self) {
+        self.cut.notify_one();
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Starts a container on its volume, as the image's entry point does.
+fn begin(container: &mut FakeContainer, volume: &mut FakeVolume, run: u64) {
+    container.run = Some(run);
+    container.health = Health::Starting;
+    if container.expects_data && !volume.data {
+        container.status = ContainerStatus::Exited { exit_code: DATA_GONE, out_of_memory: false };
+    } else {
+        container.status = ContainerStatus::Running;
+        volume.data = true;
+    }
+}
+
+fn run_id(run: u64) -> RunId {
+    RunId(format!("run {run}"))
+}
+
+#[async_trait]
+impl Engine for FakeEngine {
+    async fn ping(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn inspect(&self, service: ServiceId, _image: &str) -> Result<Observed> {
+        self.call(|state| {
+            let container = state.containers.get_mut(&service).map(|container| {
+                // What the engine brings back by itself is back at the second look.
+                let shown = container.clone();
+                if matches!(container.status, ContainerStatus::Restarting { .. }) {
+                    state.runs += 1;
+                    begin(container, state.volumes.entry(service).or_default(), state.runs);
+                }
+                Container {
+                    status: shown.status,
+                    run: shown.run.map(run_id),
+                    health: shown.health,
+                    restarts: shown.restarts,
+                }
+            });
+            let volume = match state.volumes.get(&service) {
+                None => Volume::Absent,
+                Some(volume) if volume.ours => Volume::Ours,
+                Some(_) => Volume::Foreign,
+            };
+            Ok(Observed { container, volume, image: state.image })
+        })
+        .await
+    }
+
+    async fn ensure_image(&self, _image: &str, progress: watch::Sender<Option<u8>>) -> Result<()> {
+        progress.send_replace(Some(50));
+        self.call(|state| {
+            state.image = true;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn ensure_storage(&self, service: &Service) -> Result<()> {
+        self.call(|state| {
+            state.volumes.entry(service.id).or_insert(FakeVolume { ours: true, data: false });
+            Ok(())
+        })
+        .await
+    }
+
+    async fn ensure_container(&self, service: &Service, _deployment: &Deployment) -> Result<()> {
+        self.call(|state| {
+            state.volumes.entry(service.id).or_default();
+            state.containers.entry(service.id).or_insert(FakeContainer {
+                status: ContainerStatus::Created,
+                run: None,
+                health: Health::Starting,
+                restarts: true,
+                expects_data: false,
+            });
+            Ok(())
+        })
+        .await
+    }
+
+    async fn ensure_started(&self, service: &Service, deployment: &Deployment) -> Result<()> {
+        let expects_data = deployment.files.iter().any(|file| file.path.ends_with("expect-data"));
+        self.call(|state| {
+            let Some(container) = state.containers.get_mut(&service.id) else {
+                return Err(EngineError::Refused { code: ErrorCode::EngineRefused, message: "none".to_owned() });
+            };
+            container.restarts = true;
+            container.expects_data |= expects_data;
+            if container.status == ContainerStatus::Paused {
+                container.status = ContainerStatus::Running;
+            }
+            if container.status != ContainerStatus::Running {
+                state.runs += 1;
+                let volume = state.volumes.entry(service.id).or_default();
+                if service.evidence.initialised && !volume.data && container.status == ContainerStatus::Running {
+                    state.violations.push("data was replaced by an empty volume".to_owned());
+                }
+                begin(container, volume, state.runs);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn await_ready(&self, service: ServiceId, _check: &[String]) -> Result<Readiness> {
+        self.call(|state| {
+            let container = state.containers.get(&service);
+            let ready =
+                container.is_some_and(|c| c.status == ContainerStatus::Running && c.health != Health::Unhealthy);
+            Ok(if ready { Readiness::Ready } else { Readiness::NotReady })
+        })
+        .await
+    }
+
+    async fn ensure_stopped(&self, service: ServiceId, _grace: Duration) -> Result<()> {
+        self.call(|state| {
+            let Some(container) = state.containers.get_mut(&service) else {
+                return Err(EngineError::Refused { code: ErrorCode::EngineRefused, message: "none".to_owned() });
+            };
+            container.restarts = false;
+            if !matches!(container.status, ContainerStatus::Created | ContainerStatus::Exited { .. }) {
+                container.status = ContainerStatus::Exited { exit_code: 0, out_of_memory: false };
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn ensure_removed(&self, service: ServiceId) -> Result<()> {
+        self.call(|state| {
+            state.containers.remove(&service);
+            if state.volumes.get(&service).is_some_and(|volume| volume.ours)
+                && let Some(volume) = state.volumes.remove(&service)
+                && volume.data
+                && !state.may_remove_data
+            {
+                state.violations.push("a volume with data was removed".to_owned());
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn ensure_network_removed(&self, _project: &ProjectId) -> Result<()> {
+        self.call(|_| Ok(())).await
+    }
+
+    async fn list_owned(&self) -> Result<Vec<Owned>> {
+        Ok(Vec::new())
+    }
+
+    async fn watch(&self) -> Result<BoxStream<'static, ServiceId>> {
+        Ok(futures_util::stream::pending().boxed())
+    }
+
+    async fn logs(&self, _service: ServiceId, _lines: usize) -> Result<Vec<String>> {
+        self.call(|_| Ok(vec!["the last line".to_owned()])).await
+    }
+}
