@@ -7,6 +7,8 @@ use project_services::http::SocketLimits;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::harness::{BOTH, Heard, PATIENCE, Server, Socket, code, code_and_field, demo, in_seconds, sign, token};
 
@@ -406,6 +408,18 @@ async fn a_server_that_goes_asks_its_clients_to_come_back() {
     assert_eq!(idle.hear().await, Heard::Closed(1001));
     server.sockets.close();
     drop((modern, idle));
+    timeout(PATIENCE, server.sockets.wait()).await.expect("a socket is left open");
+}
+
+#[tokio::test]
+async fn a_client_that_says_goodbye_hears_it_back() {
+    let server = Server::start().await;
+    for protocol in ["graphql-transport-ws", "graphql-ws"] {
+        let mut socket = Socket::open(&server, protocol, None).await;
+        socket.raw(Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))).await;
+        assert_eq!(socket.hear().await, Heard::Closed(1000));
+    }
+    server.sockets.close();
     timeout(PATIENCE, server.sockets.wait()).await.expect("a socket is left open");
 }
 
