@@ -59,7 +59,9 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
 
     let shutdown = CancellationToken::new();
     tokio::spawn(follow_store(Arc::clone(&store), hints, shutdown.clone()));
-    let listener = TcpListener::bind(args.listen_address).await?;
+    let listener = TcpListener::bind(args.listen_address)
+        .await
+        .map_err(|error| format!("LISTEN_ADDRESS {} can't be used: {error}", args.listen_address))?;
     let address = listener.local_addr()?;
     let sockets = TaskTracker::new();
     let router = http::router(http::Parts {

@@ -269,6 +269,8 @@ pub enum Volume {
     Absent,
     /// It bears our labels.
     Ours,
-    /// Something else made it, for instance the engine itself in place of a lost one.
+    /// It bears our labels, but the engine made it, empty, in place of one that was gone.
+    Stray,
+    /// Somebody else made it.
     Foreign,
 }

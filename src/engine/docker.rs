@@ -111,8 +111,9 @@ impl DockerEngine {
         let volume = found(within(QUICK, client.inspect_volume(&service.to_string())).await)?;
         Ok(match volume {
             None => Volume::Absent,
-            Some(volume) if self.labels.are_of(service, Some(&volume.labels)) => Volume::Ours,
-            Some(_) => Volume::Foreign,
+            Some(volume) if !self.labels.are_of(service, Some(&volume.labels)) => Volume::Foreign,
+            Some(volume) if labels::is_made_for_data(&volume.labels) => Volume::Ours,
+            Some(_) => Volume::Stray,
         })
     }
 
@@ -172,7 +173,7 @@ impl Engine for DockerEngine {
         let client = self.client().await?;
         self.ensure_network(&service.project).await?;
         let network = self.network_name(&service.project);
-        let body = container::body(service, deployment, &network, self.labels.of_container(service));
+        let body = container::body(service, deployment, &network, &self.labels.of_container(service));
         let options = query::CreateContainerOptionsBuilder::default().name(&service.id.to_string()).build();
         match within(SLOW, client.create_container(Some(options), body)).await {
             // Of one name there is one container; whether it is ours is found out by the look that follows.
@@ -275,7 +276,7 @@ impl Engine for DockerEngine {
                 Err(error) => return Err(error),
             }
         }
-        if self.volume(service).await? == Volume::Ours {
+        if matches!(self.volume(service).await?, Volume::Ours | Volume::Stray) {
             found(within(SLOW, client.remove_volume(&name, None::<query::RemoveVolumeOptions>)).await)?;
         }
         Ok(())
@@ -381,15 +382,17 @@ fn failure(error: BollardError) -> EngineError {
 
 /// What the engine's refusal means. Its API has no codes for these, only sentences.
 fn refusal(message: String) -> EngineError {
+    tracing::debug!(message, "The engine refused");
     let lower = message.to_lowercase();
     let any = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
-    let code = if any(&["port is already allocated", "address already in use", "cannot assign requested address"]) {
-        ErrorCode::PortInUse
-    } else if any(&["no space left on device", "disk quota exceeded"]) {
-        ErrorCode::NoSpace
-    } else {
-        ErrorCode::EngineRefused
-    };
+    let (code, message) =
+        if any(&["port is already allocated", "address already in use", "cannot assign requested address"]) {
+            (ErrorCode::PortInUse, "The host port that it is published on is taken by something else.".to_owned())
+        } else if any(&["no space left on device", "disk quota exceeded"]) {
+            (ErrorCode::NoSpace, "The engine's host has no disk space left.".to_owned())
+        } else {
+            (ErrorCode::EngineRefused, message)
+        };
     EngineError::Refused { code, message }
 }
 

@@ -142,7 +142,7 @@ impl Planner<'_> {
     fn towards_destroyed(mut self, observed: &Observed) -> Plan {
         // Also where neither is there a removal is tried once: the project's network may be left.
         let tried = self.service.operation.as_ref().is_some_and(|o| o.phase == OperationPhase::Removing);
-        if tried && observed.container.is_none() && observed.volume != Volume::Ours {
+        if tried && observed.container.is_none() && matches!(observed.volume, Volume::Absent | Volume::Foreign) {
             self.after.state = ServiceState::Destroyed;
             self.after.operation = None;
             self.after.error = None;
@@ -237,7 +237,7 @@ impl Planner<'_> {
                 Action::CreateStorage,
                 "its volume is not there yet",
             ),
-            (_, Volume::Foreign) => self.foreign_volume(),
+            (_, Volume::Stray | Volume::Foreign) => self.foreign_volume(),
             (ContainerStatus::Restarting { .. }, _) => {
                 self.begin(OperationKind::Recover, OperationPhase::Starting);
                 self.wait(SOON, "the engine is bringing it back")
@@ -257,7 +257,7 @@ impl Planner<'_> {
             return plan;
         }
         match observed.volume {
-            Volume::Foreign => self.foreign_volume(),
+            Volume::Stray | Volume::Foreign => self.foreign_volume(),
             _ if !observed.image => {
                 self.act_on_the_way(OperationPhase::PullingImage, Action::PullImage, "its image is not there")
             }

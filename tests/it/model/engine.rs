@@ -262,7 +262,7 @@ impl Engine for FakeEngine {
             let volume = match state.volumes.get(&service) {
                 None => Volume::Absent,
                 Some(volume) if volume.ours => Volume::Ours,
-                Some(_) => Volume::Foreign,
+                Some(_) => Volume::Stray,
             };
             Ok(Observed { container, volume, image: state.image })
         })
@@ -352,8 +352,7 @@ impl Engine for FakeEngine {
     async fn ensure_removed(&self, service: ServiceId) -> Result<()> {
         self.call(|state| {
             state.containers.remove(&service);
-            if state.volumes.get(&service).is_some_and(|volume| volume.ours)
-                && let Some(volume) = state.volumes.remove(&service)
+            if let Some(volume) = state.volumes.remove(&service)
                 && volume.data
                 && !state.may_remove_data
             {
