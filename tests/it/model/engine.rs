@@ -132,12 +132,12 @@ impl FakeEngine {
         (running, state.volumes.contains_key(&service))
     }
 
-    /// Ends what a person has to end: sickness.
+    /// Ends what a person has to end, and lets the engine's own health check come to its answer.
     pub fn heal(&self, service: ServiceId) {
         let mut state = self.state.lock().unwrap();
         state.script.clear();
         if let Some(container) = state.containers.get_mut(&service)
-            && container.health == Health::Unhealthy
+            && container.status == ContainerStatus::Running
         {
             container.health = Health::Healthy;
         }
