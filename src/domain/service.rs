@@ -237,6 +237,8 @@ pub struct Container {
     pub health: Health,
     /// Whether the engine brings it back by itself.
     pub restarts: bool,
+    /// Whether it is on its project's network, where its users are.
+    pub connected: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -269,6 +271,8 @@ pub enum Volume {
     Absent,
     /// It bears our labels.
     Ours,
-    /// Something else made it, for instance the engine itself in place of a lost one.
+    /// It bears no label at all: the engine made it in place of one that was gone, or was broken off as it made ours.
+    Blank,
+    /// It bears the labels of something else.
     Foreign,
 }
