@@ -2,6 +2,8 @@
 
 pub mod client;
 pub mod docker;
+pub mod engine;
+pub mod proxy;
 pub mod server;
 
 use std::time::{Duration, Instant};
