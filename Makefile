@@ -19,7 +19,7 @@ run: build engine images ## Starts the development server on 127.0.0.1:8080, aft
 	$(ENGINE) PUBLISH_ADDRESS=127.0.0.1 cargo run --locked --quiet -- serve --dev
 
 test: engine images compiler ## Runs all tests, also those on a real engine; ARGS go to cargo test.
-	deploy/dev/need.sh ps:procps # for ps and kill, which the tests call
+	deploy/dev/need.sh ps:procps ip:iproute2 unshare:util-linux docker-registry:docker-registry # which the tests call
 	trap 'make --no-print-directory clean-test' EXIT
 	$(ENGINE) .ci/with-postgres cargo test --locked $(ARGS)
 

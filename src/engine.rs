@@ -44,16 +44,17 @@ pub enum Readiness {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owned {
     pub what: OwnedThing,
+    pub name: String,
     /// None where the engine does not tell.
     pub created_at: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// What it is, and what its labels say that it is for; None where they don't say it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OwnedThing {
-    Container(ServiceId),
-    Volume(ServiceId),
-    /// A network that was made for the project.
-    Network(ProjectId),
+    Container(Option<ServiceId>),
+    Volume(Option<ServiceId>),
+    Network(Option<ProjectId>),
 }
 
 /// An engine that runs containers.
@@ -78,6 +79,9 @@ pub trait Engine: Send + Sync {
     /// the engine brings it back by itself.
     async fn ensure_started(&self, service: &Service, deployment: &Deployment) -> Result<()>;
 
+    /// Attaches the container to its project's network, which is made anew if it is gone.
+    async fn ensure_connected(&self, service: &Service) -> Result<()>;
+
     /// Waits until the server in the running container answers `check`. May take long; can be dropped at any time.
     async fn await_ready(&self, service: ServiceId, check: &[String]) -> Result<Readiness>;
 
@@ -92,6 +96,12 @@ pub trait Engine: Send + Sync {
 
     /// Everything that bears this installation's labels.
     async fn list_owned(&self) -> Result<Vec<Owned>>;
+
+    /// The name of the network that a project's services are attached to.
+    fn network_name(&self, project: &ProjectId) -> String;
+
+    /// Removes one of the things that `list_owned` tells of; not a network that something is attached to.
+    async fn ensure_orphan_removed(&self, orphan: &Owned) -> Result<()>;
 
     /// The services whose containers something happens to, as it happens. The stream ends when the connection does;
     /// what happened before it began or after it ended is not in it.

@@ -39,6 +39,9 @@ use queue::Queue;
 
 /// Steps in one look before it makes room for others; a provisioning takes seven.
 const STEPS: u32 = 32;
+/// How often the engine is asked whether it is there, and how long it may take to answer. One that hangs, or is behind a
+/// broken line, does not end its event stream.
+const ALIVE: Duration = Duration::from_secs(5);
 /// Lines of a container's log that an error shows.
 const LOG_LINES: usize = 10;
 /// The longest excerpt of a log in an error, in characters.
@@ -157,15 +160,32 @@ impl Reconciler {
                 Ok(mut services) => {
                     tracing::info!("Following the engine's events");
                     self.wake_all().await;
-                    while let Some(service) = services.next().await {
-                        self.hints.wake(service);
+                    let mut silence = std::pin::pin!(self.engine_silent());
+                    loop {
+                        tokio::select! {
+                            service = services.next() => match service {
+                                Some(service) => self.hints.wake(service),
+                                None => break,
+                            },
+                            () = &mut silence => break,
+                        }
                     }
-                    tracing::warn!("The engine's event stream ended");
+                    tracing::warn!("The engine's event stream ended, or the engine does not answer");
                     self.wake_all().await;
                 }
                 Err(error) => tracing::debug!(error = ?error, "The engine's events can't be followed"),
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Returns once the engine does not answer any more.
+    async fn engine_silent(&self) {
+        loop {
+            tokio::time::sleep(ALIVE).await;
+            if !matches!(tokio::time::timeout(ALIVE, self.engine.ping()).await, Ok(Ok(()))) {
+                return;
+            }
         }
     }
 
@@ -246,6 +266,7 @@ impl Reconciler {
 
     /// One look and at most one action.
     async fn step(&self, service: Service, memory: &mut Memory, interrupt: &Notify) -> Result<Next, StoreError> {
+        let asked_at = (self.clock)();
         let look = match self.engine.inspect(service.id, &image(&service)).await {
             Ok(observed) => {
                 memory.attempts.unseen_since = None;
@@ -253,7 +274,7 @@ impl Reconciler {
             }
             Err(error) => {
                 tracing::debug!(service = %service.id, error = ?error, "The engine does not tell of a service");
-                memory.note_unseen((self.clock)());
+                memory.note_unseen(asked_at);
                 Look::Unseen(failure(&error))
             }
         };

@@ -237,6 +237,8 @@ pub struct Container {
     pub health: Health,
     /// Whether the engine brings it back by itself.
     pub restarts: bool,
+    /// Whether it is on its project's network, where its users are.
+    pub connected: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -269,7 +271,7 @@ pub enum Volume {
     Absent,
     /// It bears our labels.
     Ours,
-    /// It bears our labels, but the engine made it, empty, in place of one that was gone.
+    /// It is empty, and the engine's: made by itself in place of one that was gone, or broken off as it made ours.
     Stray,
     /// Somebody else made it.
     Foreign,

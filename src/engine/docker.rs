@@ -10,7 +10,8 @@ use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{
-    ContainerUpdateBody, NetworkCreateRequest, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
+    ContainerInspectResponse, ContainerUpdateBody, EventMessage, EventMessageTypeEnum, NetworkConnectRequest,
+    NetworkCreateRequest, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
 };
 use bollard::query_parameters as query;
 use futures_util::stream::BoxStream;
@@ -30,7 +31,7 @@ mod pull;
 use labels::Labels;
 
 /// How long a call that only reads or notes something may take.
-const QUICK: Duration = Duration::from_secs(15);
+const QUICK: Duration = Duration::from_secs(10);
 /// How long creating, starting or removing may take on a busy host.
 const SLOW: Duration = Duration::from_secs(90);
 
@@ -73,10 +74,6 @@ impl DockerEngine {
             .await
     }
 
-    fn network_name(&self, project: &ProjectId) -> String {
-        self.settings.network_template.replace("{project}", project.as_str())
-    }
-
     async fn ensure_network(&self, project: &ProjectId) -> Result<()> {
         let client = self.client().await?;
         let name = self.network_name(project);
@@ -111,10 +108,65 @@ impl DockerEngine {
         let volume = found(within(QUICK, client.inspect_volume(&service.to_string())).await)?;
         Ok(match volume {
             None => Volume::Absent,
-            Some(volume) if !self.labels.are_of(service, Some(&volume.labels)) => Volume::Foreign,
-            Some(volume) if labels::is_made_for_data(&volume.labels) => Volume::Ours,
-            Some(_) => Volume::Stray,
+            Some(volume)
+                if labels::is_made_for_data(&volume.labels) && self.labels.are_of(service, Some(&volume.labels)) =>
+            {
+                Volume::Ours
+            }
+            // Its name is the service's id, which nobody else has made.
+            Some(volume) if volume.labels.is_empty() || self.labels.are_of(service, Some(&volume.labels)) => {
+                Volume::Stray
+            }
+            Some(_) => Volume::Foreign,
         })
+    }
+
+    /// The service's container, whoever made it. One of ours that was renamed by hand gets its name back: a second one
+    /// beside it would work on the same volume.
+    async fn container(&self, service: ServiceId) -> Result<Option<ContainerInspectResponse>> {
+        let client = self.client().await?;
+        let name = service.to_string();
+        let by_name = || within(QUICK, client.inspect_container(&name, None::<query::InspectContainerOptions>));
+        if let Some(container) = found(by_name().await)? {
+            return Ok(Some(container));
+        }
+        let filters = HashMap::from([(
+            "label".to_owned(),
+            vec![self.labels.installation_filter(), Labels::service_filter(service)],
+        )]);
+        let options = query::ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+        let renamed = within(QUICK, client.list_containers(Some(options))).await.map_err(failure)?;
+        let Some(id) = renamed.into_iter().find_map(|container| container.id) else { return Ok(None) };
+        tracing::warn!(%service, container = id, "A container was renamed by hand and gets its name back");
+        let options = query::RenameContainerOptions { name: name.clone() };
+        found(within(QUICK, client.rename_container(&id, options)).await)?;
+        found(by_name().await)
+    }
+
+    /// Removes a container with its anonymous volumes, whatever it does.
+    async fn remove_container(&self, name: &str) -> Result<()> {
+        let options = query::RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        match found(within(SLOW, self.client().await?.remove_container(name, Some(options))).await) {
+            Ok(_) => Ok(()),
+            Err(EngineError::Refused { message, .. }) if message.contains("already in progress") => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a network of ours unless something is attached to it.
+    async fn remove_network(&self, name: &str) -> Result<()> {
+        let client = self.client().await?;
+        let _guard = self.networks.lock().await;
+        let Some(network) = found(within(QUICK, client.inspect_network(name, None)).await)? else { return Ok(()) };
+        let attached = network.containers.is_some_and(|containers| !containers.is_empty());
+        if attached || !self.labels.are_ours(network.labels.as_ref()) {
+            return Ok(());
+        }
+        match found(within(SLOW, client.remove_network(name)).await) {
+            // Somebody attached to it in the meantime: it is in use.
+            Ok(_) | Err(EngineError::Refused { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn set_restart_policy(&self, service: ServiceId, name: RestartPolicyNameEnum) -> Result<()> {
@@ -137,12 +189,7 @@ impl Engine for DockerEngine {
 
     async fn inspect(&self, service: ServiceId, image: &str) -> Result<Observed> {
         let client = self.client().await?;
-        let name = service.to_string();
-        let (container, volume) = tokio::join!(
-            within(QUICK, client.inspect_container(&name, None::<query::InspectContainerOptions>)),
-            self.volume(service)
-        );
-        let (container, volume) = (found(container)?, volume?);
+        let (container, volume) = tokio::try_join!(self.container(service), self.volume(service))?;
         let Some(container) = container else {
             let image = found(within(QUICK, client.inspect_image(image)).await)?.is_some();
             return Ok(Observed { container: None, volume, image });
@@ -151,10 +198,12 @@ impl Engine for DockerEngine {
         if !self.labels.are_of(service, found_labels) {
             return Err(EngineError::Refused {
                 code: ErrorCode::NameTaken,
-                message: format!("A container named {name} exists that this installation did not make."),
+                message: format!("A container named {service} exists that this installation did not make."),
             });
         }
-        Ok(Observed { container: Some(observe::container(&container)), volume, image: true })
+        let project = found_labels.and_then(labels::project);
+        let network = project.map(|project| self.network_name(&project));
+        Ok(Observed { container: Some(observe::container(&container, network.as_deref())), volume, image: true })
     }
 
     async fn ensure_image(&self, image: &str, progress: watch::Sender<Option<u8>>) -> Result<()> {
@@ -214,6 +263,21 @@ impl Engine for DockerEngine {
         }
     }
 
+    async fn ensure_connected(&self, service: &Service) -> Result<()> {
+        let client = self.client().await?;
+        self.ensure_network(&service.project).await?;
+        let request = NetworkConnectRequest {
+            container: service.id.to_string(),
+            endpoint_config: Some(container::endpoint(service)),
+        };
+        match within(SLOW, client.connect_network(&self.network_name(&service.project), request)).await {
+            Err(BollardError::DockerResponseServerError { message, .. }) if message.contains("already exists") => {
+                Ok(())
+            }
+            outcome => outcome.map_err(failure),
+        }
+    }
+
     async fn await_ready(&self, service: ServiceId, check: &[String]) -> Result<Readiness> {
         let client = self.client().await?;
         let options = CreateExecOptions {
@@ -263,39 +327,21 @@ impl Engine for DockerEngine {
     }
 
     async fn ensure_removed(&self, service: ServiceId) -> Result<()> {
-        let client = self.client().await?;
         let name = service.to_string();
-        let inspected = within(QUICK, client.inspect_container(&name, None::<query::InspectContainerOptions>)).await;
-        let container = found(inspected)?;
+        let container = self.container(service).await?;
         let labels = container.as_ref().and_then(|container| container.config.as_ref()?.labels.as_ref());
         if self.labels.are_of(service, labels) {
-            let options = query::RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-            match found(within(SLOW, client.remove_container(&name, Some(options))).await) {
-                Ok(_) => {}
-                Err(EngineError::Refused { message, .. }) if message.contains("already in progress") => {}
-                Err(error) => return Err(error),
-            }
+            self.remove_container(&name).await?;
         }
         if matches!(self.volume(service).await?, Volume::Ours | Volume::Stray) {
+            let client = self.client().await?;
             found(within(SLOW, client.remove_volume(&name, None::<query::RemoveVolumeOptions>)).await)?;
         }
         Ok(())
     }
 
     async fn ensure_network_removed(&self, project: &ProjectId) -> Result<()> {
-        let client = self.client().await?;
-        let name = self.network_name(project);
-        let _guard = self.networks.lock().await;
-        let Some(network) = found(within(QUICK, client.inspect_network(&name, None)).await)? else { return Ok(()) };
-        let attached = network.containers.is_some_and(|containers| !containers.is_empty());
-        if attached || !self.labels.are_of_network(project, network.labels.as_ref()) {
-            return Ok(());
-        }
-        match found(within(SLOW, client.remove_network(&name)).await) {
-            // Somebody attached to it in the meantime: it is in use.
-            Ok(_) | Err(EngineError::Refused { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.remove_network(&self.network_name(project)).await
     }
 
     async fn list_owned(&self) -> Result<Vec<Owned>> {
@@ -310,36 +356,73 @@ impl Engine for DockerEngine {
         );
         let mut owned = Vec::new();
         for container in containers.map_err(failure)? {
-            let service = container.labels.as_ref().and_then(labels::service);
+            let what = OwnedThing::Container(container.labels.as_ref().and_then(labels::service));
+            let name = container.names.unwrap_or_default().into_iter().next().unwrap_or_default();
             let created_at = container.created.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-            owned.extend(service.map(|service| Owned { what: OwnedThing::Container(service), created_at }));
+            owned.push(Owned { what, name: name.trim_start_matches('/').to_owned(), created_at });
         }
         for volume in volumes.map_err(failure)?.volumes.unwrap_or_default() {
             let created_at = volume.created_at.and_then(|text| text.parse().ok());
-            let service = labels::service(&volume.labels);
-            owned.extend(service.map(|service| Owned { what: OwnedThing::Volume(service), created_at }));
+            let what = OwnedThing::Volume(labels::service(&volume.labels));
+            owned.push(Owned { what, name: volume.name, created_at });
         }
         for network in networks.map_err(failure)? {
             let created_at = network.created.and_then(|text| text.parse().ok());
-            let project = network.labels.as_ref().and_then(labels::project);
-            owned.extend(project.map(|project| Owned { what: OwnedThing::Network(project), created_at }));
+            let what = OwnedThing::Network(network.labels.as_ref().and_then(labels::project));
+            owned.push(Owned { what, name: network.name.unwrap_or_default(), created_at });
         }
         Ok(owned)
+    }
+
+    fn network_name(&self, project: &ProjectId) -> String {
+        self.settings.network_template.replace("{project}", project.as_str())
+    }
+
+    async fn ensure_orphan_removed(&self, orphan: &Owned) -> Result<()> {
+        match orphan.what {
+            OwnedThing::Container(_) => self.remove_container(&orphan.name).await,
+            OwnedThing::Network(_) => self.remove_network(&orphan.name).await,
+            OwnedThing::Volume(_) => {
+                let client = self.client().await?;
+                found(within(SLOW, client.remove_volume(&orphan.name, None::<query::RemoveVolumeOptions>)).await)
+                    .map(|_| ())
+            }
+        }
     }
 
     async fn watch(&self) -> Result<BoxStream<'static, ServiceId>> {
         let client = self.client().await?;
         within(QUICK, client.ping()).await.map_err(failure)?;
         // Health checks flood the stream with exec events, hence the names.
-        let names = ["create", "start", "die", "oom", "stop", "pause", "unpause", "destroy", "update", "health_status"];
-        let mut filters = self.filter().unwrap_or_default();
-        filters.insert("type".to_owned(), vec!["container".to_owned()]);
-        filters.insert("event".to_owned(), names.map(str::to_owned).to_vec());
-        let options = query::EventsOptions { filters: Some(filters), ..Default::default() };
-        let stream = client
-            .events(Some(options))
+        let of_containers = [
+            "create",
+            "start",
+            "die",
+            "oom",
+            "stop",
+            "pause",
+            "unpause",
+            "rename",
+            "destroy",
+            "update",
+            "health_status",
+        ];
+        let events = |types: &[&str], names: &[&str], mut filters: HashMap<String, Vec<String>>| {
+            let list = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+            filters.insert("type".to_owned(), list(types));
+            filters.insert("event".to_owned(), list(names));
+            client.events(Some(query::EventsOptions { filters: Some(filters), ..Default::default() }))
+        };
+        let containers = events(&["container"], &of_containers, self.filter().unwrap_or_default());
+        // The events of networks and volumes don't bear their labels.
+        let others = events(&["network", "volume"], &["disconnect", "destroy"], HashMap::new());
+        let client = client.clone();
+        let stream = futures_util::stream::select(containers, others)
             .take_while(|event| std::future::ready(event.is_ok()))
-            .filter_map(|event| async { labels::service(&event.ok()?.actor?.attributes?) });
+            .filter_map(move |event| {
+                let client = client.clone();
+                async move { concerned(&client, event.ok()?).await }
+            });
         Ok(stream.boxed())
     }
 
@@ -353,6 +436,21 @@ impl Engine for DockerEngine {
             .iter()
             .flat_map(|chunk| String::from_utf8_lossy(chunk).lines().map(str::to_owned).collect::<Vec<_>>())
             .collect())
+    }
+}
+
+/// The service that an event concerns.
+async fn concerned(client: &Docker, event: EventMessage) -> Option<ServiceId> {
+    let actor = event.actor?;
+    match event.typ? {
+        EventMessageTypeEnum::CONTAINER => labels::service(&actor.attributes?),
+        EventMessageTypeEnum::VOLUME => actor.id?.parse().ok(),
+        EventMessageTypeEnum::NETWORK => {
+            let container = actor.attributes?.remove("container")?;
+            let inspect = client.inspect_container(&container, None::<query::InspectContainerOptions>);
+            labels::service(&within(QUICK, inspect).await.ok()?.config?.labels?)
+        }
+        _ => None,
     }
 }
 

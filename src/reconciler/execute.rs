@@ -1,5 +1,7 @@
 //! One action on the engine, for one service.
 
+use std::future::Future;
+
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
@@ -9,7 +11,7 @@ use crate::catalog::access::Access;
 use crate::catalog::definition;
 use crate::catalog::deployment::Deployment;
 use crate::domain::event::NewEvent;
-use crate::domain::service::{ContainerStatus, ErrorCode, RunId, Service};
+use crate::domain::service::{ContainerStatus, Desired, ErrorCode, RunId, Service};
 use crate::engine::{EngineError, Readiness};
 use crate::store::StoreError;
 
@@ -54,22 +56,61 @@ impl Reconciler {
         let outcome = match action {
             Action::PullImage => return self.pull(service, interrupt).await,
             Action::AwaitReady(run) => return self.await_ready(service, run, interrupt).await,
-            Action::CreateStorage => self.engine.ensure_storage(service).await,
             Action::Remove => return self.remove(service).await,
+            Action::CreateStorage => {
+                self.unless_overtaken(service, self.engine.ensure_storage(service), interrupt).await
+            }
+            Action::Connect => self.unless_overtaken(service, self.engine.ensure_connected(service), interrupt).await,
             Action::CreateContainer => match self.deployment(service).await {
-                Ok(deployment) => self.engine.ensure_container(service, &deployment).await,
+                Ok(deployment) => {
+                    let create = self.engine.ensure_container(service, &deployment);
+                    self.unless_overtaken(service, create, interrupt).await
+                }
                 Err(done) => return done,
             },
             Action::Start => match self.deployment(service).await {
-                Ok(deployment) => self.engine.ensure_started(service, &deployment).await,
+                Ok(deployment) => {
+                    let start = self.engine.ensure_started(service, &deployment);
+                    self.unless_overtaken(service, start, interrupt).await
+                }
                 Err(done) => return done,
             },
             Action::Stop => {
                 let grace = definition(service.spec.kind).offer.as_ref().map(|offer| offer.stop_grace);
-                self.engine.ensure_stopped(service.id, grace.unwrap_or_default()).await
+                let stop = self.engine.ensure_stopped(service.id, grace.unwrap_or_default());
+                self.unless_overtaken(service, stop, interrupt).await
             }
         };
         outcome.map_or_else(Done::from, |()| Done::Tried)
+    }
+
+    /// Makes a call that may take long, and leaves it where the engine has fallen silent or the service is to be
+    /// destroyed. The look that follows finds out what came of it.
+    async fn unless_overtaken(
+        &self,
+        service: &Service,
+        call: impl Future<Output = Result<(), EngineError>>,
+        interrupt: &Notify,
+    ) -> Result<(), EngineError> {
+        let mut call = std::pin::pin!(call);
+        loop {
+            tokio::select! {
+                outcome = &mut call => return outcome,
+                () = interrupt.notified() => {
+                    let row = self.store.service_get(service.id).await;
+                    let destroyed = matches!(row, Ok(Some(row)) if row.desired != service.desired
+                        && row.desired == Desired::Destroyed);
+                    if destroyed || self.is_silent(service).await {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn is_silent(&self, service: &Service) -> bool {
+        let looked = self.engine.inspect(service.id, &image(service)).await;
+        matches!(looked, Err(EngineError::Unavailable(_) | EngineError::Unknown(_)))
     }
 
     /// Removes what the service had, and its project's network if it was the last that used it.
@@ -129,8 +170,8 @@ impl Reconciler {
             Ok(observed) => observed.container.is_some_and(|container| {
                 container.status == ContainerStatus::Running && container.run.as_ref() == Some(run)
             }),
-            // Unknown: go on waiting, the wait itself will fail.
-            Err(_) => true,
+            // The next look tells what is known then.
+            Err(_) => false,
         }
     }
 
@@ -165,7 +206,7 @@ impl Reconciler {
                     }
                 }
                 () = interrupt.notified() => {
-                    if self.is_superseded(&service).await {
+                    if self.is_superseded(&service).await || self.is_silent(&service).await {
                         return Done::Tried;
                     }
                 }

@@ -1,7 +1,9 @@
 //! Finds what bears this installation's labels and nobody wants any more, and removes it.
 //!
-//! A volume goes only if its service's row says DESTROYED: one without a row can't be the rest of a crash, for the row is
-//! written first, so it is kept for a person to look at.
+//! The row of a service that is not DESTROYED wants one container and one volume, both named after its id, and its
+//! project's network. Everything else goes, but a volume only if its service's row says DESTROYED. A volume without a row
+//! can't be the rest of a crash, for the row is written first: it is there because the store was put back to an earlier
+//! state, and then it is the last copy of somebody's data. It is kept, with a warning, for a person to look at.
 
 use std::collections::HashSet;
 
@@ -25,29 +27,49 @@ pub(super) enum SweepError {
 impl Reconciler {
     /// Removes what nobody wants and is older than `grace`.
     pub(super) async fn sweep(&self, grace: SignedDuration, now: Timestamp) -> Result<(), SweepError> {
-        let old = |owned: &Owned| owned.created_at.is_some_and(|at| now.duration_since(at) >= grace);
-        let active: HashSet<ServiceId> = self.store.service_list_active().await?.into_iter().collect();
-        for owned in self.engine.list_owned().await?.into_iter().filter(old) {
-            match owned.what {
-                OwnedThing::Container(service) | OwnedThing::Volume(service) if active.contains(&service) => {}
-                OwnedThing::Container(service) | OwnedThing::Volume(service) => {
-                    // Read again: it may have been provisioned since the list was made.
-                    match self.store.service_get(service).await? {
-                        Some(row) if row.state == ServiceState::Destroyed => {
-                            tracing::warn!(%service, "Removing what is left of a destroyed service");
-                            self.engine.ensure_removed(service).await?;
-                        }
-                        Some(_) => {}
-                        None => tracing::warn!(%service, what = ?owned.what, "No row wants this; left for a person"),
-                    }
+        let owned = self.engine.list_owned().await?;
+        let containers: HashSet<&str> =
+            owned.iter().filter(|o| matches!(o.what, OwnedThing::Container(_))).map(|o| o.name.as_str()).collect();
+        let old = |owned: &&Owned| owned.created_at.is_some_and(|at| now.duration_since(at) >= grace);
+        for orphan in owned.iter().filter(old) {
+            // Read after the list was made: what is there was made for a row that is there.
+            let unwanted = match &orphan.what {
+                OwnedThing::Container(Some(service)) => {
+                    let name = service.to_string();
+                    // One under another name is the service's own until there is one under the right name.
+                    !self.is_active(*service).await? || (orphan.name != name && containers.contains(name.as_str()))
                 }
-                OwnedThing::Network(project) => {
-                    if self.store.service_list_names(&project).await?.is_empty() {
-                        self.engine.ensure_network_removed(&project).await?;
+                OwnedThing::Volume(Some(service)) => {
+                    let row = self.store.service_get(*service).await?;
+                    let destroyed = row.as_ref().is_some_and(|row| row.state == ServiceState::Destroyed);
+                    let named = orphan.name == service.to_string();
+                    if row.is_none() || !named {
+                        tracing::warn!(volume = orphan.name, "No service wants this volume; left for a person");
                     }
+                    destroyed && named
+                }
+                OwnedThing::Network(Some(project)) => {
+                    orphan.name != self.engine.network_name(project)
+                        || self.store.service_list_names(project).await?.is_empty()
+                }
+                OwnedThing::Container(None) | OwnedThing::Network(None) => true,
+                OwnedThing::Volume(None) => {
+                    tracing::warn!(volume = orphan.name, "No service wants this volume; left for a person");
+                    false
+                }
+            };
+            if unwanted {
+                tracing::warn!(what = ?orphan.what, name = orphan.name, "Removing what nobody wants");
+                if let Err(error) = self.engine.ensure_orphan_removed(orphan).await {
+                    tracing::warn!(name = orphan.name, error = ?error, "It could not be removed; tried again later");
                 }
             }
         }
         Ok(())
+    }
+
+    async fn is_active(&self, service: ServiceId) -> Result<bool, StoreError> {
+        let row = self.store.service_get(service).await?;
+        Ok(row.is_some_and(|row| row.state != ServiceState::Destroyed))
     }
 }

@@ -27,6 +27,8 @@ pub enum Action {
     CreateStorage,
     CreateContainer,
     Start,
+    /// Attach it to its project's network.
+    Connect,
     AwaitReady(RunId),
     Stop,
     Remove,
@@ -189,12 +191,21 @@ impl Planner<'_> {
     }
 
     fn towards_running(mut self, observed: &Observed) -> Plan {
+        if observed.volume == Volume::Stray && !self.service.evidence.initialised {
+            return self.make_anew();
+        }
         let Some(container) = &observed.container else { return self.create(observed) };
         let running = container.status == ContainerStatus::Running;
         if !running && self.is_volume_lost(observed) {
             return self.volume_lost();
         }
-        self.count_end(container);
+        let ended_anew = self.count_end(container);
+        // How it ended tells nothing any more once it was stopped for it.
+        let known_lost = self.service.operation.is_none()
+            && self.service.error.as_ref().is_some_and(|error| error.code == ErrorCode::VolumeLost);
+        if !running && known_lost {
+            return self.data_gone(container);
+        }
         if running {
             if self.restart_has_to_stop() {
                 return match self.given_up() {
@@ -210,7 +221,13 @@ impl Planner<'_> {
             return self.run(container);
         }
         match container.status {
-            ContainerStatus::Exited { exit_code: DATA_GONE, .. } => return self.volume_lost(),
+            // With an operation under way the end is an old one: its user has it tried again.
+            ContainerStatus::Exited { exit_code: DATA_GONE, .. }
+            | ContainerStatus::Restarting { exit_code: DATA_GONE, .. }
+                if ended_anew || self.service.operation.is_none() =>
+            {
+                return self.data_gone(container);
+            }
             ContainerStatus::Removing => return self.wait(SOON, "its container is being removed"),
             ContainerStatus::Restarting { .. } if self.restart_has_to_stop() => {
                 return self.act(
@@ -274,12 +291,34 @@ impl Planner<'_> {
         }
     }
 
+    /// A full disk or an engine that is killed can leave a volume without labels behind. Nobody has used it yet.
+    fn make_anew(mut self) -> Plan {
+        match self.given_up() {
+            Some(plan) => plan,
+            None => self.act_on_the_way(
+                OperationPhase::CreatingVolume,
+                Action::Remove,
+                "its volume was made without labels",
+            ),
+        }
+    }
+
     /// The container runs, and no stop is due.
     fn run(mut self, container: &Container) -> Plan {
+        if !container.connected {
+            return match self.given_up() {
+                Some(plan) => plan,
+                None => {
+                    self.act_on_the_way(OperationPhase::Starting, Action::Connect, "it is not on its project's network")
+                }
+            };
+        }
         let known = container.run.is_some() && container.run == self.after.evidence.ready_run;
         let ready = container.health == Health::Healthy || (known && container.health != Health::Unhealthy);
         if ready {
-            let stable_at = self.after.evidence.crashed_at.map(|at| at + STABLE);
+            // The more often it has ended, the longer it has to run before that counts.
+            let stable = STABLE.max(pause(self.after.evidence.crashes));
+            let stable_at = self.after.evidence.crashed_at.map(|at| at + stable);
             if self.after.evidence.crashes >= LIMIT
                 && self.service.state == ServiceState::Error
                 && let Some(at) = stable_at.filter(|at| *at > self.now)
@@ -292,8 +331,7 @@ impl Planner<'_> {
             self.after.evidence.initialised = true;
             self.after.evidence.ready_run = container.run.clone();
             if !container.restarts {
-                let reason = "the engine would not bring it back";
-                return Plan { after: self.after, action: Some(Action::Start), reason, again: None };
+                return self.act_unseen(Action::Start, "the engine would not bring it back");
             }
             return self.settled("it runs and answers");
         }
@@ -311,9 +349,14 @@ impl Planner<'_> {
             && self.service.operation.is_none()
             && self.service.error.as_ref().is_some_and(|error| error.code == ErrorCode::StartTimeout);
         match &container.run {
-            // The engine's own health check will tell.
-            _ if timed_out => self.settled("it runs and has not answered yet"),
+            // The engine's own health check will tell. It may be of another run than the one that was given up.
+            _ if timed_out => self.wait(SOON * 5, "it runs and has not answered yet"),
             None => self.wait(SOON, "its container has just been started"),
+            // Our own check may succeed before the engine's next one does, and then it would seem to fail again.
+            Some(_) if container.health == Health::Unhealthy => {
+                self.begin(OperationKind::Recover, OperationPhase::WaitingForReady);
+                self.wait(SOON, "the engine's health check has yet to succeed")
+            }
             Some(run) => {
                 let action = Action::AwaitReady(run.clone());
                 self.act_on_the_way(OperationPhase::WaitingForReady, action, "it has not answered yet")
@@ -321,8 +364,9 @@ impl Planner<'_> {
         }
     }
 
-    /// Takes note of a run that nobody asked to end.
-    fn count_end(&mut self, container: &Container) {
+    /// Takes note of a run that nobody asked to end; tells whether there is one that was not known of. What was ended
+    /// by hand is no crash: the engine brings back what ends by itself, and leaves what a person stopped or killed.
+    fn count_end(&mut self, container: &Container) -> bool {
         let evidence = &mut self.after.evidence;
         let ended = match container.status {
             ContainerStatus::Exited { .. } | ContainerStatus::Restarting { .. } => container.run.clone(),
@@ -332,14 +376,20 @@ impl Planner<'_> {
             }
             _ => None,
         };
-        let Some(ended) = ended.filter(|run| Some(run) != evidence.ended_run.as_ref()) else { return };
+        let Some(ended) = ended.filter(|run| Some(run) != evidence.ended_run.as_ref()) else { return false };
+        // A run that is over is not compared with later ones any more: its end would be counted again.
+        if evidence.ready_run.as_ref() == Some(&ended) {
+            evidence.ready_run = None;
+        }
         evidence.ended_run = Some(ended);
-        if self.service.operation.as_ref().is_some_and(|o| o.phase == OperationPhase::Stopping) {
-            return;
+        let by_hand = container.restarts && matches!(container.status, ContainerStatus::Exited { .. });
+        if by_hand || self.service.operation.as_ref().is_some_and(|o| o.phase == OperationPhase::Stopping) {
+            return true;
         }
         let recent = evidence.crashed_at.is_some_and(|at| self.now.duration_since(at) < LOOP_WINDOW);
         evidence.crashes = if recent { evidence.crashes.saturating_add(1) } else { 1 };
         evidence.crashed_at = Some(self.now);
+        true
     }
 
     /// The plan where a container has ended too often; None where it should be started.
@@ -392,6 +442,16 @@ impl Planner<'_> {
             message: "The volume with the service's data is gone. It is not replaced by an empty one.".to_owned(),
         });
         self.settled("its volume is gone")
+    }
+
+    /// The volume is there, and what was in it is not. The engine must not try it again and again.
+    fn data_gone(self, container: &Container) -> Plan {
+        let Self { service, attempts, now, .. } = self;
+        let plan = self.volume_lost();
+        if !container.restarts {
+            return plan;
+        }
+        Planner { service, attempts, now, after: plan.after }.act_unseen(Action::Stop, "its data is gone")
     }
 
     fn foreign_volume(mut self) -> Plan {
@@ -447,6 +507,12 @@ impl Planner<'_> {
         }
         self.begin(kind, phase);
         Plan { after: self.after, action: Some(action), reason, again: None }
+    }
+
+    /// An action that changes nothing of what is shown.
+    fn act_unseen(self, action: Action, reason: &'static str) -> Plan {
+        let again = self.attempts.not_before.filter(|at| *at > self.now);
+        Plan { after: self.after, action: again.is_none().then_some(action), reason, again }
     }
 
     /// Notes that the operation under way, or else one of `kind`, is in `phase`.

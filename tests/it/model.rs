@@ -226,7 +226,10 @@ async fn run(steps: Vec<Step>) {
             assert!(lost, "only lost data is not repaired: {service:?}");
             assert_eq!(service.error.unwrap().code, ErrorCode::VolumeLost);
         }
-        (Desired::Running, ServiceState::Running) => assert_eq!(engine, (Some(true), true)),
+        (Desired::Running, ServiceState::Running) => {
+            assert_eq!(engine, (Some(true), true));
+            assert!(world.engine.is_connected(world.id));
+        }
         (Desired::Stopped, ServiceState::Stopped) => assert_ne!(engine.0, Some(true)),
         other => panic!("desired and state differ: {other:?}"),
     }

@@ -29,6 +29,10 @@ impl Labels {
         format!("{INSTALLATION}={}", self.installation)
     }
 
+    pub(super) fn service_filter(service: ServiceId) -> String {
+        format!("{SERVICE}={service}")
+    }
+
     pub(super) fn of_network(&self, project: &ProjectId) -> Map {
         self.with([(PROJECT, project.to_string())])
     }
@@ -53,8 +57,9 @@ impl Labels {
         labels.is_some_and(|labels| self.ours(labels) && service(labels) == Some(of))
     }
 
-    pub(super) fn are_of_network(&self, of: &ProjectId, labels: Option<&Map>) -> bool {
-        labels.is_some_and(|labels| self.ours(labels) && project(labels).as_ref() == Some(of))
+    /// Whether they are of this installation.
+    pub(super) fn are_ours(&self, labels: Option<&Map>) -> bool {
+        labels.is_some_and(|labels| self.ours(labels))
     }
 
     fn ours(&self, labels: &Map) -> bool {

@@ -9,7 +9,7 @@ use crate::domain::service::{Container, ContainerStatus, Health, RunId};
 /// The engine's text for "never".
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
-pub(super) fn container(inspected: &ContainerInspectResponse) -> Container {
+pub(super) fn container(inspected: &ContainerInspectResponse, network: Option<&str>) -> Container {
     let state = inspected.state.clone().unwrap_or_default();
     let exit_code = state.exit_code.unwrap_or_default();
     let out_of_memory = state.oom_killed.unwrap_or_default();
@@ -27,7 +27,9 @@ pub(super) fn container(inspected: &ContainerInspectResponse) -> Container {
         _ => Health::Starting,
     };
     let run = state.started_at.filter(|started| started != NEVER).map(RunId);
-    Container { status, run, health, restarts: brought_back(inspected.host_config.as_ref()) }
+    let networks = inspected.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+    let connected = network.is_none_or(|name| networks.is_some_and(|networks| networks.contains_key(name)));
+    Container { status, run, health, restarts: brought_back(inspected.host_config.as_ref()), connected }
 }
 
 /// Whether the engine brings the container back by itself.

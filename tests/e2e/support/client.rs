@@ -40,6 +40,12 @@ impl Client {
         response.json().await.unwrap()
     }
 
+    /// The same, from a server that may be killed meanwhile; None where there is no answer.
+    pub async fn try_execute(&self, query: &str, variables: Value) -> Option<Value> {
+        let request = self.http.post(&self.url).bearer_auth(&self.token);
+        request.json(&json!({"query": query, "variables": variables})).send().await.ok()?.json().await.ok()
+    }
+
     /// The data of an operation that has to succeed.
     pub async fn data(&self, query: &str, variables: Value) -> Value {
         let answer = self.execute(query, variables).await;
@@ -87,29 +93,37 @@ impl Client {
         .await
     }
 
+    /// The cursor of the project's newest event.
+    pub async fn cursor(&self) -> String {
+        let query = "query($project: ID!) { services(projectId: $project) { eventCursor } }";
+        let data = self.data(query, json!({"project": self.project})).await;
+        data["services"]["eventCursor"].as_str().unwrap().to_owned()
+    }
+
     /// The project's events from now on, or since a cursor.
     pub async fn events(&self, after: Option<&str>) -> Events {
-        let query = "query($project: ID!) { services(projectId: $project) { eventCursor } }";
         let after = match after {
             Some(cursor) => cursor.to_owned(),
-            None => self.data(query, json!({"project": self.project})).await["services"]["eventCursor"]
-                .as_str()
-                .unwrap()
-                .to_owned(),
+            None => self.cursor().await,
         };
+        self.try_events(&after).await.unwrap()
+    }
+
+    /// The same, from a server that may be killed meanwhile.
+    pub async fn try_events(&self, after: &str) -> Option<Events> {
         let mut request = self.url.replace("http:", "ws:").into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
-        let (socket, _) = connect_async(request).await.unwrap();
+        let (socket, _) = connect_async(request).await.ok()?;
         let mut events = Events { socket };
         events
             .send(&json!({"type": "connection_init", "payload": {"Authorization": format!("Bearer {}", self.token)}}))
-            .await;
-        assert_eq!(events.message().await.unwrap()["type"], "connection_ack");
+            .await?;
+        assert_eq!(events.message().await?["type"], "connection_ack");
         let query = "subscription($project: ID!, $after: String) { serviceEvents(projectId: $project, after: $after) {
-            cursor serviceId previousState state operation { kind phase } message actor service { id } } }";
+            cursor serviceId previousState state operation { kind phase progressPercent } message actor service { id } } }";
         let payload = json!({"query": query, "variables": {"project": self.project, "after": after}});
-        events.send(&json!({"type": "subscribe", "id": "1", "payload": payload})).await;
-        events
+        events.send(&json!({"type": "subscribe", "id": "1", "payload": payload})).await?;
+        Some(events)
     }
 }
 
@@ -146,8 +160,8 @@ impl Events {
         }
     }
 
-    async fn send(&mut self, message: &Value) {
-        self.socket.send(Message::text(message.to_string())).await.unwrap();
+    async fn send(&mut self, message: &Value) -> Option<()> {
+        self.socket.send(Message::text(message.to_string())).await.ok()
     }
 
     async fn message(&mut self) -> Option<Value> {

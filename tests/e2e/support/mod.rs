@@ -3,6 +3,8 @@
 pub mod client;
 pub mod database;
 pub mod docker;
+pub mod engine;
+pub mod proxy;
 pub mod server;
 
 use std::time::{Duration, Instant};

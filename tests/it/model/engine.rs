@@ -47,6 +47,9 @@ pub enum Befalls {
     EngineRestart,
     VolumeRemoved,
     ImageRemoved,
+    Disconnected,
+    /// The data is removed, the volume stays.
+    VolumeEmptied,
 }
 
 impl Befalls {
@@ -63,6 +66,8 @@ impl Befalls {
         Self::EngineRestart,
         Self::VolumeRemoved,
         Self::ImageRemoved,
+        Self::Disconnected,
+        Self::VolumeEmptied,
     ];
 }
 
@@ -85,7 +90,10 @@ struct FakeContainer {
     run: Option<u64>,
     health: Health,
     restarts: bool,
+    connected: bool,
     expects_data: bool,
+    /// How often this run was looked at. At the third time the engine's own health check has come.
+    looks: u32,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -132,6 +140,10 @@ impl FakeEngine {
         (running, state.volumes.contains_key(&service))
     }
 
+    pub fn is_connected(&self, service: ServiceId) -> bool {
+        self.state.lock().unwrap().containers.get(&service).is_some_and(|container| container.connected)
+    }
+
     /// Ends what a person has to end, and lets the engine's own health check come to its answer.
     pub fn heal(&self, service: ServiceId) {
         let mut state = self.state.lock().unwrap();
@@ -149,6 +161,14 @@ impl FakeEngine {
         let exit = |exit_code, out_of_memory| ContainerStatus::Exited { exit_code, out_of_memory };
         if what == Befalls::ImageRemoved {
             *image = false;
+        }
+        if what == Befalls::VolumeEmptied
+            && containers.get(&service).is_none_or(|container| container.status != ContainerStatus::Running)
+            && let Some(volume) = volumes.get_mut(&service)
+            && volume.data
+        {
+            volume.data = false;
+            lost.push(service);
         }
         let Some(container) = containers.get_mut(&service) else {
             if what == Befalls::VolumeRemoved
@@ -185,6 +205,7 @@ impl FakeEngine {
                 containers.remove(&service);
             }
             Befalls::Pause if runs_now => container.status = ContainerStatus::Paused,
+            Befalls::Disconnected if runs_now => container.connected = false,
             Befalls::Sick if runs_now => container.health = Health::Unhealthy,
             Befalls::Well if runs_now => container.health = Health::Healthy,
             _ => {}
@@ -225,8 +246,13 @@ impl FakeEngine {
 fn begin(container: &mut FakeContainer, volume: &mut FakeVolume, run: u64) {
     container.run = Some(run);
     container.health = Health::Starting;
+    container.looks = 0;
     if container.expects_data && !volume.data {
-        container.status = ContainerStatus::Exited { exit_code: DATA_GONE, out_of_memory: false };
+        container.status = if container.restarts {
+            ContainerStatus::Restarting { exit_code: DATA_GONE, out_of_memory: false }
+        } else {
+            ContainerStatus::Exited { exit_code: DATA_GONE, out_of_memory: false }
+        };
     } else {
         container.status = ContainerStatus::Running;
         volume.data = true;
@@ -246,6 +272,10 @@ impl Engine for FakeEngine {
     async fn inspect(&self, service: ServiceId, _image: &str) -> Result<Observed> {
         self.call(|state| {
             let container = state.containers.get_mut(&service).map(|container| {
+                container.looks += 1;
+                if container.looks >= 3 && container.health == Health::Starting {
+                    container.health = Health::Healthy;
+                }
                 // What the engine brings back by itself is back at the second look.
                 let shown = container.clone();
                 if matches!(container.status, ContainerStatus::Restarting { .. }) {
@@ -257,6 +287,7 @@ impl Engine for FakeEngine {
                     run: shown.run.map(run_id),
                     health: shown.health,
                     restarts: shown.restarts,
+                    connected: shown.connected,
                 }
             });
             let volume = match state.volumes.get(&service) {
@@ -294,7 +325,9 @@ impl Engine for FakeEngine {
                 run: None,
                 health: Health::Starting,
                 restarts: true,
+                connected: true,
                 expects_data: false,
+                looks: 0,
             });
             Ok(())
         })
@@ -319,6 +352,16 @@ impl Engine for FakeEngine {
                     state.violations.push("data was replaced by an empty volume".to_owned());
                 }
                 begin(container, volume, state.runs);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn ensure_connected(&self, service: &Service) -> Result<()> {
+        self.call(|state| {
+            if let Some(container) = state.containers.get_mut(&service.id) {
+                container.connected = true;
             }
             Ok(())
         })
@@ -353,6 +396,7 @@ impl Engine for FakeEngine {
         self.call(|state| {
             state.containers.remove(&service);
             if let Some(volume) = state.volumes.remove(&service)
+                && volume.ours
                 && volume.data
                 && !state.may_remove_data
             {
@@ -369,6 +413,14 @@ impl Engine for FakeEngine {
 
     async fn list_owned(&self) -> Result<Vec<Owned>> {
         Ok(Vec::new())
+    }
+
+    fn network_name(&self, project: &ProjectId) -> String {
+        project.to_string()
+    }
+
+    async fn ensure_orphan_removed(&self, _orphan: &Owned) -> Result<()> {
+        Ok(())
     }
 
     async fn watch(&self) -> Result<BoxStream<'static, ServiceId>> {
