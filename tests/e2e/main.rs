@@ -2,7 +2,7 @@
 //!
 //! Without an engine these tests fail; `make test` provides one. What a test makes bears a label of its own and is
 //! removed when the test ends, also after a failure.
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that can't go on has failed, and says why")]
 
 mod support;
 

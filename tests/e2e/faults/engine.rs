@@ -206,8 +206,8 @@ async fn a_full_disk_is_shown_and_the_service_starts_once_there_is_space() {
 async fn an_image_that_is_missing_is_pulled_and_its_progress_is_shown() {
     let engine = Engine::start(&["--registry-mirror=http://127.0.0.1:5000"]).await;
     engine.run(
-        "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=$PWD/registry REGISTRY_HTTP_ADDR=127.0.0.1:5000 \
-         docker-registry serve /etc/docker/registry/config.yml </dev/null >>registry.log 2>&1 & true",
+        "printf 'version: 0.1\\nstorage: {filesystem: {rootdirectory: %s}}\\nhttp: {addr: 127.0.0.1:5000}\\n' \
+         $PWD/registry >registry.yml; docker-registry serve registry.yml </dev/null >>registry.log 2>&1 & true",
     );
     engine.load("redis:7");
     let name = "127.0.0.1:5000/library/redis:7";

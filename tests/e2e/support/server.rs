@@ -159,10 +159,7 @@ impl Drop for Server {
         if std::thread::panicking() {
             let log = self.log();
             let tail: Vec<_> = log.lines().rev().take(60).collect();
-            #[expect(clippy::print_stderr, reason = "why the test failed may stand there")]
-            {
-                eprintln!("The server's last log lines, newest first:\n{}", tail.join("\n"));
-            }
+            eprintln!("The server's last log lines, newest first:\n{}", tail.join("\n"));
         }
         self.kill();
         remove_owned(&self.test);
