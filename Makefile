@@ -19,7 +19,7 @@ run: build engine images ## Starts the development server on 127.0.0.1:8080, aft
 	$(ENGINE) PUBLISH_ADDRESS=127.0.0.1 cargo run --locked --quiet -- serve --dev
 
 test: engine images compiler ## Runs all tests, also those on a real engine; ARGS go to cargo test.
-	deploy/dev/need.sh ip:iproute2 unshare:util-linux
+	deploy/dev/need.sh ps:procps ip:iproute2 unshare:util-linux # what the tests and their own engines call
 	trap 'make --no-print-directory clean-test' EXIT
 	$(ENGINE) .ci/with-postgres cargo test --locked $(ARGS)
 
@@ -33,8 +33,10 @@ lint: compiler ## Checks the formatting, and clippy's rules.
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
 
+# There are no examples. Asking for them makes cargo resolve features as for clippy's --all-targets, so that the
+# dependencies that were checked for clippy serve here too.
 doc: compiler ## Builds the API documentation; a broken link is an error.
-	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps
+	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --lib --examples
 
 schema: compiler ## Writes schema.graphql anew.
 	sdl=$$(cargo run --locked --quiet -- schema)

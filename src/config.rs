@@ -17,11 +17,19 @@ use zeroize::Zeroizing;
 use crate::auth::{MIN_SECRET_LENGTH, TokenSettings};
 use crate::crypto::Sealer;
 use crate::domain::id::ProjectId;
+use crate::domain::permission::Permission;
 use crate::telemetry::LogFormat;
+
+/// What can be set by the environment only, so that it is in no process list.
+const SECRETS_HELP: &str = "Environment only:
+  JWT_SECRET       Secret of the platform's HS256 tokens, at least 32 bytes
+  JWT_ISSUER       The issuer that tokens must have, if given
+  JWT_AUDIENCE     The audience that tokens must have, if given
+  ENCRYPTION_KEYS  One or more id:base64 entries of 32 bytes; the first seals, all open";
 
 /// Managed services for a preview platform's projects, over GraphQL.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, after_help = SECRETS_HELP)]
 pub struct Cli {
     #[command(flatten)]
     pub log: LogArgs,
@@ -42,6 +50,7 @@ pub struct LogArgs {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serves the API and reconciles the services.
+    #[command(after_help = SECRETS_HELP)]
     Serve(Box<ServeArgs>),
     /// Brings the database's schema up to date, and ends. `serve` does it by itself.
     Migrate(StoreArgs),
@@ -84,7 +93,7 @@ pub struct TokenArgs {
     pub projects: Vec<ProjectId>,
     /// `project:settings` or `project:delete`; can be given more than once.
     #[arg(long = "permission")]
-    pub permissions: Vec<String>,
+    pub permissions: Vec<Permission>,
     /// Whom the token names.
     #[arg(long, default_value = "developer")]
     pub subject: String,
@@ -98,6 +107,7 @@ pub struct ServeArgs {
     /// Development: keys that are not given are generated and kept in the data directory.
     #[arg(long)]
     pub dev: bool,
+    /// Address and port to listen on.
     #[arg(long, env = "LISTEN_ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen_address: SocketAddr,
     #[command(flatten)]

@@ -53,3 +53,4 @@ pub mod name;
 pub mod page;
 pub mod permission;
 pub mod service;
+pub mod term;

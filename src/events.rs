@@ -29,6 +29,14 @@ impl Hints {
         }
     }
 
+    /// Says that any project's log may have grown.
+    pub fn all_changed(&self) {
+        let projects = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
+        for sender in projects.values() {
+            sender.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+
     /// A receiver that changes whenever the project may have news. Subscribe before you read.
     pub fn subscribe(&self, project: &ProjectId) -> watch::Receiver<u64> {
         let mut projects = self.projects.lock().unwrap_or_else(PoisonError::into_inner);

@@ -76,7 +76,7 @@ fn token(args: &TokenArgs) -> Result<(), BoxError> {
     let principal = Principal {
         subject: args.subject.clone(),
         projects: Projects::Listed(args.projects.clone()),
-        permissions: args.permissions.clone(),
+        permissions: args.permissions.iter().map(ToString::to_string).collect(),
         expires_at: Timestamp::now() + SignedDuration::from_secs(i64::from(args.ttl)),
     };
     println!("{}", auth::sign(&settings, &principal)?.expose_secret());

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -15,16 +16,19 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::crypto::Sealer;
 use crate::domain::event::NewEvent;
 use crate::domain::id::ServiceId;
 use crate::domain::service::{ErrorCode, Service, ServiceState};
+use crate::domain::term::{ReplicaId, Term};
 use crate::engine::Engine;
 use crate::events::Hints;
 use crate::store::{Store, StoreError};
 
 mod execute;
+mod leader;
 mod orphans;
 pub mod plan;
 mod queue;
@@ -61,6 +65,8 @@ pub struct Reconciler {
     hints: Arc<Hints>,
     settings: ReconcilerSettings,
     clock: fn() -> Timestamp,
+    /// Of the term that this process reconciles in, or last did. Writes of another term are refused by the store.
+    epoch: AtomicI64,
 }
 
 /// What is kept of a service between looks. Losing it costs a pause, never correctness.
@@ -103,6 +109,13 @@ pub struct Looked {
     pub again: Option<Duration>,
 }
 
+/// What follows a step.
+enum Next {
+    LookAgain,
+    /// Nothing is to be done before this time, if there is one, or before somebody asks.
+    Rest(Option<Timestamp>),
+}
+
 impl Reconciler {
     pub fn new(
         store: Arc<dyn Store>,
@@ -111,7 +124,7 @@ impl Reconciler {
         hints: Arc<Hints>,
         settings: ReconcilerSettings,
     ) -> Self {
-        Self { store, engine, sealer, hints, settings, clock: now }
+        Self { store, engine, sealer, hints, settings, clock: now, epoch: AtomicI64::new(0) }
     }
 
     /// The same with another clock, for tests that step through time.
@@ -119,13 +132,23 @@ impl Reconciler {
         Self { clock, ..self }
     }
 
-    /// Reconciles until `shutdown`. Actions that are under way then are broken off; the next start takes them up.
+    /// Reconciles until `shutdown`, whenever it is this process's turn.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        let replica = ReplicaId(Uuid::now_v7());
+        leader::lead(self.store.as_ref(), replica, &shutdown, |term, deposed| {
+            Arc::clone(&self).reconcile(term, deposed)
+        })
+        .await;
+    }
+
+    /// Reconciles until `deposed`. Actions that are under way then are broken off; the next term takes them up.
+    async fn reconcile(self: Arc<Self>, term: Term, deposed: CancellationToken) {
+        self.epoch.store(term.epoch, Ordering::Relaxed);
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&self).follow_engine());
         tasks.spawn(Arc::clone(&self).tick());
         tasks.spawn(self.dispatch());
-        shutdown.cancelled().await;
+        deposed.cancelled().await;
         tasks.shutdown().await;
     }
 
@@ -229,26 +252,20 @@ impl Reconciler {
             let known = memory.take().filter(|memory| memory.generation == service.generation);
             let mut known = known.unwrap_or_else(|| Memory::new(service.generation));
             match self.step(service, &mut known, interrupt).await {
-                Ok(Some(again)) => {
+                Ok(Next::Rest(again)) => {
                     let nothing_to_remember = known.attempts == Attempts::default();
                     let again = again.map(|at| at.duration_since((self.clock)()).try_into().unwrap_or_default());
                     return Looked { memory: (!nothing_to_remember).then_some(known), again };
                 }
-                Ok(None) | Err(StoreError::Stale) => memory = Some(known),
+                Ok(Next::LookAgain) | Err(StoreError::Stale) => memory = Some(known),
                 Err(error) => return self.store_failed(id, Some(known), &error),
             }
         }
         Looked { memory, again: Some(Duration::from_millis(100)) }
     }
 
-    /// One look and at most one action. Gives back when to look again, or None for at once.
-    #[expect(clippy::option_option, reason = "the outer says whether to go on, the inner when to come back")]
-    async fn step(
-        &self,
-        service: Service,
-        memory: &mut Memory,
-        interrupt: &Notify,
-    ) -> Result<Option<Option<Timestamp>>, StoreError> {
+    /// One look and at most one action.
+    async fn step(&self, service: Service, memory: &mut Memory, interrupt: &Notify) -> Result<Next, StoreError> {
         let asked_at = (self.clock)();
         let look = match self.engine.inspect(service.id, &image(&service)).await {
             Ok(observed) => {
@@ -268,7 +285,7 @@ impl Reconciler {
             if plan.again.is_none() {
                 memory.attempts = Attempts::default();
             }
-            return Ok(Some(plan.again));
+            return Ok(Next::Rest(plan.again));
         };
         match self.execute(&service, &action, interrupt).await {
             Done::Tried => memory.attempts.last = None,
@@ -285,7 +302,7 @@ impl Reconciler {
             }
             Done::StoreFailed(error) => return Err(error),
         }
-        Ok(None)
+        Ok(Next::LookAgain)
     }
 
     /// Writes down what is known now, with its event, and tells those who wait for it.
@@ -298,7 +315,7 @@ impl Reconciler {
         }
         let now = (self.clock)();
         let event = NewEvent::of_change(&before, &after, None, now);
-        let written = self.store.service_update(&before, &after, event.as_ref(), now).await?;
+        let written = self.observe(&before, &after, event.as_ref(), now).await?;
         if event.is_some() {
             self.hints.project_changed(&written.project);
         }
@@ -308,6 +325,16 @@ impl Reconciler {
                 "A service changed its state");
         }
         Ok(written)
+    }
+
+    async fn observe(
+        &self,
+        before: &Service,
+        after: &Service,
+        event: Option<&NewEvent>,
+        now: Timestamp,
+    ) -> Result<Service, StoreError> {
+        self.store.service_observe(self.epoch.load(Ordering::Relaxed), before, after, event, now).await
     }
 
     /// Adds the end of the container's log to an error that it may explain.

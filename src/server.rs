@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -20,9 +20,12 @@ use crate::engine::docker::{DockerEngine, DockerSettings};
 use crate::events::Hints;
 use crate::http;
 use crate::reconciler::{Reconciler, ReconcilerSettings};
-use crate::store::{self, Store};
+use crate::store::{self, Notice, Store};
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How late a subscriber may hear of another replica's change when word of it was lost.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A server that serves.
 pub struct Server {
@@ -52,10 +55,13 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
         interval: args.reconcile_interval,
         orphan_grace: SignedDuration::try_from(args.orphan_grace)?,
     };
-    let reconciler = Reconciler::new(Arc::clone(&store), Arc::clone(&engine), sealer, hints, settings);
+    let reconciler = Reconciler::new(Arc::clone(&store), Arc::clone(&engine), sealer, Arc::clone(&hints), settings);
 
     let shutdown = CancellationToken::new();
-    let listener = TcpListener::bind(args.listen_address).await?;
+    tokio::spawn(follow_store(Arc::clone(&store), hints, shutdown.clone()));
+    let listener = TcpListener::bind(args.listen_address)
+        .await
+        .map_err(|error| format!("LISTEN_ADDRESS {} can't be used: {error}", args.listen_address))?;
     let address = listener.local_addr()?;
     let sockets = TaskTracker::new();
     let router = http::router(http::Parts {
@@ -68,8 +74,8 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
     });
     let drain = shutdown.clone().cancelled_owned();
     let serving = tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(drain).into_future());
-    let reconciling = tokio::spawn(Arc::new(reconciler).run(shutdown.clone()));
     tracing::info!(%address, "Serving");
+    let reconciling = tokio::spawn(Arc::new(reconciler).run(shutdown.clone()));
     Ok(Server { address, shutdown, drain_timeout: args.drain_timeout, sockets, serving, reconciling })
 }
 
@@ -78,6 +84,29 @@ pub async fn open_store(args: &crate::config::StoreArgs) -> Result<Arc<dyn Store
     use secrecy::ExposeSecret as _;
     let url = args.url().expose_secret().parse::<store::StoreUrl>()?;
     Ok(store::connect(&url, args.database_ca_file.as_deref()).await?)
+}
+
+/// Passes on what other replicas change, and every now and then has everybody look, for word of it may be lost.
+async fn follow_store(store: Arc<dyn Store>, hints: Arc<Hints>, shutdown: CancellationToken) {
+    if !store.is_shared() {
+        return;
+    }
+    let mut notices = store.notices();
+    let mut interval = tokio::time::interval(LOOK_INTERVAL);
+    loop {
+        tokio::select! {
+            notice = notices.next() => match notice {
+                Some(Notice::Changed { project, service }) => {
+                    hints.project_changed(&project);
+                    hints.wake(service);
+                }
+                Some(Notice::Connected) => hints.all_changed(),
+                None => return,
+            },
+            _ = interval.tick() => hints.all_changed(),
+            () = shutdown.cancelled() => return,
+        }
+    }
 }
 
 fn readiness(store: Arc<dyn Store>, engine: Arc<dyn Engine>) -> http::Readiness {

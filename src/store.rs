@@ -4,6 +4,7 @@
 //! and knows no engine. Rows never leave it.
 
 mod fault;
+mod listen;
 mod postgres;
 mod rows;
 mod schema;
@@ -15,6 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 
 use crate::crypto::Sealed;
@@ -22,6 +24,7 @@ use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::id::{IdempotencyKey, InstallationId, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
 use crate::domain::service::Service;
+use crate::domain::term::{ReplicaId, Term};
 
 pub use crate::domain::page::{Page, ServiceFilter, Slice};
 
@@ -44,6 +47,9 @@ pub enum StoreError {
     /// The row is another one than the caller read: read again and decide again.
     #[error("the service was changed in the meantime")]
     Stale,
+    /// The reconciler's term is over: another replica reconciles.
+    #[error("the reconciler's term is over")]
+    Deposed,
     #[error("another service of the project has this name")]
     NameTaken,
     #[error("another service is published on this port")]
@@ -131,6 +137,17 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<Service>;
 
+    /// Like [`service_update`](Self::service_update), for the reconciler in its term of `epoch`. Fails with `Deposed` when
+    /// the term is over; while it is being written, nobody can begin another.
+    async fn service_observe(
+        &self,
+        epoch: i64,
+        before: &Service,
+        after: &Service,
+        event: Option<&NewEvent>,
+        now: Timestamp,
+    ) -> Result<Service>;
+
     /// The sealed credentials; None once the service is DESTROYED, or if there is none of that id.
     async fn sealed_get(&self, id: ServiceId) -> Result<Option<Sealed>>;
 
@@ -156,4 +173,34 @@ pub trait Store: Send + Sync {
 
     /// A page of one service's events, in order.
     async fn event_list_of_service(&self, service: ServiceId, page: Page<i64>) -> Result<Slice<ServiceEvent>>;
+
+    /// Who reconciles now.
+    async fn term_current(&self) -> Result<Term>;
+
+    /// Begins a term of `holder` if the row still is `seen`; None when it is another one by now.
+    async fn term_take(&self, seen: &Term, holder: ReplicaId) -> Result<Option<Term>>;
+
+    /// A sign of life of the term's holder; None when the term is over.
+    async fn term_renew(&self, term: &Term) -> Result<Option<Term>>;
+
+    /// Ends the term, so that another may begin at once. Nothing happens if it is over already.
+    async fn term_release(&self, term: &Term) -> Result<()>;
+
+    /// Whether other replicas use the store at the same time, on the same footing.
+    fn is_shared(&self) -> bool;
+
+    /// What other replicas change, as it is committed. It never ends, and may miss something: a connection that was lost
+    /// is made anew, and `Connected` then says that there may be more.
+    fn notices(&self) -> BoxStream<'static, Notice>;
+}
+
+/// Word of a change that any replica made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// From now on changes are told; what came before may have been missed.
+    Connected,
+    Changed {
+        project: ProjectId,
+        service: ServiceId,
+    },
 }

@@ -1,5 +1,6 @@
 //! The log: what it looks like and where it goes. Standard error, so that standard output stays a command's answer.
 
+use std::io::IsTerminal as _;
 use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
@@ -28,7 +29,8 @@ impl FromStr for LogFormat {
 /// Sets the log up for the whole process. `filter` is in tracing's notation, such as `info,project_services=debug`.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), TryInitError> {
     let registry = tracing_subscriber::registry().with(EnvFilter::new(filter));
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => registry.with(layer).try_init(),
         LogFormat::Json => registry.with(layer.json()).try_init(),

@@ -8,7 +8,7 @@ export DEBIAN_FRONTEND=noninteractive
 
 missing=()
 for need in "$@"; do
-  command -v "${need%%:*}" >/dev/null && continue
+  type -P "${need%%:*}" >/dev/null && continue
   IFS=, read -ra packages <<<"${need#*:}"
   missing+=("${packages[@]}")
 done

@@ -158,10 +158,8 @@ impl From<AppError> for Error {
 
 fn invalid_state(InvalidState { action, state }: InvalidState) -> Error {
     let allowed: Vec<&str> = action.allowed_in().iter().map(|state| state.as_str()).collect();
-    let message = format!(
-        "{action} is not possible while the service is {state}; it is in these states: {}.",
-        allowed.join(", ")
-    );
+    let message =
+        format!("{action} is not possible while the service is {state}, only while it is {}.", allowed.join(" or "));
     let allowed = allowed.into_iter().map(Value::from).collect();
     Error::new(Code::InvalidState, message).with("state", state.as_str()).with("allowedStates", Value::List(allowed))
 }

@@ -67,9 +67,13 @@ pub(super) fn entrypoint(script: &str) -> Vec<String> {
 }
 
 /// A command that repeats `check`, a shell condition, until it holds; at most for about half an hour, so that one that
-/// is left behind ends.
-pub(super) fn until(check: &str) -> Vec<String> {
-    shell(&format!("n=0; until {check}; do n=$((n+1)); [ $n -lt 72000 ] || exit 1; sleep 0.025; done"))
+/// is left behind ends. It looks seldom until `soon` holds, for each look takes from the CPU time that the container is
+/// limited to and that the server inside needs to get ready.
+pub(super) fn until(soon: &str, check: &str) -> Vec<String> {
+    shell(&format!(
+        "n=0; until {soon}; do n=$((n+1)); [ $n -lt 18000 ] || exit 1; sleep 0.1; done; \
+         until {check}; do n=$((n+1)); [ $n -lt 72000 ] || exit 1; sleep 0.025; done"
+    ))
 }
 
 pub(super) fn shell(script: &str) -> Vec<String> {

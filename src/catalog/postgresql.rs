@@ -107,7 +107,7 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
         stop_signal: "SIGINT",
         stop_grace: STOP_GRACE,
         health_check: shell(&answers),
-        ready_check: until(&format!("[ -e {DATA}/.initialised ] && {answers}")),
+        ready_check: until(&format!("[ -e {DATA}/.initialised ]"), &answers),
     }
 }
 

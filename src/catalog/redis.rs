@@ -81,7 +81,7 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
         stop_signal: "SIGTERM",
         stop_grace: STOP_GRACE,
         health_check: shell(&answers),
-        ready_check: until(&answers),
+        ready_check: until("true", &answers),
     }
 }
 

@@ -87,10 +87,13 @@ fn sentence(before: &Service, after: &Service) -> String {
     }
     let Some(operation) = &after.operation else {
         return match after.state {
+            ServiceState::Error => {
+                let why = after.error.as_ref().map_or("", |error| error.message.lines().next().unwrap_or_default());
+                format!("{name} is still in error: {why}")
+            }
             ServiceState::Running => format!("{name} is running and answers its health check."),
             ServiceState::Stopped => format!("{name} is stopped; its data is kept."),
             ServiceState::Destroyed => format!("{name} is destroyed: its container and its volume are gone."),
-            ServiceState::Error => format!("{name} is still in error."),
             state => format!("{name} is {}.", state.as_str().to_lowercase()),
         };
     };

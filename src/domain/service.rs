@@ -271,8 +271,8 @@ pub enum Volume {
     Absent,
     /// It bears our labels.
     Ours,
-    /// It bears no label at all: the engine made it in place of one that was gone, or was broken off as it made ours.
-    Blank,
-    /// It bears the labels of something else.
+    /// The engine made it, empty, in place of one that was gone, or it was broken off as it made ours and gave it no label.
+    Stray,
+    /// Somebody else made it.
     Foreign,
 }

@@ -108,9 +108,10 @@ impl DockerEngine {
         let volume = found(within(QUICK, client.inspect_volume(&service.to_string())).await)?;
         Ok(match volume {
             None => Volume::Absent,
-            Some(volume) if self.labels.are_of(service, Some(&volume.labels)) => Volume::Ours,
-            Some(volume) if volume.labels.is_empty() => Volume::Blank,
-            Some(_) => Volume::Foreign,
+            Some(volume) if volume.labels.is_empty() => Volume::Stray,
+            Some(volume) if !self.labels.are_of(service, Some(&volume.labels)) => Volume::Foreign,
+            Some(volume) if labels::is_made_for_data(&volume.labels) => Volume::Ours,
+            Some(_) => Volume::Stray,
         })
     }
 
@@ -215,7 +216,7 @@ impl Engine for DockerEngine {
         let client = self.client().await?;
         self.ensure_network(&service.project).await?;
         let network = self.network_name(&service.project);
-        let body = container::body(service, deployment, &network, self.labels.of_container(service));
+        let body = container::body(service, deployment, &network, &self.labels.of_container(service));
         let options = query::CreateContainerOptionsBuilder::default().name(&service.id.to_string()).build();
         match within(SLOW, client.create_container(Some(options), body)).await {
             // Of one name there is one container; whether it is ours is found out by the look that follows.
@@ -326,7 +327,7 @@ impl Engine for DockerEngine {
         if self.labels.are_of(service, labels) {
             self.remove_container(&name).await?;
         }
-        if matches!(self.volume(service).await?, Volume::Ours | Volume::Blank) {
+        if matches!(self.volume(service).await?, Volume::Ours | Volume::Stray) {
             let client = self.client().await?;
             found(within(SLOW, client.remove_volume(&name, None::<query::RemoveVolumeOptions>)).await)?;
         }
@@ -473,15 +474,17 @@ fn failure(error: BollardError) -> EngineError {
 
 /// What the engine's refusal means. Its API has no codes for these, only sentences.
 fn refusal(message: String) -> EngineError {
+    tracing::debug!(message, "The engine refused");
     let lower = message.to_lowercase();
     let any = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
-    let code = if any(&["port is already allocated", "address already in use", "cannot assign requested address"]) {
-        ErrorCode::PortInUse
-    } else if any(&["no space left on device", "disk quota exceeded"]) {
-        ErrorCode::NoSpace
-    } else {
-        ErrorCode::EngineRefused
-    };
+    let (code, message) =
+        if any(&["port is already allocated", "address already in use", "cannot assign requested address"]) {
+            (ErrorCode::PortInUse, "The host port that it is published on is taken by something else.".to_owned())
+        } else if any(&["no space left on device", "disk quota exceeded"]) {
+            (ErrorCode::NoSpace, "The engine's host has no disk space left.".to_owned())
+        } else {
+            (ErrorCode::EngineRefused, message)
+        };
     EngineError::Refused { code, message }
 }
 

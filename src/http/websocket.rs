@@ -198,7 +198,11 @@ impl Connection {
                 message = self.socket.recv() => {
                     silence.as_mut().reset(Instant::now() + limits.ping_interval + limits.patience);
                     match message {
-                        None | Some(Ok(Message::Close(_))) => return None,
+                        None => return None,
+                        Some(Ok(Message::Close(_))) => {
+                            answered(&mut self.socket, limits.patience).await;
+                            return None;
+                        }
                         Some(Ok(message)) => self.receive(message).await,
                         Some(Err(error)) => return reading_failed(error),
                     }
@@ -387,10 +391,12 @@ fn reading_failed(error: axum::Error) -> Option<Goodbye> {
 async fn close(socket: &mut WebSocket, Goodbye { code, reason }: Goodbye, patience: Duration) {
     let reason = &reason[..reason.floor_char_boundary(MAX_REASON)];
     let frame = CloseFrame { code, reason: reason.into() };
-    let _ = timeout(patience, async {
-        if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            while let Some(Ok(_)) = socket.recv().await {}
-        }
-    })
-    .await;
+    if let Ok(Ok(())) = timeout(patience, socket.send(Message::Close(Some(frame)))).await {
+        answered(socket, patience).await;
+    }
+}
+
+/// Reads on until both sides have said goodbye (RFC 6455, section 7.1.2); reading answers the client's by itself.
+async fn answered(socket: &mut WebSocket, patience: Duration) {
+    let _ = timeout(patience, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
 }

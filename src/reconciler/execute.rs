@@ -225,7 +225,7 @@ impl Reconciler {
             operation.progress_percent = percent;
         }
         let event = NewEvent::of_change(service, &after, None, now);
-        let noted = self.store.service_update(service, &after, event.as_ref(), now).await?;
+        let noted = self.observe(service, &after, event.as_ref(), now).await?;
         self.hints.project_changed(&service.project);
         Ok(noted)
     }

@@ -191,7 +191,7 @@ impl Planner<'_> {
     }
 
     fn towards_running(mut self, observed: &Observed) -> Plan {
-        if observed.volume == Volume::Blank && !self.service.evidence.initialised {
+        if observed.volume == Volume::Stray && !self.service.evidence.initialised {
             return self.make_anew();
         }
         let Some(container) = &observed.container else { return self.create(observed) };
@@ -254,7 +254,7 @@ impl Planner<'_> {
                 Action::CreateStorage,
                 "its volume is not there yet",
             ),
-            (_, Volume::Foreign | Volume::Blank) => self.foreign_volume(),
+            (_, Volume::Stray | Volume::Foreign) => self.foreign_volume(),
             (ContainerStatus::Restarting { .. }, _) => {
                 self.begin(OperationKind::Recover, OperationPhase::Starting);
                 self.wait(SOON, "the engine is bringing it back")
@@ -274,7 +274,7 @@ impl Planner<'_> {
             return plan;
         }
         match observed.volume {
-            Volume::Foreign | Volume::Blank => self.foreign_volume(),
+            Volume::Stray | Volume::Foreign => self.foreign_volume(),
             _ if !observed.image => {
                 self.act_on_the_way(OperationPhase::PullingImage, Action::PullImage, "its image is not there")
             }

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::result::Error;
+use diesel::sql_types::Text;
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_async::pooled_connection::deadpool::Pool;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use futures_util::FutureExt;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -20,12 +22,15 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::fault::{Fault, Verdict};
-use super::{BoxError, Result, StoreError};
+use super::{BoxError, Notice, Result, StoreError, listen};
+use crate::domain::id::{ProjectId, ServiceId};
 
 type Conn = AsyncPgConnection;
 type Db = diesel::pg::Pg;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+const IS_SHARED: bool = true;
 
 /// Connections of one replica at the most; PostgreSQL allows 100 in all, unless told otherwise.
 const CONNECTIONS: usize = 10;
@@ -59,6 +64,8 @@ use lease::Lease;
 
 pub struct Backend {
     pool: Pool<Conn>,
+    config: Config,
+    tls: MakeRustlsConnect,
 }
 
 impl Backend {
@@ -79,6 +86,7 @@ impl Backend {
         let mut manager = ManagerConfig::<Conn>::default();
         // A connection that the server or something in between has closed is found here, not by a call.
         manager.recycling_method = RecyclingMethod::Verified;
+        let (own_config, own_tls) = (config.clone(), tls.clone());
         manager.custom_setup = Box::new(move |_| {
             let (config, tls) = (config.clone(), tls.clone());
             async move { establish(&config, tls).await }.boxed()
@@ -88,7 +96,12 @@ impl Backend {
             .max_size(CONNECTIONS)
             .build()
             .map_err(|error| StoreError::Failed(error.into()))?;
-        Ok(Self { pool })
+        Ok(Self { pool, config: own_config, tls: own_tls })
+    }
+
+    /// Follows the notices on a connection of its own, for as long as the stream is kept.
+    fn listen(&self) -> BoxStream<'static, Notice> {
+        listen::notices(self.config.clone(), self.tls.clone()).boxed()
     }
 
     async fn reader(&self) -> Result<Lease> {
@@ -99,6 +112,17 @@ impl Backend {
     async fn writer(&self) -> Result<Lease> {
         self.reader().await
     }
+}
+
+/// Tells the other replicas, once the transaction has committed.
+async fn notify(connection: &mut Conn, project: &ProjectId, service: ServiceId) -> Result<(), Fault> {
+    use diesel_async::RunQueryDsl as _;
+    diesel::sql_query("SELECT pg_notify($1, $2)")
+        .bind::<Text, _>(listen::CHANNEL)
+        .bind::<Text, _>(listen::payload(project, service))
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Says what a fault is for the caller.

@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
@@ -13,11 +14,12 @@ use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::id::{IdempotencyKey, InstallationId, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
 use crate::domain::service::{Service, ServiceState};
+use crate::domain::term::{ReplicaId, Term};
 use crate::store::fault::{CALL_TIMEOUT, Fault};
 use crate::store::rows::{EventRow, NewServiceRow, SealedChange, ServiceChange, ServiceRow, Tombstone};
-use crate::store::schema::{installation, projects, service_events, services};
+use crate::store::schema::{installation, projects, reconciler_term, service_events, services};
 use crate::store::types::{Id, Instant, Word};
-use crate::store::{NewService, Page, Result, ServiceFilter, Slice, Store, StoreError};
+use crate::store::{NewService, Notice, Page, Result, ServiceFilter, Slice, Store, StoreError};
 
 /// Runs one query on a connection of its own.
 macro_rules! read {
@@ -108,6 +110,17 @@ impl Store for Backend {
         write!(self, service_update(before, after, event, now.into()))
     }
 
+    async fn service_observe(
+        &self,
+        epoch: i64,
+        before: &Service,
+        after: &Service,
+        event: Option<&NewEvent>,
+        now: Timestamp,
+    ) -> Result<Service> {
+        write!(self, service_observe(epoch, before, after, event, now.into()))
+    }
+
     async fn sealed_get(&self, id: ServiceId) -> Result<Option<Sealed>> {
         read!(self, sealed_get(id))
     }
@@ -139,6 +152,31 @@ impl Store for Backend {
 
     async fn event_list_of_service(&self, service: ServiceId, page: Page<i64>) -> Result<Slice<ServiceEvent>> {
         read!(self, event_list_of_service(service, page))
+    }
+
+    async fn term_current(&self) -> Result<Term> {
+        read!(self, term_current())
+    }
+
+    async fn term_take(&self, seen: &Term, holder: ReplicaId) -> Result<Option<Term>> {
+        let next = Term { holder: Some(holder), epoch: seen.epoch + 1, beat: 0 };
+        write!(self, term_replace(seen, next))
+    }
+
+    async fn term_renew(&self, term: &Term) -> Result<Option<Term>> {
+        write!(self, term_replace(term, Term { beat: term.beat + 1, ..*term }))
+    }
+
+    async fn term_release(&self, term: &Term) -> Result<()> {
+        write!(self, term_replace(term, Term { holder: None, ..*term })).map(|_| ())
+    }
+
+    fn is_shared(&self) -> bool {
+        super::IS_SHARED
+    }
+
+    fn notices(&self) -> BoxStream<'static, Notice> {
+        self.listen()
     }
 }
 
@@ -316,6 +354,47 @@ async fn service_update(
     Ok(service)
 }
 
+async fn service_observe(
+    connection: &mut Conn,
+    epoch: i64,
+    before: &Service,
+    after: &Service,
+    event: Option<&NewEvent>,
+    now: Instant,
+) -> Answer<Service> {
+    // An update that changes nothing: it locks the row, so that no other term begins until this has committed.
+    let held = diesel::update(reconciler_term::table.filter(reconciler_term::epoch.eq(epoch)))
+        .set(reconciler_term::epoch.eq(epoch))
+        .execute(connection)
+        .await?;
+    if held == 0 {
+        return Err(Fault::Refused(StoreError::Deposed));
+    }
+    service_update(connection, before, after, event, now).await
+}
+
+async fn term_current(connection: &mut Conn) -> Answer<Term> {
+    let columns = (reconciler_term::holder, reconciler_term::epoch, reconciler_term::beat);
+    let (holder, epoch, beat): (Option<Id>, i64, i64) =
+        reconciler_term::table.select(columns).first(connection).await?;
+    Ok(Term { holder: holder.map(|Id(id)| ReplicaId(id)), epoch, beat })
+}
+
+/// Writes `next` if the row still is `seen`.
+async fn term_replace(connection: &mut Conn, seen: &Term, next: Term) -> Answer<Option<Term>> {
+    let written = diesel::update(reconciler_term::table)
+        .filter(reconciler_term::epoch.eq(seen.epoch))
+        .filter(reconciler_term::beat.eq(seen.beat))
+        .set((
+            reconciler_term::holder.eq(next.holder.map(|ReplicaId(id)| Id(id))),
+            reconciler_term::epoch.eq(next.epoch),
+            reconciler_term::beat.eq(next.beat),
+        ))
+        .execute(connection)
+        .await?;
+    Ok((written == 1).then_some(next))
+}
+
 async fn sealed_get(connection: &mut Conn, id: ServiceId) -> Answer<Option<Sealed>> {
     let sealed: Option<Option<Vec<u8>>> =
         services::table.find(Id(id.0)).select(services::sealed).first(connection).await.optional()?;
@@ -368,7 +447,9 @@ async fn sequence_take(connection: &mut Conn, project: &ProjectId) -> Answer<i64
 /// Writes an event in the place that this transaction took.
 async fn event_insert(connection: &mut Conn, row: EventRow) -> Answer<ServiceEvent> {
     diesel::insert_into(service_events::table).values(&row).execute(connection).await?;
-    Ok(row.into())
+    let event = ServiceEvent::from(row);
+    super::notify(connection, &event.project, event.service).await?;
+    Ok(event)
 }
 
 async fn event_append(

@@ -24,6 +24,18 @@ diesel::table! {
     use diesel::sql_types::{Bytea, Int4, Int8, Nullable, Text};
     use crate::store::types::sql::{Instant, Jsonb, Uuid};
 
+    reconciler_term (only_row) {
+        only_row -> Int4,
+        holder -> Nullable<Uuid>,
+        epoch -> Int8,
+        beat -> Int8,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bytea, Int4, Int8, Nullable, Text};
+    use crate::store::types::sql::{Instant, Jsonb, Uuid};
+
     service_events (project_id, sequence) {
         project_id -> Text,
         sequence -> Int8,
@@ -69,4 +81,4 @@ diesel::joinable!(service_events -> projects (project_id));
 diesel::joinable!(service_events -> services (service_id));
 diesel::joinable!(services -> projects (project_id));
 
-diesel::allow_tables_to_appear_in_same_query!(installation, projects, service_events, services,);
+diesel::allow_tables_to_appear_in_same_query!(installation, projects, reconciler_term, service_events, services,);

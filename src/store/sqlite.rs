@@ -13,11 +13,13 @@ use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfi
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use futures_util::FutureExt;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::Semaphore;
 
 use super::fault::{Fault, Verdict};
-use super::{BoxError, Result, StoreError};
+use super::{BoxError, Notice, Result, StoreError};
+use crate::domain::id::{ProjectId, ServiceId};
 
 type Conn = SyncConnectionWrapper<SqliteConnection>;
 type Db = diesel::sqlite::Sqlite;
@@ -26,6 +28,9 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
 /// Readers at once; more than a few gain nothing on one file.
 const CONNECTIONS: usize = 8;
+
+/// One server a file; other processes only for a moment, such as a rotation of keys.
+const IS_SHARED: bool = false;
 
 /// For each connection (<https://sqlite.org/pragma.html>). FULL makes a commit outlive a loss of power, also with a
 /// write-ahead log. `secure_delete` overwrites what is erased. The timeout, in milliseconds, is for other processes:
@@ -98,6 +103,18 @@ impl Backend {
         let connection = self.pool.get().await.map_err(|error| StoreError::Unavailable(error.into()))?;
         Ok(Lease::new(connection, Some(writer)))
     }
+}
+
+impl Backend {
+    /// There is nobody else to hear of.
+    fn listen(&self) -> BoxStream<'static, Notice> {
+        futures_util::stream::pending().boxed()
+    }
+}
+
+/// There is nobody else to tell.
+async fn notify(_: &mut Conn, _: &ProjectId, _: ServiceId) -> Result<(), Fault> {
+    Ok(())
 }
 
 /// Says what a fault is for the caller.

@@ -9,5 +9,6 @@ mod support;
 mod commands;
 mod containers;
 mod faults;
+mod replicas;
 mod secrets;
 mod walk;

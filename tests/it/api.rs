@@ -317,6 +317,14 @@ async fn services_are_filtered_and_destroyed_ones_hidden_unless_asked_for() {
         assert_eq!(ids, expected, "{filter}");
         assert_eq!(services["totalCount"], expected.len(), "{filter}");
     }
+    // What lies at the cursor is not on a page before this one when the filter leaves it out.
+    let query_after =
+        "query($after: String) { services(projectId: \"demo\", after: $after, filter: {kinds: [POSTGRESQL]}) {
+        nodes { id } pageInfo { hasPreviousPage } } }";
+    let edges = "{ services(projectId: \"demo\", first: 1) { edges { cursor } } }";
+    let first = server.data(&token, edges, json!({})).await["services"]["edges"][0]["cursor"].clone();
+    let services = server.data(&token, query_after, json!({"after": first})).await["services"].clone();
+    assert_eq!(services, json!({"nodes": [{"id": postgresql}], "pageInfo": {"hasPreviousPage": false}}));
     let body = server.run(&token, query, json!({"filter": {"states": ["GONE"]}})).await;
     assert_eq!(code_and_field(&body), ("BAD_USER_INPUT", "states"));
 }

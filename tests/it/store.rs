@@ -10,8 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use project_services::domain::event::NewEvent;
 use project_services::domain::id::ServiceId;
 use project_services::domain::service::{Desired, ErrorCode, RunId, Service, ServiceError, ServiceKind, ServiceState};
+use project_services::domain::term::{ReplicaId, Term};
 use project_services::store::{Page, ServiceFilter, Slice, Store, StoreError};
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use crate::store_fixture::{Database, create, keyed, micros, new, note, project, published, seal, sealer, service};
 
@@ -58,6 +60,8 @@ contract! {
     a_restart_keeps_everything,
     handles_that_open_an_empty_database_together_all_succeed,
     a_call_that_is_dropped_midway_leaves_nothing_behind,
+    of_those_who_want_to_reconcile_one_does,
+    what_a_deposed_reconciler_writes_is_refused,
 }
 
 const ALL: Page<i64> = Page { after: None, before: None, limit: 1000, from_end: false };
@@ -587,4 +591,50 @@ async fn a_call_that_is_dropped_midway_leaves_nothing_behind(database: Database)
     let events = store.event_list_since(&project("demo"), 0, 1000).await.unwrap();
     assert!(events.iter().enumerate().all(|(index, event)| event.sequence == i64::try_from(index).unwrap() + 1));
     assert_eq!(events.iter().filter(|event| event.message == "kept").count(), 29);
+}
+
+async fn of_those_who_want_to_reconcile_one_does(database: Database) {
+    let store = database.connect().await;
+    let free = store.term_current().await.unwrap();
+    assert_eq!((free.holder, free.epoch), (None, 0));
+    let mut takers = JoinSet::new();
+    for _ in 0..8 {
+        let store = database.connect().await;
+        takers.spawn(async move { store.term_take(&free, ReplicaId(Uuid::now_v7())).await.unwrap() });
+    }
+    let taken: Vec<Term> = takers.join_all().await.into_iter().flatten().collect();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(store.term_current().await.unwrap(), taken[0]);
+
+    let renewed = store.term_renew(&taken[0]).await.unwrap().unwrap();
+    assert_eq!((renewed.epoch, renewed.beat), (1, 1));
+    assert_eq!(store.term_renew(&taken[0]).await.unwrap(), None, "what was seen has moved on");
+    assert_eq!(store.term_take(&taken[0], ReplicaId(Uuid::now_v7())).await.unwrap(), None);
+    let second = store.term_take(&renewed, ReplicaId(Uuid::now_v7())).await.unwrap().unwrap();
+    assert_eq!(store.term_renew(&renewed).await.unwrap(), None);
+    store.term_release(&renewed).await.unwrap();
+    assert_eq!(store.term_current().await.unwrap(), second, "an old holder releases nothing");
+    store.term_release(&second).await.unwrap();
+    assert_eq!(store.term_current().await.unwrap().holder, None);
+}
+
+async fn what_a_deposed_reconciler_writes_is_refused(database: Database) {
+    let store = database.connect().await;
+    let before = service("demo", "db");
+    create(&*store, &before).await;
+    let before = read(&*store, before.id).await;
+    let after = Service { state: ServiceState::Provisioning, ..before.clone() };
+    let now = later(before.updated_at);
+    let event = NewEvent::of_change(&before, &after, None, now);
+
+    let free = store.term_current().await.unwrap();
+    let first = store.term_take(&free, ReplicaId(Uuid::now_v7())).await.unwrap().unwrap();
+    let second = store.term_take(&first, ReplicaId(Uuid::now_v7())).await.unwrap().unwrap();
+    let refused = store.service_observe(first.epoch, &before, &after, event.as_ref(), now).await;
+    assert!(matches!(refused, Err(StoreError::Deposed)), "{refused:?}");
+    assert_eq!(read(&*store, before.id).await, before);
+    assert_eq!(sequences(&*store, "demo").await, [1]);
+    let written = store.service_observe(second.epoch, &before, &after, event.as_ref(), now).await.unwrap();
+    assert_eq!(written.state, ServiceState::Provisioning);
+    assert_eq!(sequences(&*store, "demo").await, [1, 2]);
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use project_services::domain::service::Service;
-use project_services::store::{Store, StoreError, StoreUrl, connect};
+use project_services::store::{Notice, Store, StoreError, StoreUrl, connect};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
@@ -267,4 +267,27 @@ async fn no_error_of_connecting_tells_the_password() {
     let error = connect(&wrong.parse().unwrap(), Some(&ca())).await.map(|_| ()).unwrap_err();
     let StoreError::Unavailable(cause) = &error else { panic!("{error:?}") };
     assert!(!format!("{error} {error:?} {cause}").contains("s3cret"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_hear_of_each_others_commits_also_after_their_connection_was_cut() {
+    let database = Database::postgres().await;
+    let (here, there) = (database.connect().await, database.connect().await);
+    let mut notices = here.notices();
+    let mut next = async || {
+        tokio::time::timeout(std::time::Duration::from_secs(20), futures_util::StreamExt::next(&mut notices))
+            .await
+            .unwrap()
+            .unwrap()
+    };
+    assert_eq!(next().await, Notice::Connected);
+    for name in ["a", "b"] {
+        let service = service("demo", name);
+        create(&*there, &service).await;
+        assert_eq!(next().await, Notice::Changed { project: project("demo"), service: service.id });
+        let cut = "SELECT pg_terminate_backend(pid)::text AS value FROM pg_stat_activity WHERE query LIKE 'LISTEN %' \
+                   AND datname = current_database()";
+        assert_eq!(database.texts(cut).await.len(), 1);
+        assert_eq!(next().await, Notice::Connected, "and with it the word that there may be more");
+    }
 }

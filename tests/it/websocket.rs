@@ -7,6 +7,8 @@ use project_services::http::SocketLimits;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::harness::{BOTH, Heard, PATIENCE, Server, Socket, code, code_and_field, demo, in_seconds, sign, token};
 
@@ -311,6 +313,30 @@ async fn an_operation_that_the_client_completes_is_over_and_its_id_free() {
 }
 
 #[tokio::test]
+async fn what_an_ended_operation_left_behind_is_not_the_next_ones() {
+    let server = Server::start().await;
+    let id = server.provision(&demo(), redis()).await;
+    server.append(&id, 1000).await;
+    let query = "query($id: ID!) { service(id: $id) { events(first: 1) { nodes { cursor } } } }";
+    let data = server.data(&demo(), query, json!({"id": id})).await;
+    let first = &data["service"]["events"]["nodes"][0]["cursor"];
+    // Nothing to look up, so that results come faster than they are written.
+    let light = "subscription($after: String) { serviceEvents(projectId: \"demo\", after: $after) { message } }";
+    let mut socket = Socket::ready(&server, Some(&demo())).await;
+    for _ in 0..40 {
+        socket.subscribe("1", light, json!({"after": first})).await;
+        socket.next("1").await;
+        // Its results are waiting by now. The pong says that the server has read of its end.
+        socket.say(json!({"type": "complete", "id": "1"})).await;
+        socket.say(json!({"type": "ping"})).await;
+        socket.subscribe("1", "{ __typename }", json!({})).await;
+        while socket.json().await["type"] != "pong" {}
+        assert_eq!(socket.next("1").await, json!({"data": {"__typename": "Query"}}));
+        assert_eq!(socket.json().await, json!({"type": "complete", "id": "1"}));
+    }
+}
+
+#[tokio::test]
 async fn a_connection_has_a_limited_number_of_operations() {
     let server = Server::start_with_limits(SocketLimits { operations: 2, ..SocketLimits::default() }).await;
     let id = server.provision(&demo(), redis()).await;
@@ -406,6 +432,18 @@ async fn a_server_that_goes_asks_its_clients_to_come_back() {
     assert_eq!(idle.hear().await, Heard::Closed(1001));
     server.sockets.close();
     drop((modern, idle));
+    timeout(PATIENCE, server.sockets.wait()).await.expect("a socket is left open");
+}
+
+#[tokio::test]
+async fn a_client_that_says_goodbye_hears_it_back() {
+    let server = Server::start().await;
+    for protocol in ["graphql-transport-ws", "graphql-ws"] {
+        let mut socket = Socket::open(&server, protocol, None).await;
+        socket.raw(Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))).await;
+        assert_eq!(socket.hear().await, Heard::Closed(1000));
+    }
+    server.sockets.close();
     timeout(PATIENCE, server.sockets.wait()).await.expect("a socket is left open");
 }
 

@@ -29,7 +29,7 @@ pub(super) fn body(
     service: &Service,
     deployment: &Deployment,
     network: &str,
-    labels: HashMap<String, String>,
+    labels: &HashMap<String, String>,
 ) -> ContainerCreateBody {
     let mut command = vec!["CMD".to_owned()];
     command.extend(deployment.health_check.iter().cloned());
@@ -42,7 +42,7 @@ pub(super) fn body(
         cmd: Some(deployment.command.clone()),
         env: Some(environment.collect()),
         exposed_ports: Some(vec![port(deployment)]),
-        labels: Some(labels),
+        labels: Some(labels.clone()),
         stop_signal: Some(deployment.stop_signal.to_owned()),
         stop_timeout: i64::try_from(deployment.stop_grace.as_secs()).ok(),
         healthcheck: Some(HealthConfig {
@@ -55,7 +55,7 @@ pub(super) fn body(
             start_period: None,
             start_interval: None,
         }),
-        host_config: Some(host(service, deployment, network)),
+        host_config: Some(host(service, deployment, network, labels)),
         networking_config: Some(NetworkingConfig {
             endpoints_config: Some(HashMap::from([(network.to_owned(), endpoint(service))])),
         }),
@@ -68,7 +68,7 @@ pub(super) fn endpoint(service: &Service) -> EndpointSettings {
     EndpointSettings { aliases: Some(vec![service.spec.hostname.clone()]), ..Default::default() }
 }
 
-fn host(service: &Service, deployment: &Deployment, network: &str) -> HostConfig {
+fn host(service: &Service, deployment: &Deployment, network: &str, labels: &HashMap<String, String>) -> HostConfig {
     let memory = i64::from(deployment.tier.memory_mib) * MIB;
     let tmpfs = deployment.tmpfs.iter();
     HostConfig {
@@ -106,24 +106,28 @@ fn host(service: &Service, deployment: &Deployment, network: &str) -> HostConfig
             };
             HashMap::from([(port(deployment), Some(vec![binding]))])
         }),
-        mounts: Some(mounts(service, deployment)),
+        mounts: Some(mounts(service, deployment, labels)),
         ..Default::default()
     }
 }
 
-fn mounts(service: &Service, deployment: &Deployment) -> Vec<Mount> {
-    let mount = |target: &str, options: Option<MountVolumeOptions>| Mount {
+fn mounts(service: &Service, deployment: &Deployment, labels: &HashMap<String, String>) -> Vec<Mount> {
+    // Only the first mount may fill an empty volume from the image: it takes the directory's owner with it. The labels
+    // are for a volume that is gone by now, which the engine makes anew without asking: it has to be known as ours, and
+    // as empty.
+    let mount = |target: &str, no_copy: bool| Mount {
         typ: Some(MountType::VOLUME),
         source: Some(service.id.to_string()),
         target: Some(target.to_owned()),
-        volume_options: options,
+        volume_options: Some(MountVolumeOptions {
+            no_copy: Some(no_copy),
+            labels: Some(labels.clone()),
+            ..Default::default()
+        }),
         ..Default::default()
     };
-    // Only the first mount may fill an empty volume from the image: it takes the directory's owner with it.
-    let no_copy = MountVolumeOptions { no_copy: Some(true), ..Default::default() };
-    let mut mounts = vec![mount(deployment.data_path, None)];
-    mounts.extend(deployment.second_path.map(|path| mount(path, Some(no_copy))));
-    mounts
+    let second = deployment.second_path.map(|path| mount(path, true));
+    [mount(deployment.data_path, false)].into_iter().chain(second).collect()
 }
 
 fn port(deployment: &Deployment) -> String {

@@ -73,6 +73,12 @@ impl Labels {
     }
 }
 
+/// Whether a volume's labels are those that [`Labels::of_volume`] gave it. One that the engine makes by itself for a
+/// container has the container's.
+pub(super) fn is_made_for_data(labels: &Map) -> bool {
+    labels.contains_key(STORAGE)
+}
+
 /// The service that labels name, whatever the installation.
 pub(super) fn service(labels: &Map) -> Option<ServiceId> {
     labels.get(SERVICE)?.parse().ok()

@@ -48,6 +48,33 @@ impl Server {
         server
     }
 
+    /// Another server with the same settings, such as a shared database.
+    pub async fn replica(&self) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut replica = Self {
+            test: self.test.clone(),
+            project: self.project.clone(),
+            address: String::new(),
+            environment: self.environment.clone(),
+            directory,
+            process: None,
+        };
+        replica.set("DATA_DIR", &replica.directory.path().display().to_string());
+        replica.restart().await;
+        replica
+    }
+
+    /// Whether the process, by what it last logged of it, is the one that reconciles.
+    pub fn leads(&self) -> bool {
+        let log = self.log();
+        let last = log.lines().rev().find_map(|line| {
+            ["Serving", "This replica reconciles now", "This replica does not reconcile any more"]
+                .into_iter()
+                .find(|message| line.contains(message))
+        });
+        last == Some("This replica reconciles now")
+    }
+
     /// Starts the process (again), on the same data.
     pub async fn restart(&mut self) {
         self.kill();
@@ -132,7 +159,10 @@ impl Drop for Server {
         if std::thread::panicking() {
             let log = self.log();
             let tail: Vec<_> = log.lines().rev().take(60).collect();
-            eprintln!("The server's last log lines, newest first:\n{}", tail.join("\n"));
+            #[expect(clippy::print_stderr, reason = "why the test failed may stand there")]
+            {
+                eprintln!("The server's last log lines, newest first:\n{}", tail.join("\n"));
+            }
         }
         self.kill();
         remove_owned(&self.test);

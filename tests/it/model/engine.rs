@@ -144,12 +144,12 @@ impl FakeEngine {
         self.state.lock().unwrap().containers.get(&service).is_some_and(|container| container.connected)
     }
 
-    /// Ends what a person has to end: sickness.
+    /// Ends what a person has to end, and lets the engine's own health check come to its answer.
     pub fn heal(&self, service: ServiceId) {
         let mut state = self.state.lock().unwrap();
         state.script.clear();
         if let Some(container) = state.containers.get_mut(&service)
-            && container.health == Health::Unhealthy
+            && container.status == ContainerStatus::Running
         {
             container.health = Health::Healthy;
         }
@@ -293,7 +293,7 @@ impl Engine for FakeEngine {
             let volume = match state.volumes.get(&service) {
                 None => Volume::Absent,
                 Some(volume) if volume.ours => Volume::Ours,
-                Some(_) => Volume::Blank,
+                Some(_) => Volume::Stray,
             };
             Ok(Observed { container, volume, image: state.image })
         })
