@@ -84,6 +84,7 @@ fn checksum(server: &Server, url: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stderr, reason = "a run can be repeated with its seed")]
 async fn whenever_the_server_is_killed_everything_arrives_where_it_was_sent() {
     let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
     let seed = std::env::var("CRASH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(now);

@@ -136,6 +136,7 @@ impl Engine {
 }
 
 impl Drop for Engine {
+    #[expect(clippy::print_stderr, reason = "it explains a failed test")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = fs::read_to_string(self.directory.path().join("dockerd.log")).unwrap_or_default();
