@@ -108,16 +108,10 @@ impl DockerEngine {
         let volume = found(within(QUICK, client.inspect_volume(&service.to_string())).await)?;
         Ok(match volume {
             None => Volume::Absent,
-            Some(volume)
-                if labels::is_made_for_data(&volume.labels) && self.labels.are_of(service, Some(&volume.labels)) =>
-            {
-                Volume::Ours
-            }
-            // Its name is the service's id, which nobody else has made.
-            Some(volume) if volume.labels.is_empty() || self.labels.are_of(service, Some(&volume.labels)) => {
-                Volume::Stray
-            }
-            Some(_) => Volume::Foreign,
+            Some(volume) if volume.labels.is_empty() => Volume::Stray,
+            Some(volume) if !self.labels.are_of(service, Some(&volume.labels)) => Volume::Foreign,
+            Some(volume) if labels::is_made_for_data(&volume.labels) => Volume::Ours,
+            Some(_) => Volume::Stray,
         })
     }
 
