@@ -1,7 +1,7 @@
 # Both bases can be replaced; deploy/dev/standin-bases.sh makes local ones where no registry can be reached.
-# The runtime needs glibc and CA certificates, no shell: SQLite and TLS are in the binary.
+# The runtime needs glibc and libgcc, no shell: SQLite and TLS are in the binary. A distroless base is smaller.
 ARG BUILD_BASE=rust:1.95-bookworm
-ARG RUNTIME_BASE=gcr.io/distroless/cc-debian12
+ARG RUNTIME_BASE=debian:bookworm-slim
 
 FROM ${BUILD_BASE} AS build
 WORKDIR /build
@@ -19,6 +19,8 @@ LABEL org.opencontainers.image.title="Project Services" \
       org.opencontainers.image.description="Managed PostgreSQL and Redis for a preview platform's projects, over GraphQL" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /build/target/release/project-services /usr/local/bin/project-services
+# For a PostgreSQL whose certificate a public authority has signed.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 # A new volume takes its owner from the directory that it covers.
 COPY --from=build --chown=65532:65532 /build/data /data
 VOLUME /data

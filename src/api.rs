@@ -1,7 +1,7 @@
 //! The GraphQL schema: what clients see of the use cases in [`crate::app`].
 //!
 //! Nothing here decides what is allowed beyond who is asking, and nothing here touches the store or the engine. The one
-//! mapping from errors to codes is [`error`]; every root field stands behind [`guard::Authenticated`].
+//! mapping from errors to codes is [`error`]; every root field stands behind `guard::Authenticated`.
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 //! latency, the periodic tick gives correctness, and one path serves the happy case, the retry and the recovery after a
 //! crash.
 //!
-//! A look: load the row, inspect the engine, [`plan`], note what is about to be tried, try at most one action, look again
+//! A look: load the row, inspect the engine, [`plan()`], note what is about to be tried, try at most one action, look again
 //! until the plan is empty. It never answers a request and never decides who may do what.
 
 use std::collections::HashMap;
