@@ -11,9 +11,9 @@ use crate::catalog::access::Access;
 use crate::catalog::definition;
 use crate::catalog::deployment::Deployment;
 use crate::domain::event::NewEvent;
-use crate::domain::service::{ContainerStatus, Desired, ErrorCode, RunId, Service};
+use crate::domain::service::{ContainerStatus, Desired, ErrorCode, RunId, Service, ServiceState};
 use crate::engine::{EngineError, Readiness};
-use crate::store::StoreError;
+use crate::store::{ServiceFilter, StoreError};
 
 /// How often at most the progress of a pull is written down, in milliseconds.
 const PROGRESS_INTERVAL: i64 = 1000;
@@ -57,36 +57,34 @@ impl Reconciler {
             Action::PullImage => return self.pull(service, interrupt).await,
             Action::AwaitReady(run) => return self.await_ready(service, run, interrupt).await,
             Action::Remove => return self.remove(service).await,
-            Action::CreateStorage => {
-                self.unless_overtaken(service, self.engine.ensure_storage(service), interrupt).await
-            }
-            Action::Connect => self.unless_overtaken(service, self.engine.ensure_connected(service), interrupt).await,
+            Action::CreateStorage => self.unless_silent(service, self.engine.ensure_storage(service), interrupt).await,
+            Action::Connect => self.unless_silent(service, self.engine.ensure_connected(service), interrupt).await,
             Action::CreateContainer => match self.deployment(service).await {
                 Ok(deployment) => {
                     let create = self.engine.ensure_container(service, &deployment);
-                    self.unless_overtaken(service, create, interrupt).await
+                    self.unless_silent(service, create, interrupt).await
                 }
                 Err(done) => return done,
             },
             Action::Start => match self.deployment(service).await {
                 Ok(deployment) => {
                     let start = self.engine.ensure_started(service, &deployment);
-                    self.unless_overtaken(service, start, interrupt).await
+                    self.unless_silent(service, start, interrupt).await
                 }
                 Err(done) => return done,
             },
             Action::Stop => {
                 let grace = definition(service.spec.kind).offer.as_ref().map(|offer| offer.stop_grace);
                 let stop = self.engine.ensure_stopped(service.id, grace.unwrap_or_default());
-                self.unless_overtaken(service, stop, interrupt).await
+                self.unless_destroyed(service, stop, interrupt).await
             }
         };
         outcome.map_or_else(Done::from, |()| Done::Tried)
     }
 
-    /// Makes a call that may take long, and leaves it where the engine has fallen silent or the service is to be
-    /// destroyed. The look that follows finds out what came of it.
-    async fn unless_overtaken(
+    /// Makes a call that may take long, and leaves it where the engine has fallen silent. The look that follows finds out
+    /// what came of it.
+    async fn unless_silent(
         &self,
         service: &Service,
         call: impl Future<Output = Result<(), EngineError>>,
@@ -96,10 +94,26 @@ impl Reconciler {
         loop {
             tokio::select! {
                 outcome = &mut call => return outcome,
+                () = interrupt.notified() => if self.is_silent(service).await { return Ok(()) },
+            }
+        }
+    }
+
+    /// The same for a stop, which is also left where the service is to be destroyed: a removal does not wait for a
+    /// shutdown. What makes something is not left for that: it might come to be after the removal.
+    async fn unless_destroyed(
+        &self,
+        service: &Service,
+        stop: impl Future<Output = Result<(), EngineError>>,
+        interrupt: &Notify,
+    ) -> Result<(), EngineError> {
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                outcome = &mut stop => return outcome,
                 () = interrupt.notified() => {
                     let row = self.store.service_get(service.id).await;
-                    let destroyed = matches!(row, Ok(Some(row)) if row.desired != service.desired
-                        && row.desired == Desired::Destroyed);
+                    let destroyed = matches!(row, Ok(Some(row)) if row.desired == Desired::Destroyed);
                     if destroyed || self.is_silent(service).await {
                         return Ok(());
                     }
@@ -113,16 +127,20 @@ impl Reconciler {
         matches!(looked, Err(EngineError::Unavailable(_) | EngineError::Unknown(_)))
     }
 
-    /// Removes what the service had, and its project's network if it was the last that used it.
+    /// Removes what the service had, and its project's network if no service stays that uses it. Of several that are
+    /// destroyed at once each tries that, and the one whose container goes last succeeds.
     async fn remove(&self, service: &Service) -> Done {
         if let Err(error) = self.engine.ensure_removed(service.id).await {
             return error.into();
         }
-        let last = match self.store.service_list_names(&service.project).await {
-            Ok(names) => names.iter().all(|name| *name == service.name),
+        let gone = [ServiceState::Destroying, ServiceState::Destroyed];
+        let staying = ServiceState::ALL.iter().copied().filter(|state| !gone.contains(state)).collect();
+        let filter = ServiceFilter { states: Some(staying), ..ServiceFilter::default() };
+        let staying = match self.store.service_count(&service.project, &filter).await {
+            Ok(staying) => staying,
             Err(error) => return Done::StoreFailed(error),
         };
-        let removed = if last { self.engine.ensure_network_removed(&service.project).await } else { Ok(()) };
+        let removed = if staying == 0 { self.engine.ensure_network_removed(&service.project).await } else { Ok(()) };
         removed.map_or_else(Done::from, |()| Done::Tried)
     }
 

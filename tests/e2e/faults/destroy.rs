@@ -29,6 +29,23 @@ async fn in_every_phase_of_provisioning() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_all_services_at_once_leaves_no_network() {
+    let server = Server::start(&[]).await;
+    let client = Client::new(&server);
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(provisioned(&client, "REDIS", "7").await);
+    }
+    for id in &ids {
+        client.act("destroyService", id).await;
+    }
+    for id in &ids {
+        client.settled(id, "DESTROYED").await;
+    }
+    destroyed(&server, &client, &ids[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_the_engine_is_away() {
     let proxy = Proxy::start();
     let server = Server::start(&[("DOCKER_HOST", &proxy.host())]).await;
