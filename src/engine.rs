@@ -83,7 +83,9 @@ pub trait Engine: Send + Sync {
     async fn ensure_connected(&self, service: &Service) -> Result<()>;
 
     /// Waits until the server in the running container answers `check`. May take long; can be dropped at any time.
-    async fn await_ready(&self, service: ServiceId, check: &[String]) -> Result<Readiness>;
+    /// With a `hint`, `check` begins when the container's output has it, or a few seconds later: until then it would only
+    /// take CPU time from what it waits for.
+    async fn await_ready(&self, service: ServiceId, check: &[String], hint: Option<&str>) -> Result<Readiness>;
 
     /// Shuts the container down, killing it after `grace`. The engine does not bring it back any more.
     async fn ensure_stopped(&self, service: ServiceId, grace: Duration) -> Result<()>;

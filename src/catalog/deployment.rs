@@ -42,6 +42,8 @@ pub struct Deployment {
     pub health_check: Vec<String>,
     /// Returns, with 0, as soon as the server inside answers for the first time; gives up by itself after a while.
     pub ready_check: Vec<String>,
+    /// What a first start that takes long prints when it is nearly done, if it does.
+    pub ready_hint: Option<&'static str>,
 }
 
 /// A read-only file in the volume, owned by root.

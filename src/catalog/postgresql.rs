@@ -108,6 +108,8 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
         stop_grace: STOP_GRACE,
         health_check: shell(&answers),
         ready_check: until(&format!("[ -e {DATA}/.initialised ]"), &answers),
+        // Of the image's set-up server, shortly before that makes way for the real one.
+        ready_hint: Some("database system is ready to accept connections"),
     }
 }
 

@@ -82,6 +82,7 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
         stop_grace: STOP_GRACE,
         health_check: shell(&answers),
         ready_check: until("true", &answers),
+        ready_hint: None,
     }
 }
 

@@ -35,6 +35,9 @@ const QUICK: Duration = Duration::from_secs(10);
 /// How long creating, starting or removing may take on a busy host.
 const SLOW: Duration = Duration::from_secs(90);
 
+/// How long a check for readiness waits for a hint that it may be worth while.
+const HINT_PATIENCE: Duration = Duration::from_secs(8);
+
 /// What the engine is and how things on it are named.
 #[derive(Debug, Clone)]
 pub struct DockerSettings {
@@ -170,6 +173,19 @@ impl DockerEngine {
         within(QUICK, client.update_container(&service.to_string(), update)).await.map_err(failure)
     }
 
+    /// Follows the container's output until a line has `text` in it, or it ends.
+    async fn await_output(&self, service: ServiceId, text: &str) -> Result<()> {
+        let client = self.client().await?;
+        let options = query::LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true).tail("all").build();
+        let mut output = std::pin::pin!(client.logs(&service.to_string(), Some(options)));
+        while let Some(Ok(line)) = output.next().await {
+            if String::from_utf8_lossy(line.as_ref()).contains(text) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn filter(&self) -> Option<HashMap<String, Vec<String>>> {
         Some(HashMap::from([("label".to_owned(), vec![self.labels.installation_filter()])]))
     }
@@ -272,8 +288,12 @@ impl Engine for DockerEngine {
         }
     }
 
-    async fn await_ready(&self, service: ServiceId, check: &[String]) -> Result<Readiness> {
+    async fn await_ready(&self, service: ServiceId, check: &[String], hint: Option<&str>) -> Result<Readiness> {
         let client = self.client().await?;
+        if let Some(hint) = hint {
+            // Whatever becomes of it: the check is what tells.
+            let _ = tokio::time::timeout(HINT_PATIENCE, self.await_output(service, hint)).await;
+        }
         let options = CreateExecOptions {
             cmd: Some(check.to_vec()),
             // Unattached, the start returns early and the exit code comes late.

@@ -149,7 +149,8 @@ impl Reconciler {
             Ok(deployment) => deployment,
             Err(done) => return done,
         };
-        let mut wait = std::pin::pin!(self.engine.await_ready(service.id, &deployment.ready_check));
+        let hint = deployment.ready_hint.filter(|_| !service.evidence.initialised);
+        let mut wait = std::pin::pin!(self.engine.await_ready(service.id, &deployment.ready_check, hint));
         let deadline = service.operation.as_ref().and_then(|operation| operation.deadline);
         let left = deadline.map_or(std::time::Duration::from_secs(300), |deadline| {
             deadline.duration_since((self.clock)()).try_into().unwrap_or_default()

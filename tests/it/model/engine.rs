@@ -368,7 +368,7 @@ impl Engine for FakeEngine {
         .await
     }
 
-    async fn await_ready(&self, service: ServiceId, _check: &[String]) -> Result<Readiness> {
+    async fn await_ready(&self, service: ServiceId, _check: &[String], _hint: Option<&str>) -> Result<Readiness> {
         self.call(|state| {
             let container = state.containers.get(&service);
             let ready =
