@@ -25,7 +25,6 @@ use project_services::events::Hints;
 use project_services::reconciler::{Memory, Reconciler, ReconcilerSettings};
 use project_services::store::{self, Store};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use tokio::sync::Notify;
 
 use engine::{Befalls, FakeEngine, Fault};
@@ -246,14 +245,7 @@ async fn run(steps: Vec<Step>) {
 }
 
 proptest! {
-    // A fixed seed, so that a change is judged by the change; PROPTEST_RNG_SEED=N goes through other cases.
-    #![proptest_config(ProptestConfig {
-        cases: 192,
-        max_shrink_iters: 400,
-        failure_persistence: None,
-        rng_seed: RngSeed::Fixed(std::env::var("PROPTEST_RNG_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(1)),
-        ..Default::default()
-    })]
+    #![proptest_config(ProptestConfig { cases: 192, max_shrink_iters: 400, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn whatever_happens_it_arrives_where_its_user_sent_it(steps in prop::collection::vec(step(), 1..40)) {
