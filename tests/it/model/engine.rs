@@ -144,12 +144,12 @@ impl FakeEngine {
         self.state.lock().unwrap().containers.get(&service).is_some_and(|container| container.connected)
     }
 
-    /// Ends what a person has to end, and lets the engine's own health check come to its answer.
+    /// Ends what a person has to end: a server that is sick is well again, also one that is paused as well.
     pub fn heal(&self, service: ServiceId) {
         let mut state = self.state.lock().unwrap();
         state.script.clear();
         if let Some(container) = state.containers.get_mut(&service)
-            && container.status == ContainerStatus::Running
+            && matches!(container.status, ContainerStatus::Running | ContainerStatus::Paused)
         {
             container.health = Health::Healthy;
         }
