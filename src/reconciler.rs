@@ -3,7 +3,7 @@
 //! crash.
 //!
 //! A look: load the row, inspect the engine, [`plan()`], note what is about to be tried, try at most one action, look again
-//! until the plan is empty. It never answers a request and never decides who may do what.
+//! until the plan is empty. What leads to RUNNING is tried while the note is being written. It never answers a request and never decides who may do what.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -280,21 +280,28 @@ impl Reconciler {
         };
         let plan = plan(&service, &look, &memory.attempts, (self.clock)());
         tracing::debug!(service = %service.id, action = ?plan.action, reason = plan.reason, "Looked at a service");
-        let service = self.write(service, plan.after).await?;
         let Some(action) = plan.action else {
+            self.write(service, plan.after).await?;
+            memory.attempts.answered = None;
             if plan.again.is_none() {
                 memory.attempts = Attempts::default();
             }
             return Ok(Next::Rest(plan.again));
         };
-        match self.execute(&service, &action, interrupt).await {
+        let (service, done) = if action.needs_its_note() {
+            let service = self.write(service, plan.after).await?;
+            let done = self.execute(&service, &action, interrupt).await;
+            (service, done)
+        } else {
+            let after = plan.after.clone();
+            let (written, done) =
+                tokio::join!(self.write(service, plan.after), self.execute(&after, &action, interrupt));
+            (written?, done)
+        };
+        memory.attempts.answered = None;
+        match done {
             Done::Tried => memory.attempts.last = None,
-            Done::Ready(run) => {
-                let mut after = service.clone();
-                after.evidence.ready_run = Some(run);
-                memory.attempts = Attempts::default();
-                self.write(service, after).await?;
-            }
+            Done::Ready(run) => memory.attempts = Attempts { answered: Some(run), ..Attempts::default() },
             Done::Failed(failure) => {
                 tracing::warn!(service = %service.id, ?action, code = %failure.code, why = failure.message,
                     "An action on a service failed");

@@ -66,7 +66,7 @@ exec docker-entrypoint.sh "$@""#;
 /// Marks, durably, that the database is initialised. Runs before anybody can connect over TCP, so what it guards can't
 /// have been written to yet.
 const MARK_SCRIPT: &str = "mark=/var/lib/postgresql/data/.initialised\n\
-    touch \"$mark\"\n\
+    : > \"$mark\"\n\
     sync \"$mark\" /var/lib/postgresql/data 2>/dev/null || sync\n";
 
 fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
@@ -108,8 +108,8 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
         stop_grace: STOP_GRACE,
         health_check: shell(&answers),
         ready_check: until(&format!("[ -e {DATA}/.initialised ]"), &answers),
-        // Of the image's set-up server, shortly before that makes way for the real one.
-        ready_hint: Some("database system is ready to accept connections"),
+        // Of the image's set-up server, as it makes way for the real one.
+        ready_hint: Some("database system is shut down"),
     }
 }
 

@@ -34,6 +34,15 @@ pub enum Action {
     Remove,
 }
 
+impl Action {
+    /// Whether the note of it has to be stored before it is tried. What ends something has to: the note tells a later look,
+    /// also one after a crash, that it was asked for. A pull goes on writing to the row. The rest is shown by the note, and
+    /// found by a look.
+    pub fn needs_its_note(&self) -> bool {
+        matches!(self, Self::Stop | Self::Remove | Self::PullImage)
+    }
+}
+
 /// What comes of a look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -71,6 +80,8 @@ pub struct Attempts {
     pub not_before: Option<Timestamp>,
     /// Since when looks have failed.
     pub unseen_since: Option<Timestamp>,
+    /// The run whose server answered just now, until that is noted.
+    pub answered: Option<RunId>,
 }
 
 /// How long an operation may take once it has begun. Destroying never gives up.
@@ -128,6 +139,9 @@ impl Planner<'_> {
     }
 
     fn seen(mut self, observed: &Observed) -> Plan {
+        if self.attempts.answered.is_some() {
+            self.after.evidence.ready_run.clone_from(&self.attempts.answered);
+        }
         if self.service.state != ServiceState::Error
             && self.service.error.as_ref().is_some_and(|error| error.code == ErrorCode::EngineUnavailable)
         {
