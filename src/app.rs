@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::audit::{self, Object};
 use crate::crypto::{CryptoError, Sealer};
 use crate::domain::id::ProjectId;
 use crate::domain::lifecycle::InvalidState;
@@ -92,7 +93,11 @@ impl App {
 }
 
 fn visible(viewer: &Principal, project: &ProjectId) -> Result<()> {
-    if viewer.sees(project) { Ok(()) } else { Err(AppError::NotFound("project")) }
+    if viewer.sees(project) {
+        return Ok(());
+    }
+    audit::refused(viewer, "READ", Object::Project(project), Denied::NotVisible);
+    Err(AppError::NotFound("project"))
 }
 
 /// The time, in the microseconds that both databases keep.

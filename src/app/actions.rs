@@ -1,6 +1,7 @@
 //! Actions on a service that is there.
 
 use super::{App, AppError, Result, now};
+use crate::audit::{self, Object};
 use crate::catalog::access::Access;
 use crate::catalog::{Credential, definition};
 use crate::domain::event::NewEvent;
@@ -29,7 +30,7 @@ impl App {
                 Ok(service) => {
                     self.hints.project_changed(&service.project);
                     self.hints.wake(id);
-                    tracing::info!(service = %id, %action, subject = %viewer.subject, "Accepted an action");
+                    audit::accepted(viewer, action, Object::Service(id));
                     return Ok(service);
                 }
                 Err(StoreError::Stale) => {}
@@ -54,16 +55,22 @@ impl App {
         let event = NewEvent::credentials_revealed(&service, &viewer.subject, now());
         self.store.event_append(&service, &event).await?;
         self.hints.project_changed(&service.project);
-        tracing::info!(service = %id, subject = %viewer.subject, "Revealed credentials");
+        audit::accepted(viewer, action, Object::Service(id));
         Ok((service.clone(), (offer.credentials)(&access, &service.spec.hostname)))
     }
 
     async fn permitted(&self, viewer: &Principal, id: ServiceId, action: ServiceAction) -> Result<Service> {
         let service = self.store.service_get(id).await?.ok_or(AppError::NotFound("service"))?;
-        match viewer.authorize(&service.project, action.permission()) {
-            Ok(()) => Ok(service),
-            Err(Denied::NotVisible) => Err(AppError::NotFound("service")),
-            Err(Denied::Missing(permission)) => Err(AppError::Forbidden(permission)),
+        let Err(denied) = viewer.authorize(&service.project, action.permission()) else { return Ok(service) };
+        audit::refused(viewer, action, Object::Service(id), denied);
+        match denied {
+            Denied::NotVisible => Err(AppError::NotFound("service")),
+            Denied::Missing(permission) => {
+                let event = NewEvent::refused(&service, action, &viewer.subject, now());
+                self.store.event_append(&service, &event).await?;
+                self.hints.project_changed(&service.project);
+                Err(AppError::Forbidden(permission))
+            }
         }
     }
 }
