@@ -12,7 +12,7 @@ pub struct Authenticated;
 
 impl Guard for Authenticated {
     async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
-        if viewer(ctx)?.expires_at <= Timestamp::now() {
+        if viewer(ctx)?.ends_at() <= Timestamp::now() {
             return Err(expired().into());
         }
         Ok(())
