@@ -84,11 +84,13 @@ pub fn router(parts: Parts) -> Router {
 
 impl Parts {
     /// Who sends `authorization`, as the Authorization header or as a value of `connection_init`.
-    fn identify(&self, authorization: Option<&str>) -> Identity {
-        match authorization.map(|value| self.verifier.verify_bearer(value)) {
-            None => Identity::Anonymous("no token was sent".to_owned()),
-            Some(Ok(principal)) => Identity::Known(principal),
-            Some(Err(refusal)) => Identity::Anonymous(refusal.to_string()),
+    async fn identify(&self, authorization: Option<&str>) -> Identity {
+        let Some(authorization) = authorization else {
+            return Identity::Anonymous("no token was sent".to_owned());
+        };
+        match self.verifier.verify_bearer(authorization).await {
+            Ok(principal) => Identity::Known(principal),
+            Err(refusal) => Identity::Anonymous(refusal.to_string()),
         }
     }
 }

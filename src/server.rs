@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api;
 use crate::app::{App, Publishing};
-use crate::auth::Verifier;
+use crate::auth::{KeySource, Verifier};
 use crate::config::{Keys, ServeArgs};
 use crate::engine::Engine;
 use crate::engine::docker::{DockerEngine, DockerSettings};
@@ -64,10 +64,14 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
         .map_err(|error| format!("LISTEN_ADDRESS {} can't be used: {error}", args.listen_address))?;
     let address = listener.local_addr()?;
     let sockets = TaskTracker::new();
+    if matches!(keys.tokens.keys, KeySource::Jwks(_)) && keys.tokens.audience.is_none() {
+        tracing::warn!("Without JWT_AUDIENCE, tokens are good here that the issuer gave out for other services");
+    }
+    let verifier = Arc::new(Verifier::new(&keys.tokens));
     let router = http::router(http::Parts {
         schema: api::schema(Arc::new(app)),
-        verifier: Arc::new(Verifier::new(&keys.tokens)),
-        readiness: readiness(store, engine),
+        readiness: readiness(store, engine, Arc::clone(&verifier)),
+        verifier,
         shutdown: shutdown.clone(),
         sockets: sockets.clone(),
         socket_limits: http::SocketLimits::default(),
@@ -109,14 +113,16 @@ async fn follow_store(store: Arc<dyn Store>, hints: Arc<Hints>, shutdown: Cancel
     }
 }
 
-fn readiness(store: Arc<dyn Store>, engine: Arc<dyn Engine>) -> http::Readiness {
+fn readiness(store: Arc<dyn Store>, engine: Arc<dyn Engine>, verifier: Arc<Verifier>) -> http::Readiness {
     Arc::new(move || {
         let (store, engine) = (Arc::clone(&store), Arc::clone(&engine));
+        let keys = verifier.ready();
         async move {
             let (store, engine) = tokio::join!(store.ping(), engine.ping());
             http::Ready {
                 store: store.map_err(|error| error.to_string()),
                 engine: engine.map_err(|error| error.to_string()),
+                keys: keys.map_err(|error| error.to_string()),
             }
         }
         .boxed()

@@ -36,7 +36,7 @@ impl Subscription {
         let viewer = viewer(ctx)?;
         let project = parse_project("projectId", &project_id)?;
         let events = app(ctx).service_events(viewer, project, after.as_deref()).await?;
-        Ok(until(viewer.expires_at, events.map(|event| event.map(ServiceEvent))))
+        Ok(until(viewer.ends_at(), events.map(|event| event.map(ServiceEvent))))
     }
 
     /// The service as it is now, at once, and again after each change. Ends when the service is destroyed.
@@ -48,15 +48,15 @@ impl Subscription {
         let viewer = viewer(ctx)?;
         let id = parse_service("id", &id)?;
         let services = app(ctx).service_changes(viewer, id).await?;
-        Ok(until(viewer.expires_at, services.map(|service| service.map(Service))))
+        Ok(until(viewer.ends_at(), services.map(|service| service.map(Service))))
     }
 }
 
-/// `items` until `expires_at`; then, or when an item is an error, that error and the end.
-fn until<T>(expires_at: Timestamp, items: impl Stream<Item = Result<T, AppError>>) -> impl Stream<Item = Result<T>> {
+/// `items` until `ends_at`; then, or when an item is an error, that error and the end.
+fn until<T>(ends_at: Timestamp, items: impl Stream<Item = Result<T, AppError>>) -> impl Stream<Item = Result<T>> {
     stream! {
         let mut items = pin!(items);
-        let mut expiry = pin!(reached(expires_at));
+        let mut expiry = pin!(reached(ends_at));
         loop {
             let item = tokio::select! {
                 biased;

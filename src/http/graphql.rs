@@ -98,7 +98,7 @@ async fn execute(
         }
         _ => {}
     }
-    let identity = parts.identify(authorization(headers));
+    let identity = parts.identify(authorization(headers)).await;
     answer::of(&parts.schema.execute(request.data(identity).data(request_id)).await, media)
 }
 

@@ -251,7 +251,7 @@ impl Connection {
             .find(|(key, value)| key.eq_ignore_ascii_case("authorization") && !value.is_null())
             .map(|(_, value)| value.as_str().unwrap_or_default());
         let authorization = given.or(self.authorization.as_deref());
-        let identity = self.parts.identify(authorization);
+        let identity = self.parts.identify(authorization).await;
         if let (Some(_), Identity::Anonymous(reason)) = (authorization, &identity) {
             let reason = reason.clone();
             audit::unauthenticated(&reason);

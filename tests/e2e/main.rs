@@ -11,4 +11,5 @@ mod containers;
 mod faults;
 mod replicas;
 mod secrets;
+mod tokens;
 mod walk;

@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use jsonwebtoken::Algorithm;
 use project_services::app::Publishing;
 use project_services::domain::service::ServiceState;
-use project_services::http::{Ready, SocketLimits};
+use project_services::http::SocketLimits;
 use serde_json::{Value, json};
 
-use crate::harness::{BOTH, Server, code, code_and_field, demo, in_seconds, sign, sign_with, token};
+use crate::harness::{BOTH, READY, Server, code, code_and_field, demo, in_seconds, sign, sign_with, token};
 
 const PROVISION: &str = "mutation($input: ProvisionServiceInput!) { provisionService(input: $input) { service {
     id projectId name kind version tier { tier name memoryMib cpus storageMib } state
@@ -212,7 +212,7 @@ async fn tokens_that_prove_nothing_are_unauthenticated_and_write_nothing() {
     // {"alg":"none","typ":"JWT"}
     let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
     let table = [
-        ("expired", sign(&json!({"sub": "ada", "exp": in_seconds(-1), "projects": ["demo"], "permissions": BOTH}))),
+        ("expired", sign(&json!({"sub": "ada", "exp": in_seconds(-31), "projects": ["demo"], "permissions": BOTH}))),
         ("another key", sign_with(&claims, Algorithm::HS256, "another secret that is long enough for it")),
         ("another algorithm", sign_with(&claims, Algorithm::HS384, "a secret of the tests, long enough for HS256")),
         ("alg none", format!("{none}.{payload}.")),
@@ -506,8 +506,7 @@ async fn a_reveal_shows_the_credentials_once_and_is_an_event() {
 #[tokio::test]
 async fn a_published_service_says_where() {
     let publishing = Publishing { address: IpAddr::V4(Ipv4Addr::LOCALHOST), ports: 20000..=20001 };
-    let ready = Ready { store: Ok(()), engine: Ok(()) };
-    let server = Server::start_with(SocketLimits::default(), Some(publishing), ready).await;
+    let server = Server::start_with(SocketLimits::default(), Some(publishing), READY).await;
     let token = demo();
     let id = server.provision(&token, json!({"projectId": "demo", "kind": "REDIS"})).await;
     let data = server

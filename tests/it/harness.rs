@@ -8,7 +8,7 @@ use futures_util::{SinkExt, StreamExt};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use project_services::app::{App, Publishing};
-use project_services::auth::{TokenSettings, Verifier};
+use project_services::auth::{KeySource, TokenSettings, Verifier};
 use project_services::domain::event::NewEvent;
 use project_services::domain::id::{ProjectId, ServiceId};
 use project_services::domain::service::{Service, ServiceState};
@@ -33,6 +33,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub const BOTH: &[&str] = &["project:settings", "project:delete"];
 
+pub const READY: Ready = Ready { store: Ok(()), engine: Ok(()), keys: Ok(()) };
+
 pub struct Server {
     pub address: SocketAddr,
     pub store: Arc<dyn Store>,
@@ -45,25 +47,34 @@ pub struct Server {
 
 impl Server {
     pub async fn start() -> Self {
-        Self::start_with(SocketLimits::default(), None, Ready { store: Ok(()), engine: Ok(()) }).await
+        Self::start_with(SocketLimits::default(), None, READY).await
     }
 
     pub async fn start_with_limits(limits: SocketLimits) -> Self {
-        Self::start_with(limits, None, Ready { store: Ok(()), engine: Ok(()) }).await
+        Self::start_with(limits, None, READY).await
     }
 
     pub async fn start_with(socket_limits: SocketLimits, publishing: Option<Publishing>, ready: Ready) -> Self {
+        let tokens = TokenSettings::new(KeySource::Secret(SECRET.to_owned().into()));
+        Self::start_verifying(&tokens, socket_limits, publishing, ready).await
+    }
+
+    pub async fn start_verifying(
+        tokens: &TokenSettings,
+        socket_limits: SocketLimits,
+        publishing: Option<Publishing>,
+        ready: Ready,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", directory.path().join("store.db").display());
         let store = store::connect(&url.parse().unwrap(), None).await.unwrap();
         let hints = Arc::new(Hints::default());
         let key = format!("k1:{}=", "A".repeat(43));
         let app = App::new(Arc::clone(&store), Arc::new(key.parse().unwrap()), Arc::clone(&hints), publishing);
-        let settings = TokenSettings { secret: SECRET.to_owned().into(), issuer: None, audience: None };
         let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
         let router = http::router(Parts {
             schema: api::schema(Arc::new(app)),
-            verifier: Arc::new(Verifier::new(&settings)),
+            verifier: Arc::new(Verifier::new(tokens)),
             readiness: Arc::new(move || {
                 let ready = ready.clone();
                 Box::pin(async move { ready })
@@ -206,6 +217,13 @@ impl Socket {
             request.headers_mut().insert("authorization", authorization.parse().unwrap());
         }
         // tokio-tungstenite refuses an answer without the subprotocol that it asked for.
+        Self(connect_async(request).await.unwrap().0)
+    }
+
+    /// A connection of the newer protocol, at an address with parameters.
+    pub async fn open_at(server: &Server, path: &str) -> Self {
+        let mut request = format!("ws://{}{path}", server.address).into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
         Self(connect_async(request).await.unwrap().0)
     }
 
