@@ -68,6 +68,7 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
         schema: api::schema(Arc::new(app)),
         verifier: Arc::new(Verifier::new(&keys.tokens)),
         readiness: readiness(store, engine),
+        allowed_origins: args.allowed_origins.as_slice().into(),
         shutdown: shutdown.clone(),
         sockets: sockets.clone(),
         socket_limits: http::SocketLimits::default(),
