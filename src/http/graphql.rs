@@ -121,7 +121,8 @@ fn wants_websocket(headers: &HeaderMap) -> bool {
 }
 
 fn not_acceptable() -> Response {
-    let error = Error::bad_input("Accept", "Accept application/graphql-response+json, application/json or text/event-stream.");
+    let error =
+        Error::bad_input("Accept", "Accept application/graphql-response+json, application/json or text/event-stream.");
     answer::refusal(StatusCode::NOT_ACCEPTABLE, error, Media::Json)
 }
 

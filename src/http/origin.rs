@@ -38,8 +38,8 @@ impl FromStr for Origin {
         let (scheme, authority) = text.split_once("://").ok_or(OriginError)?;
         let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-        let is_authority =
-            !authority.is_empty() && authority.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@*\\".contains(&byte));
+        let is_authority = !authority.is_empty()
+            && authority.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@*\\".contains(&byte));
         if !is_scheme || !is_authority {
             return Err(OriginError);
         }

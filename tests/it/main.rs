@@ -3,10 +3,13 @@
 
 mod api;
 mod architecture;
+mod clients;
+mod event_stream;
 mod guards;
 mod harness;
 mod http;
 mod model;
+mod origin;
 mod schema;
 mod store;
 mod store_fixture;
@@ -14,3 +17,4 @@ mod store_postgres;
 mod store_schema;
 mod store_sqlite;
 mod websocket;
+mod websocket_frames;
