@@ -95,7 +95,13 @@ export function listen(subscribe) {
     complete: () => tell({ complete: true }),
   });
   const hear = async () => {
-    while (!heard.length) await new Promise((resolve) => (wake = resolve));
+    if (!heard.length) {
+      const patience = AbortSignal.timeout(20_000);
+      await new Promise((resolve, reject) => {
+        wake = resolve;
+        patience.onabort = () => reject(new Error('Nothing was heard'));
+      });
+    }
     return heard.shift();
   };
   return { hear, end };

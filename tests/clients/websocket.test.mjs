@@ -96,7 +96,7 @@ test('a stream that the client completes is over, and its id free', async (t) =>
   }
 });
 
-test('pings are answered, with what they carry', async (t) => {
+test('pings are answered, with what they carry', { timeout: 20_000 }, async (t) => {
   const pongs = [];
   const heard = new Promise((resolve) => {
     const client = connect(t, undefined, {

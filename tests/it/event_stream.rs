@@ -214,7 +214,9 @@ async fn a_quiet_stream_is_kept_alive_by_comments() {
 
 #[tokio::test]
 async fn an_operation_ends_when_its_client_goes() {
-    let server = Server::start().await;
+    // No comment is due that would find out.
+    let limits = SocketLimits { ping_interval: Duration::from_secs(3600), ..SocketLimits::default() };
+    let server = Server::start_with_limits(limits).await;
     let id = provisioned(&server).await;
     let mut stream = Stream::open(&server, &demo(), CHANGED, json!({"id": id})).await;
     stream.next().await;
