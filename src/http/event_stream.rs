@@ -4,7 +4,7 @@
 //! As on a WebSocket each operation is a task, which hands its results over through a short queue: a client that takes
 //! none for too long loses the operation, and costs bounded memory until then.
 
-use async_graphql::{Request, Response};
+use async_graphql::Request;
 use async_stream::stream;
 use axum::body::Body;
 use axum::http::header;
@@ -21,7 +21,8 @@ const QUEUE: usize = 8;
 
 /// One thing that the client hears.
 enum Event {
-    Next(Response),
+    /// A response as JSON without line breaks: one line of data.
+    Next(String),
     Complete,
     /// A comment, so that proxies don't take the connection for dead.
     KeepAlive,
@@ -30,8 +31,7 @@ enum Event {
 impl Event {
     fn text(&self) -> String {
         match self {
-            // JSON without line breaks: one line of data.
-            Self::Next(response) => format!("event: next\ndata: {}\n\n", answer::json(response)),
+            Self::Next(json) => format!("event: next\ndata: {json}\n\n"),
             // With an empty field of data, without which a browser's EventSource tells nobody.
             Self::Complete => "event: complete\ndata: \n\n".to_owned(),
             Self::KeepAlive => ":\n\n".to_owned(),
@@ -78,7 +78,10 @@ async fn run(parts: Parts, request: Request, events: mpsc::Sender<Event>) {
         let event = tokio::select! {
             () = parts.shutdown.cancelled() => return,
             () = events.closed() => return,
-            response = responses.next() => response.map_or(Event::Complete, Event::Next),
+            response = responses.next() => match response {
+                Some(response) => Event::Next(answer::json(&response)),
+                None => Event::Complete,
+            },
             _ = keep_alive.tick() => Event::KeepAlive,
         };
         let is_last = matches!(event, Event::Complete);

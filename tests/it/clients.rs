@@ -9,6 +9,7 @@ use project_services::http::SocketLimits;
 use crate::harness::{SECRET, Server};
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "with --nocapture it tells what ran")]
 async fn the_clients_of_frontends_work() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
     assert!(folder.join("node_modules").is_dir(), "the client packages are not installed: run `make clients`");
@@ -24,7 +25,6 @@ async fn the_clients_of_frontends_work() {
     let output = output.unwrap_or_else(|error| panic!("node can't be run ({error}): run `make clients`"));
     let report = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{report}{}", String::from_utf8_lossy(&output.stderr));
-    // Told by `cargo test -- --nocapture`.
     println!("{report}");
     assert!(report.contains("\n# skipped 0\n") && report.contains("\n# todo 0\n"), "{report}");
 }
