@@ -67,9 +67,12 @@ impl Stream {
     }
 
     async fn next(&mut self) -> Value {
-        match self.hear().await.unwrap() {
-            Some(Heard::Next(value)) => value,
-            other => panic!("no result but {other:?}"),
+        loop {
+            match self.hear().await.unwrap() {
+                Some(Heard::Next(value)) => return value,
+                Some(Heard::Comment) => {}
+                other => panic!("no result but {other:?}"),
+            }
         }
     }
 
