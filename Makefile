@@ -9,7 +9,7 @@ SHELL := bash
 ENGINE := DOCKER_HOST="$$(deploy/dev/docker-up.sh host)"
 TEST_LABEL := dev.project-services.test
 
-.PHONY: help run test build fmt lint doc schema check engine images compiler clean-test
+.PHONY: help run test build fmt lint doc schema check engine images compiler clients clean-test
 
 help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ help: ## Lists these commands.
 run: build engine images ## Starts the development server on 127.0.0.1:8080, after installing what it needs.
 	$(ENGINE) PUBLISH_ADDRESS=127.0.0.1 cargo run --locked --quiet -- serve --dev
 
-test: engine images compiler ## Runs all tests, also those on a real engine; ARGS go to cargo test.
+test: engine images compiler clients ## Runs all tests, also those on a real engine; ARGS go to cargo test.
 	deploy/dev/need.sh ps:procps ip:iproute2 unshare:util-linux docker-registry:docker-registry # which the tests call
 	trap 'make --no-print-directory clean-test' EXIT
 	$(ENGINE) .ci/with-postgres cargo test --locked $(ARGS)
@@ -54,6 +54,11 @@ images: engine ## Pulls, or else builds, the service images that are missing.
 # Rust needs a linker, and the bundled SQLite a C compiler.
 compiler:
 	@deploy/dev/need.sh cc:gcc,libc6-dev
+
+clients: ## Installs the GraphQL clients that the tests use.
+	@deploy/dev/need.sh node:nodejs npm:npm
+	cd tests/clients
+	[ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --prefer-offline --no-audit --no-fund
 
 clean-test: ## Removes the containers, volumes and networks that tests left behind.
 	@docker ps --all --quiet --filter label=$(TEST_LABEL) | xargs --no-run-if-empty docker rm --force --volumes >/dev/null

@@ -18,6 +18,7 @@ use crate::auth::{MIN_SECRET_LENGTH, TokenSettings};
 use crate::crypto::Sealer;
 use crate::domain::id::ProjectId;
 use crate::domain::permission::Permission;
+use crate::http::Origin;
 use crate::telemetry::LogFormat;
 
 mod tokens;
@@ -122,6 +123,9 @@ pub struct ServeArgs {
     /// Address and port to listen on.
     #[arg(long, env = "LISTEN_ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen_address: SocketAddr,
+    /// Origins of other web pages that may use the API, such as `https://app.example`, separated by commas.
+    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
+    pub allowed_origins: Vec<Origin>,
     #[command(flatten)]
     pub store: StoreArgs,
     /// The Docker Engine: `unix://…`, `tcp://…` or `https://…`.

@@ -1,4 +1,4 @@
-//! The wire: routes, tokens, GraphQL over HTTP and over WebSocket, health.
+//! The wire: routes, tokens, GraphQL over HTTP and over WebSocket and server-sent events, health.
 //!
 //! It knows the schema as something that answers requests, and no use case. What it refuses itself it refuses with the
 //! same error shape and codes as the schema.
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
@@ -19,14 +19,17 @@ use crate::auth::Verifier;
 
 mod accept;
 mod answer;
+mod event_stream;
 mod graphiql;
 mod graphql;
 mod health;
+mod origin;
 mod parameters;
 mod request_id;
 mod websocket;
 
 pub use health::{Readiness, Ready};
+pub use origin::{Origin, OriginError};
 
 /// The largest request body and the largest WebSocket message, in bytes.
 pub const MAX_BODY: usize = 1 << 20;
@@ -37,19 +40,21 @@ pub struct Parts {
     pub schema: Schema,
     pub verifier: Arc<Verifier>,
     pub readiness: Readiness,
-    /// Once cancelled, WebSockets are closed with 1001, which asks clients to come back.
+    /// Pages of other origins than the server's own that may use the API.
+    pub allowed_origins: Arc<[Origin]>,
+    /// Once cancelled, WebSockets are closed with 1001, which asks clients to come back, and event streams broken off.
     pub shutdown: CancellationToken,
-    /// Counts the open WebSockets, which a graceful shutdown of the listener does not wait for.
+    /// Counts the open WebSockets, which a graceful shutdown of the listener does not wait for, and event streams.
     pub sockets: TaskTracker,
     pub socket_limits: SocketLimits,
 }
 
-/// What a WebSocket client may take.
+/// What a client of a WebSocket or an event stream may take.
 #[derive(Debug, Clone)]
 pub struct SocketLimits {
     /// From the upgrade to `connection_init`.
     pub init_timeout: Duration,
-    /// From one ping to the next.
+    /// From one ping to the next, and to the next comment in an event stream.
     pub ping_interval: Duration,
     /// From a ping until something is heard, and for a client to take a message.
     pub patience: Duration,
@@ -70,8 +75,9 @@ impl Default for SocketLimits {
 
 /// All routes.
 pub fn router(parts: Parts) -> Router {
+    let graphql = get(graphql::get).post(graphql::post).fallback(graphql::other_method);
     Router::new()
-        .route("/graphql", get(graphql::get).post(graphql::post).fallback(graphql::other_method))
+        .route("/graphql", graphql.layer(from_fn_with_state(parts.clone(), origin::check)))
         .route("/", get(|| async { Redirect::temporary("/graphql") }))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

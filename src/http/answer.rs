@@ -1,12 +1,20 @@
 //! GraphQL responses as they go out.
 
 use async_graphql::{Response, ServerError, Value};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Serialize;
 
 use super::accept::Media;
 use crate::api::error::Error;
+
+/// What all answers have in common.
+pub const HEADERS: [(HeaderName, &str); 3] = [
+    // An answer may hold revealed credentials.
+    (header::CACHE_CONTROL, "no-store"),
+    (header::VARY, "Accept"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+];
 
 /// A response as the specification wants it written: `data` is there if and only if the operation was executed
 /// (GraphQL specification, section 7.1).
@@ -22,6 +30,12 @@ impl<'a> Body<'a> {
     pub fn of(response: &'a Response) -> Self {
         Self { errors: &response.errors, data: was_executed(response).then_some(&response.data) }
     }
+}
+
+/// The response in its JSON form, without line breaks.
+pub fn json(response: &Response) -> String {
+    // Responses are made of values that all have a JSON form.
+    serde_json::to_string(&Body::of(response)).unwrap_or_default()
 }
 
 /// Whether execution began. Errors from before it have no path, those of resolvers have one.
@@ -51,14 +65,5 @@ fn is_internal(error: &ServerError) -> bool {
 }
 
 fn write(status: StatusCode, response: &Response, media: Media) -> axum::response::Response {
-    let headers = [
-        (header::CONTENT_TYPE, media.content_type()),
-        // An answer may hold revealed credentials.
-        (header::CACHE_CONTROL, "no-store"),
-        (header::VARY, "Accept"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    // Responses are made of values that all have a JSON form.
-    let body = serde_json::to_vec(&Body::of(response)).unwrap_or_default();
-    (status, headers, body).into_response()
+    (status, [(header::CONTENT_TYPE, media.content_type())], HEADERS, json(response)).into_response()
 }

@@ -11,8 +11,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use futures_util::StreamExt;
 
-use super::accept::{self, Media};
-use super::{MAX_BODY, Parts, answer, graphiql, parameters, websocket};
+use super::accept::{self, Accepted, Media};
+use super::{MAX_BODY, Parts, answer, event_stream, graphiql, parameters, websocket};
 use crate::api::error::{Code, Error};
 use crate::api::{self, RequestId};
 
@@ -25,7 +25,8 @@ pub async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let Some(media) = accept::media(&headers) else { return not_acceptable() };
+    let Some(accepted) = Accepted::by(&headers) else { return not_acceptable() };
+    let media = accepted.media();
     // Other types could be sent by a page of any site without asking first (CSRF), so they are never executed.
     if !is_json(&headers) {
         let error = Error::bad_input("Content-Type", "Send application/json, in UTF-8.");
@@ -39,7 +40,7 @@ pub async fn post(
         .map_err(|_| Error::bad_input("body", "The body is not JSON in UTF-8."))
         .and_then(parameters::from_json);
     match request {
-        Ok(request) => execute(&parts, request_id, &headers, request, media, &Method::POST).await,
+        Ok(request) => execute(&parts, request_id, &headers, request, accepted, &Method::POST).await,
         Err(error) => answer::refusal(StatusCode::BAD_REQUEST, error, media),
     }
 }
@@ -63,10 +64,10 @@ pub async fn get(
     if accept::prefers_html(&headers) && !pairs.iter().any(|(key, _)| key == "query") {
         return graphiql::page();
     }
-    let Some(media) = accept::media(&headers) else { return not_acceptable() };
+    let Some(accepted) = Accepted::by(&headers) else { return not_acceptable() };
     match parameters::from_pairs(pairs) {
-        Ok(request) => execute(&parts, request_id, &headers, request, media, &Method::GET).await,
-        Err(error) => answer::refusal(StatusCode::BAD_REQUEST, error, media),
+        Ok(request) => execute(&parts, request_id, &headers, request, accepted, &Method::GET).await,
+        Err(error) => answer::refusal(StatusCode::BAD_REQUEST, error, accepted.media()),
     }
 }
 
@@ -82,13 +83,16 @@ async fn execute(
     request_id: RequestId,
     headers: &HeaderMap,
     mut request: Request,
-    media: Media,
+    accepted: Accepted,
     method: &Method,
 ) -> Response {
-    match api::operation_type(&mut request) {
-        Some(OperationType::Subscription) => {
-            let error = Error::bad_input("query", "Subscriptions go over a WebSocket at this address.");
-            return answer::refusal(StatusCode::BAD_REQUEST, error, media);
+    let media = accepted.media();
+    let operation = api::operation_type(&mut request);
+    let streams = accepted.wants_events(operation);
+    match operation {
+        Some(OperationType::Subscription) if !streams => {
+            let message = "Subscriptions go over a WebSocket at this address, or to who accepts text/event-stream.";
+            return answer::refusal(StatusCode::BAD_REQUEST, Error::bad_input("query", message), media);
         }
         Some(OperationType::Mutation) if method != Method::POST => {
             let error = Error::bad_input("query", "Mutations are sent by POST.");
@@ -99,7 +103,11 @@ async fn execute(
         _ => {}
     }
     let identity = parts.identify(authorization(headers)).await;
-    answer::of(&parts.schema.execute(request.data(identity).data(request_id)).await, media)
+    let request = request.data(identity).data(request_id);
+    if streams {
+        return event_stream::answer(parts, request);
+    }
+    answer::of(&parts.schema.execute(request).await, media)
 }
 
 /// The Authorization header; one that is no text is as good as one that is no token.
@@ -113,7 +121,8 @@ fn wants_websocket(headers: &HeaderMap) -> bool {
 }
 
 fn not_acceptable() -> Response {
-    let error = Error::bad_input("Accept", "Accept application/graphql-response+json or application/json.");
+    let error =
+        Error::bad_input("Accept", "Accept application/graphql-response+json, application/json or text/event-stream.");
     answer::refusal(StatusCode::NOT_ACCEPTABLE, error, Media::Json)
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::api::RequestId;
 
-const HEADER: &str = "x-request-id";
+pub const HEADER: &str = "x-request-id";
 
 /// The longest id that is taken from a client, in characters.
 const MAX_LENGTH: usize = 128;

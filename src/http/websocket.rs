@@ -375,8 +375,8 @@ impl Connection {
     }
 }
 
-/// A frame or message that is too large gets its own close code (RFC 6455, section 7.4.1); after other failures nobody
-/// listens any more.
+/// What is wrong with a frame or a message has a close code (RFC 6455, section 7.4.1); after other failures nobody listens
+/// any more.
 fn reading_failed(error: axum::Error) -> Option<Goodbye> {
     let text = error.to_string();
     tracing::debug!(error = text, "A WebSocket failed");
@@ -384,6 +384,8 @@ fn reading_failed(error: axum::Error) -> Option<Goodbye> {
         Some(Goodbye::new(1009, "A message is over 1 MiB"))
     } else if text.contains("UTF-8") {
         Some(Goodbye::new(1007, "A message is not UTF-8"))
+    } else if text.contains("protocol error") {
+        Some(Goodbye::new(1002, "Protocol error"))
     } else {
         None
     }

@@ -20,13 +20,16 @@ use reqwest::header;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-const SECRET: &str = "a secret of the tests, long enough for HS256";
+/// A page of another origin that the servers of the tests allow.
+pub const ALLOWED_ORIGIN: &str = "https://app.example";
+
+pub const SECRET: &str = "a secret of the tests, long enough for HS256";
 
 /// How long a test waits for what has to happen.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -79,6 +82,7 @@ impl Server {
                 let ready = ready.clone();
                 Box::pin(async move { ready })
             }),
+            allowed_origins: [ALLOWED_ORIGIN.parse().unwrap()].into(),
             shutdown: shutdown.clone(),
             sockets: sockets.clone(),
             socket_limits,
@@ -242,6 +246,22 @@ impl Socket {
 
     pub async fn raw(&mut self, message: Message) {
         self.0.send(message).await.unwrap();
+    }
+
+    /// As [`raw`](Self::raw), to a server that may have hung up.
+    pub async fn try_raw(&mut self, message: Message) -> Result<(), Error> {
+        self.0.send(message).await
+    }
+
+    /// Reads on until the server hangs up; gives back the close code, if it sent one.
+    pub async fn goodbye(&mut self) -> Option<u16> {
+        let mut code = None;
+        while let Some(Ok(message)) = self.0.next().await {
+            if let Message::Close(frame) = message {
+                code = frame.map(|frame| frame.code.into());
+            }
+        }
+        code
     }
 
     pub async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {

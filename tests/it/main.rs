@@ -3,11 +3,14 @@
 
 mod api;
 mod architecture;
+mod clients;
+mod event_stream;
 mod guards;
 mod harness;
 mod http;
 mod issuer;
 mod model;
+mod origin;
 mod schema;
 mod store;
 mod store_fixture;
@@ -17,3 +20,4 @@ mod store_sqlite;
 mod tokens;
 mod tokens_jwks;
 mod websocket;
+mod websocket_frames;
