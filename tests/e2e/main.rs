@@ -10,5 +10,6 @@ mod commands;
 mod containers;
 mod faults;
 mod replicas;
+mod rotation;
 mod secrets;
 mod walk;

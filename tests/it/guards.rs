@@ -28,6 +28,7 @@ fn table() -> Vec<(&'static str, &'static str, String)> {
         ("Mutation", "restartService", action("restartService")),
         ("Mutation", "destroyService", action("destroyService")),
         ("Mutation", "revealCredentials", action("revealCredentials")),
+        ("Mutation", "rotateCredentials", action("rotateCredentials")),
         ("Subscription", "serviceEvents", "subscription { serviceEvents(projectId: \"demo\") { cursor } }".to_owned()),
         ("Subscription", "serviceChanged", format!("subscription {{ serviceChanged(id: \"{ID}\") {{ id }} }}")),
     ]
