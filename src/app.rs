@@ -10,6 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::audit::{self, Object};
+use crate::catalog::access::Seed;
 use crate::crypto::{CryptoError, Sealer};
 use crate::domain::id::ProjectId;
 use crate::domain::lifecycle::InvalidState;
@@ -98,6 +99,12 @@ fn visible(viewer: &Principal, project: &ProjectId) -> Result<()> {
     }
     audit::refused(viewer, "READ", Object::Project(project), Denied::NotVisible);
     Err(AppError::NotFound("project"))
+}
+
+fn new_seed() -> Result<Seed> {
+    let mut seed = Seed([0; Seed::LENGTH]);
+    getrandom::fill(&mut seed.0).map_err(|error| AppError::Internal(Box::new(error)))?;
+    Ok(seed)
 }
 
 /// The time, in the microseconds that both databases keep.

@@ -83,7 +83,7 @@ pub struct StoreArgs {
     pub data_dir: PathBuf,
     /// `sqlite:PATH` or `postgres://…`; a SQLite file in the data directory when left out.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    pub database_url: Option<String>,
+    pub database_url: Option<SecretString>,
     /// Certificates that PostgreSQL's is checked against; the system's when left out.
     #[arg(long, env = "DATABASE_CA_FILE")]
     pub database_ca_file: Option<PathBuf>,
@@ -93,7 +93,7 @@ impl StoreArgs {
     /// The database's URL. It may hold a password.
     pub fn url(&self) -> SecretString {
         let embedded = || format!("sqlite:{}", self.data_dir.join("project-services.db").display());
-        SecretString::from(self.database_url.clone().unwrap_or_else(embedded))
+        self.database_url.clone().unwrap_or_else(|| SecretString::from(embedded()))
     }
 }
 
@@ -223,13 +223,18 @@ fn variable(name: &str) -> Result<Option<SecretString>, ConfigError> {
 }
 
 fn existing(path: &Path, name: &str) -> Result<SecretString, ConfigError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(SecretString::from(text.trim())),
+    match read(path) {
+        Ok(secret) => Ok(secret),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             Err(ConfigError(format!("{name} must be set; there is no development server's {} either.", path.display())))
         }
         Err(error) => Err(ConfigError(format!("{} can't be read: {error}.", path.display()))),
     }
+}
+
+fn read(path: &Path) -> std::io::Result<SecretString> {
+    let text = Zeroizing::new(fs::read_to_string(path)?);
+    Ok(SecretString::from(text.trim()))
 }
 
 /// The content of a secret file; generated, readable by its owner only, if it is not there.
@@ -244,9 +249,7 @@ fn kept(path: &Path, generate: fn() -> Result<Zeroizing<String>, ConfigError>) -
             file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
             Ok(SecretString::from(text.as_str()))
         }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            fs::read_to_string(path).map(|text| SecretString::from(text.trim())).map_err(failed)
-        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => read(path).map_err(failed),
         Err(error) => Err(failed(error)),
     }
 }
@@ -263,7 +266,8 @@ fn generated_secret() -> Result<Zeroizing<String>, ConfigError> {
 }
 
 fn generated_ring() -> Result<Zeroizing<String>, ConfigError> {
-    Ok(Zeroizing::new(format!("dev:{}", STANDARD.encode(random()?.as_slice()))))
+    let key = Zeroizing::new(STANDARD.encode(random()?.as_slice()));
+    Ok(Zeroizing::new(["dev:", key.as_str()].concat()))
 }
 
 fn network_template(text: &str) -> Result<String, String> {

@@ -82,6 +82,13 @@ pub struct Idempotency {
     pub fingerprint: String,
 }
 
+/// Sealed credentials that were read, and what is to take their place.
+#[derive(Debug, Clone)]
+pub struct Reseal {
+    pub old: Sealed,
+    pub new: Sealed,
+}
+
 /// Where services and events are kept. All methods may be called at once from any number of tasks and processes, and a
 /// call that is dropped leaves nothing locked; a write that is dropped may have happened. Each call ends within about ten
 /// seconds. Times are kept to the microsecond, and what is finer is cut off; in JSON columns (operation, error, evidence)
@@ -125,7 +132,7 @@ pub trait Store: Send + Sync {
     async fn port_list(&self) -> Result<Vec<u16>>;
 
     /// Writes `after` over the row that was read as `before`, with its event, and gives back the service as it is now.
-    /// `after` differs in desired, generation, state, operation, error and evidence only; revision and updated_at
+    /// `after` differs in desired, generation, state, operation, error, evidence and rotating only; revision and updated_at
     /// (`now`) are the store's to set. A service that becomes DESTROYED loses its sealed credentials in the same write.
     /// Fails with `Stale` unless the row's generation and revision are those of `before`, and with `Failed` when the
     /// service was DESTROYED and is to be something else.
@@ -133,6 +140,17 @@ pub trait Store: Send + Sync {
         &self,
         before: &Service,
         after: &Service,
+        event: Option<&NewEvent>,
+        now: Timestamp,
+    ) -> Result<Service>;
+
+    /// Like [`service_update`](Self::service_update), and puts new sealed credentials in the place of old ones in the same
+    /// write. Fails with `Stale` also when the old ones are not there any more.
+    async fn service_reseal(
+        &self,
+        before: &Service,
+        after: &Service,
+        reseal: &Reseal,
         event: Option<&NewEvent>,
         now: Timestamp,
     ) -> Result<Service>;

@@ -10,6 +10,7 @@ mod commands;
 mod containers;
 mod faults;
 mod replicas;
+mod rotation;
 mod secrets;
 mod tokens;
 mod walk;

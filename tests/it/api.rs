@@ -448,12 +448,12 @@ async fn actions_go_on_from_where_the_service_is() {
 async fn viewer_actions_are_what_would_be_accepted() {
     let server = Server::start().await;
     let id = server.provision(&demo(), json!({"projectId": "demo", "kind": "REDIS"})).await;
-    let settings = ["START", "STOP", "RESTART", "REVEAL_CREDENTIALS"];
+    let settings = ["START", "STOP", "RESTART", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS"];
     use ServiceState as S;
     for (state, expected) in [
         (S::Pending, vec!["DESTROY", "REVEAL_CREDENTIALS"]),
         (S::Provisioning, vec!["STOP", "DESTROY", "REVEAL_CREDENTIALS"]),
-        (S::Running, vec!["STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS"]),
+        (S::Running, vec!["STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS"]),
         (S::Stopped, vec!["START", "DESTROY", "REVEAL_CREDENTIALS"]),
         (S::Error, vec!["START", "STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS"]),
         (S::Destroying, vec![]),
@@ -461,7 +461,7 @@ async fn viewer_actions_are_what_would_be_accepted() {
     ] {
         server.settle(&id, state).await;
         for (permissions, filter) in [
-            (BOTH, vec!["START", "STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS"]),
+            (BOTH, vec!["START", "STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS"]),
             (&["project:settings"][..], settings.to_vec()),
             (&["project:delete"][..], vec!["DESTROY"]),
             (&[][..], vec![]),
@@ -501,6 +501,43 @@ async fn a_reveal_shows_the_credentials_once_and_is_an_event() {
     assert!(!format!("{events:?}").contains(password));
     // The same password for as long as the service lives.
     assert_eq!(server.data(&token, reveal, json!({"id": id})).await, data);
+}
+
+#[tokio::test]
+async fn a_rotation_is_accepted_once_while_the_service_runs_and_reveal_shows_what_is_confirmed() {
+    let server = Server::start().await;
+    let token = demo();
+    let id = server.provision(&token, json!({"projectId": "demo", "kind": "REDIS"})).await;
+    let rotate = async || {
+        let query =
+            "mutation($id: ID!) { rotateCredentials(input: {id: $id}) { service { state operation { kind phase } } } }";
+        server.run(&token, query, json!({"id": id})).await
+    };
+    let reveal = async || {
+        let query = "mutation($id: ID!) { revealCredentials(input: {id: $id}) { credentials { key value } } }";
+        server.data(&token, query, json!({"id": id})).await
+    };
+    let body = rotate().await;
+    assert_eq!(
+        (code(&body), &body["errors"][0]["extensions"]["allowedStates"]),
+        ("INVALID_STATE", &json!(["RUNNING"]))
+    );
+
+    server.settle(&id, ServiceState::Running).await;
+    let (before, id_) = (reveal().await, id.parse().unwrap());
+    let sealed = server.store.sealed_get(id_).await.unwrap();
+    let body = rotate().await;
+    let rotating = json!({"state": "RUNNING", "operation": {"kind": "ROTATE_CREDENTIALS", "phase": "QUEUED"}});
+    assert_eq!(body["data"]["rotateCredentials"]["service"], rotating);
+    let event = ("A change of the password of redis was requested.".to_owned(), Some("ada".to_owned()));
+    assert_eq!(server.events(&id).await.last(), Some(&event));
+    let pending = server.store.sealed_get(id_).await.unwrap();
+    assert_ne!(pending, sealed, "the password to be is stored");
+    let written = server.written("demo").await;
+    assert_eq!(rotate().await, body, "once more is the same");
+    assert_eq!(server.written("demo").await, written);
+    assert_eq!(server.store.sealed_get(id_).await.unwrap(), pending);
+    assert_eq!(reveal().await, before, "no server has taken it yet");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use project_services::domain::event::NewEvent;
 use project_services::domain::id::ServiceId;
 use project_services::domain::service::{Desired, ErrorCode, RunId, Service, ServiceError, ServiceKind, ServiceState};
 use project_services::domain::term::{ReplicaId, Term};
-use project_services::store::{Page, ServiceFilter, Slice, Store, StoreError};
+use project_services::store::{Page, Reseal, ServiceFilter, Slice, Store, StoreError};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -55,6 +55,7 @@ contract! {
     an_event_of_no_service_takes_no_place_in_the_log,
     a_destroyed_service_has_no_credentials_and_never_comes_back,
     credentials_are_replaced_only_where_they_are_the_old_ones,
+    a_service_and_its_credentials_are_written_together_or_not_at_all,
     a_key_rotation_finds_what_is_left,
     the_installation_is_the_same_for_all_who_ask,
     a_restart_keeps_everything,
@@ -127,6 +128,7 @@ async fn what_is_written_is_read_back(database: Database) {
     });
     after.evidence.initialised = true;
     after.evidence.ready_run = Some(RunId("run".to_owned()));
+    after.rotating = true;
     let event = NewEvent::of_change(&service, &after, Some("ada"), now).unwrap();
     let written = store.service_update(&service, &after, Some(&event), now).await.unwrap();
     assert_eq!(written, Service { revision: 2, updated_at: micros(now), ..after });
@@ -497,6 +499,34 @@ async fn credentials_are_replaced_only_where_they_are_the_old_ones(database: Dat
     // Neither a revision nor an event.
     assert_eq!(read(&*store, service.id).await.revision, 1);
     assert_eq!(sequences(&*store, "demo").await, [1]);
+}
+
+async fn a_service_and_its_credentials_are_written_together_or_not_at_all(database: Database) {
+    let store = database.connect().await;
+    let before = service("demo", "db");
+    create(&*store, &before).await;
+    let after = Service { rotating: true, ..before.clone() };
+    let (event, now) = (note(&before, "rotating"), later(before.updated_at));
+    let old = store.sealed_get(before.id).await.unwrap().unwrap();
+    let (new, other) = (seal("k1", before.id, "both"), seal("k1", before.id, "other"));
+
+    // A key rotation came first, and then another write of the row.
+    let reseal = Reseal { old: other, new: new.clone() };
+    let answer = store.service_reseal(&before, &after, &reseal, Some(&event), now).await;
+    assert!(matches!(answer, Err(StoreError::Stale)), "{answer:?}");
+    let (reseal, changed) = (Reseal { old: old.clone(), new: new.clone() }, Service { revision: 7, ..before.clone() });
+    let answer = store.service_reseal(&changed, &after, &reseal, Some(&event), now).await;
+    assert!(matches!(answer, Err(StoreError::Stale)), "{answer:?}");
+    let row = read(&*store, before.id).await;
+    assert_eq!((row.rotating, row.revision), (false, 1));
+    assert_eq!(store.sealed_get(before.id).await.unwrap(), Some(old));
+    assert_eq!(sequences(&*store, "demo").await, [1]);
+
+    let written = store.service_reseal(&before, &after, &reseal, Some(&event), now).await.unwrap();
+    assert_eq!((written.rotating, written.revision), (true, 2));
+    assert_eq!(read(&*store, before.id).await, written);
+    assert_eq!(store.sealed_get(before.id).await.unwrap(), Some(new));
+    assert_eq!(sequences(&*store, "demo").await, [1, 2]);
 }
 
 async fn a_key_rotation_finds_what_is_left(database: Database) {

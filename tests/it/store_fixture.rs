@@ -152,6 +152,7 @@ pub fn service(project_id: &str, name: &str) -> Service {
         operation: Some(Operation::queued(OperationKind::Provision, now)),
         error: None,
         evidence: Evidence::default(),
+        rotating: false,
         created_at: now,
         updated_at: now,
     }

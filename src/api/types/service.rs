@@ -61,7 +61,8 @@ impl Service {
         self.0.operation.clone().map(Operation)
     }
 
-    /// Why it is in ERROR, or what its operation has to wait for; null otherwise.
+    /// Why it is in ERROR, what its operation has to wait for, or why its password could not be changed yet; null
+    /// otherwise.
     async fn error(&self) -> Option<ServiceError> {
         self.0.error.clone().map(ServiceError)
     }
