@@ -1,4 +1,4 @@
-//! The wire: routes, tokens, GraphQL over HTTP and over WebSocket, health.
+//! The wire: routes, tokens, GraphQL over HTTP and over WebSocket, pages, health.
 //!
 //! It knows the schema as something that answers requests, and no use case. What it refuses itself it refuses with the
 //! same error shape and codes as the schema.
@@ -19,9 +19,9 @@ use crate::auth::Verifier;
 
 mod accept;
 mod answer;
-mod graphiql;
 mod graphql;
 mod health;
+mod pages;
 mod parameters;
 mod request_id;
 mod websocket;
@@ -73,6 +73,8 @@ pub fn router(parts: Parts) -> Router {
     Router::new()
         .route("/graphql", get(graphql::get).post(graphql::post).fallback(graphql::other_method))
         .route("/", get(|| async { Redirect::temporary("/graphql") }))
+        .route("/graphiql", get(pages::graphiql))
+        .route("/assets/{*path}", get(pages::asset))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .fallback(|| async {

@@ -55,7 +55,7 @@ async fn serve(args: &ServeArgs) -> Result<(), BoxError> {
     if args.dev {
         let token = development_token(&tokens)?;
         println!("GraphiQL:  http://{}/graphql", server.address());
-        println!("Headers:   {{\"Authorization\": \"Bearer {}\"}}", token.expose_secret());
+        println!("Token:     {}", token.expose_secret());
         println!("The token is good for the project \"demo\", with both permissions, for 24 hours.");
     }
     server.run_until_signal().await

@@ -12,7 +12,7 @@ use axum::response::Response;
 use futures_util::StreamExt;
 
 use super::accept::{self, Media};
-use super::{MAX_BODY, Parts, answer, graphiql, parameters, websocket};
+use super::{MAX_BODY, Parts, answer, pages, parameters, websocket};
 use crate::api::error::{Code, Error};
 use crate::api::{self, RequestId};
 
@@ -61,7 +61,7 @@ pub async fn get(
     }
     let pairs = Query::<Vec<(String, String)>>::try_from_uri(&uri).map(|Query(pairs)| pairs).unwrap_or_default();
     if accept::prefers_html(&headers) && !pairs.iter().any(|(key, _)| key == "query") {
-        return graphiql::page();
+        return pages::graphiql(headers).await;
     }
     let Some(media) = accept::media(&headers) else { return not_acceptable() };
     match parameters::from_pairs(pairs) {
