@@ -1,4 +1,4 @@
-//! The wire: routes, tokens, GraphQL over HTTP and over WebSocket and server-sent events, health.
+//! The wire: routes, tokens, GraphQL over HTTP and over WebSocket and server-sent events, pages, health.
 //!
 //! It knows the schema as something that answers requests, and no use case. What it refuses itself it refuses with the
 //! same error shape and codes as the schema.
@@ -20,10 +20,10 @@ use crate::auth::Verifier;
 mod accept;
 mod answer;
 mod event_stream;
-mod graphiql;
 mod graphql;
 mod health;
 mod origin;
+mod pages;
 mod parameters;
 mod request_id;
 mod websocket;
@@ -79,6 +79,8 @@ pub fn router(parts: Parts) -> Router {
     Router::new()
         .route("/graphql", graphql.layer(from_fn_with_state(parts.clone(), origin::check)))
         .route("/", get(|| async { Redirect::temporary("/graphql") }))
+        .route("/graphiql", get(pages::graphiql))
+        .route("/assets/{*path}", get(pages::asset))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .fallback(|| async {

@@ -56,7 +56,7 @@ async fn serve(args: &ServeArgs) -> Result<(), BoxError> {
         println!("GraphiQL:  http://{}/graphql", server.address());
         if let KeySource::Secret(_) = tokens.keys {
             let token = development_token(&tokens)?;
-            println!("Headers:   {{\"Authorization\": \"Bearer {}\"}}", token.expose_secret());
+            println!("Token:     {}", token.expose_secret());
             println!("The token is good for the project \"demo\", with both permissions, for 24 hours.");
         }
     }

@@ -12,7 +12,7 @@ use axum::response::Response;
 use futures_util::StreamExt;
 
 use super::accept::{self, Accepted, Media};
-use super::{MAX_BODY, Parts, answer, event_stream, graphiql, parameters, websocket};
+use super::{MAX_BODY, Parts, answer, event_stream, pages, parameters, websocket};
 use crate::api::error::{Code, Error};
 use crate::api::{self, RequestId};
 
@@ -62,7 +62,7 @@ pub async fn get(
     }
     let pairs = Query::<Vec<(String, String)>>::try_from_uri(&uri).map(|Query(pairs)| pairs).unwrap_or_default();
     if accept::prefers_html(&headers) && !pairs.iter().any(|(key, _)| key == "query") {
-        return graphiql::page();
+        return pages::graphiql(headers).await;
     }
     let Some(accepted) = Accepted::by(&headers) else { return not_acceptable() };
     match parameters::from_pairs(pairs) {

@@ -9,6 +9,7 @@ mod support;
 mod commands;
 mod containers;
 mod faults;
+mod pages;
 mod replicas;
 mod rotation;
 mod secrets;
