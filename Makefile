@@ -6,6 +6,9 @@ SHELL := bash
 .ONESHELL:
 .DELETE_ON_ERROR:
 
+# Where deploy/dev/node.sh puts a Node of its own, if it has to.
+export PATH := $(CURDIR)/target/tools/node/bin:$(PATH)
+
 # The server and the tests talk to the engine that the docker command talks to.
 ENGINE := DOCKER_HOST="$$(deploy/dev/docker-up.sh host)"
 TEST_LABEL := dev.project-services.test
@@ -66,12 +69,7 @@ compiler:
 	@deploy/dev/need.sh cc:gcc,libc6-dev
 
 node:
-	@deploy/dev/need.sh node:nodejs npm:npm
-	@node --eval 'const [major, minor] = process.versions.node.split(".").map(Number);
-		if (major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19)) process.exit();
-		console.error(`The pages need Node 20.19 or 22.12, or newer; here is $${process.version}.`);
-		console.error("Debian 13 has one; or install it from https://nodejs.org. `cargo build` makes a server without pages.");
-		process.exit(1);'
+	@deploy/dev/node.sh
 
 clients: | node ## Installs the GraphQL clients that the tests use.
 	cd tests/clients
