@@ -20,6 +20,10 @@ use crate::domain::id::ProjectId;
 use crate::domain::permission::Permission;
 use crate::telemetry::LogFormat;
 
+mod limits;
+
+pub use limits::LimitArgs;
+
 /// What can be set by the environment only, so that it is in no process list.
 const SECRETS_HELP: &str = "Environment only:
   JWT_SECRET       Secret of the platform's HS256 tokens, at least 32 bytes
@@ -139,6 +143,8 @@ pub struct ServeArgs {
     /// How long open requests may take after SIGTERM, in seconds.
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "20", value_parser = seconds)]
     pub drain_timeout: Duration,
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 /// A setting that is missing or wrong, in words for the operator.

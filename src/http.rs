@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
@@ -18,18 +18,22 @@ use crate::api::{Identity, Schema};
 use crate::auth::Verifier;
 
 mod accept;
+mod admission;
 mod answer;
+mod client_address;
+mod crowd;
 mod graphiql;
 mod graphql;
 mod health;
 mod parameters;
 mod request_id;
+mod serve;
 mod websocket;
 
+pub use admission::{Admission, Limits};
+pub use client_address::ClientAddress;
 pub use health::{Readiness, Ready};
-
-/// The largest request body and the largest WebSocket message, in bytes.
-pub const MAX_BODY: usize = 1 << 20;
+pub use serve::serve;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -41,6 +45,7 @@ pub struct Parts {
     pub shutdown: CancellationToken,
     /// Counts the open WebSockets, which a graceful shutdown of the listener does not wait for.
     pub sockets: TaskTracker,
+    pub admission: Arc<Admission>,
     pub socket_limits: SocketLimits,
 }
 
@@ -68,7 +73,7 @@ impl Default for SocketLimits {
     }
 }
 
-/// All routes.
+/// All routes, to be served by [`serve`], which says where a request comes from.
 pub fn router(parts: Parts) -> Router {
     Router::new()
         .route("/graphql", get(graphql::get).post(graphql::post).fallback(graphql::other_method))
@@ -78,6 +83,7 @@ pub fn router(parts: Parts) -> Router {
         .fallback(|| async {
             (StatusCode::NOT_FOUND, "There is nothing here; GraphQL is at /graphql.\n").into_response()
         })
+        .layer(from_fn_with_state(parts.clone(), client_address::resolve))
         .layer(from_fn(request_id::assign))
         .with_state(parts)
 }

@@ -15,19 +15,21 @@ use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 
 use super::error::{Cause, Code, Error};
-use super::{RequestId, expansion, root_field, variables};
+use super::{Limits, RequestId, root_field, variables};
 
-pub struct Finish;
+pub struct Finish {
+    pub limits: Arc<Limits>,
+}
 
 impl ExtensionFactory for Finish {
     fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Finisher::default())
+        Arc::new(Finisher { limits: Arc::clone(&self.limits), seen: Arc::default() })
     }
 }
 
 /// One request's. What is known of it is filled in as it goes through.
-#[derive(Default)]
 struct Finisher {
+    limits: Arc<Limits>,
     seen: Arc<Seen>,
 }
 
@@ -73,9 +75,10 @@ impl Extension for Finisher {
         let id = request.data.get(&std::any::TypeId::of::<RequestId>()).and_then(|id| id.downcast_ref::<RequestId>());
         self.seen.request_id.get_or_init(|| id.map(|id| id.0.clone()).unwrap_or_default());
         self.seen.operation_name.get_or_init(|| request.operation_name.clone());
+        self.limits.check_text(&request.query)?;
         // What can't be parsed is refused where it is parsed.
         if let Ok(document) = request.parsed_query() {
-            expansion::check(document)?;
+            self.limits.check_size(document)?;
         }
         next.run(ctx, request).await
     }
@@ -107,7 +110,7 @@ impl Extension for Finisher {
             let operation_name = self.seen.operation_name.get().and_then(|name| name.as_deref());
             variables::check(&ctx.schema_env.registry, document, operation_name, given)?;
         }
-        next.run(ctx).await.map_err(|mut errors| {
+        let result = next.run(ctx).await.map_err(|mut errors| {
             for error in &mut errors {
                 set_code(error, Code::GraphqlValidationFailed);
                 if let Some(field) = argument_in(&error.message).map(str::to_owned) {
@@ -115,7 +118,9 @@ impl Extension for Finisher {
                 }
             }
             errors
-        })
+        })?;
+        self.limits.check_complexity(result.complexity)?;
+        Ok(result)
     }
 }
 

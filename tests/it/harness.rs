@@ -33,6 +33,22 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub const BOTH: &[&str] = &["project:settings", "project:delete"];
 
+/// What a server limits.
+#[derive(Clone)]
+pub struct Limits {
+    pub requests: api::Limits,
+    pub wire: http::Limits,
+    pub sockets: SocketLimits,
+    pub services: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let (requests, wire, sockets) = Default::default();
+        Self { requests, wire, sockets, services: 100 }
+    }
+}
+
 pub struct Server {
     pub address: SocketAddr,
     pub store: Arc<dyn Store>,
@@ -53,16 +69,26 @@ impl Server {
     }
 
     pub async fn start_with(socket_limits: SocketLimits, publishing: Option<Publishing>, ready: Ready) -> Self {
+        Self::start_with_all(Limits { sockets: socket_limits, ..Limits::default() }, publishing, ready).await
+    }
+
+    pub async fn start_limited(limits: Limits) -> Self {
+        Self::start_with_all(limits, None, Ready { store: Ok(()), engine: Ok(()) }).await
+    }
+
+    async fn start_with_all(limits: Limits, publishing: Option<Publishing>, ready: Ready) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", directory.path().join("store.db").display());
         let store = store::connect(&url.parse().unwrap(), None).await.unwrap();
         let hints = Arc::new(Hints::default());
         let key = format!("k1:{}=", "A".repeat(43));
-        let app = App::new(Arc::clone(&store), Arc::new(key.parse().unwrap()), Arc::clone(&hints), publishing);
+        let sealer = Arc::new(key.parse().unwrap());
+        let app = App::new(Arc::clone(&store), sealer, Arc::clone(&hints), publishing, limits.services);
         let settings = TokenSettings { secret: SECRET.to_owned().into(), issuer: None, audience: None };
+        let admission = Arc::new(http::Admission::new(limits.wire));
         let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
         let router = http::router(Parts {
-            schema: api::schema(Arc::new(app)),
+            schema: api::schema(Arc::new(app), limits.requests),
             verifier: Arc::new(Verifier::new(&settings)),
             readiness: Arc::new(move || {
                 let ready = ready.clone();
@@ -70,11 +96,12 @@ impl Server {
             }),
             shutdown: shutdown.clone(),
             sockets: sockets.clone(),
-            socket_limits,
+            admission: Arc::clone(&admission),
+            socket_limits: limits.sockets,
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        tokio::spawn(http::serve(listener, router, admission, shutdown.clone()));
         Self { address, store, hints, shutdown, sockets, client: reqwest::Client::new(), _directory: directory }
     }
 
