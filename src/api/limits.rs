@@ -61,6 +61,12 @@ impl Limits {
     /// Refuses what is too large to be validated, for instance because a few lines of fragments multiply each other.
     pub fn check_size(&self, document: &ExecutableDocument) -> ServerResult<()> {
         for (pos, size) in expansion::sizes(document)? {
+            if size.introspection > 0 && !self.introspection {
+                let error = Error::new(Code::GraphqlValidationFailed, "Introspection is switched off.");
+                let mut error = error.into_server_error();
+                error.locations = vec![pos];
+                return Err(error);
+            }
             let Size { selections, aliases, directives, depth, roots, introspection, .. } = size;
             for (name, most, found, text) in [
                 ("selections", MAX_SELECTIONS, selections, "The operation has more than {} selections."),

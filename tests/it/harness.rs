@@ -56,7 +56,8 @@ pub struct Server {
     pub shutdown: CancellationToken,
     pub sockets: TaskTracker,
     pub client: reqwest::Client,
-    _directory: tempfile::TempDir,
+    /// Where the store is, as `store.db`.
+    pub directory: tempfile::TempDir,
 }
 
 impl Server {
@@ -102,7 +103,7 @@ impl Server {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(http::serve(listener, router, admission, shutdown.clone()));
-        Self { address, store, hints, shutdown, sockets, client: reqwest::Client::new(), _directory: directory }
+        Self { address, store, hints, shutdown, sockets, client: reqwest::Client::new(), directory }
     }
 
     pub fn url(&self, path: &str) -> String {

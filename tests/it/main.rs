@@ -6,6 +6,7 @@ mod architecture;
 mod guards;
 mod harness;
 mod http;
+mod limits;
 mod model;
 mod schema;
 mod store;
