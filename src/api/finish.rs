@@ -9,13 +9,16 @@ use async_graphql::extensions::{
     NextValidation,
 };
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
-use async_graphql::{Pos, Request, Response, ServerError, ServerResult, ValidationResult, Variables};
+use async_graphql::{Pos, Request, Response, ServerError, ServerResult, ValidationResult, Value, Variables};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 
 use super::error::{Cause, Code, Error};
 use super::{Limits, RequestId, root_field, variables};
+
+/// How the library begins when it can't convert an argument.
+const UNREADABLE: &str = "Failed to parse ";
 
 pub struct Finish {
     pub limits: Arc<Limits>,
@@ -112,6 +115,10 @@ impl Extension for Finisher {
         }
         let result = next.run(ctx).await.map_err(|mut errors| {
             for error in &mut errors {
+                // Reading the size of a page, to find out what it costs, is the same as reading it in a resolver.
+                if error.message.starts_with(UNREADABLE) {
+                    self.seen.explain(error);
+                }
                 set_code(error, Code::GraphqlValidationFailed);
                 if let Some(field) = argument_in(&error.message).map(str::to_owned) {
                     error.extensions.get_or_insert_default().set("field", field);
@@ -144,7 +151,7 @@ impl Seen {
     /// Resolvers fail with codes only, so what has none is the library's own: the request's fault before execution, and
     /// in a resolver an argument that it could not convert.
     fn explain(&self, error: &mut ServerError) {
-        let is_argument = ["Failed to parse ", "Expected input type ", "Variable "];
+        let is_argument = [UNREADABLE, "Expected input type ", "Variable "];
         if is_argument.iter().any(|start| error.message.starts_with(start)) {
             set_code(error, Code::BadUserInput);
             let argument = self.document.get().zip(error.locations.first());
@@ -199,13 +206,17 @@ fn argument_in(message: &str) -> Option<&str> {
     }
 }
 
-/// The name of the argument whose value stands at a position of the document.
+/// The name of the argument whose value stands at a position of the document, or that is no Int in the field there.
 fn argument_at(document: &ExecutableDocument, position: Pos) -> Option<String> {
     fn search(selections: &SelectionSet, position: Pos) -> Option<String> {
         selections.items.iter().find_map(|selection| match &selection.node {
             Selection::Field(field) => {
                 let mut arguments = field.node.arguments.iter();
-                let found = arguments.find(|(_, value)| value.pos == position).map(|(name, _)| name.node.to_string());
+                let found = arguments.find(|(_, value)| {
+                    let is_beyond = || value.node.clone().into_const().as_ref().is_some_and(is_beyond_int);
+                    value.pos == position || (field.pos == position && is_beyond())
+                });
+                let found = found.map(|(name, _)| name.node.to_string());
                 found.or_else(|| search(&field.node.selection_set.node, position))
             }
             Selection::InlineFragment(fragment) => search(&fragment.node.selection_set.node, position),
@@ -215,4 +226,8 @@ fn argument_at(document: &ExecutableDocument, position: Pos) -> Option<String> {
     let operations = document.operations.iter().map(|(_, operation)| &operation.node.selection_set.node);
     let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set.node);
     operations.chain(fragments).find_map(|selections| search(selections, position))
+}
+
+fn is_beyond_int(value: &Value) -> bool {
+    matches!(value, Value::Number(number) if number.as_i64().is_none_or(|number| i32::try_from(number).is_err()))
 }

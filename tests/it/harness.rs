@@ -20,8 +20,8 @@ use reqwest::header;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -251,7 +251,12 @@ impl Socket {
     }
 
     pub async fn raw(&mut self, message: Message) {
-        self.0.send(message).await.unwrap();
+        self.try_raw(message).await.unwrap();
+    }
+
+    /// Fails when the connection was closed.
+    pub async fn try_raw(&mut self, message: Message) -> Result<(), tungstenite::Error> {
+        self.0.send(message).await
     }
 
     pub async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {

@@ -3,6 +3,7 @@
 
 mod api;
 mod architecture;
+mod fuzz;
 mod guards;
 mod harness;
 mod http;
