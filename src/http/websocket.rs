@@ -36,6 +36,9 @@ use crate::api::{self, Identity, RequestId};
 /// Results that wait for a slow client, for a whole connection.
 const QUEUE: usize = 8;
 
+/// Memory that each WebSocket takes to read, in bytes; the library's own choice is 128 KiB.
+const READ_BUFFER: usize = 4096;
+
 /// The longest reason in a close frame, in bytes (RFC 6455, section 5.5: 125, two of them for the code).
 const MAX_REASON: usize = 123;
 
@@ -86,7 +89,12 @@ pub fn accept(
         };
         sockets.track_future(connection.instrument(span))
     };
-    upgrade.protocols(Dialect::ALL.map(Dialect::name)).max_message_size(most).max_frame_size(most).on_upgrade(run)
+    upgrade
+        .protocols(Dialect::ALL.map(Dialect::name))
+        .max_message_size(most)
+        .max_frame_size(most)
+        .read_buffer_size(READ_BUFFER)
+        .on_upgrade(run)
 }
 
 /// A subprotocol.
