@@ -216,7 +216,10 @@ fn whatever_is_posted_is_answered_and_never_with_a_failure() {
 fn whatever_is_asked_for_in_an_address_is_answered() {
     let runtime = Runtime::new().unwrap();
     let server = start(&runtime);
-    let result = runner(200).run(&(document(), value(), text()), |(query, variables, name)| {
+    let variables =
+        prop_oneof![2 => Just(json!({})), 1 => value().prop_map(|value| json!({"id": value})), 1 => value()];
+    let name = prop_oneof![3 => Just(String::new()), 1 => text()];
+    let result = runner(200).run(&(document(), variables, name), |(query, variables, name)| {
         runtime.block_on(async {
             let mut url: reqwest::Url = server.url("/graphql").parse().unwrap();
             let encoded = |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
