@@ -39,6 +39,9 @@ pub enum AppError {
     InvalidState(InvalidState),
     #[error("conflict: {0}")]
     Conflict(String),
+    /// The project has `most` services.
+    #[error("the project has its {most} services")]
+    QuotaExceeded { most: u32 },
     #[error("the store is unavailable")]
     Unavailable(#[source] BoxError),
     #[error("unexpected failure")]
@@ -84,12 +87,20 @@ pub struct App {
     sealer: Arc<Sealer>,
     hints: Arc<Hints>,
     publishing: Option<Publishing>,
+    services_per_project: u32,
 }
 
 impl App {
-    /// `publishing`: None leaves new services reachable on their project's network only.
-    pub fn new(store: Arc<dyn Store>, sealer: Arc<Sealer>, hints: Arc<Hints>, publishing: Option<Publishing>) -> Self {
-        Self { store, sealer, hints, publishing }
+    /// `publishing`: None leaves new services reachable on their project's network only. `services_per_project` counts
+    /// those that are not destroyed.
+    pub fn new(
+        store: Arc<dyn Store>,
+        sealer: Arc<Sealer>,
+        hints: Arc<Hints>,
+        publishing: Option<Publishing>,
+        services_per_project: u32,
+    ) -> Self {
+        Self { store, sealer, hints, publishing, services_per_project }
     }
 }
 

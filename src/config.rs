@@ -21,8 +21,10 @@ use crate::domain::permission::Permission;
 use crate::http::Origin;
 use crate::telemetry::LogFormat;
 
+mod limits;
 mod tokens;
 
+pub use limits::LimitArgs;
 use tokens::JWT_SECRET;
 
 /// What can be set by the environment only, so that it is in no process list.
@@ -155,6 +157,8 @@ pub struct ServeArgs {
     /// How long open requests may take after SIGTERM, in seconds.
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "20", value_parser = seconds)]
     pub drain_timeout: Duration,
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 /// A setting that is missing or wrong, in words for the operator.

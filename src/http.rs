@@ -18,7 +18,10 @@ use crate::api::{Identity, Schema};
 use crate::auth::Verifier;
 
 mod accept;
+mod admission;
 mod answer;
+mod client_address;
+mod crowd;
 mod event_stream;
 mod graphql;
 mod health;
@@ -26,13 +29,14 @@ mod origin;
 mod pages;
 mod parameters;
 mod request_id;
+mod serve;
 mod websocket;
 
+pub use admission::{Admission, Limits};
+pub use client_address::ClientAddress;
 pub use health::{Readiness, Ready};
 pub use origin::{Origin, OriginError};
-
-/// The largest request body and the largest WebSocket message, in bytes.
-pub const MAX_BODY: usize = 1 << 20;
+pub use serve::serve;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -46,6 +50,7 @@ pub struct Parts {
     pub shutdown: CancellationToken,
     /// Counts the open WebSockets, which a graceful shutdown of the listener does not wait for, and event streams.
     pub sockets: TaskTracker,
+    pub admission: Arc<Admission>,
     pub socket_limits: SocketLimits,
 }
 
@@ -73,7 +78,7 @@ impl Default for SocketLimits {
     }
 }
 
-/// All routes.
+/// All routes, to be served by [`serve`], which says where a request comes from.
 pub fn router(parts: Parts) -> Router {
     let graphql = get(graphql::get).post(graphql::post).fallback(graphql::other_method);
     Router::new()
@@ -86,6 +91,7 @@ pub fn router(parts: Parts) -> Router {
         .fallback(|| async {
             (StatusCode::NOT_FOUND, "There is nothing here; GraphQL is at /graphql.\n").into_response()
         })
+        .layer(from_fn_with_state(parts.clone(), client_address::resolve))
         .layer(from_fn(request_id::assign))
         .with_state(parts)
 }

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
@@ -25,6 +24,9 @@ use crate::store::{self, Notice, Store};
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Files that are kept for the database, the engine and the log, and for connections that are about to end.
+const OTHER_FILES: usize = 256;
+
 /// How late a subscriber may hear of another replica's change when word of it was lost.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -34,7 +36,7 @@ pub struct Server {
     shutdown: CancellationToken,
     drain_timeout: Duration,
     sockets: TaskTracker,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
     reconciling: JoinHandle<()>,
 }
 
@@ -50,7 +52,13 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
         extra_labels: args.extra_labels.clone(),
     }));
     let publishing = args.publish_address.map(|address| Publishing { address, ports: args.publish_ports.clone() });
-    let app = App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), publishing);
+    let app = App::new(
+        Arc::clone(&store),
+        Arc::clone(&sealer),
+        Arc::clone(&hints),
+        publishing,
+        args.limits.services_per_project,
+    );
     let settings = ReconcilerSettings {
         concurrency: usize::from(args.reconcile_concurrency),
         interval: args.reconcile_interval,
@@ -64,32 +72,42 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
         .await
         .map_err(|error| format!("LISTEN_ADDRESS {} can't be used: {error}", args.listen_address))?;
     let address = listener.local_addr()?;
-    // Each result goes out at once: else one that follows another waits until the client has confirmed that, which
-    // clients put off for 40 ms.
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "A connection holds small messages back");
-        }
-    });
     let sockets = TaskTracker::new();
     if matches!(keys.tokens.keys, KeySource::Jwks(_)) && keys.tokens.audience.is_none() {
         tracing::warn!("Without JWT_AUDIENCE, tokens are good here that the issuer gave out for other services");
     }
     let verifier = Arc::new(Verifier::new(&keys.tokens));
+    let admission = Arc::new(http::Admission::new(within_open_files(args.limits.of_the_wire(args.dev))));
     let router = http::router(http::Parts {
-        schema: api::schema(Arc::new(app)),
+        schema: api::schema(Arc::new(app), args.limits.of_requests(args.dev)),
         readiness: readiness(store, engine, Arc::clone(&verifier)),
         verifier,
         allowed_origins: args.allowed_origins.as_slice().into(),
         shutdown: shutdown.clone(),
         sockets: sockets.clone(),
-        socket_limits: http::SocketLimits::default(),
+        admission: Arc::clone(&admission),
+        socket_limits: args.limits.of_a_socket(),
     });
-    let drain = shutdown.clone().cancelled_owned();
-    let serving = tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(drain).into_future());
+    let serving = tokio::spawn(http::serve(listener, router, admission, shutdown.clone()));
     tracing::info!(%address, "Serving");
     let reconciling = tokio::spawn(Arc::new(reconciler).run(shutdown.clone()));
     Ok(Server { address, shutdown, drain_timeout: args.drain_timeout, sockets, serving, reconciling })
+}
+
+/// Lets the process have as many files open as it may, and makes do with fewer connections where that is not enough.
+fn within_open_files(mut limits: http::Limits) -> http::Limits {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).map_or(current, |()| maximum);
+    let files = raised.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
+    let left = files.saturating_sub(OTHER_FILES).max(2);
+    if limits.connections.saturating_add(limits.websockets) > left {
+        limits.websockets = limits.websockets.min(left / 2);
+        limits.connections = limits.connections.min(left - limits.websockets);
+        let http::Limits { connections, websockets, .. } = limits;
+        tracing::warn!(files, connections, websockets, "Too few open files are allowed for all connections");
+    }
+    limits
 }
 
 /// Opens the store that the settings name and brings its tables up to date.
@@ -152,14 +170,14 @@ impl Server {
         tokio::select! {
             _ = terminate.recv() => tracing::info!("Stopping on SIGTERM"),
             _ = interrupt.recv() => tracing::info!("Stopping on SIGINT"),
-            ended = &mut self.serving => return Ok(ended??),
+            ended = &mut self.serving => return Ok(ended?),
         }
         self.shutdown.cancel();
         self.sockets.close();
         let drained = async {
             let (served, reconciled, ()) = tokio::join!(self.serving, self.reconciling, self.sockets.wait());
             reconciled?;
-            Ok::<_, BoxError>(served??)
+            Ok::<_, BoxError>(served?)
         };
         match tokio::time::timeout(self.drain_timeout, drained).await {
             Ok(outcome) => outcome,

@@ -54,6 +54,9 @@ pub enum StoreError {
     NameTaken,
     #[error("another service is published on this port")]
     PortTaken,
+    /// The project has as many services as it may have.
+    #[error("the project's quota of services is used up")]
+    QuotaReached,
     /// The idempotency key was used; whoever used it has committed.
     #[error("the idempotency key was used before")]
     KeyUsed,
@@ -73,6 +76,8 @@ pub struct NewService {
     pub service: Service,
     pub sealed: Sealed,
     pub idempotency: Option<Idempotency>,
+    /// How many services that are not DESTROYED the project may have, this one included.
+    pub quota: u32,
 }
 
 /// An idempotency key and a digest of the attributes it was used with.
@@ -101,8 +106,8 @@ pub trait Store: Send + Sync {
     /// The id of this store's installation; made at the first call, the same ever after.
     async fn installation_id(&self) -> Result<InstallationId>;
 
-    /// Writes a new service with its first event. Fails with `NameTaken`, `PortTaken` or `KeyUsed`, and with the last
-    /// where others hold as well, so that a request which is repeated meanwhile learns of the first.
+    /// Writes a new service with its first event. Fails with `NameTaken`, `PortTaken`, `QuotaReached` or `KeyUsed`, and
+    /// with the last where others hold as well, so that a request which is repeated meanwhile learns of the first.
     async fn service_create(&self, new: &NewService, event: &NewEvent) -> Result<ServiceEvent>;
 
     async fn service_get(&self, id: ServiceId) -> Result<Option<Service>>;

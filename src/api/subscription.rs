@@ -1,6 +1,7 @@
 //! Watching. A stream ends itself when its viewer's token expires: the guard looks once, at its beginning.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::{Context, ID, Subscription};
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 use super::app;
 use super::error::{Error, Result};
 use super::guard::{Authenticated, expired, viewer};
+use super::seats::{Seat, Seats};
 use super::types::ids::{parse_project, parse_service};
 use super::types::service::Service;
 use super::types::service_event::ServiceEvent;
@@ -34,9 +36,10 @@ impl Subscription {
         #[graphql(desc = "The cursor of the last event that you have seen.")] after: Option<String>,
     ) -> Result<impl Stream<Item = Result<ServiceEvent>>> {
         let viewer = viewer(ctx)?;
+        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject)?;
         let project = parse_project("projectId", &project_id)?;
         let events = app(ctx).service_events(viewer, project, after.as_deref()).await?;
-        Ok(until(viewer.ends_at(), events.map(|event| event.map(ServiceEvent))))
+        Ok(until(viewer.ends_at(), seat, events.map(|event| event.map(ServiceEvent))))
     }
 
     /// The service as it is now, at once, and again after each change. Ends when the service is destroyed.
@@ -46,15 +49,21 @@ impl Subscription {
         #[graphql(desc = "The service to watch.")] id: ID,
     ) -> Result<impl Stream<Item = Result<Service>>> {
         let viewer = viewer(ctx)?;
+        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject)?;
         let id = parse_service("id", &id)?;
         let services = app(ctx).service_changes(viewer, id).await?;
-        Ok(until(viewer.ends_at(), services.map(|service| service.map(Service))))
+        Ok(until(viewer.ends_at(), seat, services.map(|service| service.map(Service))))
     }
 }
 
-/// `items` until `ends_at`; then, or when an item is an error, that error and the end.
-fn until<T>(ends_at: Timestamp, items: impl Stream<Item = Result<T, AppError>>) -> impl Stream<Item = Result<T>> {
+/// `items` until `ends_at`; then, or when an item is an error, that error and the end. Keeps `seat` for as long.
+fn until<T>(
+    ends_at: Timestamp,
+    seat: Seat,
+    items: impl Stream<Item = Result<T, AppError>>,
+) -> impl Stream<Item = Result<T>> {
     stream! {
+        let _seat = seat;
         let mut items = pin!(items);
         let mut expiry = pin!(reached(ends_at));
         loop {

@@ -72,6 +72,9 @@ impl App {
                 }
                 Err(StoreError::NameTaken) => name = names.next().unwrap_or_else(|| base.clone()),
                 Err(StoreError::PortTaken) => {}
+                Err(StoreError::QuotaReached) => {
+                    return Err(AppError::QuotaExceeded { most: self.services_per_project });
+                }
                 Err(StoreError::KeyUsed) => {
                     if let Some(known) = self.provisioned_before(&request.project, idempotency.as_ref()).await? {
                         return Ok(known);
@@ -135,7 +138,7 @@ impl App {
             created_at: now,
             updated_at: now,
         };
-        Ok(NewService { service, sealed, idempotency })
+        Ok(NewService { service, sealed, idempotency, quota: self.services_per_project })
     }
 
     /// A port that no other service has; searched from a place that depends on the id, so that two installations on

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tracing::Instrument;
 
+use super::crowd::Busy;
 use super::{Parts, answer};
 
 /// Results that wait for a slow client.
@@ -47,11 +48,12 @@ struct BrokenOff;
 
 /// Runs any operation, and answers with its results as events. What can't be executed is an event, too: the client's
 /// EventSource would not show it anything else.
-pub fn answer(parts: &Parts, request: Request) -> axum::response::Response {
+pub fn answer(parts: &Parts, request: Request, busy: Busy) -> axum::response::Response {
     let (events, mut queue) = mpsc::channel(QUEUE);
     let operation = run(parts.clone(), request, events).in_current_span();
     tokio::spawn(parts.sockets.track_future(operation));
     let texts = stream! {
+        let _busy = busy;
         while let Some(event) = queue.recv().await {
             yield Ok(event.text());
             if matches!(event, Event::Complete) {

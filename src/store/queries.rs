@@ -242,6 +242,10 @@ async fn service_create(connection: &mut Conn, new: &NewService, event: &NewEven
     {
         return Err(Fault::Refused(StoreError::KeyUsed));
     }
+    // It also keeps the services of two requests from being counted at once.
+    if service_count(connection, &service.project, &ServiceFilter::default()).await? >= u64::from(new.quota) {
+        return Err(Fault::Refused(StoreError::QuotaReached));
+    }
     diesel::insert_into(services::table).values(NewServiceRow::from(new)).execute(connection).await?;
     event_insert(connection, EventRow::new(&service.project, sequence, service.id, event)).await
 }

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,6 +37,21 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const BOTH: &[&str] = &["project:settings", "project:delete"];
 
 pub const READY: Ready = Ready { store: Ok(()), engine: Ok(()), keys: Ok(()) };
+/// What a server limits.
+#[derive(Clone)]
+pub struct Limits {
+    pub requests: api::Limits,
+    pub wire: http::Limits,
+    pub sockets: SocketLimits,
+    pub services: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let (requests, wire, sockets) = Default::default();
+        Self { requests, wire, sockets, services: 100 }
+    }
+}
 
 pub struct Server {
     pub address: SocketAddr,
@@ -45,7 +60,8 @@ pub struct Server {
     pub shutdown: CancellationToken,
     pub sockets: TaskTracker,
     pub client: reqwest::Client,
-    _directory: tempfile::TempDir,
+    /// Where the store is, as `store.db`.
+    pub directory: tempfile::TempDir,
 }
 
 impl Server {
@@ -64,7 +80,21 @@ impl Server {
 
     pub async fn start_verifying(
         tokens: &TokenSettings,
-        socket_limits: SocketLimits,
+        sockets: SocketLimits,
+        publishing: Option<Publishing>,
+        ready: Ready,
+    ) -> Self {
+        Self::start_with_all(tokens, Limits { sockets, ..Limits::default() }, publishing, ready).await
+    }
+
+    pub async fn start_limited(limits: Limits) -> Self {
+        let tokens = TokenSettings::new(KeySource::Secret(SECRET.to_owned().into()));
+        Self::start_with_all(&tokens, limits, None, READY).await
+    }
+
+    async fn start_with_all(
+        tokens: &TokenSettings,
+        limits: Limits,
         publishing: Option<Publishing>,
         ready: Ready,
     ) -> Self {
@@ -73,10 +103,12 @@ impl Server {
         let store = store::connect(&url.parse().unwrap(), None).await.unwrap();
         let hints = Arc::new(Hints::default());
         let key = format!("k1:{}=", "A".repeat(43));
-        let app = App::new(Arc::clone(&store), Arc::new(key.parse().unwrap()), Arc::clone(&hints), publishing);
+        let sealer = Arc::new(key.parse().unwrap());
+        let app = App::new(Arc::clone(&store), sealer, Arc::clone(&hints), publishing, limits.services);
+        let admission = Arc::new(http::Admission::new(limits.wire));
         let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
         let router = http::router(Parts {
-            schema: api::schema(Arc::new(app)),
+            schema: api::schema(Arc::new(app), limits.requests),
             verifier: Arc::new(Verifier::new(tokens)),
             readiness: Arc::new(move || {
                 let ready = ready.clone();
@@ -85,12 +117,13 @@ impl Server {
             allowed_origins: [ALLOWED_ORIGIN.parse().unwrap()].into(),
             shutdown: shutdown.clone(),
             sockets: sockets.clone(),
-            socket_limits,
+            admission: Arc::clone(&admission),
+            socket_limits: limits.sockets,
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, store, hints, shutdown, sockets, client: reqwest::Client::new(), _directory: directory }
+        tokio::spawn(http::serve(listener, router, admission, shutdown.clone()));
+        Self { address, store, hints, shutdown, sockets, client: reqwest::Client::new(), directory }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -245,11 +278,11 @@ impl Socket {
     }
 
     pub async fn raw(&mut self, message: Message) {
-        self.0.send(message).await.unwrap();
+        self.try_raw(message).await.unwrap();
     }
 
-    /// As [`raw`](Self::raw), to a server that may have hung up.
-    pub async fn try_raw(&mut self, message: Message) -> Result<(), Error> {
+    /// Fails when the connection was closed.
+    pub async fn try_raw(&mut self, message: Message) -> Result<(), tungstenite::Error> {
         self.0.send(message).await
     }
 

@@ -103,7 +103,7 @@ impl World {
         let store = store::connect(&url.parse().unwrap(), None).await.unwrap();
         let sealer: Arc<Sealer> = Arc::new("a:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".parse().unwrap());
         let hints = Arc::new(Hints::default());
-        let app = App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), None);
+        let app = App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), None, 1);
         let viewer = Principal {
             subject: "model".to_owned(),
             projects: Projects::All,

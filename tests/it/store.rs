@@ -11,7 +11,7 @@ use project_services::domain::event::NewEvent;
 use project_services::domain::id::ServiceId;
 use project_services::domain::service::{Desired, ErrorCode, RunId, Service, ServiceError, ServiceKind, ServiceState};
 use project_services::domain::term::{ReplicaId, Term};
-use project_services::store::{Page, Reseal, ServiceFilter, Slice, Store, StoreError};
+use project_services::store::{NewService, Page, Reseal, ServiceFilter, Slice, Store, StoreError};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -45,6 +45,7 @@ contract! {
     a_name_is_taken_until_its_service_is_destroyed,
     a_port_is_taken_until_its_service_is_destroyed,
     a_key_is_taken_for_ever_and_outranks_the_name,
+    a_projects_quota_holds_however_many_ask_at_once,
     a_refused_service_leaves_no_trace,
     a_filter_finds_what_it_names,
     pages_walk_a_projects_services_both_ways,
@@ -220,6 +221,37 @@ async fn a_key_is_taken_for_ever_and_outranks_the_name(database: Database) {
     let answers = requests.join_all().await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
     assert_eq!(answers.iter().filter(|answer| matches!(answer, Err(StoreError::KeyUsed))).count(), 7, "{answers:?}");
+}
+
+async fn a_projects_quota_holds_however_many_ask_at_once(database: Database) {
+    let store = database.connect().await;
+    let mut requests = JoinSet::new();
+    for n in 0..12 {
+        let store = Arc::clone(&store);
+        requests.spawn(async move {
+            let service = service("demo", &format!("db-{n}"));
+            let new = NewService { quota: 5, ..new(&service) };
+            store.service_create(&new, &NewEvent::provisioned(&service, "ada")).await.map(|_| service.id)
+        });
+    }
+    let (made, refused): (Vec<_>, Vec<_>) = requests.join_all().await.into_iter().partition(Result::is_ok);
+    assert_eq!(made.len(), 5);
+    assert!(refused.iter().all(|answer| matches!(answer, Err(StoreError::QuotaReached))), "{refused:?}");
+    assert_eq!(sequences(&*store, "demo").await, [1, 2, 3, 4, 5]);
+    // Another project has a quota of its own.
+    let other = service("other", "db");
+    let new_other = NewService { quota: 1, ..new(&other) };
+    store.service_create(&new_other, &NewEvent::provisioned(&other, "ada")).await.unwrap();
+    // A destroyed service makes room for one more.
+    destroy(&*store, *made[0].as_ref().unwrap()).await;
+    let (last, none) = (service("demo", "last"), service("demo", "none"));
+    let event = NewEvent::provisioned(&last, "ada");
+    store.service_create(&NewService { quota: 5, ..keyed(&last, "key", "print") }, &event).await.unwrap();
+    let full = store.service_create(&NewService { quota: 5, ..new(&none) }, &event).await;
+    assert!(matches!(full, Err(StoreError::QuotaReached)), "{full:?}");
+    // A request that is repeated hears of its service all the same.
+    let used = store.service_create(&NewService { quota: 5, ..keyed(&none, "key", "print") }, &event).await;
+    assert!(matches!(used, Err(StoreError::KeyUsed)), "{used:?}");
 }
 
 async fn a_refused_service_leaves_no_trace(database: Database) {

@@ -164,7 +164,12 @@ pub fn published(mut service: Service, port: u16) -> Service {
 }
 
 pub fn new(service: &Service) -> NewService {
-    NewService { service: service.clone(), sealed: seal("k1", service.id, "hunter2"), idempotency: None }
+    NewService {
+        service: service.clone(),
+        sealed: seal("k1", service.id, "hunter2"),
+        idempotency: None,
+        quota: u32::MAX,
+    }
 }
 
 pub fn keyed(service: &Service, key: &str, fingerprint: &str) -> NewService {
