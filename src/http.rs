@@ -91,8 +91,8 @@ pub fn router(parts: Parts) -> Router {
         .fallback(|| async {
             (StatusCode::NOT_FOUND, "There is nothing here; GraphQL is at /graphql.\n").into_response()
         })
-        .layer(from_fn_with_state(parts.clone(), client_address::resolve))
         .layer(from_fn(request_id::assign))
+        .layer(from_fn_with_state(parts.clone(), client_address::resolve))
         .with_state(parts)
 }
 

@@ -22,7 +22,7 @@ impl Guard for Authenticated {
             Some(Identity::Anonymous(reason)) => reason,
             None => MISSING,
         };
-        audit::unauthenticated(refusal);
+        audit::request_refused(refusal);
         Err(Error::unauthenticated(refusal).into())
     }
 }

@@ -99,7 +99,7 @@ pub async fn get(
     let pairs = Query::<Vec<(String, String)>>::try_from_uri(&uri).map(|Query(pairs)| pairs).unwrap_or_default();
     let has_query = pairs.iter().any(|(key, _)| key == "query");
     if parts.admission.limits().graphiql && accept::prefers_html(&headers) && !has_query {
-        return pages::graphiql(headers).await;
+        return pages::graphiql_page(&headers);
     }
     let Some(accepted) = Accepted::by(&headers) else { return not_acceptable() };
     let identity = parts.identify(authorization(&headers)).await;

@@ -16,8 +16,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::accept::Media;
-use super::{Parts, answer, request_id};
+use super::{Parts, answer};
 use crate::api::error::{Code, Error};
+use crate::audit;
 
 /// How long a browser may remember that an origin is allowed, in seconds: the longest that Chromium does.
 const MAX_AGE: &str = "7200";
@@ -47,6 +48,9 @@ impl FromStr for Origin {
     }
 }
 
+/// The headers of an answer that pages may read besides the usual ones.
+const EXPOSED: &str = "x-request-id, retry-after";
+
 /// Lets a request through or refuses it by its origin, and tells browsers what allowed pages may send and read.
 pub async fn check(State(parts): State<Parts>, request: Request, next: Next) -> Response {
     let mut response = match request.headers().get(header::ORIGIN).cloned() {
@@ -56,10 +60,11 @@ pub async fn check(State(parts): State<Parts>, request: Request, next: Next) -> 
                 if is_preflight(&request) { preflight(request.headers()) } else { next.run(request).await };
             let headers = response.headers_mut();
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(request_id::HEADER));
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
             response
         }
         Some(_) => {
+            audit::request_refused("its origin is not allowed");
             let error = Error::new(Code::Forbidden, "Pages of this origin are not allowed to use the API.");
             answer::refusal(StatusCode::FORBIDDEN, error, Media::Json)
         }

@@ -1,14 +1,14 @@
 //! The pages for browsers. `make web` builds them into web/dist; the binary holds what was there when it was compiled, and
 //! nothing that a page loads comes from elsewhere.
 
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rust_embed::Embed;
 
-use super::accept;
+use super::{Parts, accept};
 
 #[derive(Embed)]
 #[folder = "web/dist"]
@@ -44,9 +44,17 @@ const NO_PAGES: &str = "<!doctype html>
 </html>
 ";
 
-/// GET /graphiql, and GET /graphql for browsers.
-pub async fn graphiql(headers: HeaderMap) -> Response {
-    page("graphiql.html", GRAPHIQL_POLICY, &headers)
+/// GET /graphiql.
+pub async fn graphiql(State(parts): State<Parts>, headers: HeaderMap) -> Response {
+    if !parts.admission.limits().graphiql {
+        return (StatusCode::NOT_FOUND, "GraphiQL is switched off.\n").into_response();
+    }
+    graphiql_page(&headers)
+}
+
+/// What browsers get of /graphiql, and of GET /graphql.
+pub fn graphiql_page(headers: &HeaderMap) -> Response {
+    page("graphiql.html", GRAPHIQL_POLICY, headers)
 }
 
 /// GET /assets/…: what the pages load.

@@ -59,7 +59,7 @@ pub fn accept(
     let authorization = graphql::authorization(headers).map(str::to_owned);
     let sockets = parts.sockets.clone();
     let Caller { request_id, address, .. } = caller;
-    let span = tracing::info_span!("websocket", id = request_id.0);
+    let span = tracing::info_span!("websocket", id = request_id.0, client = %address.0);
     let run = move |mut socket: WebSocket| {
         let connection = async move {
             let Some(dialect) = Dialect::of(&socket) else {
@@ -283,7 +283,7 @@ impl Connection {
         let identity = self.parts.identify(authorization).await;
         if let (Some(_), Identity::Anonymous(reason)) = (authorization, &identity) {
             let reason = reason.clone();
-            audit::unauthenticated(&reason);
+            audit::request_refused(&reason);
             if self.dialect == Dialect::Legacy {
                 self.send("connection_error", None, Some(json!({"message": reason}))).await?;
             }

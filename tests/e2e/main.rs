@@ -6,6 +6,7 @@
 
 mod support;
 
+mod audit;
 mod commands;
 mod containers;
 mod faults;

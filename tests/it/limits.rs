@@ -192,6 +192,8 @@ async fn graphiql_can_be_switched_off() {
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
     assert_eq!(code_and_field(&response.json().await.unwrap()), ("BAD_USER_INPUT", "query"));
+    let response = server.client.get(server.url("/graphiql")).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ async fn the_own_and_the_allowed_pages_are_let_in() {
         let response = server.post(Some(&demo()), &body).header("origin", origin).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], origin);
-        assert_eq!(response.headers()[header::ACCESS_CONTROL_EXPOSE_HEADERS], "x-request-id");
+        assert_eq!(response.headers()[header::ACCESS_CONTROL_EXPOSE_HEADERS], "x-request-id, retry-after");
         assert!(!response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
         let vary: Vec<_> =
             response.headers().get_all(header::VARY).iter().map(|value| value.to_str().unwrap()).collect();
