@@ -32,7 +32,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("async_graphql", &["src/api.rs", "src/api/", "src/http.rs", "src/http/"]),
     ("axum", &["src/http.rs", "src/http/", "src/server.rs", "src/telemetry.rs"]),
     ("jsonwebtoken", &["src/auth.rs", "src/auth/", "src/main.rs", "src/config/"]),
-    ("hyper_util", &["src/auth/jwks.rs"]),
+    ("hyper_util", &["src/auth/jwks.rs", "src/http/serve.rs"]),
     ("clap", &["src/config.rs", "src/config/", "src/main.rs"]),
 ];
 
