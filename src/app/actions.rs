@@ -7,7 +7,7 @@ use crate::catalog::{Credential, definition};
 use crate::domain::event::NewEvent;
 use crate::domain::id::ServiceId;
 use crate::domain::lifecycle::{InvalidState, Requested, ServiceAction, request};
-use crate::domain::permission::{Denied, Principal};
+use crate::domain::permission::{Denied, Permission, Principal};
 use crate::domain::service::Service;
 use crate::store::StoreError;
 
@@ -48,9 +48,7 @@ impl App {
         if !action.is_allowed_in(service.state) {
             return Err(invalid);
         }
-        let Some(sealed) = self.store.sealed_get(id).await? else { return Err(invalid) };
-        let access =
-            Access::from_bytes(&self.sealer.open(id, &sealed)?).map_err(|error| AppError::Internal(Box::new(error)))?;
+        let access = self.access(id).await?.ok_or(invalid)?;
         let Some(offer) = &definition(service.spec.kind).offer else { return Err(AppError::NotFound("service")) };
         let event = NewEvent::credentials_revealed(&service, &viewer.subject, now());
         self.store.event_append(&service, &event).await?;
@@ -59,14 +57,32 @@ impl App {
         Ok((service.clone(), (offer.credentials)(&access, &service.spec.hostname)))
     }
 
+    /// What lets clients in; None once the service is destroyed.
+    pub(super) async fn access(&self, id: ServiceId) -> Result<Option<Access>> {
+        let Some(sealed) = self.store.sealed_get(id).await? else { return Ok(None) };
+        let clear = self.sealer.open(id, &sealed)?;
+        Access::from_bytes(&clear).map(Some).map_err(|error| AppError::Internal(Box::new(error)))
+    }
+
     async fn permitted(&self, viewer: &Principal, id: ServiceId, action: ServiceAction) -> Result<Service> {
+        self.permitted_to(viewer, id, action.permission(), action.as_str()).await
+    }
+
+    /// The service, where the viewer has `permission` to do `what` to it.
+    pub(super) async fn permitted_to(
+        &self,
+        viewer: &Principal,
+        id: ServiceId,
+        permission: Permission,
+        what: &str,
+    ) -> Result<Service> {
         let service = self.store.service_get(id).await?.ok_or(AppError::NotFound("service"))?;
-        let Err(denied) = viewer.authorize(&service.project, action.permission()) else { return Ok(service) };
-        audit::refused(viewer, action, Object::Service(id), denied);
+        let Err(denied) = viewer.authorize(&service.project, permission) else { return Ok(service) };
+        audit::refused(viewer, what, Object::Service(id), denied);
         match denied {
             Denied::NotVisible => Err(AppError::NotFound("service")),
             Denied::Missing(permission) => {
-                let event = NewEvent::refused(&service, action, &viewer.subject, now());
+                let event = NewEvent::refused(&service, what, permission, &viewer.subject, now());
                 self.store.event_append(&service, &event).await?;
                 self.hints.project_changed(&service.project);
                 Err(AppError::Forbidden(permission))

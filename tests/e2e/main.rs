@@ -9,6 +9,7 @@ mod support;
 mod commands;
 mod containers;
 mod faults;
+mod live;
 mod replicas;
 mod secrets;
 mod walk;

@@ -15,7 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["domain", "crypto"]),
     ("engine", &["domain", "catalog"]),
     ("reconciler", &["domain", "catalog", "crypto", "store", "engine", "events"]),
-    ("app", &["domain", "catalog", "crypto", "store", "events", "audit"]),
+    ("app", &["domain", "catalog", "crypto", "store", "engine", "events", "audit"]),
     ("api", &["domain", "catalog", "app", "events", "audit"]),
     ("http", &["api", "auth", "audit"]),
 ];
