@@ -1,10 +1,13 @@
-//! GraphQL over HTTP to the letter: methods, media types, statuses, request ids, health.
+//! GraphQL over HTTP to the letter: methods, media types, statuses, request ids; pages, health.
+
+use std::collections::BTreeSet;
 
 use project_services::http::{Ready, SocketLimits};
-use reqwest::{Method, Response, StatusCode, header};
+use reqwest::header::{self, HeaderName};
+use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Server, code, code_and_field, demo};
+use crate::harness::{READY, Server, code, code_and_field, demo};
 
 const JSON: &str = "application/json; charset=utf-8";
 const RESPONSE: &str = "application/graphql-response+json; charset=utf-8";
@@ -40,7 +43,6 @@ async fn the_client_chooses_the_media_type_and_with_it_the_status() {
         ("application/graphql-response+json", &no_variable, 400, RESPONSE),
         ("application/graphql-response+json, application/json;q=0.9", &ok, 200, RESPONSE),
         ("text/html", &ok, 406, JSON),
-        ("text/event-stream", &ok, 406, JSON),
     ] {
         let response = server.post(Some(&demo()), body).header(header::ACCEPT, accept).send().await.unwrap();
         assert_eq!((response.status().as_u16(), content_type(&response)), (status, expected), "{accept}: {body}");
@@ -190,15 +192,62 @@ async fn subscriptions_need_a_websocket() {
 async fn a_browser_gets_graphiql() {
     let server = Server::start().await;
     let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
-    let response = server.client.get(server.url("/graphql")).header(header::ACCEPT, browser).send().await.unwrap();
-    assert_eq!(response.status(), StatusCode::OK);
-    assert!(content_type(&response).starts_with("text/html"));
-    let page = response.text().await.unwrap();
-    assert!(page.contains("GraphiQL") && page.contains("subscriptionUrl: createUrl('/graphql', true)"));
+    for path in ["/graphql", "/graphiql"] {
+        let response = server.client.get(server.url(path)).header(header::ACCEPT, browser).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        assert!(content_type(&response).starts_with("text/html"), "{path}");
+        let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+        let script = policy.split("; ").find(|directive| directive.starts_with("script-src"));
+        assert_eq!(script, Some("script-src 'self'"), "{path}");
+        assert!(policy.starts_with("default-src 'none'; ") && policy.ends_with("frame-ancestors 'none'"), "{path}");
+        assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        assert_eq!(response.headers()[header::REFERRER_POLICY], "no-referrer");
+    }
     // With a query it is a request like any other.
     let url = server.url("/graphql?query=%7B__typename%7D");
     let response = server.client.get(url).header(header::ACCEPT, browser).send().await.unwrap();
     assert_eq!(content_type(&response), JSON);
+}
+
+#[tokio::test]
+async fn pages_and_assets_are_compressed_and_cached() {
+    let server = Server::start().await;
+    let get = async |path: &str, name: HeaderName, value: &str| {
+        server.client.get(server.url(path)).header(name, value).send().await.unwrap()
+    };
+    let page = get("/graphiql", header::ACCEPT_ENCODING, "identity").await;
+    assert_eq!(page.headers()[header::CACHE_CONTROL], "no-cache");
+    let page = page.text().await.unwrap();
+    assert!(!page.contains("make web"), "the pages were not built: make web");
+    assert!(!page.contains("://"), "all that the page loads is the server's");
+    let script = page.split_once("src=\"./").unwrap().1.split_once('"').unwrap().0;
+
+    let mut tags = BTreeSet::new();
+    let mut last = u64::MAX;
+    for (accepted, coding) in [("identity", None), ("gzip", Some("gzip")), ("gzip, deflate, br, zstd", Some("br"))] {
+        let path = format!("/{script}");
+        let response = get(&path, header::ACCEPT_ENCODING, accepted).await;
+        assert_eq!(content_type(&response), "text/javascript");
+        let header = |name: HeaderName| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(header(header::CONTENT_ENCODING).as_deref(), coding);
+        assert_eq!(header(header::VARY).as_deref(), Some("Accept, Accept-Encoding"));
+        assert_eq!(header(header::CACHE_CONTROL).as_deref(), Some("public, max-age=31536000, immutable"));
+        let length = response.content_length().unwrap();
+        assert!(length < last, "{accepted}: {length} is less than {last}");
+        last = length;
+        let tag = header(header::ETAG).unwrap();
+        let request = server.client.get(server.url(&path)).header(header::ACCEPT_ENCODING, accepted);
+        let again = request.header(header::IF_NONE_MATCH, format!("\"other\", W/{tag}")).send().await.unwrap();
+        assert_eq!(
+            (again.status(), again.headers()[header::ETAG].to_str().unwrap()),
+            (StatusCode::NOT_MODIFIED, &*tag)
+        );
+        assert_eq!(again.bytes().await.unwrap().len(), 0);
+        assert!(tags.insert(tag), "each form has a tag of its own");
+    }
+    for path in ["/assets/nothing.js", "/assets/../graphiql.html", "/assets/..%2Fgraphiql.html", "/assets/"] {
+        assert_eq!(server.client.get(server.url(path)).send().await.unwrap().status(), StatusCode::NOT_FOUND, "{path}");
+    }
 }
 
 #[tokio::test]
@@ -230,14 +279,21 @@ async fn health_and_readiness_say_what_is_there() {
     assert_eq!((response.status(), response.text().await.unwrap().as_str()), (StatusCode::OK, "ok"));
     let response = server.client.get(server.url("/readyz")).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
-    assert_eq!(response.json::<Value>().await.unwrap(), json!({"store": "ok", "engine": "ok"}));
+    assert_eq!(response.json::<Value>().await.unwrap(), json!({"store": "ok", "engine": "ok", "keys": "ok"}));
 
-    let ready = Ready { store: Ok(()), engine: Err("connection refused".to_owned()) };
-    let server = Server::start_with(SocketLimits::default(), None, ready).await;
-    let response = server.client.get(server.url("/readyz")).send().await.unwrap();
-    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-    let expected = json!({"store": "ok", "engine": "unavailable: connection refused"});
-    assert_eq!(response.json::<Value>().await.unwrap(), expected);
+    let gone = || Err("connection refused".to_owned());
+    for (part, ready) in [
+        ("store", Ready { store: gone(), ..READY }),
+        ("engine", Ready { engine: gone(), ..READY }),
+        ("keys", Ready { keys: gone(), ..READY }),
+    ] {
+        let server = Server::start_with(SocketLimits::default(), None, ready).await;
+        let response = server.client.get(server.url("/readyz")).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let mut expected = json!({"store": "ok", "engine": "ok", "keys": "ok"});
+        expected[part] = json!("unavailable: connection refused");
+        assert_eq!(response.json::<Value>().await.unwrap(), expected);
+    }
 }
 
 fn percent(text: &str) -> String {
