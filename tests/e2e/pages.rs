@@ -10,7 +10,8 @@ use crate::support::server::Server;
 async fn graphiql_needs_nothing_but_the_server() {
     // The examples are about the project demo, which other servers may have a network of.
     let networks = format!("e2e-{}-{{project}}", Uuid::now_v7().simple());
-    let mut server = Server::start(&[("NETWORK_TEMPLATE", &networks)]).await;
+    let mut server =
+        Server::start(&[("NETWORK_TEMPLATE", &networks), ("GRAPHIQL", "true"), ("INTROSPECTION", "true")]).await;
     server.project = "demo".to_owned();
     let walk = Command::new("node")
         .arg("web/tests/graphiql.mjs")
