@@ -1,7 +1,7 @@
 //! The use cases: what a query, a mutation or a subscription does, in domain words.
 //!
-//! Every one takes the viewer and checks what they may do. None calls the engine: a mutation writes what is wanted, in
-//! one transaction, and wakes the reconciler.
+//! Every one takes the viewer and checks what they may do. A mutation writes what is wanted, in one transaction, and
+//! wakes the reconciler. Of the engine only its [`Instruments`] are known here, to read logs and measurements.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -15,10 +15,12 @@ use crate::crypto::{CryptoError, Sealer};
 use crate::domain::id::ProjectId;
 use crate::domain::lifecycle::InvalidState;
 use crate::domain::permission::{Denied, Permission, Principal};
+use crate::engine::Instruments;
 use crate::events::Hints;
 use crate::store::{BoxError, Store, StoreError};
 
 pub mod actions;
+pub mod live;
 pub mod provision;
 pub mod queries;
 pub mod rotation;
@@ -86,8 +88,10 @@ pub struct App {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
     hints: Arc<Hints>,
+    instruments: Arc<dyn Instruments>,
     publishing: Option<Publishing>,
     services_per_project: u32,
+    gauges: live::Gauges,
 }
 
 impl App {
@@ -97,10 +101,12 @@ impl App {
         store: Arc<dyn Store>,
         sealer: Arc<Sealer>,
         hints: Arc<Hints>,
+        instruments: Arc<dyn Instruments>,
         publishing: Option<Publishing>,
         services_per_project: u32,
     ) -> Self {
-        Self { store, sealer, hints, publishing, services_per_project }
+        let gauges = live::Gauges::default();
+        Self { store, sealer, hints, instruments, publishing, services_per_project, gauges }
     }
 }
 

@@ -13,10 +13,13 @@ use super::app;
 use super::error::{Error, Result};
 use super::guard::{Authenticated, expired, viewer};
 use super::seats::{Seat, Seats};
+use super::types::date_time::DateTime;
 use super::types::ids::{parse_project, parse_service};
+use super::types::live::{LogLine, ServiceMetrics};
 use super::types::service::Service;
 use super::types::service_event::ServiceEvent;
 use crate::app::AppError;
+use crate::app::live::MAX_TAIL;
 
 /// How long a stream sleeps at most before it looks at the clock again, which may have been set or have slept itself.
 const CLOCK_CHECK: Duration = Duration::from_secs(30);
@@ -36,7 +39,7 @@ impl Subscription {
         #[graphql(desc = "The cursor of the last event that you have seen.")] after: Option<String>,
     ) -> Result<impl Stream<Item = Result<ServiceEvent>>> {
         let viewer = viewer(ctx)?;
-        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject)?;
+        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject, "serviceEvents")?;
         let project = parse_project("projectId", &project_id)?;
         let events = app(ctx).service_events(viewer, project, after.as_deref()).await?;
         Ok(until(viewer.ends_at(), seat, events.map(|event| event.map(ServiceEvent))))
@@ -49,10 +52,44 @@ impl Subscription {
         #[graphql(desc = "The service to watch.")] id: ID,
     ) -> Result<impl Stream<Item = Result<Service>>> {
         let viewer = viewer(ctx)?;
-        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject)?;
+        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject, "serviceChanged")?;
         let id = parse_service("id", &id)?;
         let services = app(ctx).service_changes(viewer, id).await?;
         Ok(until(viewer.ends_at(), seat, services.map(|service| service.map(Service))))
+    }
+
+    /// What the service's server writes: its last lines, and then each as it comes, also after restarts. Ends when the
+    /// service is destroyed. Needs the permission `project:settings`.
+    async fn service_logs(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service to listen to.")] id: ID,
+        #[graphql(desc = "How many lines of the past to begin with, at most 5000.", default_with = "Some(100)")]
+        tail: Option<i32>,
+        #[graphql(desc = "Leaves out lines that are older.")] since: Option<DateTime>,
+    ) -> Result<impl Stream<Item = Result<LogLine>>> {
+        let viewer = viewer(ctx)?;
+        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject, "serviceLogs")?;
+        let id = parse_service("id", &id)?;
+        let tail = u32::try_from(tail.unwrap_or(100)).ok().filter(|tail| *tail <= MAX_TAIL);
+        let tail = tail.ok_or_else(|| Error::bad_input("tail", format!("It is from 0 to {MAX_TAIL}.")))?;
+        let lines = app(ctx).service_logs(viewer, id, tail, since.map(|since| since.0)).await?;
+        Ok(until(viewer.ends_at(), seat, lines.map(|line| line.map(LogLine))))
+    }
+
+    /// What the service takes and holds, about once a second while its container runs. Ends when the service is
+    /// destroyed.
+    async fn service_metrics(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service to measure.")] id: ID,
+    ) -> Result<impl Stream<Item = Result<ServiceMetrics>>> {
+        let viewer = viewer(ctx)?;
+        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject, "serviceMetrics")?;
+        let id = parse_service("id", &id)?;
+        let (service, metrics) = app(ctx).service_metrics(viewer, id).await?;
+        let tier = service.spec.tier;
+        Ok(until(viewer.ends_at(), seat, metrics.map(move |measured| Ok(ServiceMetrics { measured, tier }))))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::crypto::Sealed;
 use crate::domain::event::NewEvent;
 use crate::domain::id::ServiceId;
 use crate::domain::lifecycle::{InvalidState, Requested, ServiceAction, request};
-use crate::domain::permission::{Denied, Principal};
+use crate::domain::permission::{Denied, Permission, Principal};
 use crate::domain::service::Service;
 use crate::store::{Reseal, StoreError};
 
@@ -57,8 +57,7 @@ impl App {
         if !action.is_allowed_in(service.state) {
             return Err(invalid);
         }
-        let Some(sealed) = self.store.sealed_get(id).await? else { return Err(invalid) };
-        let access = self.opened(id, &sealed)?;
+        let access = self.access(id).await?.ok_or(invalid)?;
         let Some(offer) = &definition(service.spec.kind).offer else { return Err(AppError::NotFound("service")) };
         let event = NewEvent::credentials_revealed(&service, &viewer.subject, now());
         self.store.event_append(&service, &event).await?;
@@ -74,18 +73,35 @@ impl App {
         Ok(Some(Reseal { new: self.sealer.seal(id, &access.to_bytes())?, old }))
     }
 
+    /// What lets clients in; None once the service is destroyed.
+    pub(super) async fn access(&self, id: ServiceId) -> Result<Option<Access>> {
+        let Some(sealed) = self.store.sealed_get(id).await? else { return Ok(None) };
+        self.opened(id, &sealed).map(Some)
+    }
+
     fn opened(&self, id: ServiceId, sealed: &Sealed) -> Result<Access> {
         Access::from_bytes(&self.sealer.open(id, sealed)?).map_err(|error| AppError::Internal(Box::new(error)))
     }
 
     async fn permitted(&self, viewer: &Principal, id: ServiceId, action: ServiceAction) -> Result<Service> {
+        self.permitted_to(viewer, id, action.permission(), action.as_str()).await
+    }
+
+    /// The service, where the viewer has `permission` to do `what` to it.
+    pub(super) async fn permitted_to(
+        &self,
+        viewer: &Principal,
+        id: ServiceId,
+        permission: Permission,
+        what: &str,
+    ) -> Result<Service> {
         let service = self.store.service_get(id).await?.ok_or(AppError::NotFound("service"))?;
-        let Err(denied) = viewer.authorize(&service.project, action.permission()) else { return Ok(service) };
-        audit::refused(viewer, action, Object::Service(id), denied);
+        let Err(denied) = viewer.authorize(&service.project, permission) else { return Ok(service) };
+        audit::refused(viewer, what, Object::Service(id), denied);
         match denied {
             Denied::NotVisible => Err(AppError::NotFound("service")),
             Denied::Missing(permission) => {
-                let event = NewEvent::refused(&service, action, &viewer.subject, now());
+                let event = NewEvent::refused(&service, what, permission, &viewer.subject, now());
                 self.store.event_append(&service, &event).await?;
                 self.hints.project_changed(&service.project);
                 Err(AppError::Forbidden(permission))

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::id::{ProjectId, ServiceId};
-use super::lifecycle::ServiceAction;
+use super::permission::Permission;
 use super::service::{Operation, OperationKind, OperationPhase, Service, ServiceState};
 
 /// An entry of a project's event log.
@@ -50,9 +50,9 @@ impl NewEvent {
         Self::without_change(service, format!("The credentials of {} were revealed.", service.name), actor, now)
     }
 
-    /// A viewer who can see the service asked for an action without the permission that it needs.
-    pub fn refused(service: &Service, action: ServiceAction, actor: &str, now: Timestamp) -> Self {
-        let message = format!("{action} of {} was refused: {} is missing.", service.name, action.permission());
+    /// A viewer who can see the service asked for something without the permission that it needs.
+    pub fn refused(service: &Service, what: &str, permission: Permission, actor: &str, now: Timestamp) -> Self {
+        let message = format!("{what} of {} was refused: {permission} is missing.", service.name);
         Self::without_change(service, message, actor, now)
     }
 

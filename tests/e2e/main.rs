@@ -10,6 +10,8 @@ mod audit;
 mod commands;
 mod containers;
 mod faults;
+mod live;
+mod metrics;
 mod pages;
 mod replicas;
 mod rotation;

@@ -12,11 +12,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("auth", &["domain"]),
     ("audit", &["domain"]),
     ("events", &["domain"]),
-    ("store", &["domain", "crypto"]),
-    ("engine", &["domain", "catalog"]),
-    ("reconciler", &["domain", "catalog", "crypto", "store", "engine", "events"]),
-    ("app", &["domain", "catalog", "crypto", "store", "events", "audit"]),
-    ("api", &["domain", "catalog", "app", "events", "audit"]),
+    ("store", &["domain", "crypto", "telemetry"]),
+    ("engine", &["domain", "catalog", "telemetry"]),
+    ("reconciler", &["domain", "catalog", "crypto", "store", "engine", "events", "telemetry"]),
+    ("app", &["domain", "catalog", "crypto", "store", "engine", "events", "audit"]),
+    ("api", &["domain", "catalog", "app", "events", "audit", "telemetry"]),
     ("http", &["api", "auth", "audit"]),
 ];
 

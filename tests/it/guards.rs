@@ -43,6 +43,8 @@ fn table() -> Vec<Field> {
     let provision = "mutation { provisionService(input: {projectId: \"PROJECT\", kind: REDIS}) { service { id } } }";
     let events = "subscription { serviceEvents(projectId: \"PROJECT\", after: \"AFTER\") { cursor } }";
     let changed = "subscription { serviceChanged(id: \"ID\") { id } }";
+    let logs = "subscription { serviceLogs(id: \"ID\") { text } }";
+    let metrics = "subscription { serviceMetrics(id: \"ID\") { memoryMib } }";
     vec![
         query("node", Needs::Sight, "{ node(id: \"ID\") { id } }"),
         query("viewer", Needs::Token, "{ viewer { subject } }"),
@@ -59,6 +61,8 @@ fn table() -> Vec<Field> {
         action("rotateCredentials", SETTINGS, ServiceState::Running),
         field("Subscription", "serviceEvents", Needs::Sight, ServiceState::Running, events),
         field("Subscription", "serviceChanged", Needs::Sight, ServiceState::Running, changed),
+        field("Subscription", "serviceLogs", SETTINGS, ServiceState::Running, logs),
+        field("Subscription", "serviceMetrics", Needs::Sight, ServiceState::Running, metrics),
     ]
 }
 
@@ -88,6 +92,7 @@ impl Field {
 
     /// A service in project `demo`, in the state in which the field works.
     async fn service(&self, server: &Server) -> String {
+        server.instruments.write("a line of the log");
         let id = server.provision(&token(&["demo"], BOTH), json!({"projectId": "demo", "kind": "REDIS"})).await;
         server.settle(&id, self.state).await;
         id

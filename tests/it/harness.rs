@@ -26,6 +26,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::instruments::FakeInstruments;
+
 /// A page of another origin that the servers of the tests allow.
 pub const ALLOWED_ORIGIN: &str = "https://app.example";
 
@@ -57,6 +59,7 @@ pub struct Server {
     pub address: SocketAddr,
     pub store: Arc<dyn Store>,
     pub hints: Arc<Hints>,
+    pub instruments: Arc<FakeInstruments>,
     pub shutdown: CancellationToken,
     pub sockets: TaskTracker,
     pub client: reqwest::Client,
@@ -104,7 +107,9 @@ impl Server {
         let hints = Arc::new(Hints::default());
         let key = format!("k1:{}=", "A".repeat(43));
         let sealer = Arc::new(key.parse().unwrap());
-        let app = App::new(Arc::clone(&store), sealer, Arc::clone(&hints), publishing, limits.services);
+        let instruments = Arc::<FakeInstruments>::default();
+        let shown = Arc::clone(&instruments) as _;
+        let app = App::new(Arc::clone(&store), sealer, Arc::clone(&hints), shown, publishing, limits.services);
         let admission = Arc::new(http::Admission::new(limits.wire));
         let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
         let router = http::router(Parts {
@@ -123,7 +128,7 @@ impl Server {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(http::serve(listener, router, admission, shutdown.clone()));
-        Self { address, store, hints, shutdown, sockets, client: reqwest::Client::new(), directory }
+        Self { address, store, hints, instruments, shutdown, sockets, client: reqwest::Client::new(), directory }
     }
 
     pub fn url(&self, path: &str) -> String {

@@ -29,6 +29,7 @@ use project_services::store::{self, Store};
 use proptest::prelude::*;
 use tokio::sync::Notify;
 
+use crate::instruments::FakeInstruments;
 use engine::{Befalls, FakeEngine, Fault};
 use passwords::digest;
 
@@ -103,7 +104,14 @@ impl World {
         let store = store::connect(&url.parse().unwrap(), None).await.unwrap();
         let sealer: Arc<Sealer> = Arc::new("a:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".parse().unwrap());
         let hints = Arc::new(Hints::default());
-        let app = App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), None, 1);
+        let app = App::new(
+            Arc::clone(&store),
+            Arc::clone(&sealer),
+            Arc::clone(&hints),
+            Arc::<FakeInstruments>::default(),
+            None,
+            1,
+        );
         let viewer = Principal {
             subject: "model".to_owned(),
             projects: Projects::All,
