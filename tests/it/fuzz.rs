@@ -270,6 +270,8 @@ fn whatever_a_websocket_says_ends_at_most_itself() {
                         prop_assert!(matches!(code, 1000 | 4400..=4429), "{code}");
                         return Ok(());
                     }
+                    // It says what the ping said.
+                    Heard::Json(message) if message["type"] == "pong" => {}
                     Heard::Json(message) => {
                         let payload = &message["payload"];
                         check_errors(if payload.is_array() { payload } else { &payload["errors"] })?;
