@@ -1,7 +1,7 @@
 //! The use cases: what a query, a mutation or a subscription does, in domain words.
 //!
-//! Every one takes the viewer and checks what they may do. None calls the engine: a mutation writes what is wanted, in
-//! one transaction, and wakes the reconciler.
+//! Every one takes the viewer and checks what they may do. A mutation writes what is wanted, in one transaction, and
+//! wakes the reconciler. Of the engine only its [`Instruments`] are known here, to read logs and measurements.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -9,14 +9,17 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::audit::{self, Object};
 use crate::crypto::{CryptoError, Sealer};
 use crate::domain::id::ProjectId;
 use crate::domain::lifecycle::InvalidState;
 use crate::domain::permission::{Denied, Permission, Principal};
+use crate::engine::Instruments;
 use crate::events::Hints;
 use crate::store::{BoxError, Store, StoreError};
 
 pub mod actions;
+pub mod live;
 pub mod provision;
 pub mod queries;
 pub mod rotation;
@@ -81,18 +84,30 @@ pub struct App {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
     hints: Arc<Hints>,
+    instruments: Arc<dyn Instruments>,
     publishing: Option<Publishing>,
+    gauges: live::Gauges,
 }
 
 impl App {
     /// `publishing`: None leaves new services reachable on their project's network only.
-    pub fn new(store: Arc<dyn Store>, sealer: Arc<Sealer>, hints: Arc<Hints>, publishing: Option<Publishing>) -> Self {
-        Self { store, sealer, hints, publishing }
+    pub fn new(
+        store: Arc<dyn Store>,
+        sealer: Arc<Sealer>,
+        hints: Arc<Hints>,
+        instruments: Arc<dyn Instruments>,
+        publishing: Option<Publishing>,
+    ) -> Self {
+        Self { store, sealer, hints, instruments, publishing, gauges: live::Gauges::default() }
     }
 }
 
 fn visible(viewer: &Principal, project: &ProjectId) -> Result<()> {
-    if viewer.sees(project) { Ok(()) } else { Err(AppError::NotFound("project")) }
+    if viewer.sees(project) {
+        return Ok(());
+    }
+    audit::refused(viewer, "READ", Object::Project(project), Denied::NotVisible);
+    Err(AppError::NotFound("project"))
 }
 
 /// The time, in the microseconds that both databases keep.

@@ -53,6 +53,8 @@ pub struct Offer {
     pub tiers: [TierSpec; 3],
     /// The TCP port that the server inside listens on.
     pub port: u16,
+    /// Where in the container the volume with its data is.
+    pub data_path: &'static str,
     /// How long a clean shutdown may take before the engine kills it.
     pub stop_grace: Duration,
     /// Makes a new service's access from random bytes.

@@ -49,6 +49,7 @@ pub struct UnknownText {
 pub mod event;
 pub mod id;
 pub mod lifecycle;
+pub mod live;
 pub mod name;
 pub mod page;
 pub mod permission;

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{ProjectId, ServiceId};
+use crate::domain::live::{Holdings, LogLine, Usage};
 use crate::domain::service::{ErrorCode, Observed, Service};
 
 pub mod docker;
@@ -55,6 +56,24 @@ pub enum OwnedThing {
     Container(Option<ServiceId>),
     Volume(Option<ServiceId>),
     Network(Option<ProjectId>),
+}
+
+/// Tells what containers say and take. A stream ends when the container stops, and is an error where there is none.
+#[async_trait]
+pub trait Instruments: Send + Sync {
+    /// The container's output: the last `tail` lines, of those the ones since `since`, and then what comes.
+    async fn follow_logs(
+        &self,
+        service: ServiceId,
+        tail: u32,
+        since: Option<Timestamp>,
+    ) -> Result<BoxStream<'static, Result<LogLine>>>;
+
+    /// What it takes of CPU and memory, about once a second.
+    async fn usage(&self, service: ServiceId) -> Result<BoxStream<'static, Result<Usage>>>;
+
+    /// What is in `path` of its file system, and how many clients are connected to `port`.
+    async fn holdings(&self, service: ServiceId, path: &str, port: u16) -> Result<Holdings>;
 }
 
 /// An engine that runs containers.

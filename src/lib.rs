@@ -8,6 +8,7 @@
 //! | [`catalog`] | what each kind of service is made of | looks at what is there |
 //! | [`crypto`] | sealing of credentials | stores or logs |
 //! | [`auth`] | who a token stands for | decides what they may do |
+//! | [`audit`] | the audit trail's lines | decides anything |
 //! | [`store`] | rows, transactions, the event log | decides about a service's life |
 //! | [`engine`] | containers, volumes and networks, in verbs that can be repeated | touches what bears no label of ours |
 //! | [`events`] | waking those who wait | carries facts |
@@ -21,6 +22,7 @@
 
 pub mod api;
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod catalog;
 pub mod config;

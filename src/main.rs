@@ -11,7 +11,7 @@ use project_services::config::{self, Cli, Command, ServeArgs, StoreArgs, TokenAr
 use project_services::domain::id::ProjectId;
 use project_services::domain::permission::{Permission, Principal, Projects};
 use project_services::server::{self, BoxError};
-use project_services::{api, telemetry};
+use project_services::{api, audit, telemetry};
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// How long the token that a development server prints is valid.
@@ -87,6 +87,7 @@ async fn rotate_keys(args: &StoreArgs) -> Result<(), BoxError> {
     let sealer = config::key_ring(&args.data_dir)?;
     let store = server::open_store(args).await?;
     let rotated = rotate(store.as_ref(), &sealer).await?;
+    audit::keys_rotated(sealer.primary_key_id(), rotated.resealed, rotated.unreadable);
     println!("{} resealed with {}, {} unreadable", rotated.resealed, sealer.primary_key_id(), rotated.unreadable);
     if rotated.unreadable > 0 {
         return Err("some credentials open with no key of the ring; see the log".into());

@@ -42,14 +42,15 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
     let store = open_store(&args.store).await?;
     let sealer = Arc::new(keys.sealer);
     let hints = Arc::new(Hints::default());
-    let engine: Arc<dyn Engine> = Arc::new(DockerEngine::new(DockerSettings {
+    let docker = Arc::new(DockerEngine::new(DockerSettings {
         host: args.docker_host.clone(),
         installation: store.installation_id().await?,
         network_template: args.network_template.clone(),
         extra_labels: args.extra_labels.clone(),
     }));
+    let engine: Arc<dyn Engine> = Arc::clone(&docker) as Arc<dyn Engine>;
     let publishing = args.publish_address.map(|address| Publishing { address, ports: args.publish_ports.clone() });
-    let app = App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), publishing);
+    let app = App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), docker, publishing);
     let settings = ReconcilerSettings {
         concurrency: usize::from(args.reconcile_concurrency),
         interval: args.reconcile_interval,

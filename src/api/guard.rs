@@ -5,17 +5,25 @@ use jiff::Timestamp;
 
 use super::Identity;
 use super::error::{Error, Result};
+use crate::audit;
 use crate::domain::permission::Principal;
+
+const EXPIRED: &str = "the token is expired";
+const MISSING: &str = "no token was sent";
 
 /// Lets only viewers through whose token was verified and is still good.
 pub struct Authenticated;
 
 impl Guard for Authenticated {
     async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
-        if viewer(ctx)?.expires_at <= Timestamp::now() {
-            return Err(expired().into());
-        }
-        Ok(())
+        let refusal = match ctx.data_opt::<Identity>() {
+            Some(Identity::Known(viewer)) if viewer.expires_at > Timestamp::now() => return Ok(()),
+            Some(Identity::Known(_)) => EXPIRED,
+            Some(Identity::Anonymous(reason)) => reason,
+            None => MISSING,
+        };
+        audit::unauthenticated(refusal);
+        Err(Error::unauthenticated(refusal).into())
     }
 }
 
@@ -24,10 +32,10 @@ pub fn viewer<'a>(ctx: &Context<'a>) -> Result<&'a Principal> {
     match ctx.data_opt::<Identity>() {
         Some(Identity::Known(principal)) => Ok(principal),
         Some(Identity::Anonymous(reason)) => Err(Error::unauthenticated(reason)),
-        None => Err(Error::unauthenticated("no token was sent")),
+        None => Err(Error::unauthenticated(MISSING)),
     }
 }
 
 pub fn expired() -> Error {
-    Error::unauthenticated("the token is expired")
+    Error::unauthenticated(EXPIRED)
 }

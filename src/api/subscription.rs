@@ -11,10 +11,13 @@ use jiff::Timestamp;
 use super::app;
 use super::error::{Error, Result};
 use super::guard::{Authenticated, expired, viewer};
+use super::types::date_time::DateTime;
 use super::types::ids::{parse_project, parse_service};
+use super::types::live::{LogLine, ServiceMetrics};
 use super::types::service::Service;
 use super::types::service_event::ServiceEvent;
 use crate::app::AppError;
+use crate::app::live::MAX_TAIL;
 
 /// How long a stream sleeps at most before it looks at the clock again, which may have been set or have slept itself.
 const CLOCK_CHECK: Duration = Duration::from_secs(30);
@@ -49,6 +52,38 @@ impl Subscription {
         let id = parse_service("id", &id)?;
         let services = app(ctx).service_changes(viewer, id).await?;
         Ok(until(viewer.expires_at, services.map(|service| service.map(Service))))
+    }
+
+    /// What the service's server writes: its last lines, and then each as it comes, also after restarts. Ends when the
+    /// service is destroyed. Needs the permission `project:settings`.
+    async fn service_logs(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service to listen to.")] id: ID,
+        #[graphql(desc = "How many lines of the past to begin with, at most 5000.", default_with = "Some(100)")]
+        tail: Option<i32>,
+        #[graphql(desc = "Leaves out lines that are older.")] since: Option<DateTime>,
+    ) -> Result<impl Stream<Item = Result<LogLine>>> {
+        let viewer = viewer(ctx)?;
+        let id = parse_service("id", &id)?;
+        let tail = u32::try_from(tail.unwrap_or(100)).ok().filter(|tail| *tail <= MAX_TAIL);
+        let tail = tail.ok_or_else(|| Error::bad_input("tail", format!("It is from 0 to {MAX_TAIL}.")))?;
+        let lines = app(ctx).service_logs(viewer, id, tail, since.map(|since| since.0)).await?;
+        Ok(until(viewer.expires_at, lines.map(|line| line.map(LogLine))))
+    }
+
+    /// What the service takes and holds, about once a second while its container runs. Ends when the service is
+    /// destroyed.
+    async fn service_metrics(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service to measure.")] id: ID,
+    ) -> Result<impl Stream<Item = Result<ServiceMetrics>>> {
+        let viewer = viewer(ctx)?;
+        let id = parse_service("id", &id)?;
+        let (service, metrics) = app(ctx).service_metrics(viewer, id).await?;
+        let tier = service.spec.tier;
+        Ok(until(viewer.expires_at, metrics.map(move |measured| Ok(ServiceMetrics { measured, tier }))))
     }
 }
 

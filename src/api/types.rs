@@ -8,6 +8,7 @@ pub mod date_time;
 pub mod enums;
 pub mod ids;
 pub mod inputs;
+pub mod live;
 pub mod operation;
 pub mod page;
 pub mod payloads;

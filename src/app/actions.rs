@@ -1,12 +1,13 @@
 //! Actions on a service that is there.
 
 use super::{App, AppError, Result, now};
+use crate::audit::{self, Object};
 use crate::catalog::access::Access;
 use crate::catalog::{Credential, definition};
 use crate::domain::event::NewEvent;
 use crate::domain::id::ServiceId;
 use crate::domain::lifecycle::{InvalidState, Requested, ServiceAction, request};
-use crate::domain::permission::{Denied, Principal};
+use crate::domain::permission::{Denied, Permission, Principal};
 use crate::domain::service::Service;
 use crate::store::StoreError;
 
@@ -29,7 +30,7 @@ impl App {
                 Ok(service) => {
                     self.hints.project_changed(&service.project);
                     self.hints.wake(id);
-                    tracing::info!(service = %id, %action, subject = %viewer.subject, "Accepted an action");
+                    audit::accepted(viewer, action, Object::Service(id));
                     return Ok(service);
                 }
                 Err(StoreError::Stale) => {}
@@ -47,23 +48,45 @@ impl App {
         if !action.is_allowed_in(service.state) {
             return Err(invalid);
         }
-        let Some(sealed) = self.store.sealed_get(id).await? else { return Err(invalid) };
-        let access =
-            Access::from_bytes(&self.sealer.open(id, &sealed)?).map_err(|error| AppError::Internal(Box::new(error)))?;
+        let access = self.access(id).await?.ok_or(invalid)?;
         let Some(offer) = &definition(service.spec.kind).offer else { return Err(AppError::NotFound("service")) };
         let event = NewEvent::credentials_revealed(&service, &viewer.subject, now());
         self.store.event_append(&service, &event).await?;
         self.hints.project_changed(&service.project);
-        tracing::info!(service = %id, subject = %viewer.subject, "Revealed credentials");
+        audit::accepted(viewer, action, Object::Service(id));
         Ok((service.clone(), (offer.credentials)(&access, &service.spec.hostname)))
     }
 
+    /// What lets clients in; None once the service is destroyed.
+    pub(super) async fn access(&self, id: ServiceId) -> Result<Option<Access>> {
+        let Some(sealed) = self.store.sealed_get(id).await? else { return Ok(None) };
+        let clear = self.sealer.open(id, &sealed)?;
+        Access::from_bytes(&clear).map(Some).map_err(|error| AppError::Internal(Box::new(error)))
+    }
+
     async fn permitted(&self, viewer: &Principal, id: ServiceId, action: ServiceAction) -> Result<Service> {
+        self.permitted_to(viewer, id, action.permission(), action.as_str()).await
+    }
+
+    /// The service, where the viewer has `permission` to do `what` to it.
+    pub(super) async fn permitted_to(
+        &self,
+        viewer: &Principal,
+        id: ServiceId,
+        permission: Permission,
+        what: &str,
+    ) -> Result<Service> {
         let service = self.store.service_get(id).await?.ok_or(AppError::NotFound("service"))?;
-        match viewer.authorize(&service.project, action.permission()) {
-            Ok(()) => Ok(service),
-            Err(Denied::NotVisible) => Err(AppError::NotFound("service")),
-            Err(Denied::Missing(permission)) => Err(AppError::Forbidden(permission)),
+        let Err(denied) = viewer.authorize(&service.project, permission) else { return Ok(service) };
+        audit::refused(viewer, what, Object::Service(id), denied);
+        match denied {
+            Denied::NotVisible => Err(AppError::NotFound("service")),
+            Denied::Missing(permission) => {
+                let event = NewEvent::refused(&service, what, permission, &viewer.subject, now());
+                self.store.event_append(&service, &event).await?;
+                self.hints.project_changed(&service.project);
+                Err(AppError::Forbidden(permission))
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{App, AppError, Publishing, Result, now};
+use crate::audit::{self, Object};
 use crate::catalog::access::Seed;
 use crate::catalog::{Offer, definition};
 use crate::domain::event::NewEvent;
@@ -35,7 +36,9 @@ impl App {
     /// Accepts a new service, which is then PENDING. Under an idempotency key that was used before with the same
     /// attributes, gives back the service of the first call as it is now.
     pub async fn provision(&self, viewer: &Principal, request: ProvisionRequest) -> Result<Service> {
-        viewer.authorize(&request.project, Permission::ProjectSettings)?;
+        viewer.authorize(&request.project, Permission::ProjectSettings).inspect_err(|denied| {
+            audit::refused(viewer, "PROVISION", Object::Project(&request.project), denied);
+        })?;
         let definition = definition(request.kind);
         let offer = definition.offer.as_ref().ok_or_else(|| AppError::BadInput {
             field: "kind",
@@ -62,8 +65,7 @@ impl App {
                 Ok(_) => {
                     self.hints.project_changed(&request.project);
                     self.hints.wake(new.service.id);
-                    tracing::info!(service = %new.service.id, project = %request.project, kind = %request.kind,
-                        subject = %viewer.subject, "Accepted a new service");
+                    audit::accepted(viewer, "PROVISION", Object::Service(new.service.id));
                     return Ok(new.service);
                 }
                 Err(StoreError::NameTaken) if request.name.is_some() => {

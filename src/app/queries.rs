@@ -1,16 +1,22 @@
 //! Reading. What a viewer can't see does not exist.
 
 use super::{App, Result, visible};
+use crate::audit::{self, Object};
 use crate::domain::event::ServiceEvent;
 use crate::domain::id::{Cursor, ProjectId, ServiceId};
 use crate::domain::page::{Page, ServiceFilter, Slice};
-use crate::domain::permission::Principal;
+use crate::domain::permission::{Denied, Principal};
 use crate::domain::service::Service;
 
 impl App {
     /// None when it does not exist or is of a project that the viewer does not see.
     pub async fn service(&self, viewer: &Principal, id: ServiceId) -> Result<Option<Service>> {
-        Ok(self.store.service_get(id).await?.filter(|service| viewer.sees(&service.project)))
+        let service = self.store.service_get(id).await?;
+        if service.as_ref().is_some_and(|service| !viewer.sees(&service.project)) {
+            audit::refused(viewer, "READ", Object::Service(id), Denied::NotVisible);
+            return Ok(None);
+        }
+        Ok(service)
     }
 
     /// A page of a project's services, oldest first.

@@ -27,6 +27,7 @@ pub static DEFINITION: Definition = Definition {
         versions: &["17", "16", "15"],
         tiers: tiers([256, 500, 1024], [512, 1000, 5 * 1024], [1024, 2000, 20 * 1024]),
         port: PORT,
+        data_path: DATA,
         stop_grace: STOP_GRACE,
         access: Access::with_database,
         credentials,

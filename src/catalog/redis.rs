@@ -25,6 +25,7 @@ pub static DEFINITION: Definition = Definition {
         versions: &["7", "6"],
         tiers: tiers([128, 500, 512], [256, 1000, 2 * 1024], [512, 2000, 10 * 1024]),
         port: PORT,
+        data_path: DATA,
         stop_grace: STOP_GRACE,
         access: Access::with_password,
         credentials,

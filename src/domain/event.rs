@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::id::{ProjectId, ServiceId};
+use super::permission::Permission;
 use super::service::{Operation, OperationKind, OperationPhase, Service, ServiceState};
 
 /// An entry of a project's event log.
@@ -46,11 +47,21 @@ impl NewEvent {
     }
 
     pub fn credentials_revealed(service: &Service, actor: &str, now: Timestamp) -> Self {
+        Self::without_change(service, format!("The credentials of {} were revealed.", service.name), actor, now)
+    }
+
+    /// A viewer who can see the service asked for something without the permission that it needs.
+    pub fn refused(service: &Service, what: &str, permission: Permission, actor: &str, now: Timestamp) -> Self {
+        let message = format!("{what} of {} was refused: {permission} is missing.", service.name);
+        Self::without_change(service, message, actor, now)
+    }
+
+    fn without_change(service: &Service, message: String, actor: &str, now: Timestamp) -> Self {
         Self {
             previous_state: Some(service.state),
             state: service.state,
             operation: service.operation.clone(),
-            message: format!("The credentials of {} were revealed.", service.name),
+            message,
             actor: Some(actor.to_owned()),
             occurred_at: now,
         }

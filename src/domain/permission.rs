@@ -32,10 +32,12 @@ pub struct Principal {
 }
 
 /// Why a viewer may not do a thing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// The project does not exist as far as this viewer can tell.
+    #[error("the project is not in the token")]
     NotVisible,
+    #[error("the permission {0} is missing")]
     Missing(Permission),
 }
 

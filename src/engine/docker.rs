@@ -24,6 +24,7 @@ use crate::domain::id::{InstallationId, ProjectId, ServiceId};
 use crate::domain::service::{ErrorCode, Observed, Service, Volume};
 
 mod container;
+mod instruments;
 mod labels;
 mod observe;
 mod pull;

@@ -26,6 +26,7 @@ use super::answer::{self, Body};
 use super::{MAX_BODY, Parts, graphql, parameters};
 use crate::api::error::{Code, Error};
 use crate::api::{Identity, RequestId};
+use crate::audit;
 
 /// Results that wait for a slow client, for a whole connection.
 const QUEUE: usize = 8;
@@ -253,6 +254,7 @@ impl Connection {
         let identity = self.parts.identify(authorization);
         if let (Some(_), Identity::Anonymous(reason)) = (authorization, &identity) {
             let reason = reason.clone();
+            audit::unauthenticated(&reason);
             if self.dialect == Dialect::Legacy {
                 self.send("connection_error", None, Some(json!({"message": reason}))).await?;
             }

@@ -10,6 +10,7 @@ mod commands;
 mod containers;
 mod faults;
 mod pages;
+mod live;
 mod replicas;
 mod secrets;
 mod walk;

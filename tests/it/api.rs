@@ -406,59 +406,6 @@ async fn a_name_is_taken_until_its_service_is_destroyed() {
 }
 
 #[tokio::test]
-async fn other_projects_do_not_exist_and_missing_permissions_are_named() {
-    let server = Server::start().await;
-    let (owner, stranger) = (demo(), token(&["other"], BOTH));
-    let id = server.provision(&owner, json!({"projectId": "demo", "kind": "REDIS"})).await;
-    let unknown = "svc_00000000000000000000000000000001";
-    let before = server.written("demo").await;
-
-    let read = "query($id: ID!) { service(id: $id) { id } node(id: $id) { id } }";
-    let hidden = server.run(&stranger, read, json!({"id": id})).await;
-    assert_eq!(hidden, json!({"data": {"service": null, "node": null}}));
-    assert_eq!(hidden, server.run(&stranger, read, json!({"id": unknown})).await);
-    let list = "query($project: ID!) { services(projectId: $project) { totalCount } }";
-    let hidden = server.run(&stranger, list, json!({"project": "demo"})).await;
-    assert_eq!(code(&hidden), "NOT_FOUND");
-    assert_eq!(hidden, server.run(&stranger, list, json!({"project": "nowhere"})).await);
-    let body = server.run(&stranger, PROVISION, json!({"input": {"projectId": "demo", "kind": "REDIS"}})).await;
-    assert_eq!(code(&body), "NOT_FOUND");
-
-    for (field, permission) in [
-        ("startService", "project:settings"),
-        ("stopService", "project:settings"),
-        ("restartService", "project:settings"),
-        ("destroyService", "project:delete"),
-        ("revealCredentials", "project:settings"),
-    ] {
-        let query = format!("mutation($id: ID!) {{ {field}(input: {{id: $id}}) {{ service {{ id }} }} }}");
-        let hidden = server.run(&stranger, &query, json!({"id": id})).await;
-        assert_eq!(code(&hidden), "NOT_FOUND", "{field}");
-        assert_eq!(hidden, server.run(&stranger, &query, json!({"id": unknown})).await, "{field}");
-        let rest: Vec<_> = BOTH.iter().copied().filter(|other| *other != permission).collect();
-        let body = server.run(&token(&["demo"], &rest), &query, json!({"id": id})).await;
-        assert_eq!(code(&body), "FORBIDDEN", "{field}: {body}");
-        assert_eq!(body["errors"][0]["extensions"]["permission"], permission, "{field}");
-        assert!(body["errors"][0]["message"].as_str().unwrap().contains(permission), "{field}: {body}");
-    }
-    let body = server
-        .run(
-            &token(&["demo"], &["project:delete"]),
-            PROVISION,
-            json!({"input": {"projectId": "demo", "kind": "REDIS"}}),
-        )
-        .await;
-    assert_eq!(
-        (code(&body), &body["errors"][0]["extensions"]["permission"]),
-        ("FORBIDDEN", &json!("project:settings"))
-    );
-    // Reading needs the project only.
-    let data = server.data(&token(&["demo"], &[]), read, json!({"id": id})).await;
-    assert_eq!(data["service"]["id"], id);
-    assert_eq!(server.written("demo").await, before);
-}
-
-#[tokio::test]
 async fn actions_go_on_from_where_the_service_is() {
     let server = Server::start().await;
     let token = demo();

@@ -10,13 +10,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("catalog", &["domain"]),
     ("crypto", &["domain"]),
     ("auth", &["domain"]),
+    ("audit", &["domain"]),
     ("events", &["domain"]),
     ("store", &["domain", "crypto"]),
     ("engine", &["domain", "catalog"]),
     ("reconciler", &["domain", "catalog", "crypto", "store", "engine", "events"]),
-    ("app", &["domain", "catalog", "crypto", "store", "events"]),
-    ("api", &["domain", "catalog", "app", "events"]),
-    ("http", &["api", "auth"]),
+    ("app", &["domain", "catalog", "crypto", "store", "engine", "events", "audit"]),
+    ("api", &["domain", "catalog", "app", "events", "audit"]),
+    ("http", &["api", "auth", "audit"]),
 ];
 
 /// These put everything together.

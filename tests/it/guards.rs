@@ -1,36 +1,105 @@
-//! No root field answers without a token.
+//! What each root field needs, and that nobody gets it with less: every field with every kind of token, over the wire.
 
 use std::collections::BTreeSet;
 
+use project_services::domain::id::Cursor;
+use project_services::domain::service::ServiceState;
 use serde_json::{Value, json};
 
-use crate::harness::{Server, Socket, code, in_seconds, sign};
+use crate::harness::{BOTH, Heard, Server, Socket, code, in_seconds, sign, sign_with, token};
 
-const ID: &str = "svc_00000000000000000000000000000001";
+/// What a root field needs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Needs {
+    /// Any good token.
+    Token,
+    /// A token that is good for the project.
+    Sight,
+    /// The same, with this permission.
+    Permission(&'static str),
+}
 
-/// Every root field, and an operation that is valid but for its token.
-fn table() -> Vec<(&'static str, &'static str, String)> {
-    let action = |field: &str| format!("mutation {{ {field}(input: {{id: \"{ID}\"}}) {{ service {{ id }} }} }}");
+const SETTINGS: Needs = Needs::Permission("project:settings");
+const DELETE: Needs = Needs::Permission("project:delete");
+
+struct Field {
+    root: &'static str,
+    name: &'static str,
+    needs: Needs,
+    /// The state in which it works.
+    state: ServiceState,
+    /// Of an operation on service `ID` in project `PROJECT`; `AFTER` is a cursor before the project's first event.
+    document: String,
+}
+
+fn table() -> Vec<Field> {
+    let field =
+        |root, name, needs, state, document: &str| Field { root, name, needs, state, document: document.to_owned() };
+    let query = |name, needs, document| field("Query", name, needs, ServiceState::Running, document);
+    let action = |name, needs, state| {
+        let document = format!("mutation {{ {name}(input: {{id: \"ID\"}}) {{ service {{ id }} }} }}");
+        field("Mutation", name, needs, state, &document)
+    };
+    let provision = "mutation { provisionService(input: {projectId: \"PROJECT\", kind: REDIS}) { service { id } } }";
+    let events = "subscription { serviceEvents(projectId: \"PROJECT\", after: \"AFTER\") { cursor } }";
+    let changed = "subscription { serviceChanged(id: \"ID\") { id } }";
+    let logs = "subscription { serviceLogs(id: \"ID\") { text } }";
+    let metrics = "subscription { serviceMetrics(id: \"ID\") { memoryMib } }";
     vec![
-        ("Query", "node", format!("{{ node(id: \"{ID}\") {{ id }} }}")),
-        ("Query", "viewer", "{ viewer { subject } }".to_owned()),
-        ("Query", "serviceCatalog", "{ serviceCatalog { kind } }".to_owned()),
-        ("Query", "catalogEntry", "{ catalogEntry(kind: REDIS) { kind } }".to_owned()),
-        ("Query", "service", format!("{{ service(id: \"{ID}\") {{ id }} }}")),
-        ("Query", "services", "{ services(projectId: \"demo\") { totalCount } }".to_owned()),
-        (
-            "Mutation",
-            "provisionService",
-            "mutation { provisionService(input: {projectId: \"demo\", kind: REDIS}) { service { id } } }".to_owned(),
-        ),
-        ("Mutation", "startService", action("startService")),
-        ("Mutation", "stopService", action("stopService")),
-        ("Mutation", "restartService", action("restartService")),
-        ("Mutation", "destroyService", action("destroyService")),
-        ("Mutation", "revealCredentials", action("revealCredentials")),
-        ("Subscription", "serviceEvents", "subscription { serviceEvents(projectId: \"demo\") { cursor } }".to_owned()),
-        ("Subscription", "serviceChanged", format!("subscription {{ serviceChanged(id: \"{ID}\") {{ id }} }}")),
+        query("node", Needs::Sight, "{ node(id: \"ID\") { id } }"),
+        query("viewer", Needs::Token, "{ viewer { subject } }"),
+        query("serviceCatalog", Needs::Token, "{ serviceCatalog { kind } }"),
+        query("catalogEntry", Needs::Token, "{ catalogEntry(kind: REDIS) { kind } }"),
+        query("service", Needs::Sight, "{ service(id: \"ID\") { id } }"),
+        query("services", Needs::Sight, "{ services(projectId: \"PROJECT\") { totalCount } }"),
+        field("Mutation", "provisionService", SETTINGS, ServiceState::Running, provision),
+        action("startService", SETTINGS, ServiceState::Stopped),
+        action("stopService", SETTINGS, ServiceState::Running),
+        action("restartService", SETTINGS, ServiceState::Running),
+        action("destroyService", DELETE, ServiceState::Running),
+        action("revealCredentials", SETTINGS, ServiceState::Running),
+        field("Subscription", "serviceEvents", Needs::Sight, ServiceState::Running, events),
+        field("Subscription", "serviceChanged", Needs::Sight, ServiceState::Running, changed),
+        field("Subscription", "serviceLogs", SETTINGS, ServiceState::Running, logs),
+        field("Subscription", "serviceMetrics", Needs::Sight, ServiceState::Running, metrics),
     ]
+}
+
+impl Field {
+    fn document(&self, id: &str, project: &str) -> String {
+        let after = Cursor::encode(&project.parse().unwrap(), 0);
+        self.document.replace("AFTER", &after).replace("ID", id).replace("PROJECT", project)
+    }
+
+    /// The first response to the document, or `{"closed": code}` where the connection is refused.
+    async fn ask(&self, server: &Server, token: Option<&str>, id: &str, project: &str) -> Value {
+        let document = self.document(id, project);
+        if self.root != "Subscription" {
+            let response = server.post(token, &json!({"query": document})).send().await.unwrap();
+            assert_eq!(response.status(), 200, "{}", self.name);
+            return response.json().await.unwrap();
+        }
+        let mut socket = Socket::open(server, "graphql-transport-ws", None).await;
+        let payload = token.map(|token| json!({"Authorization": format!("Bearer {token}")}));
+        socket.say(json!({"type": "connection_init", "payload": payload})).await;
+        if let Heard::Closed(code) = socket.hear().await {
+            return json!({"closed": code});
+        }
+        socket.subscribe("1", &document, json!({})).await;
+        socket.next("1").await
+    }
+
+    /// A service in project `demo`, in the state in which the field works.
+    async fn service(&self, server: &Server) -> String {
+        server.instruments.write("a line of the log");
+        let id = server.provision(&token(&["demo"], BOTH), json!({"projectId": "demo", "kind": "REDIS"})).await;
+        server.settle(&id, self.state).await;
+        id
+    }
+}
+
+fn is_refused(body: &Value) -> bool {
+    body["data"].as_object().is_none_or(|data| data.values().all(Value::is_null))
 }
 
 #[tokio::test]
@@ -50,33 +119,105 @@ async fn the_table_has_every_root_field() {
         }
     }
     let in_table: BTreeSet<_> =
-        table().into_iter().map(|(root, field, _)| (root.to_owned(), field.to_owned())).collect();
+        table().into_iter().map(|field| (field.root.to_owned(), field.name.to_owned())).collect();
     assert_eq!(in_table, in_schema);
 }
 
 #[tokio::test]
 async fn no_root_field_answers_without_a_good_token() {
     let server = Server::start().await;
-    let expired = sign(&json!({"sub": "ada", "exp": in_seconds(-1), "projects": ["*"]}));
-    let before = server.written("demo").await;
-    for (root, field, query) in table() {
-        if root == "Subscription" {
-            let mut socket = Socket::ready(&server, None).await;
-            socket.subscribe("1", &query, json!({})).await;
-            let payload = socket.next("1").await;
-            assert_eq!((code(&payload), &payload["data"]), ("UNAUTHENTICATED", &Value::Null), "{field}");
-            assert_eq!(socket.json().await, json!({"type": "complete", "id": "1"}), "{field}");
+    let claims = |exp| json!({"sub": "ada", "exp": in_seconds(exp), "projects": ["*"], "permissions": BOTH});
+    let expired = sign(&claims(-60));
+    let foreign = sign_with(&claims(3600), jsonwebtoken::Algorithm::HS256, "another secret, also long enough");
+    for field in table() {
+        let id = field.service(&server).await;
+        let before = (server.written("demo").await, server.service(&id).await);
+        for (kind, token) in [("none", None), ("expired", Some(&expired)), ("of another key", Some(&foreign))] {
+            let body = field.ask(&server, token.map(String::as_str), &id, "demo").await;
+            if field.root == "Subscription" && token.is_some() {
+                assert_eq!(body, json!({"closed": 4403}), "{} with {kind}", field.name);
+                continue;
+            }
+            assert_eq!(code(&body), "UNAUTHENTICATED", "{} with {kind}: {body}", field.name);
+            assert!(is_refused(&body), "{} with {kind}: {body}", field.name);
+        }
+        assert_eq!((server.written("demo").await, server.service(&id).await), before, "{}", field.name);
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_another_project_looks_like_what_is_nowhere() {
+    let server = Server::start().await;
+    let other = token(&["other"], BOTH);
+    let nowhere = "svc_00000000000000000000000000000001";
+    for field in table() {
+        let id = field.service(&server).await;
+        let before = (server.written("demo").await, server.service(&id).await);
+        let body = field.ask(&server, Some(&other), &id, "demo").await;
+        if field.needs == Needs::Token {
+            assert!(body["errors"].is_null(), "{}: {body}", field.name);
             continue;
         }
-        for token in [None, Some(expired.as_str())] {
-            let response = server.post(token, &json!({"query": query})).send().await.unwrap();
-            assert_eq!(response.status(), 200, "{field}");
-            let body: Value = response.json().await.unwrap();
-            assert_eq!(code(&body), "UNAUTHENTICATED", "{field}: {body}");
-            assert!(body["data"].get(field).is_none_or(Value::is_null), "{field}: {body}");
-        }
+        assert!(is_refused(&body), "{}: {body}", field.name);
+        let absent = field.ask(&server, Some(&other), nowhere, "nowhere").await;
+        let told = body.to_string().replace(&id, nowhere).replace("demo", "nowhere");
+        assert_eq!(told, absent.to_string(), "{}", field.name);
+        assert_eq!((server.written("demo").await, server.service(&id).await), before, "{}", field.name);
     }
-    assert_eq!(server.written("demo").await, before);
+}
+
+#[tokio::test]
+async fn what_needs_a_permission_is_forbidden_without_it() {
+    let server = Server::start().await;
+    for field in table() {
+        let id = field.service(&server).await;
+        let before = server.service(&id).await;
+        let others: Vec<_> =
+            BOTH.iter().copied().filter(|&permission| field.needs != Needs::Permission(permission)).collect();
+        for permissions in [&[][..], &others] {
+            let body = field.ask(&server, Some(&token(&["demo"], permissions)), &id, "demo").await;
+            let Needs::Permission(permission) = field.needs else {
+                assert!(body["errors"].is_null(), "{}: {body}", field.name);
+                continue;
+            };
+            assert_eq!(code(&body), "FORBIDDEN", "{}: {body}", field.name);
+            assert_eq!(body["errors"][0]["extensions"]["permission"], permission, "{}: {body}", field.name);
+            assert!(body["errors"][0]["message"].as_str().unwrap().contains(permission), "{}: {body}", field.name);
+            assert!(is_refused(&body), "{}: {body}", field.name);
+        }
+        let after = server.service(&id).await;
+        assert_eq!((after.desired, after.state, after.revision), (before.desired, before.state, before.revision));
+    }
+}
+
+#[tokio::test]
+async fn each_root_field_answers_those_who_may() {
+    let server = Server::start().await;
+    for field in table() {
+        let id = field.service(&server).await;
+        let permissions = match field.needs {
+            Needs::Permission(permission) => vec![permission],
+            Needs::Token | Needs::Sight => Vec::new(),
+        };
+        let body = field.ask(&server, Some(&token(&["demo"], &permissions)), &id, "demo").await;
+        assert!(body["errors"].is_null() && !is_refused(&body), "{}: {body}", field.name);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_an_event_of_the_service() {
+    let server = Server::start().await;
+    let id = server.provision(&token(&["demo"], BOTH), json!({"projectId": "demo", "kind": "REDIS"})).await;
+    let viewer = sign(&json!({"sub": "eve", "exp": in_seconds(3600), "projects": ["demo"], "permissions": []}));
+    let destroy = "mutation($id: ID!) { destroyService(input: {id: $id}) { service { id } } }";
+    assert_eq!(code(&server.run(&viewer, destroy, json!({"id": id})).await), "FORBIDDEN");
+    let (message, actor) = server.events(&id).await.pop().unwrap();
+    assert_eq!(message, "DESTROY of redis was refused: project:delete is missing.");
+    assert_eq!(actor.as_deref(), Some("eve"));
+    // Of a project that is not theirs nobody writes into the log.
+    let stranger = token(&["other"], BOTH);
+    assert_eq!(code(&server.run(&stranger, destroy, json!({"id": id})).await), "NOT_FOUND");
+    assert_eq!(server.events(&id).await.len(), 2);
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::instruments::FakeInstruments;
+
 const SECRET: &str = "a secret of the tests, long enough for HS256";
 
 /// How long a test waits for what has to happen.
@@ -37,6 +39,7 @@ pub struct Server {
     pub address: SocketAddr,
     pub store: Arc<dyn Store>,
     pub hints: Arc<Hints>,
+    pub instruments: Arc<FakeInstruments>,
     pub shutdown: CancellationToken,
     pub sockets: TaskTracker,
     pub client: reqwest::Client,
@@ -58,7 +61,9 @@ impl Server {
         let store = store::connect(&url.parse().unwrap(), None).await.unwrap();
         let hints = Arc::new(Hints::default());
         let key = format!("k1:{}=", "A".repeat(43));
-        let app = App::new(Arc::clone(&store), Arc::new(key.parse().unwrap()), Arc::clone(&hints), publishing);
+        let sealer = Arc::new(key.parse().unwrap());
+        let instruments = Arc::<FakeInstruments>::default();
+        let app = App::new(Arc::clone(&store), sealer, Arc::clone(&hints), Arc::clone(&instruments) as _, publishing);
         let settings = TokenSettings { secret: SECRET.to_owned().into(), issuer: None, audience: None };
         let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
         let router = http::router(Parts {
@@ -75,7 +80,16 @@ impl Server {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, store, hints, shutdown, sockets, client: reqwest::Client::new(), _directory: directory }
+        Self {
+            address,
+            store,
+            hints,
+            instruments,
+            shutdown,
+            sockets,
+            client: reqwest::Client::new(),
+            _directory: directory,
+        }
     }
 
     pub fn url(&self, path: &str) -> String {

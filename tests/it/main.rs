@@ -6,6 +6,8 @@ mod architecture;
 mod guards;
 mod harness;
 mod http;
+mod instruments;
+mod live;
 mod model;
 mod schema;
 mod store;

@@ -27,6 +27,7 @@ use project_services::store::{self, Store};
 use proptest::prelude::*;
 use tokio::sync::Notify;
 
+use crate::instruments::FakeInstruments;
 use engine::{Befalls, FakeEngine, Fault};
 
 thread_local! {
@@ -99,7 +100,13 @@ impl World {
         let store = store::connect(&url.parse().unwrap(), None).await.unwrap();
         let sealer: Arc<Sealer> = Arc::new("a:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".parse().unwrap());
         let hints = Arc::new(Hints::default());
-        let app = App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), None);
+        let app = App::new(
+            Arc::clone(&store),
+            Arc::clone(&sealer),
+            Arc::clone(&hints),
+            Arc::<FakeInstruments>::default(),
+            None,
+        );
         let viewer = Principal {
             subject: "model".to_owned(),
             projects: Projects::All,

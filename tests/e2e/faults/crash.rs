@@ -11,11 +11,18 @@ use tokio::sync::Mutex;
 
 use super::{provisioned, psql, redis};
 use crate::support::client::Client;
+use crate::support::database::Database;
 use crate::support::docker::{inspect, owned, try_docker};
 use crate::support::eventually;
 use crate::support::server::Server;
 
-const KILLS: u32 = 50;
+/// How a server is killed.
+struct Kills {
+    count: u32,
+    /// The longest that it may live, in milliseconds.
+    life: u64,
+}
+
 /// The most services besides the two with data.
 const OTHERS: usize = 3;
 
@@ -84,14 +91,26 @@ fn checksum(server: &Server, url: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stderr, reason = "a run can be repeated with its seed")]
 async fn whenever_the_server_is_killed_everything_arrives_where_it_was_sent() {
+    everything_arrives(Server::start(&[]).await, Kills { count: 50, life: 900 }).await;
+}
+
+/// Here a killed server's term has to run out before the next one reconciles, so each lives longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_holds_on_postgresql() {
+    let database = Database::new().await;
+    let settings = database.settings();
+    let settings: Vec<_> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    everything_arrives(Server::start(&settings).await, Kills { count: 10, life: 8000 }).await;
+}
+
+#[expect(clippy::print_stderr, reason = "a run can be repeated with its seed")]
+async fn everything_arrives(mut server: Server, kills: Kills) {
     let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
     let seed = std::env::var("CRASH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(now);
     eprintln!("CRASH_SEED={seed}");
     let mut chance = Chance(seed);
 
-    let mut server = Server::start(&[]).await;
     let client = Client::new(&server);
     let beginning = client.cursor().await;
     let postgresql = provisioned(&client, "POSTGRESQL", "17").await;
@@ -103,7 +122,7 @@ async fn whenever_the_server_is_killed_everything_arrives_where_it_was_sent() {
     redis(&server, &redis_url, &["set", "key", "kept"]);
     let seen = Arc::new(Mutex::new(Vec::new()));
 
-    for kill in 1..=KILLS {
+    for kill in 1..=kills.count {
         let client = Arc::new(Client::new(&server));
         let follower = tokio::spawn(follow(Client::new(&server), Arc::clone(&seen), beginning.clone()));
         let all: Vec<_> = services(&client).await;
@@ -138,7 +157,7 @@ async fn whenever_the_server_is_killed_everything_arrives_where_it_was_sent() {
             }));
         }
         // Not a wait for something: this is the random moment.
-        tokio::time::sleep(Duration::from_millis(chance.next() % 900)).await;
+        tokio::time::sleep(Duration::from_millis(chance.next() % kills.life)).await;
         server.kill();
         for user in users {
             user.await.unwrap();
@@ -227,7 +246,7 @@ async fn whenever_the_server_is_killed_everything_arrives_where_it_was_sent() {
     for service in self::services(&client).await {
         assert_eq!(states[service["id"].as_str().unwrap()], &service["state"], "the events replay to the state");
     }
-    eprintln!("{KILLS} kills, {} services, {} events, {} seen live", services.len(), log.len(), seen.len());
+    eprintln!("{} kills, {} services, {} events, {} seen live", kills.count, services.len(), log.len(), seen.len());
 
     for service in &services {
         if service["state"] != "DESTROYED" {

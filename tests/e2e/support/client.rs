@@ -111,24 +111,30 @@ impl Client {
 
     /// The same, from a server that may be killed meanwhile.
     pub async fn try_events(&self, after: &str) -> Option<Events> {
+        let query = "subscription($project: ID!, $after: String) { serviceEvents(projectId: $project, after: $after) {
+            cursor serviceId previousState state operation { kind phase progressPercent } message actor service { id } } }";
+        self.subscribe("serviceEvents", query, json!({"project": self.project, "after": after})).await
+    }
+
+    /// What a subscription's `field` says; None where nobody answers.
+    pub async fn subscribe(&self, field: &'static str, query: &str, variables: Value) -> Option<Events> {
         let mut request = self.url.replace("http:", "ws:").into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
         let (socket, _) = connect_async(request).await.ok()?;
-        let mut events = Events { socket };
+        let mut events = Events { field, socket };
         events
             .send(&json!({"type": "connection_init", "payload": {"Authorization": format!("Bearer {}", self.token)}}))
             .await?;
         assert_eq!(events.message().await?["type"], "connection_ack");
-        let query = "subscription($project: ID!, $after: String) { serviceEvents(projectId: $project, after: $after) {
-            cursor serviceId previousState state operation { kind phase progressPercent } message actor service { id } } }";
-        let payload = json!({"query": query, "variables": {"project": self.project, "after": after}});
+        let payload = json!({"query": query, "variables": variables});
         events.send(&json!({"type": "subscribe", "id": "1", "payload": payload})).await?;
         Some(events)
     }
 }
 
-/// A subscription to a project's events.
+/// A subscription, most often to a project's events.
 pub struct Events {
+    field: &'static str,
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
@@ -139,7 +145,7 @@ impl Events {
         match message["type"].as_str().unwrap() {
             "next" => {
                 assert!(message["payload"].get("errors").is_none(), "{message}");
-                Some(message["payload"]["data"]["serviceEvents"].clone())
+                Some(message["payload"]["data"][self.field].clone())
             }
             "complete" => None,
             _ => panic!("{message}"),

@@ -1,0 +1,171 @@
+//! What a container says and takes.
+
+use std::time::Duration;
+
+use async_stream::try_stream;
+use async_trait::async_trait;
+use bollard::container::LogOutput;
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use bollard::models::ContainerStatsResponse;
+use bollard::query_parameters as query;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+
+use super::{DockerEngine, QUICK, failure, within};
+use crate::domain::id::ServiceId;
+use crate::domain::live::{Holdings, LogLine, LogStream, Usage};
+use crate::engine::{Instruments, Result};
+
+/// How long counting what is on a volume may take.
+const COUNTING: Duration = Duration::from_secs(30);
+
+#[async_trait]
+impl Instruments for DockerEngine {
+    async fn follow_logs(
+        &self,
+        service: ServiceId,
+        tail: u32,
+        since: Option<Timestamp>,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        let client = self.client().await?.clone();
+        let tail = tail.to_string();
+        let options = query::LogsOptionsBuilder::default().stdout(true).stderr(true).timestamps(true).follow(true);
+        // The engine takes whole seconds.
+        let seconds = since.and_then(|since| i32::try_from(since.as_second()).ok()).unwrap_or(0);
+        let options = options.tail(&tail).since(seconds).build();
+        Ok(Box::pin(try_stream! {
+            let mut output = std::pin::pin!(client.logs(&service.to_string(), Some(options)));
+            while let Some(chunk) = output.next().await {
+                for line in lines(chunk.map_err(failure)?) {
+                    if since.is_none_or(|since| line.occurred_at >= since) {
+                        yield line;
+                    }
+                }
+            }
+        }))
+    }
+
+    async fn usage(&self, service: ServiceId) -> Result<BoxStream<'static, Result<Usage>>> {
+        let client = self.client().await?.clone();
+        Ok(Box::pin(try_stream! {
+            let options = query::StatsOptionsBuilder::default().stream(true).build();
+            let mut stats = std::pin::pin!(client.stats(&service.to_string(), Some(options)));
+            let mut before = None;
+            while let Some(now) = stats.next().await {
+                let now = Sample::of(&now.map_err(failure)?);
+                if let (Some(before), Some(now)) = (before, now) {
+                    yield now.since(before);
+                }
+                before = now;
+            }
+        }))
+    }
+
+    async fn holdings(&self, service: ServiceId, path: &str, port: u16) -> Result<Holdings> {
+        let client = self.client().await?;
+        let script = format!("du -sk {path}; cat /proc/net/tcp /proc/net/tcp6");
+        let options = CreateExecOptions {
+            cmd: Some(vec!["sh".to_owned(), "-c".to_owned(), script]),
+            attach_stdout: Some(true),
+            ..Default::default()
+        };
+        let exec = within(QUICK, client.create_exec(&service.to_string(), options)).await.map_err(failure)?;
+        let started = within(QUICK, client.start_exec(&exec.id, None)).await.map_err(failure)?;
+        let StartExecResults::Attached { output, .. } = started else { return Ok(counted("", port)) };
+        let chunks = output.map_ok(LogOutput::into_bytes).try_collect::<Vec<_>>();
+        let output = within(COUNTING, chunks).await.map_err(failure)?.concat();
+        Ok(counted(&String::from_utf8_lossy(&output), port))
+    }
+}
+
+/// The lines of a chunk of output, each of which begins with its time.
+fn lines(chunk: LogOutput) -> Vec<LogLine> {
+    let stream = match chunk {
+        LogOutput::StdErr { .. } => LogStream::Stderr,
+        _ => LogStream::Stdout,
+    };
+    let line = |line: &str| {
+        let (time, text) = line.split_once(' ').unwrap_or((line, ""));
+        Some(LogLine { occurred_at: time.parse().ok()?, stream, text: text.trim_end_matches('\r').to_owned() })
+    };
+    String::from_utf8_lossy(&chunk.into_bytes()).lines().filter_map(line).collect()
+}
+
+/// What the engine has counted up to a moment.
+#[derive(Clone, Copy)]
+struct Sample {
+    at: Timestamp,
+    cpu_nanos: u64,
+    memory_bytes: u64,
+}
+
+impl Sample {
+    /// None once the container has stopped: the engine then counts nothing.
+    fn of(stats: &ContainerStatsResponse) -> Option<Self> {
+        let memory = stats.memory_stats.as_ref()?;
+        let cache = memory.stats.as_ref().and_then(|stats| {
+            // The name in version 2 of control groups, then that in version 1.
+            stats.get("inactive_file").or_else(|| stats.get("total_inactive_file")).copied()
+        });
+        Some(Self {
+            at: Timestamp::now(),
+            cpu_nanos: stats.cpu_stats.as_ref()?.cpu_usage.as_ref()?.total_usage?,
+            memory_bytes: memory.usage?.saturating_sub(cache.unwrap_or(0)),
+        })
+    }
+
+    fn since(self, before: Self) -> Usage {
+        let nanos = u64::try_from(self.at.duration_since(before.at).as_nanos()).unwrap_or(0).max(1);
+        let cpu = u128::from(self.cpu_nanos.saturating_sub(before.cpu_nanos)) * 1000 / u128::from(nanos);
+        Usage {
+            measured_at: self.at,
+            cpu_millis: u32::try_from(cpu).unwrap_or(u32::MAX),
+            memory_bytes: self.memory_bytes,
+        }
+    }
+}
+
+/// Reads the size that `du` gives in KiB, and counts the established connections to `port` in the kernel's tables
+/// (proc(5), /proc/net/tcp: the local address and port in hexadecimal, then the state; 01 is ESTABLISHED).
+fn counted(output: &str, port: u16) -> Holdings {
+    let size = output.lines().next().and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    let local = format!(":{port:04X}");
+    let is_client = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(1);
+        let (address, peer, state) = (fields.next(), fields.next(), fields.next());
+        // 127.0.0.1, also as an IPv6 address, and ::1: health checks.
+        let from_inside = peer.and_then(|peer| peer.rsplit_once(':')).is_some_and(|(address, _)| {
+            address.ends_with("0100007F") || address.strip_suffix("01000000").is_some_and(|rest| rest.len() == 24)
+        });
+        address.is_some_and(|address| address.ends_with(&local)) && state == Some("01") && !from_inside
+    };
+    Holdings {
+        storage_bytes: size.unwrap_or(0) * 1024,
+        connections: u32::try_from(output.lines().filter(is_client).count()).unwrap_or(u32::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn established_connections_from_outside_are_counted() {
+        let table = "1234\t/data\n  sl  local_address rem_address   st tx_queue\n\
+            0: 00000000:1538 00000000:0000 0A 00000000:00000000\n\
+            1: 020013AC:1538 030013AC:A0F2 01 00000000:00000000\n\
+            2: 0100007F:1538 0100007F:A0F4 01 00000000:00000000\n\
+            3: 020013AC:A0F2 030013AC:1538 01 00000000:00000000\n\
+            4: 020013AC:1538 030013AC:A0F6 06 00000000:00000000\n";
+        assert_eq!(counted(table, 0x1538), Holdings { storage_bytes: 1234 * 1024, connections: 1 });
+    }
+
+    #[test]
+    fn usage_is_what_was_taken_between_two_samples() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let before = Sample { at: at(10), cpu_nanos: 1_000_000_000, memory_bytes: 5 };
+        let now = Sample { at: at(12), cpu_nanos: 1_500_000_000, memory_bytes: 7 };
+        assert_eq!(now.since(before), Usage { measured_at: at(12), cpu_millis: 250, memory_bytes: 7 });
+    }
+}

@@ -1,0 +1,69 @@
+//! Instruments that show what a test wants.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use jiff::Timestamp;
+use project_services::domain::id::ServiceId;
+use project_services::domain::live::{Holdings, LogLine, LogStream, Usage};
+use project_services::engine::{Instruments, Result};
+
+#[derive(Default)]
+pub struct FakeInstruments {
+    lines: Mutex<Vec<LogLine>>,
+    /// How many measurements are under way.
+    pub measuring: Arc<AtomicUsize>,
+}
+
+/// One measurement, counted for as long as it goes on.
+struct Measuring(Arc<AtomicUsize>);
+
+impl Drop for Measuring {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl FakeInstruments {
+    /// Lets the container write a line.
+    pub fn write(&self, text: &str) {
+        let line = LogLine { occurred_at: Timestamp::now(), stream: LogStream::Stderr, text: text.to_owned() };
+        self.lines.lock().unwrap().push(line);
+    }
+}
+
+#[async_trait]
+impl Instruments for FakeInstruments {
+    /// What was written so far, as of a container that has just stopped.
+    async fn follow_logs(
+        &self,
+        _service: ServiceId,
+        tail: u32,
+        since: Option<Timestamp>,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        let lines = self.lines.lock().unwrap().clone();
+        let skip = lines.len().saturating_sub(tail.try_into().unwrap());
+        let lines: Vec<_> =
+            lines.into_iter().skip(skip).filter(|line| since.is_none_or(|since| line.occurred_at >= since)).collect();
+        Ok(stream::iter(lines.into_iter().map(Ok)).boxed())
+    }
+
+    async fn usage(&self, _service: ServiceId) -> Result<BoxStream<'static, Result<Usage>>> {
+        self.measuring.fetch_add(1, Ordering::SeqCst);
+        let measuring = Measuring(Arc::clone(&self.measuring));
+        let usage = Usage { measured_at: Timestamp::now(), cpu_millis: 125, memory_bytes: 3 << 19 };
+        Ok(stream::once(async move { Ok(usage) })
+            .chain(stream::pending())
+            .inspect(move |_| {
+                let _ = &measuring;
+            })
+            .boxed())
+    }
+
+    async fn holdings(&self, _service: ServiceId, _path: &str, _port: u16) -> Result<Holdings> {
+        Ok(Holdings { storage_bytes: 1 << 22, connections: 2 })
+    }
+}

@@ -1,0 +1,112 @@
+//! Logs and measurements over the wire.
+
+use std::sync::atomic::Ordering;
+
+use project_services::domain::service::ServiceState;
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use crate::harness::{PATIENCE, Server, Socket, code, demo, token};
+
+const LOGS: &str = "subscription($id: ID!, $tail: Int) { serviceLogs(id: $id, tail: $tail) { stream text } }";
+const METRICS: &str = "subscription($id: ID!) { serviceMetrics(id: $id) {
+    cpuMillis cpuLimitMillis memoryMib memoryLimitMib storageMib storageLimitMib connections } }";
+
+async fn redis(server: &Server) -> String {
+    let id = server.provision(&demo(), json!({"projectId": "demo", "kind": "REDIS"})).await;
+    server.settle(&id, ServiceState::Running).await;
+    id
+}
+
+async fn text(socket: &mut Socket) -> String {
+    let payload = socket.next("1").await;
+    payload["data"]["serviceLogs"]["text"].as_str().unwrap_or_else(|| panic!("{payload}")).to_owned()
+}
+
+#[tokio::test]
+async fn logs_begin_with_the_last_lines_and_go_on_where_they_were_broken_off() {
+    let server = Server::start().await;
+    let id = redis(&server).await;
+    for line in ["one", "two", "three"] {
+        server.instruments.write(line);
+    }
+    let mut socket = Socket::ready(&server, Some(&demo())).await;
+    socket.subscribe("1", LOGS, json!({"id": id, "tail": 2})).await;
+    assert_eq!(text(&mut socket).await, "two");
+    assert_eq!(text(&mut socket).await, "three");
+    server.instruments.write("four");
+    server.append(&id, 1).await;
+    assert_eq!(text(&mut socket).await, "four");
+    server.settle(&id, ServiceState::Destroyed).await;
+    assert_eq!(socket.json().await, json!({"type": "complete", "id": "1"}));
+}
+
+#[tokio::test]
+async fn a_password_is_left_out_of_the_logs() {
+    let server = Server::start().await;
+    let id = redis(&server).await;
+    let query = "mutation($id: ID!) { revealCredentials(input: {id: $id}) { credentials { key value } } }";
+    let data = server.data(&demo(), query, json!({"id": id})).await;
+    let password = data["revealCredentials"]["credentials"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|credential| credential["key"] == "REDIS_PASSWORD")
+        .unwrap()["value"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    server.instruments.write(&format!("AUTH {password} failed"));
+    let mut socket = Socket::ready(&server, Some(&demo())).await;
+    socket.subscribe("1", LOGS, json!({"id": id})).await;
+    let line = text(&mut socket).await;
+    assert!(line.starts_with("AUTH ") && line.ends_with(" failed") && !line.contains(&password), "{line}");
+}
+
+#[tokio::test]
+async fn logs_take_a_permission_and_a_sane_tail() {
+    let server = Server::start().await;
+    let id = redis(&server).await;
+    let mut reader = Socket::ready(&server, Some(&token(&["demo"], &["project:delete"]))).await;
+    reader.subscribe("1", LOGS, json!({"id": id})).await;
+    assert_eq!(code(&reader.next("1").await), "FORBIDDEN");
+    let mut socket = Socket::ready(&server, Some(&demo())).await;
+    for tail in [-1, 5001] {
+        socket.subscribe("1", LOGS, json!({"id": id, "tail": tail})).await;
+        assert_eq!(code(&socket.next("1").await), "BAD_USER_INPUT", "{tail}");
+        assert_eq!(socket.json().await["type"], "complete");
+    }
+}
+
+#[tokio::test]
+async fn one_measurement_serves_all_who_follow_and_ends_with_them() {
+    let server = Server::start().await;
+    let id = redis(&server).await;
+    let measuring = || server.instruments.measuring.load(Ordering::SeqCst);
+    let mut sockets = Vec::new();
+    for _ in 0..3 {
+        let mut socket = Socket::ready(&server, Some(&token(&["demo"], &[]))).await;
+        socket.subscribe("1", METRICS, json!({"id": id})).await;
+        let mut payload = socket.next("1").await;
+        let metrics = &mut payload["data"]["serviceMetrics"];
+        // The first measurement may come before the first count.
+        for (counted, value) in [("storageMib", json!(4.0)), ("connections", json!(2))] {
+            assert!(metrics[counted].is_null() || metrics[counted] == value, "{metrics}");
+            metrics[counted] = Value::Null;
+        }
+        assert_eq!(
+            *metrics,
+            json!({"cpuMillis": 125, "cpuLimitMillis": 500, "memoryMib": 1.5, "memoryLimitMib": 128,
+                "storageMib": null, "storageLimitMib": 512, "connections": null})
+        );
+        sockets.push(socket);
+    }
+    assert_eq!(measuring(), 1);
+    drop(sockets);
+    let ended = async {
+        while measuring() > 0 {
+            sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, ended).await.expect("the measurement ends");
+}
