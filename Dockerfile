@@ -1,7 +1,15 @@
-# Both bases can be replaced; deploy/dev/standin-bases.sh makes local ones where no registry can be reached.
+# All bases can be replaced; deploy/dev/standin-bases.sh makes local ones where no registry can be reached.
 # The runtime needs glibc and libgcc, no shell: SQLite and TLS are in the binary. A distroless base is smaller.
+ARG NODE_BASE=node:22-bookworm-slim
 ARG BUILD_BASE=rust:1.95-bookworm
 ARG RUNTIME_BASE=debian:bookworm-slim
+
+FROM ${NODE_BASE} AS web
+WORKDIR /web
+COPY web/package.json web/package-lock.json web/.npmrc ./
+RUN npm ci
+COPY web ./
+RUN npm run build
 
 FROM ${BUILD_BASE} AS build
 WORKDIR /build
@@ -9,6 +17,8 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src benches data && touch src/lib.rs benches/latency.rs && echo 'fn main() {}' >src/main.rs \
     && cargo build --release --locked
+COPY build.rs ./
+COPY --from=web /web/dist web/dist
 COPY migrations migrations
 COPY src src
 # Cargo goes by modification times, and the copied files may be older than the empty ones.

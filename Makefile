@@ -4,12 +4,16 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
+.DELETE_ON_ERROR:
+
+# Where deploy/dev/node.sh puts a Node of its own, if it has to.
+export PATH := $(CURDIR)/target/tools/node/bin:$(PATH)
 
 # The server and the tests talk to the engine that the docker command talks to.
 ENGINE := DOCKER_HOST="$$(deploy/dev/docker-up.sh host)"
 TEST_LABEL := dev.project-services.test
 
-.PHONY: help run test build fmt lint doc schema check engine images compiler clean-test
+.PHONY: help run test build web fmt lint doc schema check engine images compiler node clients clean-test
 
 help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,24 +22,33 @@ help: ## Lists these commands.
 run: build engine images ## Starts the development server on 127.0.0.1:8080, after installing what it needs.
 	$(ENGINE) PUBLISH_ADDRESS=127.0.0.1 cargo run --locked --quiet -- serve --dev
 
-test: engine images compiler ## Runs all tests, also those on a real engine; ARGS go to cargo test.
-	deploy/dev/need.sh ps:procps ip:iproute2 unshare:util-linux docker-registry:docker-registry # which the tests call
+test: engine images compiler web clients ## Runs all tests, also those on a real engine; ARGS go to cargo test.
+	deploy/dev/need.sh ps:procps ip:iproute2 unshare:util-linux docker-registry:docker-registry chromium:chromium # which the tests call
 	trap 'make --no-print-directory clean-test' EXIT
 	$(ENGINE) .ci/with-postgres cargo test --locked $(ARGS)
 
-build: compiler ## Builds the server.
+build: compiler web ## Builds the server.
 	cargo build --locked
+
+# What the server is built with. Nothing is done when nothing changed.
+web: web/dist/graphiql.html ## Checks and builds the pages.
+
+web/dist/graphiql.html: web/node_modules/.package-lock.json $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*')
+	cd web && npm run --silent build
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json web/.npmrc | node
+	cd web && npm ci && touch node_modules/.package-lock.json
 
 fmt: ## Formats the source.
 	cargo fmt
 
-lint: compiler ## Checks the formatting, and clippy's rules.
+lint: compiler web ## Checks the formatting, the types of the pages, and clippy's rules.
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
 
 # There are no examples. Asking for them makes cargo resolve features as for clippy's --all-targets, so that the
 # dependencies that were checked for clippy serve here too.
-doc: compiler ## Builds the API documentation; a broken link is an error.
+doc: compiler web ## Builds the API documentation; a broken link is an error.
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --lib --examples
 
 schema: compiler ## Writes schema.graphql anew.
@@ -54,6 +67,13 @@ images: engine ## Pulls, or else builds, the service images that are missing.
 # Rust needs a linker, and the bundled SQLite a C compiler.
 compiler:
 	@deploy/dev/need.sh cc:gcc,libc6-dev
+
+node:
+	@deploy/dev/node.sh
+
+clients: | node ## Installs the GraphQL clients that the tests use.
+	cd tests/clients
+	[ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --prefer-offline --no-audit --no-fund
 
 clean-test: ## Removes the containers, volumes and networks that tests left behind.
 	@docker ps --all --quiet --filter label=$(TEST_LABEL) | xargs --no-run-if-empty docker rm --force --volumes >/dev/null

@@ -15,12 +15,17 @@ pub mod error;
 mod expansion;
 mod finish;
 mod guard;
+mod limits;
 mod mutation;
 mod query;
 mod root_field;
+mod seats;
 mod subscription;
+mod tokens;
 mod types;
 mod variables;
+
+pub use limits::Limits;
 
 /// The schema that [`schema`] builds.
 pub type Schema = async_graphql::Schema<query::Query, mutation::Mutation, subscription::Subscription>;
@@ -38,8 +43,14 @@ pub enum Identity {
 pub struct RequestId(pub String);
 
 /// The schema over the use cases.
-pub fn schema(app: Arc<App>) -> Schema {
-    builder().data(app).finish()
+pub fn schema(app: Arc<App>, limits: Limits) -> Schema {
+    let seats = Arc::new(seats::Seats::new(&limits));
+    let mut builder = builder();
+    if !limits.introspection {
+        builder = builder.disable_introspection().disable_suggestions();
+    }
+    let limits = Arc::new(limits);
+    builder.extension(finish::Finish { limits: Arc::clone(&limits) }).data(limits).data(seats).data(app).finish()
 }
 
 /// The schema in GraphQL's definition language, as it is committed in `schema.graphql`.
@@ -48,8 +59,9 @@ pub fn sdl() -> String {
 }
 
 /// What kind of operation `request` would run; None when its document does not say, for instance because it is no
-/// GraphQL at all.
-pub fn operation_type(request: &mut Request) -> Option<OperationType> {
+/// GraphQL at all, or too much of it.
+pub fn operation_type(schema: &Schema, request: &mut Request) -> Option<OperationType> {
+    schema.data::<Arc<Limits>>()?.check_text(&request.query).ok()?;
     let name = request.operation_name.clone();
     let operations = &request.parsed_query().ok()?.operations;
     let operation = match (operations, name) {
@@ -62,7 +74,7 @@ pub fn operation_type(request: &mut Request) -> Option<OperationType> {
 }
 
 fn builder() -> async_graphql::SchemaBuilder<query::Query, mutation::Mutation, subscription::Subscription> {
-    async_graphql::Schema::build(query::Query, mutation::Mutation, subscription::Subscription).extension(finish::Finish)
+    async_graphql::Schema::build(query::Query, mutation::Mutation, subscription::Subscription)
 }
 
 /// The use cases, which [`schema`] put into the schema's data.

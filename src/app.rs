@@ -10,6 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::audit::{self, Object};
+use crate::catalog::access::Seed;
 use crate::crypto::{CryptoError, Sealer};
 use crate::domain::id::ProjectId;
 use crate::domain::lifecycle::InvalidState;
@@ -40,6 +41,9 @@ pub enum AppError {
     InvalidState(InvalidState),
     #[error("conflict: {0}")]
     Conflict(String),
+    /// The project has `most` services.
+    #[error("the project has its {most} services")]
+    QuotaExceeded { most: u32 },
     #[error("the store is unavailable")]
     Unavailable(#[source] BoxError),
     #[error("unexpected failure")]
@@ -86,19 +90,23 @@ pub struct App {
     hints: Arc<Hints>,
     instruments: Arc<dyn Instruments>,
     publishing: Option<Publishing>,
+    services_per_project: u32,
     gauges: live::Gauges,
 }
 
 impl App {
-    /// `publishing`: None leaves new services reachable on their project's network only.
+    /// `publishing`: None leaves new services reachable on their project's network only. `services_per_project` counts
+    /// those that are not destroyed.
     pub fn new(
         store: Arc<dyn Store>,
         sealer: Arc<Sealer>,
         hints: Arc<Hints>,
         instruments: Arc<dyn Instruments>,
         publishing: Option<Publishing>,
+        services_per_project: u32,
     ) -> Self {
-        Self { store, sealer, hints, instruments, publishing, gauges: live::Gauges::default() }
+        let gauges = live::Gauges::default();
+        Self { store, sealer, hints, instruments, publishing, services_per_project, gauges }
     }
 }
 
@@ -108,6 +116,12 @@ fn visible(viewer: &Principal, project: &ProjectId) -> Result<()> {
     }
     audit::refused(viewer, "READ", Object::Project(project), Denied::NotVisible);
     Err(AppError::NotFound("project"))
+}
+
+fn new_seed() -> Result<Seed> {
+    let mut seed = Seed([0; Seed::LENGTH]);
+    getrandom::fill(&mut seed.0).map_err(|error| AppError::Internal(Box::new(error)))?;
+    Ok(seed)
 }
 
 /// The time, in the microseconds that both databases keep.

@@ -46,8 +46,8 @@ pub fn refused(viewer: &Principal, action: impl Display, object: Object<'_>, why
     tracing::warn!(target: TARGET, subject = viewer.subject, %action, project, service, %why, "Refused");
 }
 
-/// Somebody who did not prove who they are was refused.
-pub fn unauthenticated(why: &str) {
+/// A request was refused whoever sent it, such as one without a good token.
+pub fn request_refused(why: &str) {
     tracing::warn!(target: TARGET, why, "Refused");
 }
 

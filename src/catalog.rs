@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use crate::domain::service::{ServiceKind, ServiceSpec, SizeTier, TierSpec};
 
@@ -19,7 +20,7 @@ mod qdrant;
 mod redis;
 
 use access::{Access, Seed};
-use deployment::Deployment;
+use deployment::{Admission, Deployment};
 
 /// Every kind, in the order in which the catalog shows them.
 pub static ALL: [&Definition; 7] = [
@@ -63,6 +64,8 @@ pub struct Offer {
     pub credentials: fn(&Access, host: &str) -> Vec<Credential>,
     /// The container that runs a service.
     pub deployment: fn(&ServiceSpec, &Access) -> Deployment,
+    /// What makes a running server admit who `Access` names.
+    pub admission: fn(&ServiceSpec, &Access) -> Admission,
 }
 
 /// An environment variable that an application connects with.
@@ -114,7 +117,8 @@ const fn tiers(dev: [u32; 3], standard: [u32; 3], performance: [u32; 3]) -> [Tie
 }
 
 fn credential(key: &'static str, value: impl Into<String>) -> Credential {
-    Credential { key, value: SecretString::from(value.into()) }
+    let value = Zeroizing::new(value.into());
+    Credential { key, value: SecretString::from(value.as_str()) }
 }
 
 #[cfg(test)]

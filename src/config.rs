@@ -18,14 +18,29 @@ use crate::auth::{MIN_SECRET_LENGTH, TokenSettings};
 use crate::crypto::Sealer;
 use crate::domain::id::ProjectId;
 use crate::domain::permission::Permission;
+use crate::http::Origin;
 use crate::telemetry::LogFormat;
+
+mod limits;
+mod tokens;
+
+pub use limits::LimitArgs;
+use tokens::JWT_SECRET;
 
 /// What can be set by the environment only, so that it is in no process list.
 const SECRETS_HELP: &str = "Environment only:
-  JWT_SECRET       Secret of the platform's HS256 tokens, at least 32 bytes
-  JWT_ISSUER       The issuer that tokens must have, if given
-  JWT_AUDIENCE     The audience that tokens must have, if given
-  ENCRYPTION_KEYS  One or more id:base64 entries of 32 bytes; the first seals, all open";
+  ENCRYPTION_KEYS        One or more id:base64 entries of 32 bytes; the first seals, all open
+What tokens are verified with, one of these:
+  JWT_SECRET             Secret of the platform's HS256 tokens, at least 32 bytes
+  JWT_PUBLIC_KEY_FILE    PEM file of a public key: RSA, EC on P-256, or Ed25519
+  JWKS_URL               Address of a JWK Set: https://…, or http://… on this machine
+  JWKS_FILE              File of a JWK Set
+And what they must be like:
+  JWT_ALGORITHMS         What public keys may be used with: RS256,PS256,ES256,EdDSA, or some of them
+  JWT_ISSUER             The issuer that tokens must have, if given
+  JWT_AUDIENCE           The audience that tokens must have, if given
+  JWT_PROJECTS_CLAIM     The claim that lists the projects; `projects` when left out
+  JWT_PERMISSIONS_CLAIM  The claim that lists the permissions; `permissions` when left out";
 
 /// Managed services for a preview platform's projects, over GraphQL.
 #[derive(Debug, Parser)]
@@ -70,7 +85,7 @@ pub struct StoreArgs {
     pub data_dir: PathBuf,
     /// `sqlite:PATH` or `postgres://…`; a SQLite file in the data directory when left out.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    pub database_url: Option<String>,
+    pub database_url: Option<SecretString>,
     /// Certificates that PostgreSQL's is checked against; the system's when left out.
     #[arg(long, env = "DATABASE_CA_FILE")]
     pub database_ca_file: Option<PathBuf>,
@@ -80,7 +95,7 @@ impl StoreArgs {
     /// The database's URL. It may hold a password.
     pub fn url(&self) -> SecretString {
         let embedded = || format!("sqlite:{}", self.data_dir.join("project-services.db").display());
-        SecretString::from(self.database_url.clone().unwrap_or_else(embedded))
+        self.database_url.clone().unwrap_or_else(|| SecretString::from(embedded()))
     }
 }
 
@@ -110,6 +125,9 @@ pub struct ServeArgs {
     /// Address and port to listen on.
     #[arg(long, env = "LISTEN_ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen_address: SocketAddr,
+    /// Origins of other web pages that may use the API, such as `https://app.example`, separated by commas.
+    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
+    pub allowed_origins: Vec<Origin>,
     #[command(flatten)]
     pub store: StoreArgs,
     /// The Docker Engine: `unix://…`, `tcp://…` or `https://…`.
@@ -139,6 +157,8 @@ pub struct ServeArgs {
     /// How long open requests may take after SIGTERM, in seconds.
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "20", value_parser = seconds)]
     pub drain_timeout: Duration,
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 /// A setting that is missing or wrong, in words for the operator.
@@ -152,33 +172,26 @@ pub struct Keys {
     pub sealer: Sealer,
 }
 
-const JWT_SECRET: &str = "JWT_SECRET";
 const ENCRYPTION_KEYS: &str = "ENCRYPTION_KEYS";
-const JWT_SECRET_FILE: &str = "jwt.secret";
 const ENCRYPTION_KEYS_FILE: &str = "encryption.keys";
 
 /// The keys from the environment; in development, what is missing is generated and kept in `data_dir`.
 pub fn keys(data_dir: &Path, dev: bool) -> Result<Keys, ConfigError> {
-    let (mut secret, mut ring) = (variable(JWT_SECRET)?, variable(ENCRYPTION_KEYS)?);
-    if dev {
-        secret = match secret {
-            None => Some(kept(&data_dir.join(JWT_SECRET_FILE), generated_secret)?),
-            given => given,
-        };
-        ring = match ring {
-            None => Some(kept(&data_dir.join(ENCRYPTION_KEYS_FILE), generated_ring)?),
-            given => given,
-        };
-    }
-    match (secret, ring) {
-        (Some(secret), Some(ring)) => Ok(Keys { tokens: tokens(secret)?, sealer: parsed_ring(&ring)? }),
-        (secret, ring) => {
-            let missing = [(JWT_SECRET, secret.is_none()), (ENCRYPTION_KEYS, ring.is_none())];
+    let tokens = tokens::verified(data_dir, dev)?;
+    let ring = match variable(ENCRYPTION_KEYS)? {
+        None if dev => Some(kept(&data_dir.join(ENCRYPTION_KEYS_FILE), generated_ring)?),
+        given => given,
+    };
+    match (tokens, ring) {
+        (Some(tokens), Some(ring)) => Ok(Keys { tokens, sealer: parsed_ring(&ring)? }),
+        (tokens, ring) => {
+            let missing = [(JWT_SECRET, tokens.is_none()), (ENCRYPTION_KEYS, ring.is_none())];
             let missing: Vec<_> = missing.into_iter().filter_map(|(name, missing)| missing.then_some(name)).collect();
             Err(ConfigError(format!(
                 "{} must be set: JWT_SECRET is the secret of the platform's HS256 tokens, at least {MIN_SECRET_LENGTH} \
-                 bytes; ENCRYPTION_KEYS is one or more id:base64 entries of 32 bytes each, of which the first seals. \
-                 For development, --dev generates both.",
+                 bytes, and can be replaced by JWT_PUBLIC_KEY_FILE, JWKS_URL or JWKS_FILE; ENCRYPTION_KEYS is one or \
+                 more id:base64 entries of 32 bytes each, of which the first seals. For development, --dev generates \
+                 both.",
                 missing.join(" and ")
             )))
         }
@@ -196,22 +209,7 @@ pub fn key_ring(data_dir: &Path) -> Result<Sealer, ConfigError> {
 
 /// What tokens are signed with: of the environment, or of a development server's data directory.
 pub fn token_settings(data_dir: &Path) -> Result<TokenSettings, ConfigError> {
-    let secret = match variable(JWT_SECRET)? {
-        Some(secret) => secret,
-        None => existing(&data_dir.join(JWT_SECRET_FILE), JWT_SECRET)?,
-    };
-    tokens(secret)
-}
-
-fn tokens(secret: SecretString) -> Result<TokenSettings, ConfigError> {
-    let length = secret.expose_secret().len();
-    if length < MIN_SECRET_LENGTH {
-        return Err(ConfigError(format!(
-            "JWT_SECRET has {length} bytes; HS256 needs at least {MIN_SECRET_LENGTH} (RFC 7518, section 3.2)."
-        )));
-    }
-    let plain = |name: &str| Ok::<_, ConfigError>(variable(name)?.map(|value| value.expose_secret().to_owned()));
-    Ok(TokenSettings { secret, issuer: plain("JWT_ISSUER")?, audience: plain("JWT_AUDIENCE")? })
+    tokens::signed(data_dir)
 }
 
 fn parsed_ring(ring: &SecretString) -> Result<Sealer, ConfigError> {
@@ -229,13 +227,18 @@ fn variable(name: &str) -> Result<Option<SecretString>, ConfigError> {
 }
 
 fn existing(path: &Path, name: &str) -> Result<SecretString, ConfigError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(SecretString::from(text.trim())),
+    match read(path) {
+        Ok(secret) => Ok(secret),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             Err(ConfigError(format!("{name} must be set; there is no development server's {} either.", path.display())))
         }
         Err(error) => Err(ConfigError(format!("{} can't be read: {error}.", path.display()))),
     }
+}
+
+fn read(path: &Path) -> std::io::Result<SecretString> {
+    let text = Zeroizing::new(fs::read_to_string(path)?);
+    Ok(SecretString::from(text.trim()))
 }
 
 /// The content of a secret file; generated, readable by its owner only, if it is not there.
@@ -250,9 +253,7 @@ fn kept(path: &Path, generate: fn() -> Result<Zeroizing<String>, ConfigError>) -
             file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
             Ok(SecretString::from(text.as_str()))
         }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            fs::read_to_string(path).map(|text| SecretString::from(text.trim())).map_err(failed)
-        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => read(path).map_err(failed),
         Err(error) => Err(failed(error)),
     }
 }
@@ -269,7 +270,8 @@ fn generated_secret() -> Result<Zeroizing<String>, ConfigError> {
 }
 
 fn generated_ring() -> Result<Zeroizing<String>, ConfigError> {
-    Ok(Zeroizing::new(format!("dev:{}", STANDARD.encode(random()?.as_slice()))))
+    let key = Zeroizing::new(STANDARD.encode(random()?.as_slice()));
+    Ok(Zeroizing::new(["dev:", key.as_str()].concat()))
 }
 
 fn network_template(text: &str) -> Result<String, String> {
@@ -322,12 +324,6 @@ mod tests {
         assert_eq!(first.expose_secret(), second.expose_secret());
         assert!(parsed_ring(&first).is_ok());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    }
-
-    #[test]
-    fn a_short_secret_is_refused() {
-        let error = tokens(SecretString::from("short")).unwrap_err();
-        assert!(error.to_string().contains("5 bytes"), "{error}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::catalog::deployment::Deployment;
+use crate::catalog::deployment::{Admission, Deployment};
 use crate::domain::id::{ProjectId, ServiceId};
 use crate::domain::live::{Holdings, LogLine, Usage};
 use crate::domain::service::{ErrorCode, Observed, Service};
@@ -105,6 +105,9 @@ pub trait Engine: Send + Sync {
     /// With a `hint`, `check` begins when the container's output has it, or a few seconds later: until then it would only
     /// take CPU time from what it waits for.
     async fn await_ready(&self, service: ServiceId, check: &[String], hint: Option<&str>) -> Result<Readiness>;
+
+    /// Has the server in the running container take the passwords of `admission`, and no others.
+    async fn ensure_admitted(&self, service: ServiceId, admission: &Admission) -> Result<()>;
 
     /// Shuts the container down, killing it after `grace`. The engine does not bring it back any more.
     async fn ensure_stopped(&self, service: ServiceId, grace: Duration) -> Result<()>;

@@ -1,4 +1,4 @@
-//! The wire: routes, tokens, GraphQL over HTTP and over WebSocket, pages, health.
+//! The wire: routes, tokens, GraphQL over HTTP and over WebSocket and server-sent events, pages, health.
 //!
 //! It knows the schema as something that answers requests, and no use case. What it refuses itself it refuses with the
 //! same error shape and codes as the schema.
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
@@ -18,18 +18,25 @@ use crate::api::{Identity, Schema};
 use crate::auth::Verifier;
 
 mod accept;
+mod admission;
 mod answer;
+mod client_address;
+mod crowd;
+mod event_stream;
 mod graphql;
 mod health;
+mod origin;
 mod pages;
 mod parameters;
 mod request_id;
+mod serve;
 mod websocket;
 
+pub use admission::{Admission, Limits};
+pub use client_address::ClientAddress;
 pub use health::{Readiness, Ready};
-
-/// The largest request body and the largest WebSocket message, in bytes.
-pub const MAX_BODY: usize = 1 << 20;
+pub use origin::{Origin, OriginError};
+pub use serve::serve;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -37,19 +44,22 @@ pub struct Parts {
     pub schema: Schema,
     pub verifier: Arc<Verifier>,
     pub readiness: Readiness,
-    /// Once cancelled, WebSockets are closed with 1001, which asks clients to come back.
+    /// Pages of other origins than the server's own that may use the API.
+    pub allowed_origins: Arc<[Origin]>,
+    /// Once cancelled, WebSockets are closed with 1001, which asks clients to come back, and event streams broken off.
     pub shutdown: CancellationToken,
-    /// Counts the open WebSockets, which a graceful shutdown of the listener does not wait for.
+    /// Counts the open WebSockets, which a graceful shutdown of the listener does not wait for, and event streams.
     pub sockets: TaskTracker,
+    pub admission: Arc<Admission>,
     pub socket_limits: SocketLimits,
 }
 
-/// What a WebSocket client may take.
+/// What a client of a WebSocket or an event stream may take.
 #[derive(Debug, Clone)]
 pub struct SocketLimits {
     /// From the upgrade to `connection_init`.
     pub init_timeout: Duration,
-    /// From one ping to the next.
+    /// From one ping to the next, and to the next comment in an event stream.
     pub ping_interval: Duration,
     /// From a ping until something is heard, and for a client to take a message.
     pub patience: Duration,
@@ -68,10 +78,11 @@ impl Default for SocketLimits {
     }
 }
 
-/// All routes.
+/// All routes, to be served by [`serve`], which says where a request comes from.
 pub fn router(parts: Parts) -> Router {
+    let graphql = get(graphql::get).post(graphql::post).fallback(graphql::other_method);
     Router::new()
-        .route("/graphql", get(graphql::get).post(graphql::post).fallback(graphql::other_method))
+        .route("/graphql", graphql.layer(from_fn_with_state(parts.clone(), origin::check)))
         .route("/", get(|| async { Redirect::temporary("/graphql") }))
         .route("/graphiql", get(pages::graphiql))
         .route("/assets/{*path}", get(pages::asset))
@@ -81,16 +92,19 @@ pub fn router(parts: Parts) -> Router {
             (StatusCode::NOT_FOUND, "There is nothing here; GraphQL is at /graphql.\n").into_response()
         })
         .layer(from_fn(request_id::assign))
+        .layer(from_fn_with_state(parts.clone(), client_address::resolve))
         .with_state(parts)
 }
 
 impl Parts {
     /// Who sends `authorization`, as the Authorization header or as a value of `connection_init`.
-    fn identify(&self, authorization: Option<&str>) -> Identity {
-        match authorization.map(|value| self.verifier.verify_bearer(value)) {
-            None => Identity::Anonymous("no token was sent".to_owned()),
-            Some(Ok(principal)) => Identity::Known(principal),
-            Some(Err(refusal)) => Identity::Anonymous(refusal.to_string()),
+    async fn identify(&self, authorization: Option<&str>) -> Identity {
+        let Some(authorization) = authorization else {
+            return Identity::Anonymous("no token was sent".to_owned());
+        };
+        match self.verifier.verify_bearer(authorization).await {
+            Ok(principal) => Identity::Known(principal),
+            Err(refusal) => Identity::Anonymous(refusal.to_string()),
         }
     }
 }

@@ -15,7 +15,7 @@
 //! | [`reconciler`] | bringing services to where they were sent | answers a request |
 //! | [`app`] | the use cases | calls the engine |
 //! | [`api`] | the GraphQL schema, error codes | knows the store |
-//! | [`http`] | routes, protocols, health | knows a use case |
+//! | [`http`] | routes, protocols, pages, health | knows a use case |
 //! | [`config`] | the environment and the command line | does anything with them |
 //! | [`telemetry`] | the log's shape | |
 //! | [`server`] | building and stopping it all | |

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use jiff::{SignedDuration, Timestamp};
 use project_services::app::rotation::rotate;
-use project_services::auth::{self, TokenSettings};
+use project_services::auth::{self, KeySource, TokenSettings};
 use project_services::config::{self, Cli, Command, ServeArgs, StoreArgs, TokenArgs};
 use project_services::domain::id::ProjectId;
 use project_services::domain::permission::{Permission, Principal, Projects};
@@ -53,10 +53,12 @@ async fn serve(args: &ServeArgs) -> Result<(), BoxError> {
     let tokens = keys.tokens.clone();
     let server = server::start(args, keys).await?;
     if args.dev {
-        let token = development_token(&tokens)?;
         println!("GraphiQL:  http://{}/graphql", server.address());
-        println!("Token:     {}", token.expose_secret());
-        println!("The token is good for the project \"demo\", with both permissions, for 24 hours.");
+        if let KeySource::Secret(_) = tokens.keys {
+            let token = development_token(&tokens)?;
+            println!("Token:     {}", token.expose_secret());
+            println!("The token is good for the project \"demo\", with both permissions, for 24 hours.");
+        }
     }
     server.run_until_signal().await
 }

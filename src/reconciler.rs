@@ -282,7 +282,7 @@ impl Reconciler {
         tracing::debug!(service = %service.id, action = ?plan.action, reason = plan.reason, "Looked at a service");
         let Some(action) = plan.action else {
             self.write(service, plan.after).await?;
-            memory.attempts.answered = None;
+            (memory.attempts.answered, memory.attempts.rotated) = (None, false);
             if plan.again.is_none() {
                 memory.attempts = Attempts::default();
             }
@@ -298,10 +298,11 @@ impl Reconciler {
                 tokio::join!(self.write(service, plan.after), self.execute(&after, &action, interrupt));
             (written?, done)
         };
-        memory.attempts.answered = None;
+        (memory.attempts.answered, memory.attempts.rotated) = (None, false);
         match done {
             Done::Tried => memory.attempts.last = None,
             Done::Ready(run) => memory.attempts = Attempts { answered: Some(run), ..Attempts::default() },
+            Done::Rotated => memory.attempts = Attempts { rotated: true, ..Attempts::default() },
             Done::Failed(failure) => {
                 tracing::warn!(service = %service.id, ?action, code = %failure.code, why = failure.message,
                     "An action on a service failed");

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api;
 use crate::app::{App, Publishing};
-use crate::auth::Verifier;
+use crate::auth::{KeySource, Verifier};
 use crate::config::{Keys, ServeArgs};
 use crate::engine::Engine;
 use crate::engine::docker::{DockerEngine, DockerSettings};
@@ -24,6 +24,9 @@ use crate::store::{self, Notice, Store};
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Files that are kept for the database, the engine and the log, and for connections that are about to end.
+const OTHER_FILES: usize = 256;
+
 /// How late a subscriber may hear of another replica's change when word of it was lost.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -33,7 +36,7 @@ pub struct Server {
     shutdown: CancellationToken,
     drain_timeout: Duration,
     sockets: TaskTracker,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
     reconciling: JoinHandle<()>,
 }
 
@@ -50,7 +53,14 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
     }));
     let engine: Arc<dyn Engine> = Arc::clone(&docker) as Arc<dyn Engine>;
     let publishing = args.publish_address.map(|address| Publishing { address, ports: args.publish_ports.clone() });
-    let app = App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), docker, publishing);
+    let app = App::new(
+        Arc::clone(&store),
+        Arc::clone(&sealer),
+        Arc::clone(&hints),
+        docker,
+        publishing,
+        args.limits.services_per_project,
+    );
     let settings = ReconcilerSettings {
         concurrency: usize::from(args.reconcile_concurrency),
         interval: args.reconcile_interval,
@@ -65,19 +75,41 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
         .map_err(|error| format!("LISTEN_ADDRESS {} can't be used: {error}", args.listen_address))?;
     let address = listener.local_addr()?;
     let sockets = TaskTracker::new();
+    if matches!(keys.tokens.keys, KeySource::Jwks(_)) && keys.tokens.audience.is_none() {
+        tracing::warn!("Without JWT_AUDIENCE, tokens are good here that the issuer gave out for other services");
+    }
+    let verifier = Arc::new(Verifier::new(&keys.tokens));
+    let admission = Arc::new(http::Admission::new(within_open_files(args.limits.of_the_wire(args.dev))));
     let router = http::router(http::Parts {
-        schema: api::schema(Arc::new(app)),
-        verifier: Arc::new(Verifier::new(&keys.tokens)),
-        readiness: readiness(store, engine),
+        schema: api::schema(Arc::new(app), args.limits.of_requests(args.dev)),
+        readiness: readiness(store, engine, Arc::clone(&verifier)),
+        verifier,
+        allowed_origins: args.allowed_origins.as_slice().into(),
         shutdown: shutdown.clone(),
         sockets: sockets.clone(),
-        socket_limits: http::SocketLimits::default(),
+        admission: Arc::clone(&admission),
+        socket_limits: args.limits.of_a_socket(),
     });
-    let drain = shutdown.clone().cancelled_owned();
-    let serving = tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(drain).into_future());
+    let serving = tokio::spawn(http::serve(listener, router, admission, shutdown.clone()));
     tracing::info!(%address, "Serving");
     let reconciling = tokio::spawn(Arc::new(reconciler).run(shutdown.clone()));
     Ok(Server { address, shutdown, drain_timeout: args.drain_timeout, sockets, serving, reconciling })
+}
+
+/// Lets the process have as many files open as it may, and makes do with fewer connections where that is not enough.
+fn within_open_files(mut limits: http::Limits) -> http::Limits {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).map_or(current, |()| maximum);
+    let files = raised.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
+    let left = files.saturating_sub(OTHER_FILES).max(2);
+    if limits.connections.saturating_add(limits.websockets) > left {
+        limits.websockets = limits.websockets.min(left / 2);
+        limits.connections = limits.connections.min(left - limits.websockets);
+        let http::Limits { connections, websockets, .. } = limits;
+        tracing::warn!(files, connections, websockets, "Too few open files are allowed for all connections");
+    }
+    limits
 }
 
 /// Opens the store that the settings name and brings its tables up to date.
@@ -110,14 +142,16 @@ async fn follow_store(store: Arc<dyn Store>, hints: Arc<Hints>, shutdown: Cancel
     }
 }
 
-fn readiness(store: Arc<dyn Store>, engine: Arc<dyn Engine>) -> http::Readiness {
+fn readiness(store: Arc<dyn Store>, engine: Arc<dyn Engine>, verifier: Arc<Verifier>) -> http::Readiness {
     Arc::new(move || {
         let (store, engine) = (Arc::clone(&store), Arc::clone(&engine));
+        let keys = verifier.ready();
         async move {
             let (store, engine) = tokio::join!(store.ping(), engine.ping());
             http::Ready {
                 store: store.map_err(|error| error.to_string()),
                 engine: engine.map_err(|error| error.to_string()),
+                keys: keys.map_err(|error| error.to_string()),
             }
         }
         .boxed()
@@ -138,14 +172,14 @@ impl Server {
         tokio::select! {
             _ = terminate.recv() => tracing::info!("Stopping on SIGTERM"),
             _ = interrupt.recv() => tracing::info!("Stopping on SIGINT"),
-            ended = &mut self.serving => return Ok(ended??),
+            ended = &mut self.serving => return Ok(ended?),
         }
         self.shutdown.cancel();
         self.sockets.close();
         let drained = async {
             let (served, reconciled, ()) = tokio::join!(self.serving, self.reconciling, self.sockets.wait());
             reconciled?;
-            Ok::<_, BoxError>(served??)
+            Ok::<_, BoxError>(served?)
         };
         match tokio::time::timeout(self.drain_timeout, drained).await {
             Ok(outcome) => outcome,

@@ -54,6 +54,9 @@ pub enum StoreError {
     NameTaken,
     #[error("another service is published on this port")]
     PortTaken,
+    /// The project has as many services as it may have.
+    #[error("the project's quota of services is used up")]
+    QuotaReached,
     /// The idempotency key was used; whoever used it has committed.
     #[error("the idempotency key was used before")]
     KeyUsed,
@@ -73,6 +76,8 @@ pub struct NewService {
     pub service: Service,
     pub sealed: Sealed,
     pub idempotency: Option<Idempotency>,
+    /// How many services that are not DESTROYED the project may have, this one included.
+    pub quota: u32,
 }
 
 /// An idempotency key and a digest of the attributes it was used with.
@@ -80,6 +85,13 @@ pub struct NewService {
 pub struct Idempotency {
     pub key: IdempotencyKey,
     pub fingerprint: String,
+}
+
+/// Sealed credentials that were read, and what is to take their place.
+#[derive(Debug, Clone)]
+pub struct Reseal {
+    pub old: Sealed,
+    pub new: Sealed,
 }
 
 /// Where services and events are kept. All methods may be called at once from any number of tasks and processes, and a
@@ -94,8 +106,8 @@ pub trait Store: Send + Sync {
     /// The id of this store's installation; made at the first call, the same ever after.
     async fn installation_id(&self) -> Result<InstallationId>;
 
-    /// Writes a new service with its first event. Fails with `NameTaken`, `PortTaken` or `KeyUsed`, and with the last
-    /// where others hold as well, so that a request which is repeated meanwhile learns of the first.
+    /// Writes a new service with its first event. Fails with `NameTaken`, `PortTaken`, `QuotaReached` or `KeyUsed`, and
+    /// with the last where others hold as well, so that a request which is repeated meanwhile learns of the first.
     async fn service_create(&self, new: &NewService, event: &NewEvent) -> Result<ServiceEvent>;
 
     async fn service_get(&self, id: ServiceId) -> Result<Option<Service>>;
@@ -125,7 +137,7 @@ pub trait Store: Send + Sync {
     async fn port_list(&self) -> Result<Vec<u16>>;
 
     /// Writes `after` over the row that was read as `before`, with its event, and gives back the service as it is now.
-    /// `after` differs in desired, generation, state, operation, error and evidence only; revision and updated_at
+    /// `after` differs in desired, generation, state, operation, error, evidence and rotating only; revision and updated_at
     /// (`now`) are the store's to set. A service that becomes DESTROYED loses its sealed credentials in the same write.
     /// Fails with `Stale` unless the row's generation and revision are those of `before`, and with `Failed` when the
     /// service was DESTROYED and is to be something else.
@@ -133,6 +145,17 @@ pub trait Store: Send + Sync {
         &self,
         before: &Service,
         after: &Service,
+        event: Option<&NewEvent>,
+        now: Timestamp,
+    ) -> Result<Service>;
+
+    /// Like [`service_update`](Self::service_update), and puts new sealed credentials in the place of old ones in the same
+    /// write. Fails with `Stale` also when the old ones are not there any more.
+    async fn service_reseal(
+        &self,
+        before: &Service,
+        after: &Service,
+        reseal: &Reseal,
         event: Option<&NewEvent>,
         now: Timestamp,
     ) -> Result<Service>;

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Builds local stand-ins for the Dockerfile's two base images, for machines that reach Debian's packages
-# and crates but no image registry: standin-bases.sh, as root on Debian. Then
-#   docker build --network host --build-arg BUILD_BASE=project-services-build-base \
+# Builds local stand-ins for the Dockerfile's base images, for machines that reach Debian's packages, crates
+# and npm packages but no image registry: standin-bases.sh, as root on Debian. Then
+#   docker build --network host --build-arg NODE_BASE=project-services-build-base \
+#     --build-arg BUILD_BASE=project-services-build-base \
 #     --build-arg RUNTIME_BASE=project-services-runtime-base -t project-services .
-# The build base holds this machine's Rust toolchain and CA certificates on a new Debian; the runtime base
-# holds glibc, libgcc and CA certificates, and no shell.
+# The build base holds this machine's Rust toolchain, Node (as nodejs.org packs it: npm in a folder of its own)
+# and CA certificates on a new Debian; the runtime base holds glibc, libgcc and CA certificates, and no shell.
 set -Eeuo pipefail
 
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
@@ -25,7 +26,7 @@ trap 'rm -rf "$work"' EXIT
 build=$work/build
 runtime=$work/runtime
 
-debootstrap --variant=minbase --include=gcc,libc6-dev bookworm "$build" >"$work/log" 2>&1 ||
+debootstrap --variant=minbase --include=gcc,libc6-dev,libstdc++6 bookworm "$build" >"$work/log" 2>&1 ||
   { tail -n 20 "$work/log" >&2 && exit 1; }
 # This machine's CA certificates, as it may trust more than Debian does, such as a proxy's.
 install -D -m 644 "/$CERTIFICATES" "$build/$CERTIFICATES"
@@ -43,5 +44,10 @@ tar -C "$runtime" --owner=0 --group=0 -c . | docker import - $RUNTIME_BASE >/dev
 
 rm -rf "$build"/var/{cache,lib}/apt
 tar -C "$(rustc --print sysroot)" --exclude=./share --exclude=./lib/rustlib/src -c . | tar -C "$build/usr/local" --owner=0 --group=0 -x
-tar -C "$build" -c . | docker import - $BUILD_BASE >/dev/null
+npm=$(dirname "$(dirname "$(readlink -f "$(type -P npm)")")")
+install "$(readlink -f "$(type -P node)")" "$build/usr/local/bin/node"
+mkdir -p "$build/usr/local/lib/node_modules"
+cp -r "$npm" "$build/usr/local/lib/node_modules/npm"
+ln -s ../lib/node_modules/npm/bin/npm-cli.js "$build/usr/local/bin/npm"
+tar -C "$build" -c . | docker import --change "ENV NODE_EXTRA_CA_CERTS=/$CERTIFICATES" - $BUILD_BASE >/dev/null
 docker image ls --format '{{.Repository}} {{.Size}}' | grep -x "project-services-.*-base .*" >&2

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::{ErrorExtensionValues, Response, ServerError, Value};
 
@@ -17,6 +18,7 @@ pub enum Code {
     BadUserInput,
     InvalidState,
     Conflict,
+    QuotaExceeded,
     RateLimited,
     Unavailable,
     InternalServerError,
@@ -33,6 +35,7 @@ impl Code {
             Self::BadUserInput => "BAD_USER_INPUT",
             Self::InvalidState => "INVALID_STATE",
             Self::Conflict => "CONFLICT",
+            Self::QuotaExceeded => "QUOTA_EXCEEDED",
             Self::RateLimited => "RATE_LIMITED",
             Self::Unavailable => "UNAVAILABLE",
             Self::InternalServerError => "INTERNAL_SERVER_ERROR",
@@ -90,6 +93,17 @@ impl Error {
         Self::new(Code::Unauthenticated, format!("Not authenticated: {reason}."))
     }
 
+    /// `after` is when it is worth another try; the client reads it in whole seconds.
+    pub fn rate_limited(whose: &str, after: Duration) -> Self {
+        let seconds = retry_seconds(after);
+        Self::new(Code::RateLimited, format!("Too many requests of {whose}; try again in {seconds} s."))
+            .with("retryAfter", seconds)
+    }
+
+    pub fn timed_out() -> Self {
+        Self::new(Code::Unavailable, "The request took too long and was broken off; what it changes may have happened.")
+    }
+
     pub(super) fn internal() -> Self {
         Self::new(Code::InternalServerError, "Internal server error")
     }
@@ -107,7 +121,7 @@ impl Error {
         server_error
     }
 
-    fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+    pub(super) fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
         self.details.push((key, value.into()));
         self
     }
@@ -116,6 +130,11 @@ impl Error {
         self.cause = Some(Cause(Arc::from(cause)));
         self
     }
+}
+
+/// Whole seconds, never too few.
+pub fn retry_seconds(after: Duration) -> u64 {
+    after.as_secs() + u64::from(after.subsec_nanos() > 0)
 }
 
 impl From<Error> for async_graphql::Error {
@@ -147,6 +166,11 @@ impl From<AppError> for Error {
             AppError::BadInput { field, message } => Self::bad_input(field, message),
             AppError::InvalidState(invalid) => invalid_state(invalid),
             AppError::Conflict(message) => Self::new(Code::Conflict, message),
+            AppError::QuotaExceeded { most } => Self::new(
+                Code::QuotaExceeded,
+                format!("The project has {most} services, which is the most; destroy one first."),
+            )
+            .with("maximum", most),
             AppError::Unavailable(cause) => {
                 Self::new(Code::Unavailable, "The server's database can't be reached; try again in a moment.")
                     .caused_by(cause)

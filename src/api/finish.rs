@@ -9,25 +9,30 @@ use async_graphql::extensions::{
     NextValidation,
 };
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
-use async_graphql::{Pos, Request, Response, ServerError, ServerResult, ValidationResult, Variables};
+use async_graphql::{Pos, Request, Response, ServerError, ServerResult, ValidationResult, Value, Variables};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 
 use super::error::{Cause, Code, Error};
-use super::{RequestId, expansion, root_field, variables};
+use super::{Limits, RequestId, root_field, variables};
 
-pub struct Finish;
+/// How the library begins when it can't convert an argument.
+const UNREADABLE: &str = "Failed to parse ";
+
+pub struct Finish {
+    pub limits: Arc<Limits>,
+}
 
 impl ExtensionFactory for Finish {
     fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Finisher::default())
+        Arc::new(Finisher { limits: Arc::clone(&self.limits), seen: Arc::default() })
     }
 }
 
 /// One request's. What is known of it is filled in as it goes through.
-#[derive(Default)]
 struct Finisher {
+    limits: Arc<Limits>,
     seen: Arc<Seen>,
 }
 
@@ -73,9 +78,10 @@ impl Extension for Finisher {
         let id = request.data.get(&std::any::TypeId::of::<RequestId>()).and_then(|id| id.downcast_ref::<RequestId>());
         self.seen.request_id.get_or_init(|| id.map(|id| id.0.clone()).unwrap_or_default());
         self.seen.operation_name.get_or_init(|| request.operation_name.clone());
+        self.limits.check_text(&request.query)?;
         // What can't be parsed is refused where it is parsed.
         if let Ok(document) = request.parsed_query() {
-            expansion::check(document)?;
+            self.limits.check_size(document)?;
         }
         next.run(ctx, request).await
     }
@@ -107,15 +113,21 @@ impl Extension for Finisher {
             let operation_name = self.seen.operation_name.get().and_then(|name| name.as_deref());
             variables::check(&ctx.schema_env.registry, document, operation_name, given)?;
         }
-        next.run(ctx).await.map_err(|mut errors| {
+        let result = next.run(ctx).await.map_err(|mut errors| {
             for error in &mut errors {
+                // Reading the size of a page, to find out what it costs, is the same as reading it in a resolver.
+                if error.message.starts_with(UNREADABLE) {
+                    self.seen.explain(error);
+                }
                 set_code(error, Code::GraphqlValidationFailed);
                 if let Some(field) = argument_in(&error.message).map(str::to_owned) {
                     error.extensions.get_or_insert_default().set("field", field);
                 }
             }
             errors
-        })
+        })?;
+        self.limits.check_complexity(result.complexity)?;
+        Ok(result)
     }
 }
 
@@ -139,7 +151,7 @@ impl Seen {
     /// Resolvers fail with codes only, so what has none is the library's own: the request's fault before execution, and
     /// in a resolver an argument that it could not convert.
     fn explain(&self, error: &mut ServerError) {
-        let is_argument = ["Failed to parse ", "Expected input type ", "Variable "];
+        let is_argument = [UNREADABLE, "Expected input type ", "Variable "];
         if is_argument.iter().any(|start| error.message.starts_with(start)) {
             set_code(error, Code::BadUserInput);
             let argument = self.document.get().zip(error.locations.first());
@@ -194,13 +206,17 @@ fn argument_in(message: &str) -> Option<&str> {
     }
 }
 
-/// The name of the argument whose value stands at a position of the document.
+/// The name of the argument whose value stands at a position of the document, or that is no Int in the field there.
 fn argument_at(document: &ExecutableDocument, position: Pos) -> Option<String> {
     fn search(selections: &SelectionSet, position: Pos) -> Option<String> {
         selections.items.iter().find_map(|selection| match &selection.node {
             Selection::Field(field) => {
                 let mut arguments = field.node.arguments.iter();
-                let found = arguments.find(|(_, value)| value.pos == position).map(|(name, _)| name.node.to_string());
+                let found = arguments.find(|(_, value)| {
+                    let is_beyond = || value.node.clone().into_const().as_ref().is_some_and(is_beyond_int);
+                    value.pos == position || (field.pos == position && is_beyond())
+                });
+                let found = found.map(|(name, _)| name.node.to_string());
                 found.or_else(|| search(&field.node.selection_set.node, position))
             }
             Selection::InlineFragment(fragment) => search(&fragment.node.selection_set.node, position),
@@ -210,4 +226,8 @@ fn argument_at(document: &ExecutableDocument, position: Pos) -> Option<String> {
     let operations = document.operations.iter().map(|(_, operation)| &operation.node.selection_set.node);
     let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set.node);
     operations.chain(fragments).find_map(|selections| search(selections, position))
+}
+
+fn is_beyond_int(value: &Value) -> bool {
+    matches!(value, Value::Number(number) if number.as_i64().is_none_or(|number| i32::try_from(number).is_err()))
 }

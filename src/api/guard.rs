@@ -17,12 +17,12 @@ pub struct Authenticated;
 impl Guard for Authenticated {
     async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
         let refusal = match ctx.data_opt::<Identity>() {
-            Some(Identity::Known(viewer)) if viewer.expires_at > Timestamp::now() => return Ok(()),
+            Some(Identity::Known(viewer)) if viewer.ends_at() > Timestamp::now() => return Ok(()),
             Some(Identity::Known(_)) => EXPIRED,
             Some(Identity::Anonymous(reason)) => reason,
             None => MISSING,
         };
-        audit::unauthenticated(refusal);
+        audit::request_refused(refusal);
         Err(Error::unauthenticated(refusal).into())
     }
 }

@@ -10,7 +10,7 @@ use super::types::ids::parse_service;
 use super::types::inputs::{ProvisionServiceInput, ServiceInput};
 use super::types::payloads::{
     DestroyServicePayload, ProvisionServicePayload, RestartServicePayload, RevealCredentialsPayload,
-    StartServicePayload, StopServicePayload,
+    RotateCredentialsPayload, StartServicePayload, StopServicePayload,
 };
 use super::types::service::Service;
 use crate::domain::lifecycle::ServiceAction;
@@ -78,6 +78,19 @@ impl Mutation {
         let (service, credentials) = app(ctx).reveal(viewer(ctx)?, id).await?;
         let credentials = credentials.into_iter().map(Credential::Revealed).collect();
         Ok(RevealCredentialsPayload { service: Service(service), credentials })
+    }
+
+    /// Changes a running service's password to a new random one; its user, database, host and port stay. The service
+    /// runs on, and connections that are open stay open, but new ones need the new password: reveal the credentials once
+    /// the operation is over, and give the new values to your preview containers. Until then connecting may fail for a
+    /// moment. If the service is stopped in between, it is done when it runs again; if the server inside refuses, `error`
+    /// says why, it is tried on, and calling this again tries it at once. Needs the permission `project:settings`.
+    async fn rotate_credentials(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service whose password to change.")] input: ServiceInput,
+    ) -> Result<RotateCredentialsPayload> {
+        Ok(RotateCredentialsPayload { service: act(ctx, input, ServiceAction::RotateCredentials).await? })
     }
 }
 

@@ -5,11 +5,12 @@ use async_graphql::{Context, ID, Object};
 use super::app;
 use super::error::Result;
 use super::guard::{Authenticated, viewer};
+use super::limits::list_cost;
 use super::types::Node;
 use super::types::catalog::{Availability, CatalogEntry};
 use super::types::enums::ServiceKind;
 use super::types::ids::{parse_project, parse_service};
-use super::types::page::PageArguments;
+use super::types::page::{PageArguments, page_cost};
 use super::types::service::Service;
 use super::types::service_connection::{ServiceConnection, ServiceFilter};
 use super::types::viewer::Viewer;
@@ -32,6 +33,7 @@ impl Query {
     }
 
     /// The kinds of services that there are, those to come included, in the order in which to show them.
+    #[graphql(complexity = "list_cost(catalog::ALL.len(), child_complexity)")]
     async fn service_catalog(
         &self,
         #[graphql(desc = "Only kinds with this availability; all of them when left out.")] availability: Option<
@@ -59,6 +61,7 @@ impl Query {
 
     /// A project's services, oldest first. Give `first` (and `after`) to page forwards or `last` (and `before`) to page
     /// backwards; the first 20 when neither is given.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "Relay's four, and what to list")]
     async fn services(
         &self,

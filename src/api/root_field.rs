@@ -13,7 +13,7 @@ use super::error::{Code, Error};
 
 type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
-/// The document, which [`expansion`](super::expansion) has found to be of a sane size, with the root field of each
+/// The document, which [`Limits`](super::Limits) have found to be of a sane size, with the root field of each
 /// subscription outside of fragments. Fragments that are left without a use by that are dropped, since an unused one is
 /// an error.
 pub fn of_subscriptions(mut document: ExecutableDocument) -> ServerResult<ExecutableDocument> {

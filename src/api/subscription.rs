@@ -1,6 +1,7 @@
 //! Watching. A stream ends itself when its viewer's token expires: the guard looks once, at its beginning.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::{Context, ID, Subscription};
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 use super::app;
 use super::error::{Error, Result};
 use super::guard::{Authenticated, expired, viewer};
+use super::seats::{Seat, Seats};
 use super::types::date_time::DateTime;
 use super::types::ids::{parse_project, parse_service};
 use super::types::live::{LogLine, ServiceMetrics};
@@ -37,9 +39,10 @@ impl Subscription {
         #[graphql(desc = "The cursor of the last event that you have seen.")] after: Option<String>,
     ) -> Result<impl Stream<Item = Result<ServiceEvent>>> {
         let viewer = viewer(ctx)?;
+        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject)?;
         let project = parse_project("projectId", &project_id)?;
         let events = app(ctx).service_events(viewer, project, after.as_deref()).await?;
-        Ok(until(viewer.expires_at, events.map(|event| event.map(ServiceEvent))))
+        Ok(until(viewer.ends_at(), seat, events.map(|event| event.map(ServiceEvent))))
     }
 
     /// The service as it is now, at once, and again after each change. Ends when the service is destroyed.
@@ -49,9 +52,10 @@ impl Subscription {
         #[graphql(desc = "The service to watch.")] id: ID,
     ) -> Result<impl Stream<Item = Result<Service>>> {
         let viewer = viewer(ctx)?;
+        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject)?;
         let id = parse_service("id", &id)?;
         let services = app(ctx).service_changes(viewer, id).await?;
-        Ok(until(viewer.expires_at, services.map(|service| service.map(Service))))
+        Ok(until(viewer.ends_at(), seat, services.map(|service| service.map(Service))))
     }
 
     /// What the service's server writes: its last lines, and then each as it comes, also after restarts. Ends when the
@@ -65,11 +69,12 @@ impl Subscription {
         #[graphql(desc = "Leaves out lines that are older.")] since: Option<DateTime>,
     ) -> Result<impl Stream<Item = Result<LogLine>>> {
         let viewer = viewer(ctx)?;
+        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject)?;
         let id = parse_service("id", &id)?;
         let tail = u32::try_from(tail.unwrap_or(100)).ok().filter(|tail| *tail <= MAX_TAIL);
         let tail = tail.ok_or_else(|| Error::bad_input("tail", format!("It is from 0 to {MAX_TAIL}.")))?;
         let lines = app(ctx).service_logs(viewer, id, tail, since.map(|since| since.0)).await?;
-        Ok(until(viewer.expires_at, lines.map(|line| line.map(LogLine))))
+        Ok(until(viewer.ends_at(), seat, lines.map(|line| line.map(LogLine))))
     }
 
     /// What the service takes and holds, about once a second while its container runs. Ends when the service is
@@ -80,18 +85,24 @@ impl Subscription {
         #[graphql(desc = "The service to measure.")] id: ID,
     ) -> Result<impl Stream<Item = Result<ServiceMetrics>>> {
         let viewer = viewer(ctx)?;
+        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject)?;
         let id = parse_service("id", &id)?;
         let (service, metrics) = app(ctx).service_metrics(viewer, id).await?;
         let tier = service.spec.tier;
-        Ok(until(viewer.expires_at, metrics.map(move |measured| Ok(ServiceMetrics { measured, tier }))))
+        Ok(until(viewer.ends_at(), seat, metrics.map(move |measured| Ok(ServiceMetrics { measured, tier }))))
     }
 }
 
-/// `items` until `expires_at`; then, or when an item is an error, that error and the end.
-fn until<T>(expires_at: Timestamp, items: impl Stream<Item = Result<T, AppError>>) -> impl Stream<Item = Result<T>> {
+/// `items` until `ends_at`; then, or when an item is an error, that error and the end. Keeps `seat` for as long.
+fn until<T>(
+    ends_at: Timestamp,
+    seat: Seat,
+    items: impl Stream<Item = Result<T, AppError>>,
+) -> impl Stream<Item = Result<T>> {
     stream! {
+        let _seat = seat;
         let mut items = pin!(items);
-        let mut expiry = pin!(reached(expires_at));
+        let mut expiry = pin!(reached(ends_at));
         loop {
             let item = tokio::select! {
                 biased;

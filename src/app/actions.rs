@@ -1,22 +1,23 @@
 //! Actions on a service that is there.
 
-use super::{App, AppError, Result, now};
+use super::{App, AppError, Result, new_seed, now};
 use crate::audit::{self, Object};
 use crate::catalog::access::Access;
 use crate::catalog::{Credential, definition};
+use crate::crypto::Sealed;
 use crate::domain::event::NewEvent;
 use crate::domain::id::ServiceId;
 use crate::domain::lifecycle::{InvalidState, Requested, ServiceAction, request};
 use crate::domain::permission::{Denied, Permission, Principal};
 use crate::domain::service::Service;
-use crate::store::StoreError;
+use crate::store::{Reseal, StoreError};
 
 /// How often a write may lose against a concurrent one before the caller is told.
 const ATTEMPTS: u32 = 100;
 
 impl App {
-    /// Starts, stops, restarts or destroys: writes what is wanted, and returns before it is done. Repeating an action
-    /// that is under way gives back the service as it is.
+    /// Starts, stops, restarts, destroys or rotates the credentials: writes what is wanted, and returns before it is done.
+    /// Repeating an action that is under way gives back the service as it is.
     pub async fn act(&self, viewer: &Principal, id: ServiceId, action: ServiceAction) -> Result<Service> {
         for _ in 0..ATTEMPTS {
             let before = self.permitted(viewer, id, action).await?;
@@ -25,8 +26,16 @@ impl App {
                 Requested::Unchanged => return Ok(before),
                 Requested::Changed(after) => after,
             };
-            let event = NewEvent::of_change(&before, &after, Some(&viewer.subject), now);
-            match self.store.service_update(&before, &after, event.as_ref(), now).await {
+            let written = if action == ServiceAction::RotateCredentials {
+                // Nothing is left to rotate of what was destroyed in between; then the next look at it says so.
+                let Some(reseal) = self.with_next_password(id).await? else { continue };
+                let event = NewEvent::rotation_requested(&after, &viewer.subject, now);
+                self.store.service_reseal(&before, &after, &reseal, Some(&event), now).await
+            } else {
+                let event = NewEvent::of_change(&before, &after, Some(&viewer.subject), now);
+                self.store.service_update(&before, &after, event.as_ref(), now).await
+            };
+            match written {
                 Ok(service) => {
                     self.hints.project_changed(&service.project);
                     self.hints.wake(id);
@@ -57,11 +66,21 @@ impl App {
         Ok((service.clone(), (offer.credentials)(&access, &service.spec.hostname)))
     }
 
+    /// The sealed credentials, and the same with a password to be.
+    async fn with_next_password(&self, id: ServiceId) -> Result<Option<Reseal>> {
+        let Some(old) = self.store.sealed_get(id).await? else { return Ok(None) };
+        let access = self.opened(id, &old)?.with_next(&new_seed()?);
+        Ok(Some(Reseal { new: self.sealer.seal(id, &access.to_bytes())?, old }))
+    }
+
     /// What lets clients in; None once the service is destroyed.
     pub(super) async fn access(&self, id: ServiceId) -> Result<Option<Access>> {
         let Some(sealed) = self.store.sealed_get(id).await? else { return Ok(None) };
-        let clear = self.sealer.open(id, &sealed)?;
-        Access::from_bytes(&clear).map(Some).map_err(|error| AppError::Internal(Box::new(error)))
+        self.opened(id, &sealed).map(Some)
+    }
+
+    fn opened(&self, id: ServiceId, sealed: &Sealed) -> Result<Access> {
+        Access::from_bytes(&self.sealer.open(id, sealed)?).map_err(|error| AppError::Internal(Box::new(error)))
     }
 
     async fn permitted(&self, viewer: &Principal, id: ServiceId, action: ServiceAction) -> Result<Service> {

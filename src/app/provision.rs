@@ -3,9 +3,8 @@
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{App, AppError, Publishing, Result, now};
+use super::{App, AppError, Publishing, Result, new_seed, now};
 use crate::audit::{self, Object};
-use crate::catalog::access::Seed;
 use crate::catalog::{Offer, definition};
 use crate::domain::event::NewEvent;
 use crate::domain::id::{IdempotencyKey, ProjectId, ServiceId};
@@ -73,6 +72,9 @@ impl App {
                 }
                 Err(StoreError::NameTaken) => name = names.next().unwrap_or_else(|| base.clone()),
                 Err(StoreError::PortTaken) => {}
+                Err(StoreError::QuotaReached) => {
+                    return Err(AppError::QuotaExceeded { most: self.services_per_project });
+                }
                 Err(StoreError::KeyUsed) => {
                     if let Some(known) = self.provisioned_before(&request.project, idempotency.as_ref()).await? {
                         return Ok(known);
@@ -108,9 +110,7 @@ impl App {
         idempotency: Option<Idempotency>,
     ) -> Result<NewService> {
         let id = ServiceId(Uuid::now_v7());
-        let mut seed = Seed([0; Seed::LENGTH]);
-        getrandom::fill(&mut seed.0).map_err(|error| AppError::Internal(Box::new(error)))?;
-        let sealed = self.sealer.seal(id, &(offer.access)(&seed).to_bytes())?;
+        let sealed = self.sealer.seal(id, &(offer.access)(&new_seed()?).to_bytes())?;
         let published = match &self.publishing {
             Some(publishing) => Some(self.free_port(publishing, id).await?),
             None => None,
@@ -134,10 +134,11 @@ impl App {
             operation: Some(Operation::queued(OperationKind::Provision, now)),
             error: None,
             evidence: Evidence::default(),
+            rotating: false,
             created_at: now,
             updated_at: now,
         };
-        Ok(NewService { service, sealed, idempotency })
+        Ok(NewService { service, sealed, idempotency, quota: self.services_per_project })
     }
 
     /// A port that no other service has; searched from a place that depends on the id, so that two installations on

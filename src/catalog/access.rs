@@ -2,10 +2,17 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use sha2::{Digest, Sha256};
+use zeroize::{Zeroize, Zeroizing};
 
 /// Random bytes from the system's generator, which a new service's user, database and password are made of.
 pub struct Seed(pub [u8; Self::LENGTH]);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 impl Seed {
     pub const LENGTH: usize = 40;
@@ -20,13 +27,26 @@ pub struct Access {
     pub database: Option<String>,
     /// 40 lower-case letters and digits, 200 bits: nothing in it needs escaping in a URL or a shell.
     pub password: SecretString,
+    /// The password to be, while it is being changed: from here on the server inside may take either.
+    pub next: Option<SecretString>,
+    /// What the health check logs in with, where it has to. It outlives the password, for it stands in a file that can't
+    /// change at the same moment as what the server inside takes.
+    pub probe: SecretString,
 }
+
+/// The longest JSON form of an access, generously: what grows leaves copies behind that nobody overwrites.
+const LONGEST: usize = 1024;
 
 #[derive(Serialize, Deserialize)]
 struct Clear {
     username: Option<String>,
     database: Option<String>,
     password: Zeroizing<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next: Option<Zeroizing<String>>,
+    /// None in what was sealed before passwords could change.
+    #[serde(default)]
+    probe: Option<Zeroizing<String>>,
 }
 
 impl Access {
@@ -41,14 +61,33 @@ impl Access {
 
     /// An access by password alone.
     pub fn with_password(seed: &Seed) -> Self {
-        let password = base32(&seed.0[15..]);
-        Self { username: None, database: None, password: SecretString::from(password.as_str()) }
+        let password = new_password(seed);
+        let probe = probe(&password);
+        Self { username: None, database: None, password, next: None, probe }
     }
 
-    /// `text` without the password, and without quoted values in lines that speak of a password.
+    /// The same with a password to be; one that is waiting already stays, for the server inside may have taken it.
+    pub fn with_next(self, seed: &Seed) -> Self {
+        let next = self.next.or_else(|| Some(new_password(seed)));
+        Self { next, ..self }
+    }
+
+    /// The same with the password to be in the place of the password; None when nothing waits.
+    pub fn promoted(&self) -> Option<Self> {
+        let password = self.next.clone()?;
+        Some(Self { password, next: None, ..self.clone() })
+    }
+
+    /// The passwords that the server inside should take, the newest last.
+    pub fn passwords(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.password).chain(&self.next).map(|password| password.expose_secret())
+    }
+
+    /// `text` without the passwords, and without quoted values in lines that speak of a password.
     pub fn redact(&self, text: &str) -> String {
         let line = |line: &str| {
-            let line = line.replace(self.password.expose_secret(), "[redacted]");
+            let secrets = self.passwords().chain([self.probe.expose_secret()]);
+            let line = secrets.fold(line.to_owned(), |line, secret| line.replace(secret, "[redacted]"));
             if !line.to_lowercase().contains("password") {
                 return line;
             }
@@ -60,24 +99,58 @@ impl Access {
 
     /// The bytes that are sealed.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let plain = |secret: &SecretString| Zeroizing::new(secret.expose_secret().to_owned());
         let clear = Clear {
             username: self.username.clone(),
             database: self.database.clone(),
-            password: Zeroizing::new(self.password.expose_secret().to_owned()),
+            password: plain(&self.password),
+            next: self.next.as_ref().map(plain),
+            probe: Some(plain(&self.probe)),
         };
-        // Three strings always have a JSON form.
-        Zeroizing::new(serde_json::to_vec(&clear).unwrap_or_default())
+        let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST));
+        // Strings always have a JSON form, and a vector takes all that is written to it.
+        let _ = serde_json::to_writer(&mut *bytes, &clear);
+        bytes
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         let clear: Clear = serde_json::from_slice(bytes)?;
+        let secret = |text: &Zeroizing<String>| SecretString::from(text.as_str());
+        let password = secret(&clear.password);
         Ok(Self {
             username: clear.username,
             database: clear.database,
-            password: SecretString::from(clear.password.as_str()),
+            next: clear.next.as_ref().map(secret),
+            probe: clear.probe.as_ref().map_or_else(|| probe(&password), secret),
+            password,
         })
     }
+}
+
+fn new_password(seed: &Seed) -> SecretString {
+    SecretString::from(base32(&seed.0[15..]).as_str())
+}
+
+/// What the health check of a service logs in with whose first password this is.
+fn probe(password: &SecretString) -> SecretString {
+    let digest = Sha256::new().chain_update("health check of ").chain_update(password.expose_secret()).finalize();
+    SecretString::from(hex(&digest).as_str())
+}
+
+/// SHA-256 in hexadecimal digits.
+pub(super) fn digest(text: &str) -> Zeroizing<String> {
+    hex(&Sha256::digest(text))
+}
+
+fn hex(bytes: &[u8]) -> Zeroizing<String> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = Zeroizing::new(String::with_capacity(bytes.len() * 2));
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
 }
 
 /// RFC 4648's base 32 in lower case; whole groups of five bytes only, so that there is no padding.
@@ -105,6 +178,43 @@ mod tests {
         let again = Access::from_bytes(&access.to_bytes()).unwrap();
         assert_eq!(again.password.expose_secret(), password);
         assert_eq!((again.username, again.database), (access.username, access.database));
+    }
+
+    #[test]
+    fn a_password_to_be_waits_until_it_takes_the_password_s_place() {
+        let seed = |byte| Seed([byte; Seed::LENGTH]);
+        let before = Access::with_database(&seed(3));
+        assert!(before.promoted().is_none());
+        let pending = Access::from_bytes(&before.clone().with_next(&seed(4)).to_bytes()).unwrap();
+        let passwords: Vec<_> = pending.passwords().map(str::to_owned).collect();
+        assert_eq!(passwords[0], before.password.expose_secret());
+        assert_ne!(passwords[0], passwords[1]);
+        let again = pending.clone().with_next(&seed(5));
+        assert!(again.passwords().eq(pending.passwords()), "what waits is not replaced");
+        let after = pending.promoted().unwrap();
+        assert!(after.passwords().eq([&passwords[1]]));
+        assert_eq!((&after.username, &after.database), (&before.username, &before.database));
+        assert_eq!(after.probe.expose_secret(), before.probe.expose_secret());
+        for password in passwords {
+            assert_eq!(pending.redact(&password), "[redacted]");
+            assert!(!format!("{pending:?}").contains(&password));
+        }
+    }
+
+    #[test]
+    fn what_was_sealed_before_passwords_could_change_reads_back() {
+        let access = Access::with_password(&Seed([3; Seed::LENGTH]));
+        let password = access.password.expose_secret();
+        let old = format!(r#"{{"username":null,"database":null,"password":"{password}"}}"#);
+        let read = Access::from_bytes(old.as_bytes()).unwrap();
+        assert!(read.next.is_none());
+        assert_eq!(read.probe.expose_secret(), access.probe.expose_secret());
+    }
+
+    #[test]
+    fn no_access_outgrows_the_memory_that_is_overwritten() {
+        let access = Access::with_database(&Seed([3; Seed::LENGTH])).with_next(&Seed([4; Seed::LENGTH]));
+        assert_eq!(access.to_bytes().capacity(), LONGEST);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::domain::service::TierSpec;
@@ -52,6 +53,17 @@ pub struct File {
     /// Relative to the volume's root.
     pub path: &'static str,
     pub content: Zeroizing<Vec<u8>>,
+}
+
+/// What has a running server take the passwords of an access from now on, and no others.
+#[derive(Debug)]
+pub struct Admission {
+    /// Runs in the container. It ends by itself within seconds, with 0 once what it did is there to stay, and can be
+    /// repeated.
+    pub command: Vec<String>,
+    pub user: &'static str,
+    /// The command's standard input, which nothing shows or keeps.
+    pub input: SecretString,
 }
 
 impl Deployment {

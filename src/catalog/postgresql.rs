@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use postgres_protocol::password::scram_sha_256;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::access::Access;
-use super::deployment::{Deployment, File, entrypoint, shell, until};
+use super::deployment::{Admission, Deployment, File, entrypoint, shell, until};
 use super::{Credential, Definition, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, ServiceSpec, TierSpec};
 
@@ -32,6 +32,7 @@ pub static DEFINITION: Definition = Definition {
         access: Access::with_database,
         credentials,
         deployment,
+        admission,
     }),
 };
 
@@ -39,7 +40,11 @@ fn credentials(access: &Access, host: &str) -> Vec<Credential> {
     let (user, database) = names(access);
     let password = access.password.expose_secret();
     vec![
-        credential("DATABASE_URL", format!("postgresql://{user}:{password}@{host}:{PORT}/{database}")),
+        // Joined at once, for text that grows leaves copies behind.
+        credential(
+            "DATABASE_URL",
+            ["postgresql://", user, ":", password, "@", host, ":", &PORT.to_string(), "/", database].concat(),
+        ),
         credential("PGHOST", host),
         credential("PGPORT", PORT.to_string()),
         credential("PGUSER", user),
@@ -111,6 +116,42 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
         ready_check: until(&format!("[ -e {DATA}/.initialised ]"), &answers),
         // Of the image's set-up server, as it makes way for the real one.
         ready_hint: Some("database system is shut down"),
+    }
+}
+
+/// Sets the role's password over the unix socket, where the image trusts its own user. It is a verifier, as at the first
+/// start, and kept out of the server's log as well. A role that is no superuser any more can't see to that, but can
+/// still change its own password.
+///
+/// The timeout is for a role that somebody has locked: what is left behind must not take effect much later. A commit
+/// that is not flushed could be lost after it was answered. Whatever waits for standbys that are none of ours is not
+/// waited for (PostgreSQL manual, "Write Ahead Log", `synchronous_commit`).
+fn admission(_: &ServiceSpec, access: &Access) -> Admission {
+    let (user, database) = names(access);
+    let password = access.passwords().last().unwrap_or_default();
+    let verifier = Zeroizing::new(scram_sha_256(password.as_bytes()));
+    let statements = Zeroizing::new(
+        [
+            "SET log_statement = 'none';\n",
+            "SET log_min_error_statement = 'panic';\n",
+            "SET log_min_duration_statement = -1;\n",
+            "\\set ON_ERROR_STOP on\n",
+            "SET statement_timeout = '10s';\n",
+            "SET synchronous_commit = 'local';\n",
+            "SET default_transaction_read_only = off;\n",
+            "ALTER ROLE \"",
+            user,
+            "\" PASSWORD '",
+            &verifier,
+            "';\n\\quit\n",
+        ]
+        .concat(),
+    );
+    let options = ["psql", "-Xqw", "-v", "VERBOSITY=terse", "-h", "/var/run/postgresql", "-U", user, "-d", database];
+    Admission {
+        command: options.map(str::to_owned).to_vec(),
+        user: "postgres",
+        input: SecretString::from(statements.as_str()),
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
-use sha2::{Digest, Sha256};
+use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use super::access::Access;
-use super::deployment::{Deployment, File, entrypoint, shell, until};
+use super::access::{Access, digest};
+use super::deployment::{Admission, Deployment, File, entrypoint, shell, until};
 use super::{Credential, Definition, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, ServiceSpec, TierSpec};
 
@@ -30,13 +29,15 @@ pub static DEFINITION: Definition = Definition {
         access: Access::with_password,
         credentials,
         deployment,
+        admission,
     }),
 };
 
 fn credentials(access: &Access, host: &str) -> Vec<Credential> {
     let password = access.password.expose_secret();
     vec![
-        credential("REDIS_URL", format!("redis://:{password}@{host}:{PORT}")),
+        // Joined at once, for text that grows leaves copies behind.
+        credential("REDIS_URL", ["redis://:", password, "@", host, ":", &PORT.to_string()].concat()),
         credential("REDIS_HOST", host),
         credential("REDIS_PORT", PORT.to_string()),
         credential("REDIS_PASSWORD", password),
@@ -52,8 +53,6 @@ fi
 exec docker-entrypoint.sh "$@""#;
 
 fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
-    let password = access.password.expose_secret();
-    let probe_password = sha256_hex(format!("health check of {password}").as_bytes());
     let answers = format!("redis-cli -h 127.0.0.1 -p {PORT} <{DATA}/.service/ping 2>/dev/null | grep -q PONG");
     Deployment {
         image: DEFINITION.image(&spec.version),
@@ -67,12 +66,14 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
         files: vec![
             File {
                 path: ".service/redis.conf",
-                content: Zeroizing::new(configuration(&spec.tier, password, &probe_password).into_bytes()),
+                content: Zeroizing::new(configuration(&spec.tier, access).into_bytes()),
             },
             // Read from standard input by redis-cli, so that it is in no process list.
             File {
                 path: ".service/ping",
-                content: Zeroizing::new(format!("AUTH healthcheck {probe_password}\nPING\n").into_bytes()),
+                content: Zeroizing::new(
+                    ["AUTH healthcheck ", access.probe.expose_secret(), "\nPING\n"].concat().into_bytes(),
+                ),
             },
         ],
         port: PORT,
@@ -93,17 +94,18 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
 ///
 /// Maxmemory leaves three eighths of the limit for buffers and for the pages that are copied while the append-only file
 /// is rewritten. Only keys with an expiry are evicted: what an application keeps for good is never dropped.
-fn configuration(tier: &TierSpec, password: &str, probe_password: &str) -> String {
-    let (digest, probe_digest) = (sha256_hex(password.as_bytes()), sha256_hex(probe_password.as_bytes()));
+fn configuration(tier: &TierSpec, access: &Access) -> String {
+    let (digests, probe) = (digests(access), digest(access.probe.expose_secret()));
+    let probe = probe.as_str();
     let maxmemory = tier.memory_mib * 5 / 8;
     let maxclients = tier.memory_mib * 4;
     format!(
         "bind * -::*\n\
          port {PORT}\n\
          dir {DATA}\n\
-         user default on #{digest} ~* &* +@all\n\
-         user \"\" on #{digest} ~* &* +@all\n\
-         user healthcheck on #{probe_digest} resetkeys resetchannels -@all +ping\n\
+         user default on {digests} ~* &* +@all\n\
+         user \"\" on {digests} ~* &* +@all\n\
+         user healthcheck on #{probe} resetkeys resetchannels -@all +ping\n\
          maxmemory {maxmemory}mb\n\
          maxmemory-policy volatile-lru\n\
          maxclients {maxclients}\n\
@@ -116,28 +118,96 @@ fn configuration(tier: &TierSpec, password: &str, probe_password: &str) -> Strin
     )
 }
 
-fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+fn digests(access: &Access) -> String {
+    access.passwords().map(|password| ["#", &digest(password)].concat()).collect::<Vec<_>>().join(" ")
+}
+
+/// Puts a new configuration in place, which is what a restart goes by, and then tells the running server. Both come by
+/// standard input, each with a line of its own that ends it, so that nothing is done with half of one. The file takes the
+/// old one's place at once and durably, under a name of its own until then: another that was left behind may be at it as
+/// well. Whatever redis-cli says, it exits with 0: each answer has to be OK.
+const ADMIT: &str = r#"set -eu
+lines() {
+  while IFS= read -r line; do
+    [ "$line" != . ] || return 0
+    printf '%s\n' "$line"
+  done
+  return 1
+}
+cd /data/.service
+new=redis.conf.$$
+trap 'rm -f "$new"' EXIT
+rm -f "$new"
+lines >"$new"
+chmod 444 "$new"
+sync "$new" 2>/dev/null || sync
+mv -f "$new" redis.conf
+sync . 2>/dev/null || sync
+answers=$(lines | redis-cli -h 127.0.0.1 -p 6379 2>&1)
+[ "$answers" = "$(printf 'OK\nOK\nOK')" ] || { printf '%s\n' "$answers" >&2; exit 1; }"#;
+
+/// Who is logged in stays so. The password itself is told only to log in with; it works before and after, since the one
+/// to be is added first, and the old one goes when the new one has taken its place.
+fn admission(spec: &ServiceSpec, access: &Access) -> Admission {
+    let (configuration, digests) = (configuration(&spec.tier, access), digests(access));
+    let password = access.password.expose_secret();
+    let input = Zeroizing::new(
+        [
+            &configuration,
+            ".\nAUTH ",
+            password,
+            "\nACL SETUSER default resetpass ",
+            &digests,
+            "\nACL SETUSER \"\" resetpass ",
+            &digests,
+            "\n.\n",
+        ]
+        .concat(),
+    );
+    // The files in the volume are root's, so that the server can't change them. It has no capabilities here either.
+    Admission { command: shell(ADMIT), user: "root", input: SecretString::from(input.as_str()) }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::access::Seed;
     use super::*;
 
-    #[test]
-    fn no_file_of_the_container_tells_the_password() {
-        let access = Access::with_password(&super::super::access::Seed([9; 40]));
-        let spec = ServiceSpec {
+    fn spec() -> ServiceSpec {
+        ServiceSpec {
             kind: ServiceKind::Redis,
             version: "7".to_owned(),
             tier: DEFINITION.offer.as_ref().unwrap().tiers[0],
             hostname: "redis".to_owned(),
             published: None,
-        };
-        let deployment = deployment(&spec, &access);
+        }
+    }
+
+    #[test]
+    fn no_file_of_the_container_tells_a_password() {
+        let access = Access::with_password(&Seed([9; 40])).with_next(&Seed([8; 40]));
+        let deployment = deployment(&spec(), &access);
         for file in &deployment.files {
             let text = String::from_utf8(file.content.to_vec()).unwrap();
-            assert!(!text.contains(access.password.expose_secret()), "{}", file.path);
+            for password in access.passwords() {
+                assert!(!text.contains(password), "{}", file.path);
+            }
         }
+    }
+
+    #[test]
+    fn while_a_password_is_being_changed_a_restart_admits_both_and_the_health_check_stays() {
+        let before = Access::with_password(&Seed([9; 40]));
+        let pending = before.clone().with_next(&Seed([8; 40]));
+        let after = pending.promoted().unwrap();
+        let file = |access: &Access, number: usize| deployment(&spec(), access).files[number].content.clone();
+        let users = |access: &Access| {
+            let text = String::from_utf8(file(access, 0).to_vec()).unwrap();
+            text.lines().filter(|line| line.starts_with("user default")).map(str::to_owned).collect::<String>()
+        };
+        let (old, new) = (digest(before.password.expose_secret()), digest(after.password.expose_secret()));
+        assert!(users(&pending).contains(old.as_str()) && users(&pending).contains(new.as_str()));
+        assert!(!users(&after).contains(old.as_str()) && users(&after).contains(new.as_str()));
+        assert_eq!(file(&before, 1), file(&after, 1));
     }
 }

@@ -67,6 +67,14 @@ impl NewEvent {
         }
     }
 
+    /// Of a service whose password `actor` wants changed.
+    pub fn rotation_requested(service: &Service, actor: &str, now: Timestamp) -> Self {
+        Self {
+            message: format!("A change of the password of {} was requested.", service.name),
+            ..Self::credentials_revealed(service, actor, now)
+        }
+    }
+
     /// The event of a change from `before` to `after`; None when a viewer can't see a difference.
     pub fn of_change(before: &Service, after: &Service, actor: Option<&str>, now: Timestamp) -> Option<Self> {
         let shown = |service: &Service| {
@@ -87,12 +95,16 @@ impl NewEvent {
 
 fn sentence(before: &Service, after: &Service) -> String {
     let name = &after.name;
+    if before.rotating && !after.rotating {
+        return format!("The password of {name} was changed; the old one is no longer accepted.");
+    }
     if after.error != before.error
         && let Some(error) = &after.error
     {
         return match after.state {
             ServiceState::Error => format!("{name} is in error: {}", error.message),
             ServiceState::Destroying => format!("{name} could not be removed yet: {}", error.message),
+            ServiceState::Running => format!("{name} is running. {}", error.message),
             _ => format!("{name} has to wait: {}", error.message),
         };
     }
@@ -116,6 +128,7 @@ fn sentence(before: &Service, after: &Service) -> String {
             OperationKind::Restart => format!("A restart of {name} was requested."),
             OperationKind::Destroy => format!("The removal of {name} was requested."),
             OperationKind::Recover => format!("{name} is about to be repaired."),
+            OperationKind::RotateCredentials => format!("A change of the password of {name} was requested."),
         },
         OperationPhase::PullingImage => match operation.progress_percent {
             Some(percent) => format!("The image of {name} is being pulled: {percent} %."),
@@ -127,6 +140,7 @@ fn sentence(before: &Service, after: &Service) -> String {
         OperationPhase::WaitingForReady => format!("{name} is started and has yet to answer its health check."),
         OperationPhase::Stopping => format!("{name} is being shut down."),
         OperationPhase::Removing => format!("The container and the volume of {name} are being removed."),
+        OperationPhase::ChangingPassword => format!("The password of {name} is being changed."),
     }
 }
 

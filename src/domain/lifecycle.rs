@@ -13,6 +13,7 @@ text_enum! {
         Restart = "RESTART",
         Destroy = "DESTROY",
         RevealCredentials = "REVEAL_CREDENTIALS",
+        RotateCredentials = "ROTATE_CREDENTIALS",
     }
 }
 
@@ -20,7 +21,9 @@ impl ServiceAction {
     pub const fn permission(self) -> Permission {
         match self {
             Self::Destroy => Permission::ProjectDelete,
-            Self::Start | Self::Stop | Self::Restart | Self::RevealCredentials => Permission::ProjectSettings,
+            Self::Start | Self::Stop | Self::Restart | Self::RevealCredentials | Self::RotateCredentials => {
+                Permission::ProjectSettings
+            }
         }
     }
 
@@ -31,6 +34,7 @@ impl ServiceAction {
             Self::Start => &[Stopped, Error],
             Self::Stop => &[Running, Error, Provisioning],
             Self::Restart => &[Running, Error],
+            Self::RotateCredentials => &[Running],
             Self::Destroy | Self::RevealCredentials => &[Pending, Provisioning, Running, Stopped, Error],
         }
     }
@@ -45,6 +49,7 @@ impl ServiceAction {
             Self::Stop => Some(OperationKind::Stop),
             Self::Restart => Some(OperationKind::Restart),
             Self::Destroy => Some(OperationKind::Destroy),
+            Self::RotateCredentials => Some(OperationKind::RotateCredentials),
             Self::RevealCredentials => None,
         }
     }
@@ -54,7 +59,7 @@ impl ServiceAction {
             Self::Start | Self::Restart => Some(Desired::Running),
             Self::Stop => Some(Desired::Stopped),
             Self::Destroy => Some(Desired::Destroyed),
-            Self::RevealCredentials => None,
+            Self::RevealCredentials | Self::RotateCredentials => None,
         }
     }
 }
@@ -77,19 +82,23 @@ pub enum Requested {
 
 /// Decides what `action` does to `service` at `now`.
 pub fn request(service: &Service, action: ServiceAction, now: Timestamp) -> Result<Requested, InvalidState> {
-    let under_way = service.operation.as_ref().map(|operation| operation.kind);
-    if under_way.is_some() && under_way == action.operation() {
+    if is_under_way(service, action) {
         return Ok(Requested::Unchanged);
     }
     if !action.is_allowed_in(service.state) {
         return Err(InvalidState { action, state: service.state });
     }
-    let (Some(kind), Some(desired)) = (action.operation(), action.desired()) else {
-        return Ok(Requested::Unchanged);
-    };
+    let Some(kind) = action.operation() else { return Ok(Requested::Unchanged) };
     let mut after = service.clone();
-    after.desired = desired;
     after.generation += 1;
+    let Some(desired) = action.desired() else {
+        // It goes nowhere, so it waits for what is under way.
+        after.rotating = true;
+        after.operation = after.operation.or_else(|| Some(Operation::queued(kind, now)));
+        after.error = None;
+        return Ok(Requested::Changed(Box::new(after)));
+    };
+    after.desired = desired;
     after.operation = Some(Operation::queued(kind, now));
     after.evidence.crashes = 0;
     if desired == Desired::Destroyed {
@@ -99,10 +108,19 @@ pub fn request(service: &Service, action: ServiceAction, now: Timestamp) -> Resu
     Ok(Requested::Changed(Box::new(after)))
 }
 
+/// A rotation that failed can be asked for again, to have it tried at once.
+fn is_under_way(service: &Service, action: ServiceAction) -> bool {
+    if action == ServiceAction::RotateCredentials {
+        return service.rotating && service.error.is_none();
+    }
+    let kind = service.operation.as_ref().map(|operation| operation.kind);
+    kind.is_some() && kind == action.operation()
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::domain::service::{Evidence, ServiceKind, ServiceSpec, SizeTier, TierSpec};
+    use crate::domain::service::{ErrorCode, Evidence, ServiceError, ServiceKind, ServiceSpec, SizeTier, TierSpec};
 
     /// A PostgreSQL service in `state`, with nothing under way.
     pub(crate) fn service(state: ServiceState, desired: Desired) -> Service {
@@ -124,6 +142,7 @@ pub(crate) mod tests {
             operation: None,
             error: None,
             evidence: Evidence::default(),
+            rotating: false,
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::UNIX_EPOCH,
         }
@@ -137,6 +156,7 @@ pub(crate) mod tests {
             (ServiceAction::Stop, &[S::Running, S::Error, S::Provisioning]),
             (ServiceAction::Restart, &[S::Running, S::Error]),
             (ServiceAction::Destroy, &[S::Pending, S::Provisioning, S::Running, S::Stopped, S::Error]),
+            (ServiceAction::RotateCredentials, &[S::Running]),
         ];
         for &(action, allowed) in table {
             for &state in S::ALL {
@@ -144,7 +164,7 @@ pub(crate) mod tests {
                 if allowed.contains(&state) {
                     let Ok(Requested::Changed(after)) = outcome else { panic!("{action} in {state}: {outcome:?}") };
                     assert_eq!(after.generation, 2);
-                    assert_eq!(Some(after.desired), action.desired());
+                    assert_eq!(after.desired, action.desired().unwrap_or(Desired::Running));
                 } else {
                     assert_eq!(outcome, Err(InvalidState { action, state }));
                 }
@@ -167,5 +187,26 @@ pub(crate) mod tests {
         destroying.operation = Some(Operation::queued(OperationKind::Destroy, now));
         assert_eq!(request(&destroying, ServiceAction::Destroy, now), Ok(Requested::Unchanged));
         assert!(request(&destroying, ServiceAction::Start, now).is_err());
+    }
+
+    #[test]
+    fn a_rotation_waits_for_what_is_under_way_and_is_asked_for_anew_only_when_it_failed() {
+        let now = Timestamp::UNIX_EPOCH;
+        let rotate = |service: &Service| request(service, ServiceAction::RotateCredentials, now);
+        let mut stopping = service(ServiceState::Running, Desired::Stopped);
+        stopping.operation = Some(Operation::queued(OperationKind::Stop, now));
+        let Ok(Requested::Changed(after)) = rotate(&stopping) else { panic!("it is accepted") };
+        assert_eq!((after.rotating, after.desired, &after.operation), (true, Desired::Stopped, &stopping.operation));
+
+        let Ok(Requested::Changed(mut rotating)) = rotate(&service(ServiceState::Running, Desired::Running)) else {
+            panic!("it is accepted")
+        };
+        assert_eq!(rotating.operation, Some(Operation::queued(OperationKind::RotateCredentials, now)));
+        assert_eq!(rotate(&rotating), Ok(Requested::Unchanged));
+        rotating.operation = None;
+        rotating.error =
+            Some(ServiceError { code: ErrorCode::RotationFailed, message: "no".to_owned(), occurred_at: now });
+        let Ok(Requested::Changed(again)) = rotate(&rotating) else { panic!("it is tried again") };
+        assert_eq!((again.error, again.generation), (None, rotating.generation + 1));
     }
 }

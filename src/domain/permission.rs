@@ -1,6 +1,6 @@
 //! Who a viewer is and what they may do.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::id::ProjectId;
 
@@ -13,6 +13,9 @@ text_enum! {
         ProjectDelete = "project:delete",
     }
 }
+
+/// How far the clock of who signs tokens may be from this server's.
+pub const CLOCK_LEEWAY: SignedDuration = SignedDuration::from_secs(30);
 
 /// The projects a token is good for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +45,11 @@ pub enum Denied {
 }
 
 impl Principal {
+    /// From when on the viewer's token is good for nothing, on a clock that may be a little ahead of its signer's.
+    pub fn ends_at(&self) -> Timestamp {
+        self.expires_at.checked_add(CLOCK_LEEWAY).unwrap_or(Timestamp::MAX)
+    }
+
     pub fn sees(&self, project: &ProjectId) -> bool {
         match &self.projects {
             Projects::All => true,

@@ -71,6 +71,7 @@ text_enum! {
         Restart = "RESTART",
         Destroy = "DESTROY",
         Recover = "RECOVER",
+        RotateCredentials = "ROTATE_CREDENTIALS",
     }
 }
 
@@ -85,6 +86,7 @@ text_enum! {
         WaitingForReady = "WAITING_FOR_READY",
         Stopping = "STOPPING",
         Removing = "REMOVING",
+        ChangingPassword = "CHANGING_PASSWORD",
     }
 }
 
@@ -117,6 +119,8 @@ text_enum! {
         EngineRefused = "ENGINE_REFUSED",
         /// No key in the key ring opens the service's credentials.
         CredentialsUnreadable = "CREDENTIALS_UNREADABLE",
+        /// The server inside has not taken the new password.
+        RotationFailed = "ROTATION_FAILED",
     }
 }
 
@@ -215,6 +219,9 @@ pub struct Service {
     pub operation: Option<Operation>,
     pub error: Option<ServiceError>,
     pub evidence: Evidence,
+    /// Its password is being changed: from the request until the server inside takes the new one only, whatever else is
+    /// done about the service in between.
+    pub rotating: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }

@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
-use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{
     ContainerInspectResponse, ContainerUpdateBody, EventMessage, EventMessageTypeEnum, NetworkConnectRequest,
     NetworkCreateRequest, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
@@ -19,11 +18,12 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::{Mutex, OnceCell, watch};
 
 use super::{Engine, EngineError, Owned, OwnedThing, Readiness, Result};
-use crate::catalog::deployment::Deployment;
+use crate::catalog::deployment::{Admission, Deployment};
 use crate::domain::id::{InstallationId, ProjectId, ServiceId};
 use crate::domain::service::{ErrorCode, Observed, Service, Volume};
 
 mod container;
+mod exec;
 mod instruments;
 mod labels;
 mod observe;
@@ -36,6 +36,8 @@ const QUICK: Duration = Duration::from_secs(10);
 /// How long creating, starting or removing may take on a busy host.
 const SLOW: Duration = Duration::from_secs(90);
 
+/// How long a server may take to admit somebody; longer than what makes it do so tries.
+const ADMISSION: Duration = Duration::from_secs(30);
 /// How long a check for readiness waits for a hint that it may be worth while.
 const HINT_PATIENCE: Duration = Duration::from_secs(8);
 
@@ -295,36 +297,23 @@ impl Engine for DockerEngine {
             // Whatever becomes of it: the check is what tells.
             let _ = tokio::time::timeout(HINT_PATIENCE, self.await_output(service, hint)).await;
         }
-        let options = CreateExecOptions {
-            cmd: Some(check.to_vec()),
-            // Unattached, the start returns early and the exit code comes late.
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            ..Default::default()
-        };
-        let exec = match within(QUICK, client.create_exec(&service.to_string(), options)).await {
-            Ok(exec) => exec,
-            Err(BollardError::DockerResponseServerError { status_code: 404 | 409, .. }) => {
-                return Ok(Readiness::NotReady);
-            }
-            Err(error) => return Err(failure(error)),
-        };
-        match within(QUICK, client.start_exec(&exec.id, None)).await {
-            Ok(StartExecResults::Attached { mut output, .. }) => while let Some(Ok(_)) = output.next().await {},
-            Ok(StartExecResults::Detached) => {}
-            Err(BollardError::DockerResponseServerError { .. }) => return Ok(Readiness::NotReady),
-            Err(error) => return Err(failure(error)),
+        let command = exec::Command { words: check, user: None, input: None };
+        match found(exec::run(client, service, command).await) {
+            Ok(Some(exec::Ended { exit_code: Some(0), .. })) => Ok(Readiness::Ready),
+            Ok(_) | Err(EngineError::Refused { .. }) => Ok(Readiness::NotReady),
+            Err(error) => Err(error),
         }
-        // The exit code may come a moment after the end of the output.
-        for _ in 0..100 {
-            match within(QUICK, client.inspect_exec(&exec.id)).await {
-                Ok(exec) if exec.running == Some(true) => tokio::time::sleep(Duration::from_millis(10)).await,
-                Ok(exec) if exec.exit_code == Some(0) => return Ok(Readiness::Ready),
-                Ok(_) | Err(BollardError::DockerResponseServerError { .. }) => return Ok(Readiness::NotReady),
-                Err(error) => return Err(failure(error)),
-            }
+    }
+
+    async fn ensure_admitted(&self, service: ServiceId, admission: &Admission) -> Result<()> {
+        let client = self.client().await?;
+        let (words, input) = (admission.command.as_slice(), Some(&admission.input));
+        let command = exec::Command { words, user: Some(admission.user), input };
+        let ended = within(ADMISSION, exec::run(client, service, command)).await.map_err(failure)?;
+        if ended.exit_code == Some(0) {
+            return Ok(());
         }
-        Ok(Readiness::NotReady)
+        Err(EngineError::Refused { code: ErrorCode::RotationFailed, message: ended.output })
     }
 
     async fn ensure_stopped(&self, service: ServiceId, grace: Duration) -> Result<()> {

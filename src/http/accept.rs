@@ -1,5 +1,6 @@
 //! What a client wants to read (RFC 9110, sections 12.5.1 and 12.5.3, and GraphQL over HTTP, "Accept").
 
+use async_graphql::parser::types::OperationType;
 use axum::http::{HeaderMap, HeaderName, header};
 
 /// A media type that GraphQL is answered in. They differ in the status of requests that can't be executed.
@@ -20,9 +21,41 @@ impl Media {
     }
 }
 
+/// What a client reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// None when it reads event streams only.
+    media: Option<Media>,
+    events: bool,
+}
+
+impl Accepted {
+    /// None when the client reads nothing that an operation could be answered in.
+    pub fn by(headers: &HeaderMap) -> Option<Self> {
+        let (media, events) = (media(headers), reads_events(headers));
+        (media.is_some() || events).then_some(Self { media, events })
+    }
+
+    /// The media type of an answer that is no event stream: for whoever reads nothing but events, a refusal.
+    pub fn media(self) -> Media {
+        self.media.unwrap_or(Media::Json)
+    }
+
+    /// Whether the results of an operation go out as events: those of a subscription can't go otherwise, others do when
+    /// the client reads nothing else.
+    pub fn wants_events(self, operation: Option<OperationType>) -> bool {
+        self.events && (self.media.is_none() || operation == Some(OperationType::Subscription))
+    }
+}
+
+/// Whether the client named `text/event-stream` among what it reads. One that reads anything does not expect a stream.
+fn reads_events(headers: &HeaderMap) -> bool {
+    weight(&ranges(headers), "text", "event-stream").is_some_and(|weight| weight.specificity == 2)
+}
+
 /// The media type to answer in; None when the client takes neither. `application/json` for those who don't care, since
 /// they may be from before there was another one.
-pub fn media(headers: &HeaderMap) -> Option<Media> {
+fn media(headers: &HeaderMap) -> Option<Media> {
     let ranges = ranges(headers);
     if ranges.is_empty() {
         return Some(Media::Json);
@@ -154,6 +187,28 @@ mod tests {
             assert_eq!(media(&headers(accept)), expected, "{accept}");
         }
         assert_eq!(media(&HeaderMap::new()), Some(Media::Json));
+    }
+
+    #[test]
+    fn subscriptions_are_streamed_to_who_reads_streams_and_the_rest_to_who_reads_nothing_else() {
+        for (accept, query, subscription) in [
+            ("text/event-stream", true, true),
+            ("Text/Event-Stream; charset=utf-8", true, true),
+            ("application/json, text/event-stream", false, true),
+            ("text/event-stream, application/json;q=0.5", false, true),
+            ("text/event-stream;q=0, application/json", false, false),
+            ("application/json", false, false),
+            ("*/*", false, false),
+            ("text/*, application/json", false, false),
+        ] {
+            let accepted = Accepted::by(&headers(accept)).unwrap();
+            let wants = [OperationType::Query, OperationType::Subscription]
+                .map(|operation| accepted.wants_events(Some(operation)));
+            assert_eq!(wants, [query, subscription], "{accept}");
+        }
+        for accept in ["text/html", "text/*", "text/event-stream;q=0"] {
+            assert_eq!(Accepted::by(&headers(accept)), None, "{accept}");
+        }
     }
 
     #[test]

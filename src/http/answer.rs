@@ -1,12 +1,21 @@
 //! GraphQL responses as they go out.
 
 use async_graphql::{Response, ServerError, Value};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Serialize;
 
 use super::accept::Media;
-use crate::api::error::Error;
+use super::admission::Excess;
+use crate::api::error::{Error, retry_seconds};
+
+/// What all answers have in common.
+pub const HEADERS: [(HeaderName, &str); 3] = [
+    // An answer may hold revealed credentials.
+    (header::CACHE_CONTROL, "no-store"),
+    (header::VARY, "Accept"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+];
 
 /// A response as the specification wants it written: `data` is there if and only if the operation was executed
 /// (GraphQL specification, section 7.1).
@@ -24,6 +33,12 @@ impl<'a> Body<'a> {
     }
 }
 
+/// The response in its JSON form, without line breaks.
+pub fn json(response: &Response) -> String {
+    // Responses are made of values that all have a JSON form.
+    serde_json::to_string(&Body::of(response)).unwrap_or_default()
+}
+
 /// Whether execution began. Errors from before it have no path, those of resolvers have one.
 pub fn was_executed(response: &Response) -> bool {
     response.data != Value::Null || response.errors.iter().any(|error| !error.path.is_empty())
@@ -37,12 +52,25 @@ pub fn of(response: &Response, media: Media) -> axum::response::Response {
         Media::Json => StatusCode::OK,
         Media::GraphqlResponse => StatusCode::BAD_REQUEST,
     };
-    write(status, response, media)
+    write(status, &Body::of(response), media)
+}
+
+/// The answers to the requests of a batch.
+pub fn of_batch(responses: &[Response], media: Media) -> axum::response::Response {
+    write(StatusCode::OK, &responses.iter().map(Body::of).collect::<Vec<_>>(), media)
 }
 
 /// The answer to what is no request that could be executed.
 pub fn refusal(status: StatusCode, error: Error, media: Media) -> axum::response::Response {
-    write(status, &error.into_response(), media)
+    write(status, &Body::of(&error.into_response()), media)
+}
+
+/// The answer to one request too many. 429 in either media type, since the request was not even read.
+pub fn too_many(excess: Excess, media: Media) -> axum::response::Response {
+    let after = HeaderValue::from(retry_seconds(excess.after));
+    let mut response = refusal(StatusCode::TOO_MANY_REQUESTS, excess.into(), media);
+    response.headers_mut().insert(header::RETRY_AFTER, after);
+    response
 }
 
 fn is_internal(error: &ServerError) -> bool {
@@ -50,15 +78,8 @@ fn is_internal(error: &ServerError) -> bool {
     code == Some(&Value::from("INTERNAL_SERVER_ERROR"))
 }
 
-fn write(status: StatusCode, response: &Response, media: Media) -> axum::response::Response {
-    let headers = [
-        (header::CONTENT_TYPE, media.content_type()),
-        // An answer may hold revealed credentials.
-        (header::CACHE_CONTROL, "no-store"),
-        (header::VARY, "Accept"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
+fn write(status: StatusCode, body: &impl Serialize, media: Media) -> axum::response::Response {
     // Responses are made of values that all have a JSON form.
-    let body = serde_json::to_vec(&Body::of(response)).unwrap_or_default();
-    (status, headers, body).into_response()
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    (status, [(header::CONTENT_TYPE, media.content_type())], HEADERS, body).into_response()
 }

@@ -1,58 +1,95 @@
 //! GraphQL over HTTP (graphql.github.io/graphql-over-http/draft).
 
+use std::sync::Arc;
+
 use async_graphql::Request;
 use async_graphql::parser::types::OperationType;
 use axum::Extension;
 use axum::body::Body;
+use axum::extract::rejection::ExtensionRejection;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::extract::{FromRequestParts, Query, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request};
 use axum::response::Response;
 use futures_util::StreamExt;
+use futures_util::future::join_all;
+use serde_json::Value;
+use tokio::time::timeout;
 
-use super::accept::{self, Media};
-use super::{MAX_BODY, Parts, answer, pages, parameters, websocket};
+use super::accept::{self, Accepted, Media};
+use super::crowd::{Busy, Place};
+use super::{ClientAddress, Limits, Parts, answer, event_stream, pages, parameters, websocket};
 use crate::api::error::{Code, Error};
-use crate::api::{self, RequestId};
+use crate::api::{self, Identity, RequestId};
 
-/// How much of a body that is too large is read and thrown away, in bytes, so that its sender gets to read the answer.
-const MAX_DRAIN: usize = 8 * MAX_BODY;
+/// How much of a body that is too large is read and thrown away, in multiples of what is taken, so that its sender gets to
+/// read the answer.
+const DRAIN: usize = 8;
 
-pub async fn post(
-    State(parts): State<Parts>,
-    Extension(request_id): Extension<RequestId>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let Some(media) = accept::media(&headers) else { return not_acceptable() };
+pub async fn post(State(parts): State<Parts>, caller: Caller, headers: HeaderMap, body: Body) -> Response {
+    let Some(accepted) = Accepted::by(&headers) else { return not_acceptable() };
+    let media = accepted.media();
     // Other types could be sent by a page of any site without asking first (CSRF), so they are never executed.
     if !is_json(&headers) {
         let error = Error::bad_input("Content-Type", "Send application/json, in UTF-8.");
         return answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, error, media);
     }
-    let bytes = match read(body).await {
-        Ok(bytes) => bytes,
-        Err((status, message)) => return answer::refusal(status, Error::bad_input("body", message), media),
+    let identity = parts.identify(authorization(&headers)).await;
+    if let Err(excess) = parts.admission.count(&identity, caller.address.0) {
+        return answer::too_many(excess, media);
+    }
+    let Limits { body: most, request_time, batch, .. } = *parts.admission.limits();
+    let bytes = match timeout(request_time, read(body, most)).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err((status, message))) => return answer::refusal(status, Error::bad_input("body", message), media),
+        Err(_) => {
+            let error = Error::bad_input("body", "The body took too long to come.");
+            let mut response = answer::refusal(StatusCode::REQUEST_TIMEOUT, error, media);
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            return response;
+        }
     };
-    let request = serde_json::from_slice(&bytes)
-        .map_err(|_| Error::bad_input("body", "The body is not JSON in UTF-8."))
-        .and_then(parameters::from_json);
-    match request {
-        Ok(request) => execute(&parts, request_id, &headers, request, media, &Method::POST).await,
-        Err(error) => answer::refusal(StatusCode::BAD_REQUEST, error, media),
+    let busy = caller.place.busy();
+    let operations =
+        Operations { parts: &parts, request_id: caller.request_id, identity, method: Method::POST, accepted };
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Array(requests)) if batch < 2 || requests.is_empty() || requests.len() > batch => {
+            let message = match batch {
+                0 | 1 => "Batches are switched off: send one JSON object with a query.".to_owned(),
+                _ => format!("A batch has from 1 to {batch} requests."),
+            };
+            answer::refusal(StatusCode::BAD_REQUEST, Error::bad_input("body", message), media)
+        }
+        Ok(Value::Array(requests)) => {
+            for _ in 1..requests.len() {
+                if let Err(excess) = parts.admission.count(&operations.identity, caller.address.0) {
+                    return answer::too_many(excess, media);
+                }
+            }
+            let responses = requests.into_iter().map(async |request| match parameters::from_json(request) {
+                Ok(request) => operations.one_of_many(request).await.unwrap_or_else(|(_, error)| error.into_response()),
+                Err(error) => error.into_response(),
+            });
+            answer::of_batch(&join_all(responses).await, media)
+        }
+        Ok(request) => operations.answer(parameters::from_json(request), busy).await,
+        Err(_) => {
+            let error = Error::bad_input("body", "The body is not JSON in UTF-8.");
+            answer::refusal(StatusCode::BAD_REQUEST, error, media)
+        }
     }
 }
 
 pub async fn get(
     State(parts): State<Parts>,
-    Extension(request_id): Extension<RequestId>,
+    caller: Caller,
     headers: HeaderMap,
     uri: Uri,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     match upgrade {
-        Ok(upgrade) => return websocket::accept(parts, request_id, &headers, upgrade),
+        Ok(upgrade) => return websocket::accept(parts, caller, &headers, upgrade),
         Err(rejection) if wants_websocket(&headers) => {
             let error = Error::bad_input("Upgrade", rejection.body_text());
             return answer::refusal(rejection.status(), error, Media::Json);
@@ -60,14 +97,19 @@ pub async fn get(
         Err(_) => {}
     }
     let pairs = Query::<Vec<(String, String)>>::try_from_uri(&uri).map(|Query(pairs)| pairs).unwrap_or_default();
-    if accept::prefers_html(&headers) && !pairs.iter().any(|(key, _)| key == "query") {
-        return pages::graphiql(headers).await;
+    let has_query = pairs.iter().any(|(key, _)| key == "query");
+    if parts.admission.limits().graphiql && accept::prefers_html(&headers) && !has_query {
+        return pages::graphiql_page(&headers);
     }
-    let Some(media) = accept::media(&headers) else { return not_acceptable() };
-    match parameters::from_pairs(pairs) {
-        Ok(request) => execute(&parts, request_id, &headers, request, media, &Method::GET).await,
-        Err(error) => answer::refusal(StatusCode::BAD_REQUEST, error, media),
+    let Some(accepted) = Accepted::by(&headers) else { return not_acceptable() };
+    let identity = parts.identify(authorization(&headers)).await;
+    if let Err(excess) = parts.admission.count(&identity, caller.address.0) {
+        return answer::too_many(excess, accepted.media());
     }
+    let busy = caller.place.busy();
+    let operations =
+        Operations { parts: &parts, request_id: caller.request_id, identity, method: Method::GET, accepted };
+    operations.answer(parameters::from_pairs(pairs), busy).await
 }
 
 pub async fn other_method() -> Response {
@@ -77,29 +119,90 @@ pub async fn other_method() -> Response {
     response
 }
 
-async fn execute(
-    parts: &Parts,
-    request_id: RequestId,
-    headers: &HeaderMap,
-    mut request: Request,
-    media: Media,
-    method: &Method,
-) -> Response {
-    match api::operation_type(&mut request) {
-        Some(OperationType::Subscription) => {
-            let error = Error::bad_input("query", "Subscriptions go over a WebSocket at this address.");
-            return answer::refusal(StatusCode::BAD_REQUEST, error, media);
-        }
-        Some(OperationType::Mutation) if method != Method::POST => {
-            let error = Error::bad_input("query", "Mutations are sent by POST.");
-            let mut response = answer::refusal(StatusCode::METHOD_NOT_ALLOWED, error, media);
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-            return response;
-        }
-        _ => {}
+/// Whose request it is; put together of what is in its extensions.
+#[derive(Clone)]
+pub struct Caller {
+    pub request_id: RequestId,
+    pub address: ClientAddress,
+    /// Its connection's.
+    place: Arc<Place>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ExtensionRejection;
+
+    async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let Extension(request_id) = Extension::from_request_parts(parts, state).await?;
+        let Extension(address) = Extension::from_request_parts(parts, state).await?;
+        let Extension(place) = Extension::from_request_parts(parts, state).await?;
+        Ok(Self { request_id, address, place })
     }
-    let identity = parts.identify(authorization(headers));
-    answer::of(&parts.schema.execute(request.data(identity).data(request_id)).await, media)
+}
+
+/// Executes what one HTTP request asks for.
+struct Operations<'a> {
+    parts: &'a Parts,
+    request_id: RequestId,
+    identity: Identity,
+    method: Method,
+    accepted: Accepted,
+}
+
+impl Operations<'_> {
+    async fn answer(&self, request: Result<Request, Error>, busy: Busy) -> Response {
+        let media = self.accepted.media();
+        let mut request = match request {
+            Ok(request) => request,
+            Err(error) => return answer::refusal(StatusCode::BAD_REQUEST, error, media),
+        };
+        let operation = api::operation_type(&self.parts.schema, &mut request);
+        let streams = self.accepted.wants_events(operation);
+        let answered = match self.check(operation, streams) {
+            Ok(()) if streams => return event_stream::answer(self.parts, self.signed(request), busy),
+            Ok(()) => self.execute(request).await,
+            Err(refusal) => Err(refusal),
+        };
+        match answered {
+            Ok(response) => answer::of(&response, media),
+            Err((status, error)) => {
+                let mut response = answer::refusal(status, error, media);
+                if status == StatusCode::METHOD_NOT_ALLOWED {
+                    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+                }
+                response
+            }
+        }
+    }
+
+    /// A batch is answered as a whole, so nothing in it is streamed.
+    async fn one_of_many(&self, mut request: Request) -> Result<async_graphql::Response, (StatusCode, Error)> {
+        self.check(api::operation_type(&self.parts.schema, &mut request), false)?;
+        self.execute(request).await
+    }
+
+    /// Fails with why the operation can't be executed this way.
+    fn check(&self, operation: Option<OperationType>, streams: bool) -> Result<(), (StatusCode, Error)> {
+        match operation {
+            Some(OperationType::Subscription) if !streams => {
+                let message = "Subscriptions go over a WebSocket at this address, or to who accepts text/event-stream.";
+                Err((StatusCode::BAD_REQUEST, Error::bad_input("query", message)))
+            }
+            Some(OperationType::Mutation) if self.method != Method::POST => {
+                Err((StatusCode::METHOD_NOT_ALLOWED, Error::bad_input("query", "Mutations are sent by POST.")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn execute(&self, request: Request) -> Result<async_graphql::Response, (StatusCode, Error)> {
+        let execution = self.parts.schema.execute(self.signed(request));
+        let executed = timeout(self.parts.admission.limits().request_time, execution).await;
+        executed.map_err(|_| (StatusCode::SERVICE_UNAVAILABLE, Error::timed_out()))
+    }
+
+    fn signed(&self, request: Request) -> Request {
+        request.data(self.identity.clone()).data(self.request_id.clone())
+    }
 }
 
 /// The Authorization header; one that is no text is as good as one that is no token.
@@ -113,7 +216,8 @@ fn wants_websocket(headers: &HeaderMap) -> bool {
 }
 
 fn not_acceptable() -> Response {
-    let error = Error::bad_input("Accept", "Accept application/graphql-response+json or application/json.");
+    let error =
+        Error::bad_input("Accept", "Accept application/graphql-response+json, application/json or text/event-stream.");
     answer::refusal(StatusCode::NOT_ACCEPTABLE, error, Media::Json)
 }
 
@@ -129,20 +233,24 @@ fn is_json(headers: &HeaderMap) -> bool {
     is_json && is_utf8
 }
 
-async fn read(body: Body) -> Result<Vec<u8>, (StatusCode, &'static str)> {
+/// A body of at most `most` bytes.
+async fn read(body: Body, most: usize) -> Result<Vec<u8>, (StatusCode, String)> {
     let mut bytes = Vec::new();
     let mut length = 0;
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| (StatusCode::BAD_REQUEST, "The body could not be read."))?;
+        let chunk = chunk.map_err(|_| (StatusCode::BAD_REQUEST, "The body could not be read.".to_owned()))?;
         length += chunk.len();
-        if length <= MAX_BODY {
+        if length <= most {
             bytes.extend_from_slice(&chunk);
-        } else if length <= MAX_DRAIN {
+        } else if length <= most.saturating_mul(DRAIN) {
             bytes = Vec::new();
         } else {
             break;
         }
     }
-    if length <= MAX_BODY { Ok(bytes) } else { Err((StatusCode::PAYLOAD_TOO_LARGE, "The body is over 1 MiB.")) }
+    if length > most {
+        return Err((StatusCode::PAYLOAD_TOO_LARGE, format!("The body is over {most} bytes.")));
+    }
+    Ok(bytes)
 }

@@ -17,9 +17,11 @@ use super::Parts;
 pub struct Ready {
     pub store: Result<(), String>,
     pub engine: Result<(), String>,
+    /// The keys that tokens are verified with.
+    pub keys: Result<(), String>,
 }
 
-/// Looks whether the store and the engine answer. It must come to an end by itself.
+/// Looks whether the store and the engine answer, and whether there are keys. It must come to an end by itself.
 pub type Readiness = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Ready> + Send>> + Send + Sync>;
 
 /// GET /healthz: 200 while the process serves.
@@ -27,16 +29,17 @@ pub async fn alive() -> &'static str {
     "ok"
 }
 
-/// GET /readyz: 200 when store and engine answer, 503 otherwise, with what each of them says.
+/// GET /readyz: 200 when all that the work needs is there, 503 otherwise, with what each part says.
 pub async fn ready(State(parts): State<Parts>) -> Response {
     let ready = (parts.readiness)().await;
-    let status = match (&ready.store, &ready.engine) {
-        (Ok(()), Ok(())) => StatusCode::OK,
+    let status = match (&ready.store, &ready.engine, &ready.keys) {
+        (Ok(()), Ok(()), Ok(())) => StatusCode::OK,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     let text = |part: Result<(), String>| match part {
         Ok(()) => "ok".to_owned(),
         Err(why) => format!("unavailable: {why}"),
     };
-    (status, Json(json!({"store": text(ready.store), "engine": text(ready.engine)}))).into_response()
+    let parts = json!({"store": text(ready.store), "engine": text(ready.engine), "keys": text(ready.keys)});
+    (status, Json(parts)).into_response()
 }

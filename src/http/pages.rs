@@ -1,14 +1,14 @@
 //! The pages for browsers. `make web` builds them into web/dist; the binary holds what was there when it was compiled, and
 //! nothing that a page loads comes from elsewhere.
 
-use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rust_embed::Embed;
 
-use super::accept;
+use super::{Parts, accept};
 
 #[derive(Embed)]
 #[folder = "web/dist"]
@@ -29,6 +29,9 @@ const REVALIDATED: &str = "no-cache";
 /// For assets, whose names change with what is in them.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
+/// A page is also what /graphql answers to browsers, which goes by Accept.
+const VARYING: (HeaderName, &str) = (header::VARY, "Accept, Accept-Encoding");
+
 /// The content codings that most files are also there in, the smallest first; their names end with the coding's.
 const CODINGS: [&str; 2] = ["br", "gzip"];
 
@@ -41,9 +44,17 @@ const NO_PAGES: &str = "<!doctype html>
 </html>
 ";
 
-/// GET /graphiql, and GET /graphql for browsers.
-pub async fn graphiql(headers: HeaderMap) -> Response {
-    page("graphiql.html", GRAPHIQL_POLICY, &headers)
+/// GET /graphiql.
+pub async fn graphiql(State(parts): State<Parts>, headers: HeaderMap) -> Response {
+    if !parts.admission.limits().graphiql {
+        return (StatusCode::NOT_FOUND, "GraphiQL is switched off.\n").into_response();
+    }
+    graphiql_page(&headers)
+}
+
+/// What browsers get of /graphiql, and of GET /graphql.
+pub fn graphiql_page(headers: &HeaderMap) -> Response {
+    page("graphiql.html", GRAPHIQL_POLICY, headers)
 }
 
 /// GET /assets/…: what the pages load.
@@ -54,7 +65,8 @@ pub async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
 
 fn page(name: &str, policy: &'static str, headers: &HeaderMap) -> Response {
     let response = file(name, REVALIDATED, headers);
-    guarded(response.unwrap_or_else(|| Html(NO_PAGES).into_response()), policy)
+    let missing = || ([VARYING, (header::CACHE_CONTROL, REVALIDATED)], Html(NO_PAGES)).into_response();
+    guarded(response.unwrap_or_else(missing), policy)
 }
 
 fn guarded(mut response: Response, policy: &'static str) -> Response {
@@ -78,9 +90,7 @@ fn file(name: &str, caching: &'static str, headers: &HeaderMap) -> Option<Respon
     let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(file.metadata.sha256_hash()));
     let known = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
     let known = known.is_some_and(|tags| tags.contains(&tag) || tags.trim() == "*");
-    // The page is also what /graphql answers to browsers, which goes by Accept.
-    let parts =
-        [(header::ETAG, tag.as_str()), (header::CACHE_CONTROL, caching), (header::VARY, "Accept, Accept-Encoding")];
+    let parts = [VARYING, (header::CACHE_CONTROL, caching), (header::ETAG, tag.as_str())];
     if known {
         return Some((StatusCode::NOT_MODIFIED, parts).into_response());
     }

@@ -8,8 +8,7 @@ use crate::api::error::Error;
 /// Reads a request from the JSON object that stands for it. Unknown members are ignored.
 pub fn from_json(value: Value) -> Result<Request, Error> {
     let Value::Object(mut members) = value else {
-        let what = if value.is_array() { "Batches are not supported: send one" } else { "Send a" };
-        return Err(Error::bad_input("body", format!("{what} JSON object with a query.")));
+        return Err(Error::bad_input("body", "Send a JSON object with a query."));
     };
     let query = match members.remove("query") {
         Some(Value::String(query)) => query,

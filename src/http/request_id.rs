@@ -1,5 +1,6 @@
 //! A name for each request, the same in its response and in the log.
 
+use axum::Extension;
 use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::middleware::Next;
@@ -7,18 +8,20 @@ use axum::response::Response;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::ClientAddress;
 use crate::api::RequestId;
 
-const HEADER: &str = "x-request-id";
+pub const HEADER: &str = "x-request-id";
 
 /// The longest id that is taken from a client, in characters.
 const MAX_LENGTH: usize = 128;
 
 /// Takes the client's id if it is well formed, makes one otherwise, and sends it back.
-pub async fn assign(mut request: Request, next: Next) -> Response {
+pub async fn assign(Extension(client): Extension<ClientAddress>, mut request: Request, next: Next) -> Response {
     let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok()).filter(|id| is_well_formed(id));
     let id = given.map_or_else(|| Uuid::now_v7().simple().to_string(), str::to_owned);
-    let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
+    let span =
+        tracing::info_span!("request", id, client = %client.0, method = %request.method(), path = request.uri().path());
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = next.run(request).instrument(span.clone()).await;
     span.in_scope(|| tracing::debug!(status = response.status().as_u16(), "Answered"));

@@ -8,13 +8,16 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::Response;
+use async_graphql::parser::types::OperationType;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt, future, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -22,14 +25,20 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
+use super::accept::Media;
 use super::answer::{self, Body};
-use super::{MAX_BODY, Parts, graphql, parameters};
-use crate::api::error::{Code, Error};
-use crate::api::{Identity, RequestId};
+use super::crowd::{Busy, Place};
+use super::graphql::{self, Caller};
+use super::{ClientAddress, Parts, parameters};
+use crate::api::error::{Code, Error, retry_seconds};
+use crate::api::{self, Identity, RequestId};
 use crate::audit;
 
 /// Results that wait for a slow client, for a whole connection.
 const QUEUE: usize = 8;
+
+/// Memory that each WebSocket takes to read, in bytes; the library's own choice is 128 KiB.
+const READ_BUFFER: usize = 4096;
 
 /// The longest reason in a close frame, in bytes (RFC 6455, section 5.5: 125, two of them for the code).
 const MAX_REASON: usize = 123;
@@ -38,13 +47,19 @@ const MAX_REASON: usize = 123;
 /// shows it nothing else.
 pub fn accept(
     parts: Parts,
-    request_id: RequestId,
+    caller: Caller,
     headers: &HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> axum::response::Response {
+    let Some(place) = parts.admission.websockets.enter() else {
+        let error = Error::new(Code::Unavailable, "There are too many WebSockets; try again in a moment.");
+        return answer::refusal(StatusCode::SERVICE_UNAVAILABLE, error, Media::Json);
+    };
+    let most = parts.admission.limits().body;
     let authorization = graphql::authorization(headers).map(str::to_owned);
     let sockets = parts.sockets.clone();
-    let span = tracing::info_span!("websocket", id = request_id.0);
+    let Caller { request_id, address, .. } = caller;
+    let span = tracing::info_span!("websocket", id = request_id.0, client = %address.0);
     let run = move |mut socket: WebSocket| {
         let connection = async move {
             let Some(dialect) = Dialect::of(&socket) else {
@@ -57,8 +72,11 @@ pub fn accept(
                 parts,
                 dialect,
                 request_id: request_id.0,
+                address,
                 authorization,
                 socket,
+                place,
+                busy: None,
                 identity: None,
                 operations: HashMap::new(),
                 begun: 0,
@@ -74,8 +92,9 @@ pub fn accept(
     };
     upgrade
         .protocols(Dialect::ALL.map(Dialect::name))
-        .max_message_size(MAX_BODY)
-        .max_frame_size(MAX_BODY)
+        .max_message_size(most)
+        .max_frame_size(most)
+        .read_buffer_size(READ_BUFFER)
         .on_upgrade(run)
 }
 
@@ -163,9 +182,13 @@ struct Connection {
     parts: Parts,
     dialect: Dialect,
     request_id: String,
+    address: ClientAddress,
     /// The Authorization header of the upgrade.
     authorization: Option<String>,
     socket: WebSocket,
+    place: Arc<Place>,
+    /// While there are operations.
+    busy: Option<Busy>,
     /// None until `connection_init` was accepted.
     identity: Option<Identity>,
     operations: HashMap<String, Operation>,
@@ -181,7 +204,7 @@ impl Connection {
     /// Serves until the end; gives back what to say then, unless there is nobody to hear it.
     async fn serve(&mut self, mut queue: mpsc::Receiver<OperationResult>) -> Option<Goodbye> {
         let limits = self.parts.socket_limits.clone();
-        let shutdown = self.parts.shutdown.clone();
+        let (shutdown, place) = (self.parts.shutdown.clone(), Arc::clone(&self.place));
         let mut shutdown = pin!(shutdown.cancelled());
         let mut init_timeout = pin!(sleep(limits.init_timeout));
         let mut ping = interval_at(Instant::now() + limits.ping_interval, limits.ping_interval);
@@ -193,6 +216,7 @@ impl Connection {
                 () = &mut init_timeout, if self.identity.is_none() => {
                     return Some(Goodbye::new(4408, "Connection initialisation timeout"));
                 }
+                () = place.asked_to_leave() => return Some(Goodbye::new(1013, "Others need the connection")),
                 () = &mut silence => return Some(Goodbye::new(1008, "No answer to a ping")),
                 _ = ping.tick() => self.ping().await,
                 Some(result) = queue.recv() => self.deliver(result).await,
@@ -211,6 +235,11 @@ impl Connection {
             };
             if let Err(goodbye) = step {
                 return goodbye;
+            }
+            if self.operations.is_empty() {
+                self.busy = None;
+            } else if self.busy.is_none() {
+                self.busy = Some(place.busy());
             }
         }
     }
@@ -251,12 +280,16 @@ impl Connection {
             .find(|(key, value)| key.eq_ignore_ascii_case("authorization") && !value.is_null())
             .map(|(_, value)| value.as_str().unwrap_or_default());
         let authorization = given.or(self.authorization.as_deref());
-        let identity = self.parts.identify(authorization);
+        let identity = self.parts.identify(authorization).await;
         if let (Some(_), Identity::Anonymous(reason)) = (authorization, &identity) {
             let reason = reason.clone();
-            audit::unauthenticated(&reason);
+            audit::request_refused(&reason);
             if self.dialect == Dialect::Legacy {
                 self.send("connection_error", None, Some(json!({"message": reason}))).await?;
+            }
+            if let Err(excess) = self.parts.admission.count(&identity, self.address.0) {
+                let wait = retry_seconds(excess.after);
+                return Err(Some(Goodbye::new(4429, format!("Too many requests; try again in {wait} s"))));
             }
             return Err(Some(Goodbye::new(4403, format!("Forbidden: {reason}"))));
         }
@@ -274,7 +307,7 @@ impl Connection {
         let Some(id) = id.filter(|id| !id.is_empty()) else {
             return Err(Some(Goodbye::invalid("An operation needs an id")));
         };
-        let Ok(request) = parameters::from_json(payload.unwrap_or_default()) else {
+        let Ok(mut request) = parameters::from_json(payload.unwrap_or_default()) else {
             return Err(Some(Goodbye::invalid("The payload is not a GraphQL request")));
         };
         match self.dialect {
@@ -290,10 +323,17 @@ impl Connection {
             let message = format!("There are {most} operations on this connection, which is the most.");
             return self.refuse(&id, &Error::new(Code::RateLimited, message).into_response()).await;
         }
+        if let Err(excess) = self.parts.admission.count(&identity, self.address.0) {
+            return self.refuse(&id, &Error::from(excess).into_response()).await;
+        }
+        let is_stream = api::operation_type(&self.parts.schema, &mut request) == Some(OperationType::Subscription);
         self.begun += 1;
         let number = self.begun;
         let request_id = RequestId(format!("{}.{number}", self.request_id));
         let mut responses = self.parts.schema.execute_stream(request.data(identity).data(request_id));
+        if !is_stream {
+            responses = within(self.parts.admission.limits().request_time, responses);
+        }
         let (results, operation) = (self.results.clone(), id.clone());
         let task = async move {
             while let Some(response) = responses.next().await {
@@ -375,15 +415,24 @@ impl Connection {
     }
 }
 
-/// A frame or message that is too large gets its own close code (RFC 6455, section 7.4.1); after other failures nobody
-/// listens any more.
+/// The one response that is no stream's, or that it took too long.
+fn within(time: Duration, mut responses: BoxStream<'static, Response>) -> BoxStream<'static, Response> {
+    let first = async move { timeout(time, responses.next()).await };
+    let response = first.map(|first| first.unwrap_or_else(|_| Some(Error::timed_out().into_response())));
+    stream::once(response).filter_map(future::ready).boxed()
+}
+
+/// What is wrong with a frame or a message has a close code (RFC 6455, section 7.4.1); after other failures nobody listens
+/// any more.
 fn reading_failed(error: axum::Error) -> Option<Goodbye> {
     let text = error.to_string();
     tracing::debug!(error = text, "A WebSocket failed");
     if text.contains("too long") || text.contains("too big") {
-        Some(Goodbye::new(1009, "A message is over 1 MiB"))
+        Some(Goodbye::new(1009, "A message is too large"))
     } else if text.contains("UTF-8") {
         Some(Goodbye::new(1007, "A message is not UTF-8"))
+    } else if text.contains("protocol error") {
+        Some(Goodbye::new(1002, "Protocol error"))
     } else {
         None
     }

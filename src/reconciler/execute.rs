@@ -10,6 +10,7 @@ use super::plan::{Action, Failure};
 use crate::catalog::access::Access;
 use crate::catalog::definition;
 use crate::catalog::deployment::Deployment;
+use crate::crypto::Sealed;
 use crate::domain::event::NewEvent;
 use crate::domain::service::{ContainerStatus, Desired, ErrorCode, RunId, Service, ServiceState};
 use crate::engine::{EngineError, Readiness};
@@ -24,6 +25,8 @@ pub(super) enum Done {
     Tried,
     /// The server inside answered.
     Ready(RunId),
+    /// The server inside takes the password that is in the store, and no other.
+    Rotated,
     Failed(Failure),
     StoreFailed(StoreError),
 }
@@ -56,6 +59,7 @@ impl Reconciler {
         let outcome = match action {
             Action::PullImage => return self.pull(service, interrupt).await,
             Action::AwaitReady(run) => return self.await_ready(service, run, interrupt).await,
+            Action::RotateCredentials => return self.rotate(service, interrupt).await,
             Action::Remove => return self.remove(service).await,
             Action::CreateStorage => self.unless_silent(service, self.engine.ensure_storage(service), interrupt).await,
             Action::Connect => self.unless_silent(service, self.engine.ensure_connected(service), interrupt).await,
@@ -173,6 +177,41 @@ impl Reconciler {
         }
     }
 
+    /// Has the server inside take what the store holds. Once it takes a password to be, that one is put into the store as
+    /// the password; the look that follows then has the server take it alone. Whatever is broken off is done again, and at
+    /// each point a password that the server takes is in the store.
+    async fn rotate(&self, service: &Service, interrupt: &Notify) -> Done {
+        let (sealed, access) = match self.unsealed(service).await {
+            Ok(unsealed) => unsealed,
+            Err(done) => return done,
+        };
+        let Some(offer) = &definition(service.spec.kind).offer else { return Done::Failed(withdrawn()) };
+        let admission = (offer.admission)(&service.spec, &access);
+        let mut admit = std::pin::pin!(self.engine.ensure_admitted(service.id, &admission));
+        let admitted = loop {
+            tokio::select! {
+                outcome = &mut admit => break outcome,
+                () = interrupt.notified() => {
+                    if self.is_superseded(service).await || self.is_silent(service).await {
+                        return Done::Tried;
+                    }
+                }
+            }
+        };
+        if let Err(error) = admitted {
+            let why = access.redact(&failure(&error).message);
+            let message = format!("Its password could not be changed yet: {why}");
+            return Done::Failed(Failure { code: ErrorCode::RotationFailed, message });
+        }
+        let Some(promoted) = access.promoted() else { return Done::Rotated };
+        let replaced = match self.sealer.seal(service.id, &promoted.to_bytes()) {
+            Ok(new) => self.store.sealed_replace(service.id, &sealed, &new).await,
+            Err(error) => Err(StoreError::Failed(error.into())),
+        };
+        // Where a rotation of keys was quicker, it is done again.
+        replaced.map_or_else(Done::StoreFailed, |_| Done::Tried)
+    }
+
     /// A run that is over is the next look's business; one that goes on and does not answer is a failure.
     async fn why_not_ready(&self, service: &Service, run: &RunId) -> Done {
         if !self.still_runs(service, run).await {
@@ -251,11 +290,7 @@ impl Reconciler {
 
     async fn deployment(&self, service: &Service) -> Result<Deployment, Done> {
         let access = self.access(service).await?;
-        let unreadable = || Failure {
-            code: ErrorCode::CredentialsUnreadable,
-            message: "The catalog no longer offers this kind of service.".to_owned(),
-        };
-        let offer = definition(service.spec.kind).offer.as_ref().ok_or_else(|| Done::Failed(unreadable()))?;
+        let offer = definition(service.spec.kind).offer.as_ref().ok_or_else(|| Done::Failed(withdrawn()))?;
         let mut deployment = (offer.deployment)(&service.spec, &access);
         if service.evidence.initialised {
             deployment.expect_data();
@@ -264,6 +299,10 @@ impl Reconciler {
     }
 
     pub(super) async fn access(&self, service: &Service) -> Result<Access, Done> {
+        self.unsealed(service).await.map(|(_, access)| access)
+    }
+
+    async fn unsealed(&self, service: &Service) -> Result<(Sealed, Access), Done> {
         let unreadable = |why: String| {
             tracing::error!(service = %service.id, why, "The sealed credentials do not open");
             Done::Failed(Failure {
@@ -274,7 +313,15 @@ impl Reconciler {
         let sealed = self.store.sealed_get(service.id).await.map_err(Done::StoreFailed)?;
         let sealed = sealed.ok_or_else(|| unreadable("there are none".to_owned()))?;
         let clear = self.sealer.open(service.id, &sealed).map_err(|error| unreadable(error.to_string()))?;
-        Access::from_bytes(&clear).map_err(|error| unreadable(error.to_string()))
+        let access = Access::from_bytes(&clear).map_err(|error| unreadable(error.to_string()))?;
+        Ok((sealed, access))
+    }
+}
+
+fn withdrawn() -> Failure {
+    Failure {
+        code: ErrorCode::CredentialsUnreadable,
+        message: "The catalog no longer offers this kind of service.".to_owned(),
     }
 }
 

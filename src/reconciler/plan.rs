@@ -30,16 +30,18 @@ pub enum Action {
     /// Attach it to its project's network.
     Connect,
     AwaitReady(RunId),
+    /// Have the server inside take the password to be.
+    RotateCredentials,
     Stop,
     Remove,
 }
 
 impl Action {
     /// Whether the note of it has to be stored before it is tried. What ends something has to: the note tells a later look,
-    /// also one after a crash, that it was asked for. A pull goes on writing to the row. The rest is shown by the note, and
-    /// found by a look.
+    /// also one after a crash, that it was asked for. A pull goes on writing to the row. Who may log in can't be looked at, so
+    /// it must not be changed by a reconciler whose term is over. The rest is shown by the note, and found by a look.
     pub fn needs_its_note(&self) -> bool {
-        matches!(self, Self::Stop | Self::Remove | Self::PullImage)
+        matches!(self, Self::Stop | Self::Remove | Self::PullImage | Self::RotateCredentials)
     }
 }
 
@@ -82,16 +84,19 @@ pub struct Attempts {
     pub unseen_since: Option<Timestamp>,
     /// The run whose server answered just now, until that is noted.
     pub answered: Option<RunId>,
+    /// The server took the new password only, until that is noted.
+    pub rotated: bool,
 }
 
-/// How long an operation may take once it has begun. Destroying never gives up.
+/// How long an operation may take once it has begun. Destroying never gives up, and a rotation is given up by the number of
+/// its failures.
 fn time_limit(kind: OperationKind) -> Option<SignedDuration> {
     match kind {
         // A pull of several hundred megabytes on a slow line is in it.
         OperationKind::Provision => Some(SignedDuration::from_mins(15)),
         OperationKind::Start | OperationKind::Restart | OperationKind::Recover => Some(SignedDuration::from_mins(5)),
         OperationKind::Stop => Some(SignedDuration::from_mins(3)),
-        OperationKind::Destroy => None,
+        OperationKind::Destroy | OperationKind::RotateCredentials => None,
     }
 }
 
@@ -105,7 +110,10 @@ fn pause(crashes: u32) -> SignedDuration {
 }
 
 pub fn plan(service: &Service, look: &Look, attempts: &Attempts, now: Timestamp) -> Plan {
-    let planner = Planner { service, attempts, now, after: service.clone() };
+    // A rotation leads to no state. It is shown only while there is nothing else to do, so that all else is decided without it.
+    let mut bare = service.clone();
+    let rotation = bare.operation.take_if(|operation| operation.kind == OperationKind::RotateCredentials);
+    let planner = Planner { service: &bare, rotation, attempts, now, after: bare.clone() };
     match look {
         Look::Unseen(failure) => planner.unseen(failure),
         Look::Seen(observed) => planner.seen(observed),
@@ -114,6 +122,8 @@ pub fn plan(service: &Service, look: &Look, attempts: &Attempts, now: Timestamp)
 
 struct Planner<'a> {
     service: &'a Service,
+    /// The operation under way, where it is a rotation of credentials; then `service` has none.
+    rotation: Option<Operation>,
     attempts: &'a Attempts,
     now: Timestamp,
     after: Service,
@@ -132,7 +142,7 @@ impl Planner<'_> {
                 self.after.operation = self.after.operation.filter(|o| o.phase == OperationPhase::Queued);
                 self.set_error(failure);
             }
-            _ => {}
+            _ => self.after.operation = self.after.operation.or(self.rotation),
         }
         let again = self.attempts.not_before.or(Some(self.now + SOON));
         Plan { after: self.after, action: None, reason: "the engine does not tell", again }
@@ -347,7 +357,7 @@ impl Planner<'_> {
             if !container.restarts {
                 return self.act_unseen(Action::Start, "the engine would not bring it back");
             }
-            return self.settled("it runs and answers");
+            return if self.service.rotating { self.rotate() } else { self.settled("it runs and answers") };
         }
         if known {
             self.fail(&Failure {
@@ -376,6 +386,28 @@ impl Planner<'_> {
                 self.act_on_the_way(OperationPhase::WaitingForReady, action, "it has not answered yet")
             }
         }
+    }
+
+    /// The server inside runs and is to take another password. That is tried until it does, for nobody knows which one it
+    /// takes otherwise; after some failures only the error is shown.
+    fn rotate(mut self) -> Plan {
+        const REASON: &str = "its password is to be changed";
+        if self.attempts.rotated {
+            self.after.rotating = false;
+            return self.settled("its password was changed");
+        }
+        match &self.attempts.last {
+            Some(failure) if self.attempts.failures >= LIMIT => self.set_error(failure),
+            _ => self.after.error = self.service.error.clone().filter(|error| error.code == ErrorCode::RotationFailed),
+        }
+        if self.after.error.is_some() {
+            return self.act_unseen(Action::RotateCredentials, REASON);
+        }
+        let mut operation =
+            self.rotation.take().unwrap_or_else(|| Operation::queued(OperationKind::RotateCredentials, self.now));
+        operation.phase = OperationPhase::ChangingPassword;
+        self.after.operation = Some(operation);
+        self.act_unseen(Action::RotateCredentials, REASON)
     }
 
     /// Takes note of a run that nobody asked to end; tells whether there is one that was not known of. What was ended
@@ -465,7 +497,8 @@ impl Planner<'_> {
         if !container.restarts {
             return plan;
         }
-        Planner { service, attempts, now, after: plan.after }.act_unseen(Action::Stop, "its data is gone")
+        Planner { service, rotation: None, attempts, now, after: plan.after }
+            .act_unseen(Action::Stop, "its data is gone")
     }
 
     fn foreign_volume(mut self) -> Plan {

@@ -19,7 +19,7 @@ use crate::store::fault::{CALL_TIMEOUT, Fault};
 use crate::store::rows::{EventRow, NewServiceRow, SealedChange, ServiceChange, ServiceRow, Tombstone};
 use crate::store::schema::{installation, projects, reconciler_term, service_events, services};
 use crate::store::types::{Id, Instant, Word};
-use crate::store::{NewService, Notice, Page, Result, ServiceFilter, Slice, Store, StoreError};
+use crate::store::{NewService, Notice, Page, Reseal, Result, ServiceFilter, Slice, Store, StoreError};
 
 /// Runs one query on a connection of its own.
 macro_rules! read {
@@ -108,6 +108,17 @@ impl Store for Backend {
         now: Timestamp,
     ) -> Result<Service> {
         write!(self, service_update(before, after, event, now.into()))
+    }
+
+    async fn service_reseal(
+        &self,
+        before: &Service,
+        after: &Service,
+        reseal: &Reseal,
+        event: Option<&NewEvent>,
+        now: Timestamp,
+    ) -> Result<Service> {
+        write!(self, service_reseal(before, after, reseal, event, now.into()))
     }
 
     async fn service_observe(
@@ -231,6 +242,10 @@ async fn service_create(connection: &mut Conn, new: &NewService, event: &NewEven
     {
         return Err(Fault::Refused(StoreError::KeyUsed));
     }
+    // It also keeps the services of two requests from being counted at once.
+    if service_count(connection, &service.project, &ServiceFilter::default()).await? >= u64::from(new.quota) {
+        return Err(Fault::Refused(StoreError::QuotaReached));
+    }
     diesel::insert_into(services::table).values(NewServiceRow::from(new)).execute(connection).await?;
     event_insert(connection, EventRow::new(&service.project, sequence, service.id, event)).await
 }
@@ -350,6 +365,21 @@ async fn service_update(
     let service = Service::from(row.ok_or(Fault::Refused(StoreError::Stale))?);
     if let (Some(sequence), Some(event)) = (sequence, event) {
         event_insert(connection, EventRow::new(&service.project, sequence, service.id, event)).await?;
+    }
+    Ok(service)
+}
+
+async fn service_reseal(
+    connection: &mut Conn,
+    before: &Service,
+    after: &Service,
+    reseal: &Reseal,
+    event: Option<&NewEvent>,
+    now: Instant,
+) -> Answer<Service> {
+    let service = service_update(connection, before, after, event, now).await?;
+    if !sealed_replace(connection, before.id, &reseal.old, &reseal.new).await? {
+        return Err(Fault::Refused(StoreError::Stale));
     }
     Ok(service)
 }

@@ -29,6 +29,7 @@ pub struct ServiceRow {
     operation: Option<Json<Operation>>,
     error: Option<Json<ServiceError>>,
     evidence: Json<Evidence>,
+    rotating: bool,
     created_at: Instant,
     updated_at: Instant,
 }
@@ -48,6 +49,7 @@ impl From<&Service> for ServiceRow {
             operation: service.operation.map(Json),
             error: service.error.map(Json),
             evidence: Json(service.evidence),
+            rotating: service.rotating,
             created_at: service.created_at.into(),
             updated_at: service.updated_at.into(),
         }
@@ -68,6 +70,7 @@ impl From<ServiceRow> for Service {
             operation: row.operation.map(|json| json.0),
             error: row.error.map(|json| json.0),
             evidence: row.evidence.0,
+            rotating: row.rotating,
             created_at: row.created_at.into(),
             updated_at: row.updated_at.into(),
         }
@@ -117,6 +120,7 @@ pub struct ServiceChange {
     operation: Option<Json<Operation>>,
     error: Option<Json<ServiceError>>,
     evidence: Json<Evidence>,
+    rotating: bool,
     updated_at: Instant,
 }
 
@@ -130,6 +134,7 @@ impl ServiceChange {
             operation: after.operation.map(Json),
             error: after.error.map(Json),
             evidence: Json(after.evidence),
+            rotating: after.rotating,
             updated_at: now,
         }
     }

@@ -1,7 +1,7 @@
 //! The tables, as diesel sees them on both backends. Kept by hand; a test compares it with the migrations (diesel.toml).
 
 diesel::table! {
-    use diesel::sql_types::{Bytea, Int4, Int8, Nullable, Text};
+    use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
     use crate::store::types::sql::{Instant, Jsonb, Uuid};
 
     installation (only_row) {
@@ -11,7 +11,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::{Bytea, Int4, Int8, Nullable, Text};
+    use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
     use crate::store::types::sql::{Instant, Jsonb, Uuid};
 
     projects (project_id) {
@@ -21,7 +21,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::{Bytea, Int4, Int8, Nullable, Text};
+    use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
     use crate::store::types::sql::{Instant, Jsonb, Uuid};
 
     reconciler_term (only_row) {
@@ -33,7 +33,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::{Bytea, Int4, Int8, Nullable, Text};
+    use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
     use crate::store::types::sql::{Instant, Jsonb, Uuid};
 
     service_events (project_id, sequence) {
@@ -50,7 +50,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::{Bytea, Int4, Int8, Nullable, Text};
+    use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
     use crate::store::types::sql::{Instant, Jsonb, Uuid};
 
     services (id) {
@@ -74,6 +74,7 @@ diesel::table! {
         created_at -> Instant,
         updated_at -> Instant,
         destroyed_at -> Nullable<Instant>,
+        rotating -> Bool,
     }
 }
 

@@ -24,6 +24,32 @@ fn without_keys_the_server_says_what_is_missing() {
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing was made");
 }
 
+#[test]
+fn with_two_sources_of_keys_the_server_does_not_choose() {
+    let serve = |settings: &[(&str, &str)]| {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = Command::new(binary());
+        command.args(["serve", "--dev", "--data-dir", directory.path().to_str().unwrap()]);
+        let output = command.env_remove("JWT_SECRET").envs(settings.iter().copied()).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let secret = ("JWT_SECRET", "a secret that is long enough for HS256");
+    let url = ("JWKS_URL", "https://issuer.example/jwks.json");
+    for (settings, expected) in [
+        (vec![secret, url], "Only one of JWT_SECRET, JWKS_URL can be set"),
+        (vec![url, ("JWKS_FILE", "a")], "Only one of JWKS_URL, JWKS_FILE can be set"),
+        (vec![secret, ("JWT_ALGORITHMS", "RS256")], "JWT_ALGORITHMS is for public keys"),
+        (vec![url, ("JWT_ALGORITHMS", "HS256")], "JWT_ALGORITHMS has \"HS256\""),
+        (vec![("JWKS_URL", "http://issuer.example/jwks.json")], "JWKS_URL can't be used: it has to be https://"),
+        (vec![("JWT_PUBLIC_KEY_FILE", "/dev/null")], "/dev/null can't be used: it is not one public key in PEM"),
+        (vec![secret, ("JWT_PROJECTS_CLAIM", "a..b")], "JWT_PROJECTS_CLAIM can't be used"),
+    ] {
+        let error = serve(&settings);
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_development_server_makes_its_keys_and_prints_a_token_that_works() {
     let directory = tempfile::tempdir().unwrap();

@@ -28,15 +28,60 @@ fn assert_confined(container: &Value, memory_mib: u64, cpus: f64) {
     assert_eq!(host["SecurityOpt"], json!(["no-new-privileges"]));
     assert_eq!(host["ReadonlyRootfs"], true);
     assert_eq!(host["Privileged"], false);
+    let limit = |name: &str, value: u64| json!({"Name": name, "Hard": value, "Soft": value});
+    assert_eq!(host["Ulimits"], json!([limit("nofile", 16_384), limit("core", 0)]));
+    assert_eq!((&host["PidMode"], &host["UTSMode"], &host["IpcMode"]), (&json!(""), &json!(""), &json!("private")));
+    assert!(host["Devices"].as_array().is_none_or(Vec::is_empty));
+    assert_eq!(container["NetworkSettings"]["Networks"].as_object().unwrap().len(), 1, "its project's network alone");
     assert_eq!(host["LogConfig"]["Config"], json!({"max-file": "3", "max-size": "10m"}));
     assert_eq!(host["RestartPolicy"]["Name"], "always");
     let bindings = host["PortBindings"].as_object().map_or(0, serde_json::Map::len);
     assert_eq!(bindings, 0, "nothing is published unless configured");
     assert_ne!(container["Config"]["User"], "");
     assert!(container["Config"]["Healthcheck"]["Test"].is_array());
+    // Nothing of the host's, such as the engine's socket, is mounted: a mount without a name is no volume.
     let volumes: std::collections::BTreeSet<_> =
         container["Mounts"].as_array().unwrap().iter().map(|mount| mount["Name"].as_str().unwrap()).collect();
     assert_eq!(volumes.len(), 1, "one volume a service: {volumes:?}");
+    assert!(host["Binds"].is_null());
+    assert_confined_inside(container["Name"].as_str().unwrap().trim_start_matches('/'));
+}
+
+/// What the limits come to for the main process.
+fn assert_confined_inside(id: &str) {
+    let status = docker(&["exec", id, "cat", "/proc/1/status"]);
+    let field = |name: &str| {
+        let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        value.unwrap_or_else(|| panic!("{name} in {status}")).trim()
+    };
+    for set in ["CapInh", "CapPrm", "CapEff", "CapBnd"] {
+        assert_eq!(field(set), "0000000000000000", "{set}");
+    }
+    assert_eq!(field("NoNewPrivs"), "1");
+    let cannot = "for path in / /etc /usr/bin /var; do touch $path/x 2>/dev/null && echo $path; done; \
+        for path in /var/run/docker.sock /run/docker.sock; do [ -e $path ] && echo $path; done; true";
+    assert_eq!(docker(&["exec", "--user", "0", id, "sh", "-c", cannot]), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_of_one_project_do_not_reach_another_projects_database() {
+    let (ours, theirs) = (Server::start(&[]).await, Server::start(&[]).await);
+    provisioned(&Client::new(&ours), "REDIS", "DEV").await;
+    let client = Client::new(&theirs);
+    let id = provisioned(&client, "POSTGRESQL", "DEV").await;
+    let credentials = client.reveal(&id).await;
+    let network = theirs.network();
+    let address = inspect(&id)["NetworkSettings"]["Networks"][&network]["IPAddress"].as_str().unwrap().to_owned();
+    let by_name = format!("{}?connect_timeout=3", credentials["DATABASE_URL"]);
+    let by_address = by_name.replace(&credentials["PGHOST"], &address);
+    for (url, refusal) in [(&by_name, "could not translate host name"), (&by_address, "timeout expired")] {
+        let connect = |server: &Server| {
+            preview(&server.test, &server.network(), "postgres:17", &["psql", url, "-qtAc", "select 1"])
+        };
+        assert_eq!(connect(&theirs).as_deref(), Ok("1"), "on its own network it answers");
+        let error = connect(&ours).unwrap_err();
+        assert!(error.contains(refusal), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

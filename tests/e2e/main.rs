@@ -6,11 +6,14 @@
 
 mod support;
 
+mod audit;
 mod commands;
 mod containers;
 mod faults;
-mod pages;
 mod live;
+mod pages;
 mod replicas;
+mod rotation;
 mod secrets;
+mod tokens;
 mod walk;

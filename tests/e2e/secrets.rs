@@ -1,12 +1,17 @@
 //! Where no secret may ever stand.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use serde_json::json;
 
 use crate::support::client::Client;
-use crate::support::docker::docker;
-use crate::support::server::{OLD_KEY, Server};
+use crate::support::docker::{docker, inspect, preview};
+use crate::support::server::{OLD_KEY, SECRET, Server};
 
 /// The command lines of all processes of the machine, containers included.
 fn command_lines() -> String {
@@ -24,13 +29,52 @@ fn database(server: &Server) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// Collects the command lines and environments of all processes while it is watched over: what is there for a moment only
+/// as well. Environments of other tests' processes hold keys by right, so only those in containers count.
+struct Watch {
+    ended: Arc<AtomicBool>,
+    watcher: JoinHandle<BTreeSet<String>>,
+}
+
+impl Watch {
+    fn begin(ids: &[String]) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let (until, ids) = (Arc::clone(&ended), ids.to_vec());
+        let watcher = std::thread::spawn(move || {
+            let mut seen = BTreeSet::new();
+            while !until.load(Ordering::Relaxed) {
+                for entry in fs::read_dir("/proc").unwrap().flatten() {
+                    let read = |file: &str| fs::read(entry.path().join(file)).unwrap_or_default();
+                    seen.insert(String::from_utf8_lossy(&read("cmdline")).into_owned());
+                    let cgroup = String::from_utf8_lossy(&read("cgroup")).into_owned();
+                    if ids.iter().any(|id| cgroup.contains(id)) {
+                        seen.insert(String::from_utf8_lossy(&read("environ")).into_owned());
+                    }
+                }
+            }
+            seen
+        });
+        Self { ended, watcher }
+    }
+
+    fn end(self) -> BTreeSet<String> {
+        self.ended.store(true, Ordering::Relaxed);
+        self.watcher.join().unwrap()
+    }
+}
+
+const SECOND_KEY: &str = "second:AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_told_by_reveal_and_by_nothing_else() {
-    let mut server = Server::start(&[]).await;
+    let began = jiff::Timestamp::now().as_second().to_string();
+    let mut server = Server::start(&[("ENCRYPTION_KEYS", &format!("{SECOND_KEY},{OLD_KEY}"))]).await;
     let client = Client::new(&server);
     let mut ids = Vec::new();
-    let mut secrets = vec![OLD_KEY.split_once(':').unwrap().1.to_owned()];
-    for (kind, version, key) in [("POSTGRESQL", "17", "PGPASSWORD"), ("REDIS", "7", "REDIS_PASSWORD")] {
+    let mut secrets: Vec<_> = [SECOND_KEY, OLD_KEY].map(|key| key.split_once(':').unwrap().1.to_owned()).into();
+    secrets.extend([SECRET.to_owned(), client.token.clone()]);
+    let kinds = [("POSTGRESQL", "17", "PGPASSWORD"), ("REDIS", "7", "REDIS_PASSWORD")];
+    for (kind, version, key) in kinds {
         let service = client.provision(kind, version).await;
         let id = service["id"].as_str().unwrap().to_owned();
         client.settled(&id, "RUNNING").await;
@@ -39,21 +83,49 @@ async fn a_password_is_told_by_reveal_and_by_nothing_else() {
         secrets.push(password);
         ids.push(id);
     }
+    // Statements that the server inside is told to log must not tell either.
+    let log_all = "alter system set log_statement = 'all'; select pg_reload_conf()";
+    let url = &client.reveal(&ids[0]).await["DATABASE_URL"];
+    for statement in log_all.split("; ") {
+        preview(&server.test, &server.network(), "postgres:17", &["psql", url, "-qtAc", statement]).unwrap();
+    }
+    let containers: Vec<_> = ids.iter().map(|id| inspect(id)["Id"].as_str().unwrap().to_owned()).collect();
+    let watch = Watch::begin(&containers);
+    for id in &ids {
+        client.act("rotateCredentials", id).await;
+        client.settled(id, "RUNNING").await;
+    }
+    let watched = watch.end();
+    assert!(watched.iter().any(|line| line.contains("redis-server")), "containers' processes are seen");
+    for (id, (.., key)) in ids.iter().zip(kinds) {
+        let password = client.reveal(id).await[key].clone();
+        assert!(!secrets.contains(&password), "it was rotated");
+        secrets.push(password);
+    }
     let query = "query($project: ID!) { services(projectId: $project) { nodes {
         credentials { key value } events(first: 100) { nodes { message actor } } error { message } } } }";
     let shown = client.data(query, json!({"project": client.project})).await.to_string();
     assert!(shown.contains("were revealed"), "a reveal is an event");
+    let start = "mutation($id: ID!) { startService(input: {id: $id}) { service { id } } }";
+    let refused = client.execute(start, json!({"id": ids[0]})).await;
+    assert!(refused["errors"].is_array(), "{refused}");
 
+    let until = (jiff::Timestamp::now().as_second() + 1).to_string();
     let mut places = vec![
         ("the API", shown),
+        ("an error", refused.to_string()),
         ("the server's log", server.log()),
         ("the database", database(&server)),
         ("the process list", command_lines()),
+        ("a process during the rotation", watched.into_iter().collect()),
     ];
     for id in &ids {
         places.push(("docker inspect", docker(&["inspect", id])));
+        let events = docker(&["events", "--since", &began, "--until", &until, "--filter", &format!("container={id}")]);
+        assert!(events.contains("exec_create"), "{events}");
+        places.push(("the engine's events", events));
         places.push(("the volume's labels", docker(&["volume", "inspect", id])));
-        places.push(("the container's log", docker(&["logs", id])));
+        places.push(("the container's log", all_logs(id)));
         // The container's files: what it holds are digests.
         let files =
             "for f in /data/.service/* /var/lib/postgresql/data/.service/*; do cat \"$f\" 2>/dev/null; done; true";
@@ -65,6 +137,8 @@ async fn a_password_is_told_by_reveal_and_by_nothing_else() {
             assert!(!text.contains(secret.as_str()), "a secret stands in {place}");
         }
     }
+    let logged = all_logs(&ids[0]);
+    assert!(logged.contains("SET log_statement") && !logged.contains("SCRAM-SHA-256"), "{logged}");
 
     for id in &ids {
         client.act("destroyService", id).await;
@@ -74,6 +148,12 @@ async fn a_password_is_told_by_reveal_and_by_nothing_else() {
     for secret in &secrets {
         assert!(!server.log().contains(secret.as_str()) && !database(&server).contains(secret.as_str()));
     }
+}
+
+/// Both streams of the container's output.
+fn all_logs(id: &str) -> String {
+    let output = Command::new("docker").args(["logs", id]).output().unwrap();
+    [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat()
 }
 
 #[tokio::test(flavor = "multi_thread")]

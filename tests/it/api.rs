@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use jsonwebtoken::Algorithm;
 use project_services::app::Publishing;
 use project_services::domain::service::ServiceState;
-use project_services::http::{Ready, SocketLimits};
+use project_services::http::SocketLimits;
 use serde_json::{Value, json};
 
-use crate::harness::{BOTH, Server, code, code_and_field, demo, in_seconds, sign, sign_with, token};
+use crate::harness::{BOTH, READY, Server, code, code_and_field, demo, in_seconds, sign, sign_with, token};
 
 const PROVISION: &str = "mutation($input: ProvisionServiceInput!) { provisionService(input: $input) { service {
     id projectId name kind version tier { tier name memoryMib cpus storageMib } state
@@ -212,7 +212,7 @@ async fn tokens_that_prove_nothing_are_unauthenticated_and_write_nothing() {
     // {"alg":"none","typ":"JWT"}
     let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
     let table = [
-        ("expired", sign(&json!({"sub": "ada", "exp": in_seconds(-1), "projects": ["demo"], "permissions": BOTH}))),
+        ("expired", sign(&json!({"sub": "ada", "exp": in_seconds(-31), "projects": ["demo"], "permissions": BOTH}))),
         ("another key", sign_with(&claims, Algorithm::HS256, "another secret that is long enough for it")),
         ("another algorithm", sign_with(&claims, Algorithm::HS384, "a secret of the tests, long enough for HS256")),
         ("alg none", format!("{none}.{payload}.")),
@@ -448,12 +448,12 @@ async fn actions_go_on_from_where_the_service_is() {
 async fn viewer_actions_are_what_would_be_accepted() {
     let server = Server::start().await;
     let id = server.provision(&demo(), json!({"projectId": "demo", "kind": "REDIS"})).await;
-    let settings = ["START", "STOP", "RESTART", "REVEAL_CREDENTIALS"];
+    let settings = ["START", "STOP", "RESTART", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS"];
     use ServiceState as S;
     for (state, expected) in [
         (S::Pending, vec!["DESTROY", "REVEAL_CREDENTIALS"]),
         (S::Provisioning, vec!["STOP", "DESTROY", "REVEAL_CREDENTIALS"]),
-        (S::Running, vec!["STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS"]),
+        (S::Running, vec!["STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS"]),
         (S::Stopped, vec!["START", "DESTROY", "REVEAL_CREDENTIALS"]),
         (S::Error, vec!["START", "STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS"]),
         (S::Destroying, vec![]),
@@ -461,7 +461,7 @@ async fn viewer_actions_are_what_would_be_accepted() {
     ] {
         server.settle(&id, state).await;
         for (permissions, filter) in [
-            (BOTH, vec!["START", "STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS"]),
+            (BOTH, vec!["START", "STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS"]),
             (&["project:settings"][..], settings.to_vec()),
             (&["project:delete"][..], vec!["DESTROY"]),
             (&[][..], vec![]),
@@ -504,10 +504,46 @@ async fn a_reveal_shows_the_credentials_once_and_is_an_event() {
 }
 
 #[tokio::test]
+async fn a_rotation_is_accepted_once_while_the_service_runs_and_reveal_shows_what_is_confirmed() {
+    let server = Server::start().await;
+    let token = demo();
+    let id = server.provision(&token, json!({"projectId": "demo", "kind": "REDIS"})).await;
+    let rotate = async || {
+        let query =
+            "mutation($id: ID!) { rotateCredentials(input: {id: $id}) { service { state operation { kind phase } } } }";
+        server.run(&token, query, json!({"id": id})).await
+    };
+    let reveal = async || {
+        let query = "mutation($id: ID!) { revealCredentials(input: {id: $id}) { credentials { key value } } }";
+        server.data(&token, query, json!({"id": id})).await
+    };
+    let body = rotate().await;
+    assert_eq!(
+        (code(&body), &body["errors"][0]["extensions"]["allowedStates"]),
+        ("INVALID_STATE", &json!(["RUNNING"]))
+    );
+
+    server.settle(&id, ServiceState::Running).await;
+    let (before, id_) = (reveal().await, id.parse().unwrap());
+    let sealed = server.store.sealed_get(id_).await.unwrap();
+    let body = rotate().await;
+    let rotating = json!({"state": "RUNNING", "operation": {"kind": "ROTATE_CREDENTIALS", "phase": "QUEUED"}});
+    assert_eq!(body["data"]["rotateCredentials"]["service"], rotating);
+    let event = ("A change of the password of redis was requested.".to_owned(), Some("ada".to_owned()));
+    assert_eq!(server.events(&id).await.last(), Some(&event));
+    let pending = server.store.sealed_get(id_).await.unwrap();
+    assert_ne!(pending, sealed, "the password to be is stored");
+    let written = server.written("demo").await;
+    assert_eq!(rotate().await, body, "once more is the same");
+    assert_eq!(server.written("demo").await, written);
+    assert_eq!(server.store.sealed_get(id_).await.unwrap(), pending);
+    assert_eq!(reveal().await, before, "no server has taken it yet");
+}
+
+#[tokio::test]
 async fn a_published_service_says_where() {
     let publishing = Publishing { address: IpAddr::V4(Ipv4Addr::LOCALHOST), ports: 20000..=20001 };
-    let ready = Ready { store: Ok(()), engine: Ok(()) };
-    let server = Server::start_with(SocketLimits::default(), Some(publishing), ready).await;
+    let server = Server::start_with(SocketLimits::default(), Some(publishing), READY).await;
     let token = demo();
     let id = server.provision(&token, json!({"projectId": "demo", "kind": "REDIS"})).await;
     let data = server

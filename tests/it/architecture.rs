@@ -31,7 +31,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["src/store.rs", "src/store/"]),
     ("async_graphql", &["src/api.rs", "src/api/", "src/http.rs", "src/http/"]),
     ("axum", &["src/http.rs", "src/http/", "src/server.rs", "src/telemetry.rs"]),
-    ("jsonwebtoken", &["src/auth.rs", "src/auth/", "src/main.rs", "src/config.rs"]),
+    ("jsonwebtoken", &["src/auth.rs", "src/auth/", "src/main.rs", "src/config/"]),
+    ("hyper_util", &["src/auth/jwks.rs"]),
     ("clap", &["src/config.rs", "src/config/", "src/main.rs"]),
 ];
 

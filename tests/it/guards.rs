@@ -58,6 +58,7 @@ fn table() -> Vec<Field> {
         action("restartService", SETTINGS, ServiceState::Running),
         action("destroyService", DELETE, ServiceState::Running),
         action("revealCredentials", SETTINGS, ServiceState::Running),
+        action("rotateCredentials", SETTINGS, ServiceState::Running),
         field("Subscription", "serviceEvents", Needs::Sight, ServiceState::Running, events),
         field("Subscription", "serviceChanged", Needs::Sight, ServiceState::Running, changed),
         field("Subscription", "serviceLogs", SETTINGS, ServiceState::Running, logs),

@@ -8,7 +8,7 @@ use futures_util::{SinkExt, StreamExt};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use project_services::app::{App, Publishing};
-use project_services::auth::{TokenSettings, Verifier};
+use project_services::auth::{KeySource, TokenSettings, Verifier};
 use project_services::domain::event::NewEvent;
 use project_services::domain::id::{ProjectId, ServiceId};
 use project_services::domain::service::{Service, ServiceState};
@@ -20,20 +20,40 @@ use reqwest::header;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::instruments::FakeInstruments;
 
-const SECRET: &str = "a secret of the tests, long enough for HS256";
+/// A page of another origin that the servers of the tests allow.
+pub const ALLOWED_ORIGIN: &str = "https://app.example";
+
+pub const SECRET: &str = "a secret of the tests, long enough for HS256";
 
 /// How long a test waits for what has to happen.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub const BOTH: &[&str] = &["project:settings", "project:delete"];
+
+pub const READY: Ready = Ready { store: Ok(()), engine: Ok(()), keys: Ok(()) };
+/// What a server limits.
+#[derive(Clone)]
+pub struct Limits {
+    pub requests: api::Limits,
+    pub wire: http::Limits,
+    pub sockets: SocketLimits,
+    pub services: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let (requests, wire, sockets) = Default::default();
+        Self { requests, wire, sockets, services: 100 }
+    }
+}
 
 pub struct Server {
     pub address: SocketAddr,
@@ -43,19 +63,44 @@ pub struct Server {
     pub shutdown: CancellationToken,
     pub sockets: TaskTracker,
     pub client: reqwest::Client,
-    _directory: tempfile::TempDir,
+    /// Where the store is, as `store.db`.
+    pub directory: tempfile::TempDir,
 }
 
 impl Server {
     pub async fn start() -> Self {
-        Self::start_with(SocketLimits::default(), None, Ready { store: Ok(()), engine: Ok(()) }).await
+        Self::start_with(SocketLimits::default(), None, READY).await
     }
 
     pub async fn start_with_limits(limits: SocketLimits) -> Self {
-        Self::start_with(limits, None, Ready { store: Ok(()), engine: Ok(()) }).await
+        Self::start_with(limits, None, READY).await
     }
 
     pub async fn start_with(socket_limits: SocketLimits, publishing: Option<Publishing>, ready: Ready) -> Self {
+        let tokens = TokenSettings::new(KeySource::Secret(SECRET.to_owned().into()));
+        Self::start_verifying(&tokens, socket_limits, publishing, ready).await
+    }
+
+    pub async fn start_verifying(
+        tokens: &TokenSettings,
+        sockets: SocketLimits,
+        publishing: Option<Publishing>,
+        ready: Ready,
+    ) -> Self {
+        Self::start_with_all(tokens, Limits { sockets, ..Limits::default() }, publishing, ready).await
+    }
+
+    pub async fn start_limited(limits: Limits) -> Self {
+        let tokens = TokenSettings::new(KeySource::Secret(SECRET.to_owned().into()));
+        Self::start_with_all(&tokens, limits, None, READY).await
+    }
+
+    async fn start_with_all(
+        tokens: &TokenSettings,
+        limits: Limits,
+        publishing: Option<Publishing>,
+        ready: Ready,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", directory.path().join("store.db").display());
         let store = store::connect(&url.parse().unwrap(), None).await.unwrap();
@@ -63,33 +108,27 @@ impl Server {
         let key = format!("k1:{}=", "A".repeat(43));
         let sealer = Arc::new(key.parse().unwrap());
         let instruments = Arc::<FakeInstruments>::default();
-        let app = App::new(Arc::clone(&store), sealer, Arc::clone(&hints), Arc::clone(&instruments) as _, publishing);
-        let settings = TokenSettings { secret: SECRET.to_owned().into(), issuer: None, audience: None };
+        let shown = Arc::clone(&instruments) as _;
+        let app = App::new(Arc::clone(&store), sealer, Arc::clone(&hints), shown, publishing, limits.services);
+        let admission = Arc::new(http::Admission::new(limits.wire));
         let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
         let router = http::router(Parts {
-            schema: api::schema(Arc::new(app)),
-            verifier: Arc::new(Verifier::new(&settings)),
+            schema: api::schema(Arc::new(app), limits.requests),
+            verifier: Arc::new(Verifier::new(tokens)),
             readiness: Arc::new(move || {
                 let ready = ready.clone();
                 Box::pin(async move { ready })
             }),
+            allowed_origins: [ALLOWED_ORIGIN.parse().unwrap()].into(),
             shutdown: shutdown.clone(),
             sockets: sockets.clone(),
-            socket_limits,
+            admission: Arc::clone(&admission),
+            socket_limits: limits.sockets,
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self {
-            address,
-            store,
-            hints,
-            instruments,
-            shutdown,
-            sockets,
-            client: reqwest::Client::new(),
-            _directory: directory,
-        }
+        tokio::spawn(http::serve(listener, router, admission, shutdown.clone()));
+        Self { address, store, hints, instruments, shutdown, sockets, client: reqwest::Client::new(), directory }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -223,6 +262,13 @@ impl Socket {
         Self(connect_async(request).await.unwrap().0)
     }
 
+    /// A connection of the newer protocol, at an address with parameters.
+    pub async fn open_at(server: &Server, path: &str) -> Self {
+        let mut request = format!("ws://{}{path}", server.address).into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
+        Self(connect_async(request).await.unwrap().0)
+    }
+
     /// A connection of the newer protocol, acknowledged.
     pub async fn ready(server: &Server, token: Option<&str>) -> Self {
         let mut socket = Self::open(server, "graphql-transport-ws", None).await;
@@ -237,7 +283,23 @@ impl Socket {
     }
 
     pub async fn raw(&mut self, message: Message) {
-        self.0.send(message).await.unwrap();
+        self.try_raw(message).await.unwrap();
+    }
+
+    /// Fails when the connection was closed.
+    pub async fn try_raw(&mut self, message: Message) -> Result<(), tungstenite::Error> {
+        self.0.send(message).await
+    }
+
+    /// Reads on until the server hangs up; gives back the close code, if it sent one.
+    pub async fn goodbye(&mut self) -> Option<u16> {
+        let mut code = None;
+        while let Some(Ok(message)) = self.0.next().await {
+            if let Message::Close(frame) = message {
+                code = frame.map(|frame| frame.code.into());
+            }
+        }
+        code
     }
 
     pub async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {

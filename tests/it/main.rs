@@ -3,16 +3,25 @@
 
 mod api;
 mod architecture;
+mod clients;
+mod event_stream;
+mod fuzz;
 mod guards;
 mod harness;
 mod http;
 mod instruments;
+mod issuer;
+mod limits;
 mod live;
 mod model;
+mod origin;
 mod schema;
 mod store;
 mod store_fixture;
 mod store_postgres;
 mod store_schema;
 mod store_sqlite;
+mod tokens;
+mod tokens_jwks;
 mod websocket;
+mod websocket_frames;

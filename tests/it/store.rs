@@ -11,7 +11,7 @@ use project_services::domain::event::NewEvent;
 use project_services::domain::id::ServiceId;
 use project_services::domain::service::{Desired, ErrorCode, RunId, Service, ServiceError, ServiceKind, ServiceState};
 use project_services::domain::term::{ReplicaId, Term};
-use project_services::store::{Page, ServiceFilter, Slice, Store, StoreError};
+use project_services::store::{NewService, Page, Reseal, ServiceFilter, Slice, Store, StoreError};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -45,6 +45,7 @@ contract! {
     a_name_is_taken_until_its_service_is_destroyed,
     a_port_is_taken_until_its_service_is_destroyed,
     a_key_is_taken_for_ever_and_outranks_the_name,
+    a_projects_quota_holds_however_many_ask_at_once,
     a_refused_service_leaves_no_trace,
     a_filter_finds_what_it_names,
     pages_walk_a_projects_services_both_ways,
@@ -55,6 +56,7 @@ contract! {
     an_event_of_no_service_takes_no_place_in_the_log,
     a_destroyed_service_has_no_credentials_and_never_comes_back,
     credentials_are_replaced_only_where_they_are_the_old_ones,
+    a_service_and_its_credentials_are_written_together_or_not_at_all,
     a_key_rotation_finds_what_is_left,
     the_installation_is_the_same_for_all_who_ask,
     a_restart_keeps_everything,
@@ -127,6 +129,7 @@ async fn what_is_written_is_read_back(database: Database) {
     });
     after.evidence.initialised = true;
     after.evidence.ready_run = Some(RunId("run".to_owned()));
+    after.rotating = true;
     let event = NewEvent::of_change(&service, &after, Some("ada"), now).unwrap();
     let written = store.service_update(&service, &after, Some(&event), now).await.unwrap();
     assert_eq!(written, Service { revision: 2, updated_at: micros(now), ..after });
@@ -218,6 +221,37 @@ async fn a_key_is_taken_for_ever_and_outranks_the_name(database: Database) {
     let answers = requests.join_all().await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
     assert_eq!(answers.iter().filter(|answer| matches!(answer, Err(StoreError::KeyUsed))).count(), 7, "{answers:?}");
+}
+
+async fn a_projects_quota_holds_however_many_ask_at_once(database: Database) {
+    let store = database.connect().await;
+    let mut requests = JoinSet::new();
+    for n in 0..12 {
+        let store = Arc::clone(&store);
+        requests.spawn(async move {
+            let service = service("demo", &format!("db-{n}"));
+            let new = NewService { quota: 5, ..new(&service) };
+            store.service_create(&new, &NewEvent::provisioned(&service, "ada")).await.map(|_| service.id)
+        });
+    }
+    let (made, refused): (Vec<_>, Vec<_>) = requests.join_all().await.into_iter().partition(Result::is_ok);
+    assert_eq!(made.len(), 5);
+    assert!(refused.iter().all(|answer| matches!(answer, Err(StoreError::QuotaReached))), "{refused:?}");
+    assert_eq!(sequences(&*store, "demo").await, [1, 2, 3, 4, 5]);
+    // Another project has a quota of its own.
+    let other = service("other", "db");
+    let new_other = NewService { quota: 1, ..new(&other) };
+    store.service_create(&new_other, &NewEvent::provisioned(&other, "ada")).await.unwrap();
+    // A destroyed service makes room for one more.
+    destroy(&*store, *made[0].as_ref().unwrap()).await;
+    let (last, none) = (service("demo", "last"), service("demo", "none"));
+    let event = NewEvent::provisioned(&last, "ada");
+    store.service_create(&NewService { quota: 5, ..keyed(&last, "key", "print") }, &event).await.unwrap();
+    let full = store.service_create(&NewService { quota: 5, ..new(&none) }, &event).await;
+    assert!(matches!(full, Err(StoreError::QuotaReached)), "{full:?}");
+    // A request that is repeated hears of its service all the same.
+    let used = store.service_create(&NewService { quota: 5, ..keyed(&none, "key", "print") }, &event).await;
+    assert!(matches!(used, Err(StoreError::KeyUsed)), "{used:?}");
 }
 
 async fn a_refused_service_leaves_no_trace(database: Database) {
@@ -497,6 +531,34 @@ async fn credentials_are_replaced_only_where_they_are_the_old_ones(database: Dat
     // Neither a revision nor an event.
     assert_eq!(read(&*store, service.id).await.revision, 1);
     assert_eq!(sequences(&*store, "demo").await, [1]);
+}
+
+async fn a_service_and_its_credentials_are_written_together_or_not_at_all(database: Database) {
+    let store = database.connect().await;
+    let before = service("demo", "db");
+    create(&*store, &before).await;
+    let after = Service { rotating: true, ..before.clone() };
+    let (event, now) = (note(&before, "rotating"), later(before.updated_at));
+    let old = store.sealed_get(before.id).await.unwrap().unwrap();
+    let (new, other) = (seal("k1", before.id, "both"), seal("k1", before.id, "other"));
+
+    // A key rotation came first, and then another write of the row.
+    let reseal = Reseal { old: other, new: new.clone() };
+    let answer = store.service_reseal(&before, &after, &reseal, Some(&event), now).await;
+    assert!(matches!(answer, Err(StoreError::Stale)), "{answer:?}");
+    let (reseal, changed) = (Reseal { old: old.clone(), new: new.clone() }, Service { revision: 7, ..before.clone() });
+    let answer = store.service_reseal(&changed, &after, &reseal, Some(&event), now).await;
+    assert!(matches!(answer, Err(StoreError::Stale)), "{answer:?}");
+    let row = read(&*store, before.id).await;
+    assert_eq!((row.rotating, row.revision), (false, 1));
+    assert_eq!(store.sealed_get(before.id).await.unwrap(), Some(old));
+    assert_eq!(sequences(&*store, "demo").await, [1]);
+
+    let written = store.service_reseal(&before, &after, &reseal, Some(&event), now).await.unwrap();
+    assert_eq!((written.rotating, written.revision), (true, 2));
+    assert_eq!(read(&*store, before.id).await, written);
+    assert_eq!(store.sealed_get(before.id).await.unwrap(), Some(new));
+    assert_eq!(sequences(&*store, "demo").await, [1, 2]);
 }
 
 async fn a_key_rotation_finds_what_is_left(database: Database) {

@@ -152,6 +152,7 @@ pub fn service(project_id: &str, name: &str) -> Service {
         operation: Some(Operation::queued(OperationKind::Provision, now)),
         error: None,
         evidence: Evidence::default(),
+        rotating: false,
         created_at: now,
         updated_at: now,
     }
@@ -163,7 +164,12 @@ pub fn published(mut service: Service, port: u16) -> Service {
 }
 
 pub fn new(service: &Service) -> NewService {
-    NewService { service: service.clone(), sealed: seal("k1", service.id, "hunter2"), idempotency: None }
+    NewService {
+        service: service.clone(),
+        sealed: seal("k1", service.id, "hunter2"),
+        idempotency: None,
+        quota: u32::MAX,
+    }
 }
 
 pub fn keyed(service: &Service, key: &str, fingerprint: &str) -> NewService {

@@ -89,6 +89,7 @@ mod schema_rs_is_what_the_migrations_make {
     #[tokio::test]
     async fn on_sqlite() {
         let names = [
+            ("Bool", "integer"),
             ("Bytea", "blob"),
             ("Instant", "text"),
             ("Int4", "integer"),
@@ -103,6 +104,7 @@ mod schema_rs_is_what_the_migrations_make {
     #[tokio::test]
     async fn on_postgres() {
         let names = [
+            ("Bool", "bool"),
             ("Bytea", "bytea"),
             ("Instant", "timestamptz"),
             ("Int4", "int4"),

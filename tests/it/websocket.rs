@@ -138,7 +138,7 @@ async fn streams_of_what_is_not_yours_or_malformed_are_refused() {
 async fn a_stream_ends_with_its_token() {
     let server = Server::start().await;
     let id = server.provision(&demo(), redis()).await;
-    let short = sign(&json!({"sub": "ada", "exp": in_seconds(2), "projects": ["demo"], "permissions": BOTH}));
+    let short = sign(&json!({"sub": "ada", "exp": in_seconds(2 - 30), "projects": ["demo"], "permissions": BOTH}));
     let mut socket = Socket::ready(&server, Some(&short)).await;
     socket.subscribe("s", CHANGED, json!({"id": id})).await;
     assert_eq!(socket.next("s").await["data"]["serviceChanged"]["state"], "PENDING");
@@ -202,7 +202,7 @@ async fn a_subscription_has_one_root_field_also_in_a_fragment() {
 async fn the_token_comes_in_the_payload_or_in_the_header() {
     let server = Server::start().await;
     let bearer = format!("Bearer {}", demo());
-    let expired = sign(&json!({"sub": "ada", "exp": in_seconds(-1)}));
+    let expired = sign(&json!({"sub": "ada", "exp": in_seconds(-31)}));
     let subject = async |header: Option<&str>, payload: Value| {
         let mut socket = Socket::open(&server, "graphql-transport-ws", header).await;
         socket.say(json!({"type": "connection_init", "payload": payload})).await;

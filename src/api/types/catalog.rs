@@ -3,8 +3,12 @@
 use async_graphql::{Enum, Object};
 
 use super::enums::{ServiceKind, SizeTier};
+use crate::api::limits::list_cost;
 use crate::catalog::Definition;
 use crate::domain::service;
+
+/// How many sizes an offer has.
+const TIERS: usize = 3;
 
 /// Whether a kind of service can be provisioned.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +61,7 @@ impl CatalogEntry {
     }
 
     /// The sizes on offer, smallest first. Empty while it is coming soon.
+    #[graphql(complexity = "list_cost(TIERS, child_complexity)")]
     async fn tiers(&self) -> Vec<TierSpec> {
         self.0.offer.iter().flat_map(|offer| offer.tiers).map(TierSpec).collect()
     }

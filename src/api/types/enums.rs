@@ -73,6 +73,8 @@ pub enum OperationKind {
     Destroy,
     /// It is being repaired after something happened to its container.
     Recover,
+    /// Its password is being changed while it runs.
+    RotateCredentials,
 }
 
 /// How far an operation is.
@@ -95,6 +97,9 @@ pub enum OperationPhase {
     Stopping,
     /// Container and volume are being removed.
     Removing,
+    /// The server inside is being told the new password. From here on `revealCredentials` gives the old one or the new
+    /// one; the new one for sure once the operation is over.
+    ChangingPassword,
 }
 
 /// Something that a viewer can do to a service: a button.
@@ -111,4 +116,6 @@ pub enum ServiceAction {
     Destroy,
     /// `revealCredentials`
     RevealCredentials,
+    /// `rotateCredentials`
+    RotateCredentials,
 }

@@ -3,6 +3,7 @@
 use async_graphql::SimpleObject;
 
 use crate::api::error::{Error, Result};
+use crate::api::limits::list_cost;
 use crate::domain::page::Page;
 
 /// How many a page holds when the client does not say.
@@ -10,6 +11,12 @@ const DEFAULT_SIZE: i32 = 20;
 
 /// How many a page may hold.
 const MAX_SIZE: i32 = 100;
+
+/// What a page costs, by what each of its items does.
+pub fn page_cost(first: Option<i32>, last: Option<i32>, each: usize) -> usize {
+    let size = first.or(last).unwrap_or(DEFAULT_SIZE).clamp(1, MAX_SIZE);
+    list_cost(size.unsigned_abs() as usize, each)
+}
 
 /// Where a page lies in its list.
 #[derive(SimpleObject)]

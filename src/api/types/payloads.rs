@@ -48,3 +48,10 @@ pub struct RevealCredentialsPayload {
     /// The environment variables to connect with, in clear.
     pub credentials: Vec<Credential>,
 }
+
+/// The answer of `rotateCredentials`.
+#[derive(SimpleObject)]
+pub struct RotateCredentialsPayload {
+    /// The service, with the change of its password under way.
+    pub service: Service,
+}

@@ -7,13 +7,17 @@ use super::credential::Credential;
 use super::date_time::DateTime;
 use super::enums::{ServiceAction, ServiceKind, ServiceState};
 use super::operation::{Operation, ServiceError};
-use super::page::PageArguments;
+use super::page::{PageArguments, page_cost};
 use super::service_event_connection::ServiceEventConnection;
 use crate::api::error::Result;
 use crate::api::guard::viewer;
+use crate::api::limits::list_cost;
 use crate::app::actions::viewer_actions;
 use crate::catalog::definition;
 use crate::domain::service;
+
+/// How many credentials the kinds have at most.
+const CREDENTIALS: usize = 6;
 
 pub struct Service(pub service::Service);
 
@@ -61,7 +65,8 @@ impl Service {
         self.0.operation.clone().map(Operation)
     }
 
-    /// Why it is in ERROR, or what its operation has to wait for; null otherwise.
+    /// Why it is in ERROR, what its operation has to wait for, or why its password could not be changed yet; null
+    /// otherwise.
     async fn error(&self) -> Option<ServiceError> {
         self.0.error.clone().map(ServiceError)
     }
@@ -88,6 +93,7 @@ impl Service {
     }
 
     /// The environment variables to connect with, with masked values. `revealCredentials` shows the real ones.
+    #[graphql(complexity = "list_cost(CREDENTIALS, child_complexity)")]
     async fn credentials(&self) -> Vec<Credential> {
         definition(self.0.spec.kind).credential_keys.iter().map(|key| Credential::Masked(key)).collect()
     }
@@ -109,6 +115,7 @@ impl Service {
 
     /// What happened to it, oldest first. Give `first` (and `after`) to page forwards or `last` (and `before`) to page
     /// backwards; the first 20 when neither is given.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn events(
         &self,
         ctx: &Context<'_>,

@@ -84,11 +84,8 @@ fn host(service: &Service, deployment: &Deployment, network: &str, labels: &Hash
         tmpfs: Some(
             tmpfs.map(|(path, mode)| ((*path).to_owned(), format!("mode={mode},nosuid,nodev,noexec"))).collect(),
         ),
-        ulimits: Some(vec![ResourcesUlimits {
-            name: Some("nofile".to_owned()),
-            soft: Some(OPEN_FILES),
-            hard: Some(OPEN_FILES),
-        }]),
+        // A core file would hold what the server's memory did.
+        ulimits: Some(vec![limit("nofile", OPEN_FILES), limit("core", 0)]),
         log_config: Some(HostConfigLogConfig {
             typ: Some("json-file".to_owned()),
             config: Some(HashMap::from([
@@ -128,6 +125,10 @@ fn mounts(service: &Service, deployment: &Deployment, labels: &HashMap<String, S
     };
     let second = deployment.second_path.map(|path| mount(path, true));
     [mount(deployment.data_path, false)].into_iter().chain(second).collect()
+}
+
+fn limit(name: &str, value: i64) -> ResourcesUlimits {
+    ResourcesUlimits { name: Some(name.to_owned()), soft: Some(value), hard: Some(value) }
 }
 
 fn port(deployment: &Deployment) -> String {

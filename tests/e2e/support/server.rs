@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::docker::{LABEL, remove_owned};
 use super::eventually;
 
-const SECRET: &str = "the secret of the end-to-end tests, long enough";
+pub const SECRET: &str = "the secret of the end-to-end tests, long enough";
 pub const OLD_KEY: &str = "old:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 
 /// A server process; killed when dropped, and what it made is removed.

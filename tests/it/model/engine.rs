@@ -7,13 +7,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use project_services::catalog::deployment::{DATA_GONE, Deployment};
+use project_services::catalog::deployment::{Admission, DATA_GONE, Deployment};
 use project_services::domain::id::{ProjectId, ServiceId};
 use project_services::domain::service::{
     Container, ContainerStatus, ErrorCode, Health, Observed, RunId, Service, Volume,
 };
 use project_services::engine::{Engine, EngineError, Owned, Readiness, Result};
 use tokio::sync::{Notify, watch};
+
+use super::passwords::Kept;
 
 /// How one call fails: whether it happened, and whether it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +94,8 @@ struct FakeContainer {
     restarts: bool,
     connected: bool,
     expects_data: bool,
+    /// The digests of the passwords that the server takes, in the case of Redis.
+    live: Vec<String>,
     /// How often this run was looked at. At the third time the engine's own health check has come.
     looks: u32,
 }
@@ -100,6 +104,7 @@ struct FakeContainer {
 struct FakeVolume {
     ours: bool,
     data: bool,
+    kept: Kept,
 }
 
 #[derive(Debug, Default)]
@@ -138,6 +143,14 @@ impl FakeEngine {
         let state = self.state.lock().unwrap();
         let running = state.containers.get(&service).map(|c| c.status == ContainerStatus::Running);
         (running, state.volumes.contains_key(&service))
+    }
+
+    /// What a volume with data has kept of passwords, and what a running Redis takes.
+    pub fn passwords(&self, service: ServiceId) -> (Option<Kept>, Option<Vec<String>>) {
+        let state = self.state.lock().unwrap();
+        let kept = state.volumes.get(&service).filter(|volume| volume.data).map(|volume| volume.kept.clone());
+        let running = |container: &&FakeContainer| container.status == ContainerStatus::Running;
+        (kept, state.containers.get(&service).filter(running).map(|container| container.live.clone()))
     }
 
     pub fn is_connected(&self, service: ServiceId) -> bool {
@@ -192,7 +205,8 @@ impl FakeEngine {
                     exit(1, out_of_memory)
                 };
             }
-            Befalls::Start | Befalls::EngineRestart => {
+            // Before our first start its files are not there, and no server begins without them.
+            Befalls::Start | Befalls::EngineRestart if container.run.is_some() => {
                 let back = what == Befalls::Start || container.restarts;
                 if back {
                     *runs += 1;
@@ -255,8 +269,22 @@ fn begin(container: &mut FakeContainer, volume: &mut FakeVolume, run: u64) {
         };
     } else {
         container.status = ContainerStatus::Running;
+        if !volume.data {
+            volume.kept.initialise();
+        }
         volume.data = true;
+        container.live = volume.kept.digests();
     }
+}
+
+fn refused() -> EngineError {
+    EngineError::Refused { code: ErrorCode::EngineRefused, message: "none".to_owned() }
+}
+
+/// The container, if it runs, with its volume.
+fn running(state: &mut State, service: ServiceId) -> Result<(&mut FakeContainer, &mut FakeVolume)> {
+    let container = state.containers.get_mut(&service).filter(|c| c.status == ContainerStatus::Running);
+    container.zip(state.volumes.get_mut(&service)).ok_or_else(refused)
 }
 
 fn run_id(run: u64) -> RunId {
@@ -311,7 +339,7 @@ impl Engine for FakeEngine {
 
     async fn ensure_storage(&self, service: &Service) -> Result<()> {
         self.call(|state| {
-            state.volumes.entry(service.id).or_insert(FakeVolume { ours: true, data: false });
+            state.volumes.entry(service.id).or_insert(FakeVolume { ours: true, ..FakeVolume::default() });
             Ok(())
         })
         .await
@@ -327,6 +355,7 @@ impl Engine for FakeEngine {
                 restarts: true,
                 connected: true,
                 expects_data: false,
+                live: Vec::new(),
                 looks: 0,
             });
             Ok(())
@@ -338,7 +367,7 @@ impl Engine for FakeEngine {
         let expects_data = deployment.files.iter().any(|file| file.path.ends_with("expect-data"));
         self.call(|state| {
             let Some(container) = state.containers.get_mut(&service.id) else {
-                return Err(EngineError::Refused { code: ErrorCode::EngineRefused, message: "none".to_owned() });
+                return Err(refused());
             };
             container.restarts = true;
             container.expects_data |= expects_data;
@@ -351,6 +380,7 @@ impl Engine for FakeEngine {
                 if service.evidence.initialised && !volume.data && container.status == ContainerStatus::Running {
                     state.violations.push("data was replaced by an empty volume".to_owned());
                 }
+                volume.kept.upload(&deployment.files);
                 begin(container, volume, state.runs);
             }
             Ok(())
@@ -378,10 +408,23 @@ impl Engine for FakeEngine {
         .await
     }
 
+    async fn ensure_admitted(&self, service: ServiceId, admission: &Admission) -> Result<()> {
+        self.call(|state| {
+            running(state, service)?.1.kept.prepare(admission);
+            Ok(())
+        })
+        .await?;
+        self.call(|state| {
+            let (container, volume) = running(state, service)?;
+            if volume.kept.admit(admission, &mut container.live) { Ok(()) } else { Err(refused()) }
+        })
+        .await
+    }
+
     async fn ensure_stopped(&self, service: ServiceId, _grace: Duration) -> Result<()> {
         self.call(|state| {
             let Some(container) = state.containers.get_mut(&service) else {
-                return Err(EngineError::Refused { code: ErrorCode::EngineRefused, message: "none".to_owned() });
+                return Err(refused());
             };
             container.restarts = false;
             if !matches!(container.status, ContainerStatus::Created | ContainerStatus::Exited { .. }) {

@@ -1,0 +1,4 @@
+ALTER TABLE services ADD COLUMN rotating boolean NOT NULL DEFAULT false;
+
+COMMENT ON COLUMN services.rotating IS
+    'True while the service''s password is being changed: from the request until the server inside takes the new one only.';

@@ -1,0 +1,99 @@
+//! GraphQL over server-sent events, in the "distinct connections mode" of the graphql-sse package's protocol
+//! (PROTOCOL.md there): each operation is a response of its own, for networks that let no WebSocket through.
+//!
+//! As on a WebSocket each operation is a task, which hands its results over through a short queue: a client that takes
+//! none for too long loses the operation, and costs bounded memory until then.
+
+use async_graphql::Request;
+use async_stream::stream;
+use axum::body::Body;
+use axum::http::header;
+use axum::response::IntoResponse;
+use futures_util::StreamExt;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tracing::Instrument;
+
+use super::crowd::Busy;
+use super::{Parts, answer};
+
+/// Results that wait for a slow client.
+const QUEUE: usize = 8;
+
+/// One thing that the client hears.
+enum Event {
+    /// A response as JSON without line breaks: one line of data.
+    Next(String),
+    Complete,
+    /// A comment, so that proxies don't take the connection for dead.
+    KeepAlive,
+}
+
+impl Event {
+    fn text(&self) -> String {
+        match self {
+            Self::Next(json) => format!("event: next\ndata: {json}\n\n"),
+            // With an empty field of data, without which a browser's EventSource tells nobody.
+            Self::Complete => "event: complete\ndata: \n\n".to_owned(),
+            Self::KeepAlive => ":\n\n".to_owned(),
+        }
+    }
+}
+
+/// A stream that ended before its operation did. The response is cut off then, so that no client takes it for the end
+/// and does not come back for more.
+#[derive(Debug, thiserror::Error)]
+#[error("the event stream was broken off")]
+struct BrokenOff;
+
+/// Runs any operation, and answers with its results as events. What can't be executed is an event, too: the client's
+/// EventSource would not show it anything else.
+pub fn answer(parts: &Parts, request: Request, busy: Busy) -> axum::response::Response {
+    let (events, mut queue) = mpsc::channel(QUEUE);
+    let operation = run(parts.clone(), request, events).in_current_span();
+    tokio::spawn(parts.sockets.track_future(operation));
+    let texts = stream! {
+        let _busy = busy;
+        while let Some(event) = queue.recv().await {
+            yield Ok(event.text());
+            if matches!(event, Event::Complete) {
+                return;
+            }
+        }
+        yield Err(BrokenOff);
+    };
+    let headers = [
+        (header::CONTENT_TYPE.as_str(), "text/event-stream; charset=utf-8"),
+        // nginx would collect events until a buffer is full.
+        ("x-accel-buffering", "no"),
+    ];
+    (headers, answer::HEADERS, Body::from_stream(texts)).into_response()
+}
+
+/// Runs an operation until it is complete, its client is gone or too slow, or the server goes.
+async fn run(parts: Parts, request: Request, events: mpsc::Sender<Event>) {
+    let limits = &parts.socket_limits;
+    let mut responses = parts.schema.execute_stream(request);
+    let mut keep_alive = interval_at(Instant::now() + limits.ping_interval, limits.ping_interval);
+    keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let event = tokio::select! {
+            () = parts.shutdown.cancelled() => return,
+            () = events.closed() => return,
+            response = responses.next() => match response {
+                Some(response) => Event::Next(answer::json(&response)),
+                None => Event::Complete,
+            },
+            _ = keep_alive.tick() => Event::KeepAlive,
+        };
+        let is_last = matches!(event, Event::Complete);
+        match timeout(limits.patience, events.send(event)).await {
+            Ok(Ok(())) if !is_last => {}
+            Ok(_) => return,
+            Err(_) => {
+                tracing::debug!("A client reads its event stream too slowly");
+                return;
+            }
+        }
+    }
+}
