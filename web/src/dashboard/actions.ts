@@ -3,6 +3,7 @@ import { ApiError, send } from "./api";
 import {
   DestroyServiceDocument,
   RestartServiceDocument,
+  RotateCredentialsDocument,
   type ServiceAction,
   StartServiceDocument,
   StopServiceDocument,
@@ -17,10 +18,11 @@ const ASK: Record<Action, (id: string) => Promise<Service>> = {
   STOP: async (id) => (await send(StopServiceDocument, { id })).stopService.service,
   RESTART: async (id) => (await send(RestartServiceDocument, { id })).restartService.service,
   DESTROY: async (id) => (await send(DestroyServiceDocument, { id })).destroyService.service,
+  ROTATE_CREDENTIALS: async (id) => (await send(RotateCredentialsDocument, { id })).rotateCredentials.service,
 };
 
-/** What a viewer may do to a service now, destroying left out: that is asked for twice. */
-export function simpleActions(service: Service): Action[] {
+/** What a viewer may do to a service now without being asked whether they mean it. */
+export function simpleActions(service: Service): ("START" | "STOP" | "RESTART")[] {
   return (["START", "STOP", "RESTART"] as const).filter((action) => service.viewerActions.includes(action));
 }
 

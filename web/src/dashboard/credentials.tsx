@@ -1,9 +1,11 @@
 import { useEffect, useState } from "preact/hooks";
+import { useAction } from "./actions";
 import { ApiError, send } from "./api";
 import { type Connection, clients, connections } from "./connect";
 import { RevealDocument } from "./generated";
 import { Icon } from "./icons";
-import { announce, Copy, Failure, Notice } from "./parts";
+import { announce, Copy, Dialog, Failure, Notice } from "./parts";
+import type { Project } from "./project";
 import type { Catalog } from "./provision";
 import type { Service } from "./state";
 
@@ -12,8 +14,14 @@ const IN_SIGHT = 60;
 
 const DOTS = "••••••••";
 
+interface CredentialsProps {
+  project: Project;
+  service: Service;
+  entry: Catalog[number];
+}
+
 /** The credentials, in clear for as long as somebody looks at them. They are in this component's memory and nowhere else. */
-export function Credentials({ service, entry }: { service: Service; entry: Catalog[number] }) {
+export function Credentials({ project, service, entry }: CredentialsProps) {
   const [revealed, setRevealed] = useState<{ key: string; value: string }[] | null>(null);
   const [left, setLeft] = useState(IN_SIGHT);
   const [error, setError] = useState<ApiError | null>(null);
@@ -119,6 +127,47 @@ export function Credentials({ service, entry }: { service: Service; entry: Catal
       {clients(service.kind).map((connection) => (
         <Line key={connection.title} connection={connection} copyable />
       ))}
+      <Rotation project={project} service={service} hide={() => setRevealed(null)} />
+    </>
+  );
+}
+
+/** Changes the password, which clients have to be given then. */
+function Rotation({ project, service, hide }: { project: Project; service: Service; hide: () => void }) {
+  const { ask, asking, error } = useAction(project, service);
+  const [sure, setSure] = useState(false);
+  if (!service.viewerActions.includes("ROTATE_CREDENTIALS")) return null;
+  const rotate = async () => {
+    hide();
+    await ask("ROTATE_CREDENTIALS");
+    setSure(false);
+  };
+  return (
+    <>
+      <h3>Change the password</h3>
+      <p class="quiet">If it became known, or from time to time. User, database and address stay.</p>
+      <div class="actions">
+        <button type="button" onClick={() => setSure(true)}>
+          Change the password…
+        </button>
+      </div>
+      {error && <Failure error={error} />}
+      {sure && (
+        <Dialog title={`Change the password of ${service.name}?`} close={() => setSure(false)}>
+          <p>
+            Connections that are open stay open. New ones need the new password: reveal it once this is done, and give
+            it to whatever connects.
+          </p>
+          <footer>
+            <button type="button" onClick={() => setSure(false)}>
+              Keep it
+            </button>
+            <button type="button" class="primary" disabled={asking !== null} onClick={rotate}>
+              Change the password
+            </button>
+          </footer>
+        </Dialog>
+      )}
     </>
   );
 }

@@ -62,7 +62,7 @@ export function Detail({ project, service, catalog, tab }: DetailProps) {
       <Tabs id={service.id} tab={tab} />
       <div class="panel" role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`}>
         {tab === "overview" && <Overview service={service} />}
-        {tab === "credentials" && entry && <Credentials key={service.id} service={service} entry={entry} />}
+        {tab === "credentials" && entry && <Credentials key={service.id} project={project} service={service} entry={entry} />}
         {tab === "history" && <History key={service.id} project={project} service={service} />}
         {tab === "logs" && <Logs key={service.id} service={service} />}
         {tab === "metrics" && <Metrics key={service.id} service={service} />}

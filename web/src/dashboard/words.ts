@@ -20,6 +20,7 @@ export const OPERATION: Record<OperationKind, string> = {
   RESTART: "Restarting",
   DESTROY: "Destroying",
   RECOVER: "Repairing",
+  ROTATE_CREDENTIALS: "Changing the password",
 };
 
 export const PHASE: Record<OperationPhase, string> = {
@@ -29,6 +30,7 @@ export const PHASE: Record<OperationPhase, string> = {
   CREATING_CONTAINER: "creating the container",
   STARTING: "starting the container",
   WAITING_FOR_READY: "waiting until it answers",
+  CHANGING_PASSWORD: "telling the server",
   STOPPING: "shutting down",
   REMOVING: "removing container and data",
 };
@@ -38,6 +40,7 @@ export const ACTION: Record<Exclude<ServiceAction, "REVEAL_CREDENTIALS">, string
   STOP: "Stop",
   RESTART: "Restart",
   DESTROY: "Destroy",
+  ROTATE_CREDENTIALS: "Change the password",
 };
 
 /** How a service is, in a few words. */
