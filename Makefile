@@ -24,6 +24,7 @@ run: build engine images ## Starts the development server on 127.0.0.1:8080, aft
 
 test: engine images compiler web clients ## Runs all tests, also those on a real engine; ARGS go to cargo test.
 	deploy/dev/need.sh ps:procps ip:iproute2 unshare:util-linux docker-registry:docker-registry chromium:chromium # which the tests call
+	npm --prefix web test --silent
 	trap 'make --no-print-directory clean-test' EXIT
 	$(ENGINE) .ci/with-postgres cargo test --locked $(ARGS)
 

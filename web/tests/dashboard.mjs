@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
-import { accessible, browser, origin, picture, requested, run } from "./browser.mjs";
+import { accessible, browser, faults, origin, picture, requested, run } from "./browser.mjs";
 
 const { TOKEN: token = "", VIEWER: viewer = "", PLATFORM: platform = "" } = process.env;
 
@@ -283,6 +283,7 @@ async function embedding() {
   assert.ok(refused);
   await refused.waitForLoadState();
   assert.equal(await refused.getByText("Signing you in").count(), 0, "only allowed pages may embed it");
+  assert.match(faults.pop() ?? "", /^Framing .* violates .* "frame-ancestors/);
   await Promise.all([page.close(), other.close()]);
   server.close();
   server.closeAllConnections();
