@@ -33,7 +33,7 @@ build: compiler web ## Builds the server.
 # What the server is built with. Nothing is done when nothing changed.
 web: web/dist/graphiql.html ## Checks and builds the pages.
 
-web/dist/graphiql.html: web/node_modules/.package-lock.json $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*')
+web/dist/graphiql.html: web/node_modules/.package-lock.json schema.graphql $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*')
 	cd web && npm run --silent build
 
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json web/.npmrc | node
