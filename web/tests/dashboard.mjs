@@ -148,7 +148,7 @@ async function showAll(page) {
   await page.page.getByRole("tab", { name: "Overview" }).focus();
   await page.page.keyboard.press("ArrowRight");
   await page.button("Reveal").waitFor();
-  assert.equal(await page.page.getByText("redis://:").count(), 1, "one line to connect with, and it is masked");
+  assert.equal(await page.page.getByText('"redis://:••••••••@').count(), 2, "lines to connect with, masked");
   await picture(page.page, "credentials-masked");
   await page.page.clock.install();
   await reveal(page);
@@ -248,7 +248,9 @@ async function embedding() {
   const server = createServer((_, response) => {
     response.setHeader("Content-Type", "text/html");
     response.end(`<!doctype html><html lang="en"><title>Platform</title>
-      <iframe title="Services" src="${origin}/" style="width: 100%; height: 700px"></iframe>
+      <meta name="viewport" content="width=device-width">
+      <main><h1>Project settings</h1>
+      <iframe title="Services" src="${origin}/" style="width: 100%; height: 640px; border: 0"></iframe></main>
       <script>
         const told = [];
         addEventListener("message", ({ data, origin }) => told.push([origin, data.type]));

@@ -55,7 +55,9 @@ export function instant(time: string): string {
 
 /** The services to list, oldest first. */
 export function listed(state: State): Service[] {
-  const services = [...state.services.values()].filter((service) => service.state !== "DESTROYED");
-  const key = (service: Service) => instant(service.createdAt) + service.id;
-  return services.sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  const keyed: [string, Service][] = [];
+  for (const service of state.services.values()) {
+    if (service.state !== "DESTROYED") keyed.push([instant(service.createdAt) + service.id, service]);
+  }
+  return keyed.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, service]) => service);
 }
