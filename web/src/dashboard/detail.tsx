@@ -158,6 +158,7 @@ function Destroy({ service, busy, error, close, destroy }: DestroyProps) {
 /** Tabs as WAI-ARIA has them: the arrow keys go from one to the next. */
 function Tabs({ id, tab }: { id: string; tab: Tab }) {
   const list = useRef<HTMLDivElement>(null);
+  useEffect(() => list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }), [tab]);
   const go = (event: KeyboardEvent) => {
     const at = TABS.indexOf(tab);
     const next = { ArrowRight: at + 1, ArrowLeft: at - 1 + TABS.length, Home: 0, End: TABS.length - 1 }[event.key];

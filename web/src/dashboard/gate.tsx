@@ -22,7 +22,7 @@ function Waiting() {
   }, []);
   return (
     <main class="alone">
-      <Notice sign="lock" title="Signing you in…">
+      <Notice level="h1" sign="lock" title="Signing you in…">
         {late && (
           <p>
             The page around this one has not sent a token yet. Its origin has to be among the server’s allowed ones;
@@ -37,7 +37,7 @@ function Waiting() {
 function Elsewhere() {
   return (
     <main class="alone">
-      <Notice sign="lock" title="Open this page from your platform">
+      <Notice level="h1" sign="lock" title="Open this page from your platform">
         <p>It shows the services of a project, and the platform’s page around it signs you in.</p>
       </Notice>
     </main>
@@ -101,7 +101,7 @@ export function ChooseProject({ projects }: { projects: string[] }) {
   if (projects.length === 0) {
     return (
       <main class="alone">
-        <Notice sign="lock" title="No project to show">
+        <Notice level="h1" sign="lock" title="No project to show">
           <p>Your token is good for none. Ask somebody who manages one to let you in.</p>
         </Notice>
       </main>

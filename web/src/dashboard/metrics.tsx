@@ -3,7 +3,7 @@ import { type ApiError, watch } from "./api";
 import { MetricsDocument, type MetricsSubscription } from "./generated";
 import { Failure, Notice } from "./parts";
 import type { Service } from "./state";
-import { size } from "./words";
+import { cores, size } from "./words";
 
 type Sample = MetricsSubscription["serviceMetrics"];
 
@@ -43,7 +43,7 @@ export function Metrics({ service }: { service: Service }) {
       <Chart
         title="CPU"
         figure={share(now.cpuMillis, now.cpuLimitMillis)}
-        of={`${now.cpuMillis} of ${now.cpuLimitMillis} thousandths of a core`}
+        of={`${(now.cpuMillis / 1000).toFixed(2)} of ${cores(now.cpuLimitMillis / 1000)}`}
         limit={now.cpuLimitMillis}
         points={samples.map((sample) => sample.cpuMillis)}
       />

@@ -37,6 +37,7 @@ export function Page() {
   if (error && !start && error.code !== "UNAUTHENTICATED") {
     return (
       <main class="alone">
+        <h1>Services</h1>
         <Failure error={error} retry={read} />
       </main>
     );
@@ -105,7 +106,7 @@ function Services({ id, start }: { id: string; start: StartQuery }) {
           <h1>Services</h1>
           <p class="quiet">
             {id}
-            {loaded && services.length > 0 && ` · ${services.length} in all, ${running} running`}
+            {loaded && services.length > 0 && ` · ${running} of ${services.length} running`}
           </p>
         </div>
         {loaded && !error && <Connection />}

@@ -93,7 +93,7 @@ const ADVICE: Record<string, string> = {
 };
 
 /** A page, or a part of one, that has nothing to list. */
-export function Notice(props: { sign: Sign; title: string; level?: "h2" | "h3"; children?: ComponentChildren }) {
+export function Notice(props: { sign: Sign; title: string; level?: "h1" | "h2" | "h3"; children?: ComponentChildren }) {
   const Heading = props.level ?? "h2";
   return (
     <div class="notice">
