@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/target/tools/node/bin:$(PATH)
 ENGINE := DOCKER_HOST="$$(deploy/dev/docker-up.sh host)"
 TEST_LABEL := dev.project-services.test
 
-.PHONY: help run test build web fmt lint doc schema check engine images compiler node clients clean-test
+.PHONY: help run test build web fmt lint doc deny advisories schema check engine images compiler node clients clean-test
 
 help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,12 @@ lint: compiler web ## Checks the formatting, the types of the pages, and clippy'
 # dependencies that were checked for clippy serve here too.
 doc: compiler web ## Builds the API documentation; a broken link is an error.
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --lib --examples
+
+deny: ## Checks the dependencies' licences, sources and duplicates.
+	.ci/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
+
+advisories: ## Checks the dependencies against the advisory database, which is fetched.
+	.ci/cargo-deny --locked check advisories
 
 schema: compiler ## Writes schema.graphql anew.
 	sdl=$$(cargo run --locked --quiet -- schema)

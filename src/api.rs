@@ -16,6 +16,7 @@ mod expansion;
 mod finish;
 mod guard;
 mod limits;
+mod meter;
 mod mutation;
 mod query;
 mod root_field;
@@ -50,6 +51,7 @@ pub fn schema(app: Arc<App>, limits: Limits) -> Schema {
         builder = builder.disable_introspection().disable_suggestions();
     }
     let limits = Arc::new(limits);
+    let builder = builder.extension(meter::Meter);
     builder.extension(finish::Finish { limits: Arc::clone(&limits) }).data(limits).data(seats).data(app).finish()
 }
 

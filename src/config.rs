@@ -125,6 +125,9 @@ pub struct ServeArgs {
     /// Address and port to listen on.
     #[arg(long, env = "LISTEN_ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen_address: SocketAddr,
+    /// Where Prometheus reads metrics, at /metrics; not at all if left out. Under --dev they are at LISTEN_ADDRESS then.
+    #[arg(long, env = "METRICS_ADDRESS")]
+    pub metrics_address: Option<SocketAddr>,
     /// Origins of other web pages that may use the API, such as `https://app.example`, separated by commas.
     #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<Origin>,

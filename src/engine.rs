@@ -14,6 +14,7 @@ use crate::domain::live::{Holdings, LogLine, Usage};
 use crate::domain::service::{ErrorCode, Observed, Service};
 
 pub mod docker;
+pub mod timed;
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub type Result<T, E = EngineError> = std::result::Result<T, E>;

@@ -25,6 +25,7 @@ mod crowd;
 mod event_stream;
 mod graphql;
 mod health;
+mod metrics;
 mod origin;
 mod pages;
 mod parameters;
@@ -35,6 +36,7 @@ mod websocket;
 pub use admission::{Admission, Limits};
 pub use client_address::ClientAddress;
 pub use health::{Readiness, Ready};
+pub use metrics::{Metrics, metrics_router};
 pub use origin::{Origin, OriginError};
 pub use serve::serve;
 

@@ -26,6 +26,7 @@ use crate::domain::term::{ReplicaId, Term};
 use crate::engine::Engine;
 use crate::events::Hints;
 use crate::store::{Store, StoreError};
+use crate::telemetry::metrics;
 
 mod execute;
 mod leader;
@@ -219,6 +220,7 @@ impl Reconciler {
                 let task = looks.spawn(async move { reconciler.look(service, memory, &interrupt).await });
                 looked_at.insert(task.id(), service);
             }
+            metrics::queue_length(queue.waiting());
             tokio::select! {
                 services = self.hints.woken() => services.into_iter().for_each(|service| queue.push(service)),
                 () = queue.timer() => {}
@@ -299,6 +301,7 @@ impl Reconciler {
             (written?, done)
         };
         (memory.attempts.answered, memory.attempts.rotated) = (None, false);
+        metrics::action(action.name(), plan.reason, done.outcome());
         match done {
             Done::Tried => memory.attempts.last = None,
             Done::Ready(run) => memory.attempts = Attempts { answered: Some(run), ..Attempts::default() },

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::SignedDuration;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -17,10 +18,12 @@ use crate::auth::{KeySource, Verifier};
 use crate::config::{Keys, ServeArgs};
 use crate::engine::Engine;
 use crate::engine::docker::{DockerEngine, DockerSettings};
+use crate::engine::timed::Timed;
 use crate::events::Hints;
 use crate::http;
 use crate::reconciler::{Reconciler, ReconcilerSettings};
 use crate::store::{self, Notice, Store};
+use crate::telemetry;
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -51,7 +54,7 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
         network_template: args.network_template.clone(),
         extra_labels: args.extra_labels.clone(),
     }));
-    let engine: Arc<dyn Engine> = Arc::clone(&docker) as Arc<dyn Engine>;
+    let engine: Arc<dyn Engine> = Arc::new(Timed(Arc::clone(&docker)));
     let publishing = args.publish_address.map(|address| Publishing { address, ports: args.publish_ports.clone() });
     let app = App::new(
         Arc::clone(&store),
@@ -70,15 +73,14 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
 
     let shutdown = CancellationToken::new();
     tokio::spawn(follow_store(Arc::clone(&store), hints, shutdown.clone()));
-    let listener = TcpListener::bind(args.listen_address)
-        .await
-        .map_err(|error| format!("LISTEN_ADDRESS {} can't be used: {error}", args.listen_address))?;
+    let listener = bind("LISTEN_ADDRESS", args.listen_address).await?;
     let address = listener.local_addr()?;
     let sockets = TaskTracker::new();
     if matches!(keys.tokens.keys, KeySource::Jwks(_)) && keys.tokens.audience.is_none() {
         tracing::warn!("Without JWT_AUDIENCE, tokens are good here that the issuer gave out for other services");
     }
     let verifier = Arc::new(Verifier::new(&keys.tokens));
+    let metrics = metrics(Arc::clone(&store), telemetry::metrics::init()?);
     let admission = Arc::new(http::Admission::new(within_open_files(args.limits.of_the_wire(args.dev))));
     let router = http::router(http::Parts {
         schema: api::schema(Arc::new(app), args.limits.of_requests(args.dev)),
@@ -90,10 +92,27 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
         admission: Arc::clone(&admission),
         socket_limits: args.limits.of_a_socket(),
     });
+    let router = match args.metrics_address {
+        Some(address) => {
+            let listener = bind("METRICS_ADDRESS", address).await?;
+            tracing::info!(address = %listener.local_addr()?, "Serving metrics");
+            let stop = shutdown.clone().cancelled_owned();
+            let serving = axum::serve(listener, http::metrics_router(metrics)).with_graceful_shutdown(stop);
+            tokio::spawn(serving.into_future());
+            router
+        }
+        None if args.dev => router.merge(http::metrics_router(metrics)),
+        None => router,
+    };
     let serving = tokio::spawn(http::serve(listener, router, admission, shutdown.clone()));
     tracing::info!(%address, "Serving");
     let reconciling = tokio::spawn(Arc::new(reconciler).run(shutdown.clone()));
     Ok(Server { address, shutdown, drain_timeout: args.drain_timeout, sockets, serving, reconciling })
+}
+
+async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, BoxError> {
+    let bound = TcpListener::bind(address).await;
+    Ok(bound.map_err(|error| format!("{setting} {address} can't be used: {error}"))?)
 }
 
 /// Lets the process have as many files open as it may, and makes do with fewer connections where that is not enough.
@@ -117,6 +136,21 @@ pub async fn open_store(args: &crate::config::StoreArgs) -> Result<Arc<dyn Store
     use secrecy::ExposeSecret as _;
     let url = args.url().expose_secret().parse::<store::StoreUrl>()?;
     Ok(store::connect(&url, args.database_ca_file.as_deref()).await?)
+}
+
+/// Everything that is counted, with the services as they are now.
+fn metrics(store: Arc<dyn Store>, counted: PrometheusHandle) -> http::Metrics {
+    Arc::new(move || {
+        let (store, counted) = (Arc::clone(&store), counted.clone());
+        async move {
+            match store.service_tally().await {
+                Ok(tally) => telemetry::metrics::services(&tally),
+                Err(error) => tracing::warn!(%error, "The services could not be counted"),
+            }
+            counted.render()
+        }
+        .boxed()
+    })
 }
 
 /// Passes on what other replicas change, and every now and then has everybody look, for word of it may be lost.

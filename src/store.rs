@@ -23,7 +23,7 @@ use crate::crypto::Sealed;
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::id::{IdempotencyKey, InstallationId, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
-use crate::domain::service::Service;
+use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::term::{ReplicaId, Term};
 
 pub use crate::domain::page::{Page, ServiceFilter, Slice};
@@ -126,6 +126,9 @@ pub trait Store: Send + Sync {
 
     /// How many services a filter finds, whatever the page.
     async fn service_count(&self, project: &ProjectId, filter: &ServiceFilter) -> Result<u64>;
+
+    /// How many services there are of each kind in each state, of every project.
+    async fn service_tally(&self) -> Result<Vec<(ServiceKind, ServiceState, u64)>>;
 
     /// The ids of all services that are not DESTROYED, of every project.
     async fn service_list_active(&self) -> Result<Vec<ServiceId>>;

@@ -1,4 +1,5 @@
 //! The log: what it looks like and where it goes. Standard error, so that standard output stays a command's answer.
+//! And what is counted beside it.
 
 use std::io::IsTerminal as _;
 use std::str::FromStr;
@@ -6,6 +7,8 @@ use std::str::FromStr;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+pub mod metrics;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

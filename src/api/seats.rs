@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::{Code, Error, Result};
 use super::limits::Limits;
+use crate::telemetry::metrics::OpenSubscription;
 
 pub struct Seats {
     most: usize,
@@ -23,6 +24,7 @@ struct Taken {
 pub struct Seat {
     seats: Arc<Seats>,
     subject: String,
+    _open: OpenSubscription,
 }
 
 impl Seats {
@@ -31,7 +33,8 @@ impl Seats {
         Self { most, most_of_a_subject, taken: Mutex::default() }
     }
 
-    pub fn take(self: &Arc<Self>, subject: &str) -> Result<Seat> {
+    /// A seat for a subscription to `field`.
+    pub fn take(self: &Arc<Self>, subject: &str, field: &'static str) -> Result<Seat> {
         let mut taken = self.taken();
         if taken.all >= self.most {
             return Err(refusal("subscriptions", self.most, "on this server"));
@@ -42,7 +45,7 @@ impl Seats {
         }
         *own += 1;
         taken.all += 1;
-        Ok(Seat { seats: Arc::clone(self), subject: subject.to_owned() })
+        Ok(Seat { seats: Arc::clone(self), subject: subject.to_owned(), _open: OpenSubscription::new(field) })
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {

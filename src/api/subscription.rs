@@ -39,7 +39,7 @@ impl Subscription {
         #[graphql(desc = "The cursor of the last event that you have seen.")] after: Option<String>,
     ) -> Result<impl Stream<Item = Result<ServiceEvent>>> {
         let viewer = viewer(ctx)?;
-        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject)?;
+        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject, "serviceEvents")?;
         let project = parse_project("projectId", &project_id)?;
         let events = app(ctx).service_events(viewer, project, after.as_deref()).await?;
         Ok(until(viewer.ends_at(), seat, events.map(|event| event.map(ServiceEvent))))
@@ -52,7 +52,7 @@ impl Subscription {
         #[graphql(desc = "The service to watch.")] id: ID,
     ) -> Result<impl Stream<Item = Result<Service>>> {
         let viewer = viewer(ctx)?;
-        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject)?;
+        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject, "serviceChanged")?;
         let id = parse_service("id", &id)?;
         let services = app(ctx).service_changes(viewer, id).await?;
         Ok(until(viewer.ends_at(), seat, services.map(|service| service.map(Service))))
@@ -69,7 +69,7 @@ impl Subscription {
         #[graphql(desc = "Leaves out lines that are older.")] since: Option<DateTime>,
     ) -> Result<impl Stream<Item = Result<LogLine>>> {
         let viewer = viewer(ctx)?;
-        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject)?;
+        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject, "serviceLogs")?;
         let id = parse_service("id", &id)?;
         let tail = u32::try_from(tail.unwrap_or(100)).ok().filter(|tail| *tail <= MAX_TAIL);
         let tail = tail.ok_or_else(|| Error::bad_input("tail", format!("It is from 0 to {MAX_TAIL}.")))?;
@@ -85,7 +85,7 @@ impl Subscription {
         #[graphql(desc = "The service to measure.")] id: ID,
     ) -> Result<impl Stream<Item = Result<ServiceMetrics>>> {
         let viewer = viewer(ctx)?;
-        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject)?;
+        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject, "serviceMetrics")?;
         let id = parse_service("id", &id)?;
         let (service, metrics) = app(ctx).service_metrics(viewer, id).await?;
         let tier = service.spec.tier;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::ClientAddress;
 use crate::api::RequestId;
+use crate::audit;
 
 pub const HEADER: &str = "x-request-id";
 
@@ -20,8 +21,9 @@ const MAX_LENGTH: usize = 128;
 pub async fn assign(Extension(client): Extension<ClientAddress>, mut request: Request, next: Next) -> Response {
     let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok()).filter(|id| is_well_formed(id));
     let id = given.map_or_else(|| Uuid::now_v7().simple().to_string(), str::to_owned);
-    let span =
-        tracing::info_span!("request", id, client = %client.0, method = %request.method(), path = request.uri().path());
+    // Of the audit trail's target, so that a filter that lets the trail through keeps what it belongs to.
+    let span = tracing::info_span!(target: audit::TARGET, "request", id, client = %client.0,
+        method = %request.method(), path = request.uri().path());
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = next.run(request).instrument(span.clone()).await;
     span.in_scope(|| tracing::debug!(status = response.status().as_u16(), "Answered"));

@@ -59,7 +59,7 @@ pub fn accept(
     let authorization = graphql::authorization(headers).map(str::to_owned);
     let sockets = parts.sockets.clone();
     let Caller { request_id, address, .. } = caller;
-    let span = tracing::info_span!("websocket", id = request_id.0, client = %address.0);
+    let span = tracing::info_span!(target: audit::TARGET, "websocket", id = request_id.0, client = %address.0);
     let run = move |mut socket: WebSocket| {
         let connection = async move {
             let Some(dialect) = Dialect::of(&socket) else {

@@ -31,6 +31,17 @@ pub(super) enum Done {
     StoreFailed(StoreError),
 }
 
+impl Done {
+    /// What it is called in metrics.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Tried | Self::Ready(_) | Self::Rotated => "OK",
+            Self::Failed(failure) => failure.code.as_str(),
+            Self::StoreFailed(_) => "UNAVAILABLE",
+        }
+    }
+}
+
 impl From<EngineError> for Done {
     fn from(error: EngineError) -> Self {
         Self::Failed(failure(&error))

@@ -37,6 +37,21 @@ pub enum Action {
 }
 
 impl Action {
+    /// What it is called in logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::PullImage => "PULL_IMAGE",
+            Self::CreateStorage => "CREATE_STORAGE",
+            Self::CreateContainer => "CREATE_CONTAINER",
+            Self::Start => "START",
+            Self::Connect => "CONNECT",
+            Self::AwaitReady(_) => "AWAIT_READY",
+            Self::Stop => "STOP",
+            Self::Remove => "REMOVE",
+            Self::RotateCredentials => "ROTATE_CREDENTIALS",
+        }
+    }
+
     /// Whether the note of it has to be stored before it is tried. What ends something has to: the note tells a later look,
     /// also one after a crash, that it was asked for. A pull goes on writing to the row. Who may log in can't be looked at, so
     /// it must not be changed by a reconciler whose term is over. The rest is shown by the note, and found by a look.

@@ -64,6 +64,11 @@ impl Queue {
         Some((service, interrupt))
     }
 
+    /// How many services wait for a look.
+    pub(super) fn waiting(&self) -> usize {
+        self.ready.len()
+    }
+
     /// Notes that a look is over, and when the next one is due.
     pub(super) fn done(&mut self, service: ServiceId, again: Option<Duration>) {
         let asked_again = self.running.remove(&service).is_some_and(|running| running.asked_again);

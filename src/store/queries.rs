@@ -13,13 +13,14 @@ use crate::crypto::Sealed;
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::id::{IdempotencyKey, InstallationId, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
-use crate::domain::service::{Service, ServiceState};
+use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::term::{ReplicaId, Term};
 use crate::store::fault::{CALL_TIMEOUT, Fault};
 use crate::store::rows::{EventRow, NewServiceRow, SealedChange, ServiceChange, ServiceRow, Tombstone};
 use crate::store::schema::{installation, projects, reconciler_term, service_events, services};
 use crate::store::types::{Id, Instant, Word};
 use crate::store::{NewService, Notice, Page, Reseal, Result, ServiceFilter, Slice, Store, StoreError};
+use crate::telemetry::metrics;
 
 /// Runs one query on a connection of its own.
 macro_rules! read {
@@ -60,7 +61,7 @@ impl Store for Backend {
     }
 
     async fn service_create(&self, new: &NewService, event: &NewEvent) -> Result<ServiceEvent> {
-        write!(self, service_create(new, event))
+        counted(write!(self, service_create(new, event)), Some(event))
     }
 
     async fn service_get(&self, id: ServiceId) -> Result<Option<Service>> {
@@ -88,6 +89,10 @@ impl Store for Backend {
         read!(self, service_count(project, filter))
     }
 
+    async fn service_tally(&self) -> Result<Vec<(ServiceKind, ServiceState, u64)>> {
+        read!(self, service_tally())
+    }
+
     async fn service_list_active(&self) -> Result<Vec<ServiceId>> {
         read!(self, service_list_active())
     }
@@ -107,7 +112,7 @@ impl Store for Backend {
         event: Option<&NewEvent>,
         now: Timestamp,
     ) -> Result<Service> {
-        write!(self, service_update(before, after, event, now.into()))
+        counted(write!(self, service_update(before, after, event, now.into())), event)
     }
 
     async fn service_reseal(
@@ -118,7 +123,7 @@ impl Store for Backend {
         event: Option<&NewEvent>,
         now: Timestamp,
     ) -> Result<Service> {
-        write!(self, service_reseal(before, after, reseal, event, now.into()))
+        counted(write!(self, service_reseal(before, after, reseal, event, now.into())), event)
     }
 
     async fn service_observe(
@@ -129,7 +134,7 @@ impl Store for Backend {
         event: Option<&NewEvent>,
         now: Timestamp,
     ) -> Result<Service> {
-        write!(self, service_observe(epoch, before, after, event, now.into()))
+        counted(write!(self, service_observe(epoch, before, after, event, now.into())), event)
     }
 
     async fn sealed_get(&self, id: ServiceId) -> Result<Option<Sealed>> {
@@ -150,7 +155,7 @@ impl Store for Backend {
     }
 
     async fn event_append(&self, service: &Service, event: &NewEvent) -> Result<ServiceEvent> {
-        write!(self, event_append(&service.project, service.id, event))
+        counted(write!(self, event_append(&service.project, service.id, event)), Some(event))
     }
 
     async fn event_list_since(&self, project: &ProjectId, after: i64, limit: u32) -> Result<Vec<ServiceEvent>> {
@@ -192,6 +197,14 @@ impl Store for Backend {
 }
 
 type Answer<T> = std::result::Result<T, Fault>;
+
+/// Counts the event of a write that was committed.
+fn counted<T>(written: Result<T>, event: Option<&NewEvent>) -> Result<T> {
+    if written.is_ok() && event.is_some() {
+        metrics::event_written();
+    }
+    written
+}
 
 /// Gives a call up in the end, wherever it waits. Its connection goes with it.
 async fn within<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
@@ -306,6 +319,16 @@ async fn service_list(
 async fn service_count(connection: &mut Conn, project: &ProjectId, filter: &ServiceFilter) -> Answer<u64> {
     let count: i64 = filtered(project, filter).count().get_result(connection).await?;
     Ok(count.unsigned_abs())
+}
+
+async fn service_tally(connection: &mut Conn) -> Answer<Vec<(ServiceKind, ServiceState, u64)>> {
+    let columns = (services::kind, services::state);
+    let rows: Vec<(Word<ServiceKind>, Word<ServiceState>, i64)> = services::table
+        .group_by(columns)
+        .select((services::kind, services::state, diesel::dsl::count_star()))
+        .load(connection)
+        .await?;
+    Ok(rows.into_iter().map(|(Word(kind), Word(state), count)| (kind, state, count.unsigned_abs())).collect())
 }
 
 async fn service_list_active(connection: &mut Conn) -> Answer<Vec<ServiceId>> {

@@ -16,10 +16,13 @@ export const impatientWs = `ws://${IMPATIENT_SERVER}/graphql`;
 /** A project that no other test uses. */
 export const newProject = () => `p-${randomUUID().slice(0, 8)}`;
 
+/** How much longer than it says a token is good, in seconds. */
+const LEEWAY = 30;
+
 /** The Authorization value of a token that is good for one project, for some seconds. */
 export function bearer(project, seconds = 600) {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const exp = Math.floor(Date.now() / 1000) + seconds;
+  const exp = Math.floor(Date.now() / 1000) + seconds - LEEWAY;
   const permissions = ['project:settings', 'project:delete'];
   const claims = { sub: 'ada', exp, projects: [project], permissions };
   const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`;

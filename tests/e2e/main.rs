@@ -11,6 +11,7 @@ mod commands;
 mod containers;
 mod faults;
 mod live;
+mod metrics;
 mod pages;
 mod replicas;
 mod rotation;

@@ -12,11 +12,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("auth", &["domain"]),
     ("audit", &["domain"]),
     ("events", &["domain"]),
-    ("store", &["domain", "crypto"]),
-    ("engine", &["domain", "catalog"]),
-    ("reconciler", &["domain", "catalog", "crypto", "store", "engine", "events"]),
+    ("store", &["domain", "crypto", "telemetry"]),
+    ("engine", &["domain", "catalog", "telemetry"]),
+    ("reconciler", &["domain", "catalog", "crypto", "store", "engine", "events", "telemetry"]),
     ("app", &["domain", "catalog", "crypto", "store", "engine", "events", "audit"]),
-    ("api", &["domain", "catalog", "app", "events", "audit"]),
+    ("api", &["domain", "catalog", "app", "events", "audit", "telemetry"]),
     ("http", &["api", "auth", "audit"]),
 ];
 
@@ -32,7 +32,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("async_graphql", &["src/api.rs", "src/api/", "src/http.rs", "src/http/"]),
     ("axum", &["src/http.rs", "src/http/", "src/server.rs", "src/telemetry.rs"]),
     ("jsonwebtoken", &["src/auth.rs", "src/auth/", "src/main.rs", "src/config/"]),
-    ("hyper_util", &["src/auth/jwks.rs"]),
+    ("hyper_util", &["src/auth/jwks.rs", "src/http/serve.rs"]),
     ("clap", &["src/config.rs", "src/config/", "src/main.rs"]),
 ];
 

@@ -9,7 +9,7 @@ use reqwest::{RequestBuilder, Response, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::harness::{BOTH, PATIENCE, Server, code, code_and_field, demo, in_seconds, sign};
+use crate::harness::{BOTH, Limits, PATIENCE, Server, code, code_and_field, demo, in_seconds, sign};
 
 const EVENTS: &str =
     "subscription($after: String) { serviceEvents(projectId: \"demo\", after: $after) { cursor message } }";
@@ -191,7 +191,7 @@ async fn a_stream_ends_by_itself_or_with_its_token() {
     let id = provisioned(&server).await;
     let mut stream = Stream::open(&server, &demo(), CHANGED, json!({"id": id})).await;
     assert_eq!(stream.next().await["data"]["serviceChanged"]["state"], "PENDING");
-    let short = sign(&json!({"sub": "ada", "exp": in_seconds(2), "projects": ["demo"], "permissions": BOTH}));
+    let short = sign(&json!({"sub": "ada", "exp": in_seconds(2 - 30), "projects": ["demo"], "permissions": BOTH}));
     let mut expiring = Stream::open(&server, &short, CHANGED, json!({"id": id})).await;
     assert_eq!(expiring.next().await["data"]["serviceChanged"]["state"], "PENDING");
     let last = expiring.next().await;
@@ -231,8 +231,10 @@ async fn an_operation_ends_when_its_client_goes() {
 
 #[tokio::test]
 async fn an_operation_ends_when_its_client_does_not_read() {
-    let limits = SocketLimits { patience: Duration::from_millis(200), ..SocketLimits::default() };
-    let server = Server::start_with_limits(limits).await;
+    let mut limits = Limits::default();
+    limits.sockets.patience = Duration::from_millis(200);
+    limits.requests.aliases = 400;
+    let server = Server::start_limited(limits).await;
     let id = provisioned(&server).await;
     server.append(&id, 1000).await;
     // Far more than the buffers between here and there hold.

@@ -48,6 +48,7 @@ contract! {
     a_projects_quota_holds_however_many_ask_at_once,
     a_refused_service_leaves_no_trace,
     a_filter_finds_what_it_names,
+    a_tally_counts_the_services_of_every_project,
     pages_walk_a_projects_services_both_ways,
     pages_walk_a_services_events_both_ways,
     an_update_of_what_changed_meanwhile_is_stale,
@@ -263,6 +264,21 @@ async fn a_refused_service_leaves_no_trace(database: Database) {
     assert_eq!(store.event_last(&project("demo")).await.unwrap(), 1);
     create(&*store, &service("demo", "db-2")).await;
     assert_eq!(sequences(&*store, "demo").await, [1, 2]);
+}
+
+async fn a_tally_counts_the_services_of_every_project(database: Database) {
+    let store = database.connect().await;
+    assert!(store.service_tally().await.unwrap().is_empty());
+    for service in [service("demo", "a"), service("demo", "b"), service("other", "c")] {
+        create(&*store, &service).await;
+    }
+    let gone = service("demo", "d");
+    create(&*store, &gone).await;
+    destroy(&*store, gone.id).await;
+    let mut tally = store.service_tally().await.unwrap();
+    tally.sort();
+    let kind = ServiceKind::Postgresql;
+    assert_eq!(tally, [(kind, ServiceState::Pending, 3), (kind, ServiceState::Destroyed, 1)]);
 }
 
 async fn a_filter_finds_what_it_names(database: Database) {

@@ -10,7 +10,7 @@ import { cores, size } from "./words";
 export type Catalog = StartQuery["serviceCatalog"];
 
 /** What the API takes as a name, for browsers to check at once. */
-const NAME = "[a-z0-9\\-]{1,40}";
+const NAME = "[a-z0-9]([a-z0-9\\-]{0,38}[a-z0-9])?";
 
 interface ProvisionProps {
   project: Project;

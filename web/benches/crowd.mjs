@@ -2,7 +2,7 @@
 // page is the server's own, and its requests and its socket are answered by this. It says how soon changes are shown.
 
 import assert from "node:assert/strict";
-import { accessible, browser, origin, run } from "./browser.mjs";
+import { accessible, browser, origin, run } from "../tests/browser.mjs";
 
 const SERVICES = 500;
 /** Changes of one service each, and how many come at once, every so many milliseconds. */

@@ -1,0 +1,88 @@
+//! What is counted and timed, for Prometheus. The names and labels stand here; who counts says what.
+
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::domain::service::{ServiceKind, ServiceState};
+
+const REQUESTS: &str = "project_services_requests_total";
+const REQUEST_SECONDS: &str = "project_services_request_seconds";
+const SUBSCRIPTIONS: &str = "project_services_subscriptions";
+const EVENTS: &str = "project_services_events_total";
+const ACTIONS: &str = "project_services_reconcile_actions_total";
+const QUEUE: &str = "project_services_reconcile_queue";
+const ENGINE_SECONDS: &str = "project_services_engine_call_seconds";
+const SERVICES: &str = "project_services_services";
+
+/// Upper bounds in seconds: from an answer out of memory to a stop that waits for a database's shutdown.
+const BUCKETS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// Begins to count, for the whole process; what has been counted is read from the handle.
+pub fn init() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), BUCKETS)?
+        .install_recorder()?;
+    describe_counter!(REQUESTS, "Root fields of queries and mutations that were answered, by field and error code.");
+    describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "Time to answer a request with the field in it.");
+    describe_gauge!(SUBSCRIPTIONS, "Subscriptions that are open, by field.");
+    describe_counter!(EVENTS, "Events that were written to projects' logs.");
+    describe_counter!(ACTIONS, "Actions of the reconciler, by action, reason and outcome.");
+    describe_gauge!(QUEUE, "Services that wait for the reconciler to look at them.");
+    describe_histogram!(ENGINE_SECONDS, Unit::Seconds, "Time of a call to the engine, by call and outcome.");
+    describe_gauge!(SERVICES, "Services by kind and state.");
+    Ok(handle)
+}
+
+/// A root field was answered, with OK or the code of an error.
+pub fn request(field: &str, code: &str, took: Duration) {
+    counter!(REQUESTS, "field" => field.to_owned(), "code" => code.to_owned()).increment(1);
+    histogram!(REQUEST_SECONDS, "field" => field.to_owned()).record(took);
+}
+
+/// A subscription that is open until this is dropped.
+pub struct OpenSubscription(&'static str);
+
+impl OpenSubscription {
+    pub fn new(field: &'static str) -> Self {
+        gauge!(SUBSCRIPTIONS, "field" => field).increment(1.0);
+        Self(field)
+    }
+}
+
+impl Drop for OpenSubscription {
+    fn drop(&mut self) {
+        gauge!(SUBSCRIPTIONS, "field" => self.0).decrement(1.0);
+    }
+}
+
+/// An event was committed.
+pub fn event_written() {
+    counter!(EVENTS).increment(1);
+}
+
+/// The reconciler tried an action.
+pub fn action(action: &'static str, reason: &'static str, outcome: &'static str) {
+    counter!(ACTIONS, "action" => action, "reason" => reason, "outcome" => outcome).increment(1);
+}
+
+/// So many services wait for a look.
+pub fn queue_length(waiting: usize) {
+    gauge!(QUEUE).set(waiting as f64);
+}
+
+/// A call to the engine came back.
+pub fn engine_call(call: &'static str, outcome: &'static str, took: Duration) {
+    histogram!(ENGINE_SECONDS, "call" => call, "outcome" => outcome).record(took);
+}
+
+/// So many services of each kind are in each state; of the others there are none.
+pub fn services(tally: &[(ServiceKind, ServiceState, u64)]) {
+    for (&kind, &state) in
+        ServiceKind::ALL.iter().flat_map(|kind| ServiceState::ALL.iter().map(move |state| (kind, state)))
+    {
+        let count = tally.iter().find(|(of, in_state, _)| (*of, *in_state) == (kind, state)).map_or(0, |(.., n)| *n);
+        gauge!(SERVICES, "kind" => kind.as_str(), "state" => state.as_str()).set(count as f64);
+    }
+}
