@@ -346,3 +346,5 @@ async function secrets(page) {
 }
 
 await run(walk, [origin, platform, platform.replace("localhost", "127.0.0.1")]);
+// Otherwise it is waited for.
+process.stdin.destroy();
