@@ -217,6 +217,9 @@ async function breaks(first, second) {
   const { services } = await ask(`{ services(projectId: "demo") { nodes { id } } }`);
   await ask(`mutation ($id: ID!) { startService(input: { id: $id }) { service { id } } }`, services.nodes[0]);
   await ask(`mutation { provisionService(input: { projectId: "demo", kind: REDIS, name: "meanwhile" }) { service { id } } }`);
+  // All of it is over before the pages can hear again: nothing that comes later tells.
+  const settled = `{ services(projectId: "demo", filter: { states: [RUNNING] }) { totalCount } }`;
+  while ((await ask(settled)).services.totalCount < 2) await new Promise((again) => setTimeout(again, 100));
   await browser.setOffline(false);
   await Promise.all([first, second].map((page) => page.isListed("cache", "Running")));
   await Promise.all([first, second].map((page) => page.isListed("meanwhile", "Running")));
