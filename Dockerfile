@@ -9,6 +9,8 @@ WORKDIR /web
 COPY web/package.json web/package-lock.json web/.npmrc ./
 RUN npm ci
 COPY web ./
+# The types of the dashboard's operations are made from it.
+COPY schema.graphql /schema.graphql
 RUN npm run build
 
 FROM ${BUILD_BASE} AS build

@@ -24,6 +24,7 @@ run: build engine images ## Starts the development server on 127.0.0.1:8080, aft
 
 test: engine images compiler web clients ## Runs all tests, also those on a real engine; ARGS go to cargo test.
 	deploy/dev/need.sh ps:procps ip:iproute2 unshare:util-linux docker-registry:docker-registry chromium:chromium # which the tests call
+	npm --prefix web test --silent
 	trap 'make --no-print-directory clean-test' EXIT
 	$(ENGINE) .ci/with-postgres cargo test --locked $(ARGS)
 
@@ -33,7 +34,7 @@ build: compiler web ## Builds the server.
 # What the server is built with. Nothing is done when nothing changed.
 web: web/dist/graphiql.html ## Checks and builds the pages.
 
-web/dist/graphiql.html: web/node_modules/.package-lock.json $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*')
+web/dist/graphiql.html: web/node_modules/.package-lock.json schema.graphql $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*')
 	cd web && npm run --silent build
 
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json web/.npmrc | node

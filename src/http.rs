@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Redirect};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -85,7 +85,7 @@ pub fn router(parts: Parts) -> Router {
     let graphql = get(graphql::get).post(graphql::post).fallback(graphql::other_method);
     Router::new()
         .route("/graphql", graphql.layer(from_fn_with_state(parts.clone(), origin::check)))
-        .route("/", get(|| async { Redirect::temporary("/graphql") }))
+        .route("/", get(pages::dashboard))
         .route("/graphiql", get(pages::graphiql))
         .route("/assets/{*path}", get(pages::asset))
         .route("/healthz", get(health::alive))

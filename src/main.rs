@@ -53,6 +53,7 @@ async fn serve(args: &ServeArgs) -> Result<(), BoxError> {
     let tokens = keys.tokens.clone();
     let server = server::start(args, keys).await?;
     if args.dev {
+        println!("Dashboard: http://{}/", server.address());
         println!("GraphiQL:  http://{}/graphql", server.address());
         if let KeySource::Secret(_) = tokens.keys {
             let token = development_token(&tokens)?;

@@ -2,7 +2,6 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip } from "node:zlib";
-import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
 
 /** The best quality, 11, takes ten times as long for a tenth less. */
@@ -25,15 +24,31 @@ function compressed(): Plugin {
   };
 }
 
+/** Fails the build when what a page loads at first is larger than it should be, in bytes of gzip. */
+function frugal(page: string, most: number): Plugin {
+  return {
+    name: "frugal",
+    apply: "build",
+    async writeBundle({ dir = "" }, bundle) {
+      const text = String((bundle[page] as { source?: string | Uint8Array }).source);
+      const loaded = Array.from(text.matchAll(/(?:src|href)="\.\/([^"]+)"/g), ([, name = ""]) => name);
+      const sizes = [page, ...loaded].map(async (name) => (await promisify(gzip)(await readFile(join(dir, name)))).length);
+      const size = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+      if (size > most) this.error(`${page} loads ${size} bytes at first, and should load at most ${most}`);
+      this.info(`${page} loads ${size} bytes at first`);
+    },
+  };
+}
+
 export default defineConfig({
-  plugins: [react(), compressed()],
+  plugins: [compressed(), frugal("index.html", 150_000)],
   // Relative, so that the pages also work behind a proxy that gives the server a folder.
   base: "./",
   build: {
     target: "es2023",
     // One entry a page.
     rolldownOptions: {
-      input: ["graphiql.html"],
+      input: ["index.html", "graphiql.html"],
       // Directives for a compiler that does not run here.
       checks: { moduleLevelDirective: false },
     },

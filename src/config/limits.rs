@@ -85,6 +85,9 @@ pub struct LimitArgs {
     /// Whether browsers get GraphiQL; with --dev only when left out.
     #[arg(long, env = "GRAPHIQL")]
     pub graphiql: Option<bool>,
+    /// Whether the dashboard asks for a token where no page embeds it; with --dev only when left out.
+    #[arg(long, env = "TOKEN_FIELD")]
+    pub token_field: Option<bool>,
 }
 
 impl LimitArgs {
@@ -114,6 +117,7 @@ impl LimitArgs {
             address_rate: self.rate_limit_address,
             trusted_proxies: self.trusted_proxies.clone(),
             graphiql: self.graphiql.unwrap_or(dev),
+            token_field: self.token_field.unwrap_or(dev),
         }
     }
 

@@ -40,6 +40,8 @@ pub struct Limits {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether browsers get GraphiQL.
     pub graphiql: bool,
+    /// Whether the dashboard asks for a token where no page embeds it.
+    pub token_field: bool,
 }
 
 impl Default for Limits {
@@ -55,6 +57,7 @@ impl Default for Limits {
             address_rate: const { NonZeroU32::new(600).unwrap() },
             trusted_proxies: Vec::new(),
             graphiql: true,
+            token_field: true,
         }
     }
 }

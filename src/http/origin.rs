@@ -8,6 +8,7 @@
 //! Forging requests gains little here anyway: no cookie counts, so what another site's form or link sends comes from
 //! nobody. A mutation needs a POST of JSON, which no form can send.
 
+use std::fmt;
 use std::str::FromStr;
 
 use axum::extract::{Request, State};
@@ -31,6 +32,12 @@ pub struct Origin(String);
 #[error("an origin is of the form https://host or https://host:port, and nothing more")]
 pub struct OriginError;
 
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl FromStr for Origin {
     type Err = OriginError;
 
@@ -40,7 +47,7 @@ impl FromStr for Origin {
         let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
         let is_authority = !authority.is_empty()
-            && authority.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@*\\".contains(&byte));
+            && authority.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@*\\\"';<>&".contains(&byte));
         if !is_scheme || !is_authority {
             return Err(OriginError);
         }
@@ -173,6 +180,8 @@ mod tests {
             "https://*.app.example",
             "https://user@app.example",
             "https://app example",
+            "https://app.example;script-src",
+            "https://app.example\"",
             "://app.example",
         ] {
             assert_eq!(text.parse::<Origin>(), Err(OriginError), "{text}");

@@ -20,6 +20,10 @@ const GRAPHIQL_POLICY: &str = "default-src 'none'; script-src 'self'; worker-src
     style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
+/// The dashboard's, but for the pages that may embed it.
+const DASHBOARD_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+    img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors ";
+
 /// Workers go by the policy that they come with.
 const ASSET_POLICY: &str = "default-src 'none'; script-src 'self'";
 
@@ -44,6 +48,30 @@ const NO_PAGES: &str = "<!doctype html>
 </html>
 ";
 
+/// GET /: the dashboard. Pages of the allowed origins may embed it, and it takes tokens from them only.
+pub async fn dashboard(State(parts): State<Parts>) -> Response {
+    let embedders: Vec<String> = parts.allowed_origins.iter().map(ToString::to_string).collect();
+    let ancestors = if embedders.is_empty() { "'none'".to_owned() } else { embedders.join(" ") };
+    let text = Built::get("index.html").map_or_else(
+        || NO_PAGES.to_owned(),
+        |file| {
+            let token_field = if parts.admission.limits().token_field { "shown" } else { "" };
+            String::from_utf8_lossy(&file.data)
+                .replace(
+                    r#"name="embedders" content="""#,
+                    &format!(r#"name="embedders" content="{}""#, embedders.join(",")),
+                )
+                .replace(r#"name="token-field" content="""#, &format!(r#"name="token-field" content="{token_field}""#))
+        },
+    );
+    let page = ([(header::CACHE_CONTROL, REVALIDATED)], Html(text)).into_response();
+    // Origins are ASCII without a control character.
+    match HeaderValue::from_str(&format!("{DASHBOARD_POLICY}{ancestors}")) {
+        Ok(policy) => guarded(page, policy),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
 /// GET /graphiql.
 pub async fn graphiql(State(parts): State<Parts>, headers: HeaderMap) -> Response {
     if !parts.admission.limits().graphiql {
@@ -60,22 +88,21 @@ pub fn graphiql_page(headers: &HeaderMap) -> Response {
 /// GET /assets/…: what the pages load.
 pub async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
     let response = file(&format!("assets/{path}"), IMMUTABLE, &headers);
-    guarded(response.unwrap_or_else(|| StatusCode::NOT_FOUND.into_response()), ASSET_POLICY)
+    guarded(response.unwrap_or_else(|| StatusCode::NOT_FOUND.into_response()), HeaderValue::from_static(ASSET_POLICY))
 }
 
 fn page(name: &str, policy: &'static str, headers: &HeaderMap) -> Response {
     let response = file(name, REVALIDATED, headers);
     let missing = || ([VARYING, (header::CACHE_CONTROL, REVALIDATED)], Html(NO_PAGES)).into_response();
-    guarded(response.unwrap_or_else(missing), policy)
+    guarded(response.unwrap_or_else(missing), HeaderValue::from_static(policy))
 }
 
-fn guarded(mut response: Response, policy: &'static str) -> Response {
-    let headers = [
+fn guarded(mut response: Response, policy: HeaderValue) -> Response {
+    response.headers_mut().extend([
         (header::CONTENT_SECURITY_POLICY, policy),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ];
-    response.headers_mut().extend(headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ]);
     response
 }
 

@@ -1,3 +1,4 @@
+/** @jsxImportSource react */
 import "./workers";
 import "graphiql/style.css";
 import "./style.css";

@@ -1,0 +1,32 @@
+// Writes src/dashboard/generated.ts: the types of the dashboard's operations, as the API's schema has them. An operation
+// that the schema does not allow fails the build here, and a page that expects another answer fails it at the types.
+
+import { readFile, writeFile } from "node:fs/promises";
+import { codegen } from "@graphql-codegen/core";
+import * as documents from "@graphql-codegen/typed-document-node";
+import * as operations from "@graphql-codegen/typescript-operations";
+import { parse } from "graphql";
+
+const at = (/** @type {string} */ path) => new URL(path, import.meta.url);
+const read = async (/** @type {string} */ path) => parse(await readFile(at(path), "utf8"));
+
+const output = "src/dashboard/generated.ts";
+const source = "src/dashboard/operations.graphql";
+const text = await codegen({
+  filename: output,
+  schema: await read("../schema.graphql"),
+  documents: [{ location: source, document: await read(source) }],
+  config: {
+    // Texts instead of syntax trees, so that the page needs no library to print them.
+    documentMode: "string",
+    dedupeFragments: true,
+    useTypeImports: true,
+    enumsAsTypes: true,
+    strictScalars: true,
+    scalars: { DateTime: "string" },
+    skipTypename: true,
+  },
+  plugins: [{ operations: {} }, { documents: {} }],
+  pluginMap: { operations, documents },
+});
+await writeFile(at(output), text);

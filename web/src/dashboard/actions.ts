@@ -1,0 +1,47 @@
+import { useState } from "preact/hooks";
+import { ApiError, send } from "./api";
+import {
+  DestroyServiceDocument,
+  RestartServiceDocument,
+  RotateCredentialsDocument,
+  type ServiceAction,
+  StartServiceDocument,
+  StopServiceDocument,
+} from "./generated";
+import type { Project } from "./project";
+import type { Service } from "./state";
+
+export type Action = Exclude<ServiceAction, "REVEAL_CREDENTIALS">;
+
+const ASK: Record<Action, (id: string) => Promise<Service>> = {
+  START: async (id) => (await send(StartServiceDocument, { id })).startService.service,
+  STOP: async (id) => (await send(StopServiceDocument, { id })).stopService.service,
+  RESTART: async (id) => (await send(RestartServiceDocument, { id })).restartService.service,
+  DESTROY: async (id) => (await send(DestroyServiceDocument, { id })).destroyService.service,
+  ROTATE_CREDENTIALS: async (id) => (await send(RotateCredentialsDocument, { id })).rotateCredentials.service,
+};
+
+/** What a viewer may do to a service now without being asked whether they mean it. */
+export function simpleActions(service: Service): ("START" | "STOP" | "RESTART")[] {
+  return (["START", "STOP", "RESTART"] as const).filter((action) => service.viewerActions.includes(action));
+}
+
+/** Asks the API for actions on a service, one at a time. */
+export function useAction(project: Project, service: Service) {
+  const [asking, setAsking] = useState<Action | null>(null);
+  const [error, setError] = useState<ApiError | null>(null);
+  const ask = async (action: Action) => {
+    setAsking(action);
+    setError(null);
+    try {
+      project.answered(await ASK[action](service.id));
+      return true;
+    } catch (reason) {
+      setError(ApiError.of(reason));
+      return false;
+    } finally {
+      setAsking(null);
+    }
+  };
+  return { ask, asking, error };
+}

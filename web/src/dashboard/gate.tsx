@@ -1,0 +1,141 @@
+// What stands there as long as there is no token, or no project.
+
+import { useEffect, useState } from "preact/hooks";
+import { Notice } from "./parts";
+import { asksForToken, embedded, expired, session, signIn } from "./session";
+import { useStore } from "./store";
+
+/** How long an embedding page usually takes to send a token, in milliseconds. */
+const SOON = 5_000;
+
+/** Asks for a token, or says who has to give one. */
+export function Gate() {
+  if (embedded) return <Waiting />;
+  return asksForToken ? <SignIn /> : <Elsewhere />;
+}
+
+function Waiting() {
+  const [late, setLate] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setLate(true), SOON);
+    return () => clearTimeout(timer);
+  }, []);
+  return (
+    <main class="alone">
+      <Notice level="h1" sign="lock" title="Signing you in…">
+        {late && (
+          <p>
+            The page around this one has not sent a token yet. Its origin has to be among the server’s allowed ones;
+            reload it, or tell whoever runs the platform.
+          </p>
+        )}
+      </Notice>
+    </main>
+  );
+}
+
+function Elsewhere() {
+  return (
+    <main class="alone">
+      <Notice level="h1" sign="lock" title="Open this page from your platform">
+        <p>It shows the services of a project, and the platform’s page around it signs you in.</p>
+      </Notice>
+    </main>
+  );
+}
+
+function SignIn() {
+  const refused = useStore(expired);
+  const [token, setToken] = useState("");
+  const [project, setProject] = useState(session.value?.project ?? new URLSearchParams(location.search).get("project") ?? "");
+  return (
+    <main class="alone">
+      <h1>Project Services</h1>
+      <p>Paste the token that the development server has printed. It is forgotten when you leave this page.</p>
+      {refused && (
+        <p class="failure" role="alert">
+          This token is not valid, or not any more.
+        </p>
+      )}
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          signIn(token.trim().replace(/^Bearer\s+/i, ""), project.trim());
+        }}
+      >
+        <label>
+          Token
+          <input
+            type="password"
+            autoComplete="off"
+            spellcheck={false}
+            required
+            placeholder="eyJ…"
+            value={token}
+            onInput={(event) => setToken(event.currentTarget.value)}
+          />
+        </label>
+        <label>
+          Project
+          <input
+            autoComplete="off"
+            autoCapitalize="none"
+            spellcheck={false}
+            placeholder="the token’s own"
+            value={project}
+            onInput={(event) => setProject(event.currentTarget.value)}
+          />
+        </label>
+        <button type="submit" class="primary">
+          Show the services
+        </button>
+      </form>
+    </main>
+  );
+}
+
+/** Asks for the project, of those that the token is good for; `*` stands for all. */
+export function ChooseProject({ projects }: { projects: string[] }) {
+  const [typed, setTyped] = useState("");
+  const choose = (project: string) => session.value && signIn(session.value.token, project);
+  if (projects.length === 0) {
+    return (
+      <main class="alone">
+        <Notice level="h1" sign="lock" title="No project to show">
+          <p>Your token is good for none. Ask somebody who manages one to let you in.</p>
+        </Notice>
+      </main>
+    );
+  }
+  return (
+    <main class="alone">
+      <h1>Which project?</h1>
+      {projects.includes("*") ? (
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            choose(typed.trim());
+          }}
+        >
+          <label>
+            Project
+            <input required value={typed} onInput={(event) => setTyped(event.currentTarget.value)} />
+          </label>
+          <button type="submit" class="primary">
+            Show its services
+          </button>
+        </form>
+      ) : (
+        <ul class="choices">
+          {projects.map((project) => (
+            <li key={project}>
+              <button type="button" onClick={() => choose(project)}>
+                {project}
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
+    </main>
+  );
+}

@@ -1,0 +1,80 @@
+import { ApiError, send, watch } from "./api";
+import { ChangesDocument, ServicesDocument, type ServicesQuery } from "./generated";
+import { type Change, NOTHING, reduce, type Service, type ServiceEvent, type State } from "./state";
+import { Store } from "./store";
+
+/** A project's services, as they are and as they become. */
+export class Project {
+  readonly state = new Store<State>(NOTHING);
+  /** Whether all services have been read once. */
+  readonly loaded = new Store(false);
+  /** Why they can't be read. */
+  readonly error = new Store<ApiError | null>(null);
+  /** The event that came last. */
+  readonly event = new Store<ServiceEvent | null>(null);
+
+  #waiting: Change[] = [];
+  #end = () => {};
+  #closed = false;
+
+  constructor(readonly id: string) {}
+
+  async open(): Promise<void> {
+    this.error.set(null);
+    try {
+      await this.read();
+      if (this.#closed) return;
+      this.loaded.set(true);
+      this.#end = watch(ChangesDocument, () => ({ project: this.id, after: this.#cursor() }), {
+        next: ({ serviceEvents: event }) => {
+          this.#change({ kind: "event", event });
+          this.event.set(event);
+        },
+        failed: (error) => this.error.set(error),
+      });
+    } catch (error) {
+      this.error.set(ApiError.of(error));
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#end();
+  }
+
+  /** Reads all services; also again, for what another token allows. */
+  async read(): Promise<void> {
+    let after: string | null = null;
+    do {
+      const { services }: ServicesQuery = await send(ServicesDocument, { project: this.id, after });
+      this.#change({ kind: "page", services: services.nodes, eventCursor: services.eventCursor });
+      after = services.pageInfo.hasNextPage ? services.pageInfo.endCursor : null;
+    } while (after && !this.#closed);
+    this.#draw();
+  }
+
+  /** Takes what a mutation answered. */
+  answered(service: Service): void {
+    this.#change({ kind: "answer", service });
+  }
+
+  #cursor(): string | null {
+    this.#draw();
+    return this.state.value.cursor;
+  }
+
+  /** Changes that come together are shown together, in the browser's next picture. */
+  #change(change: Change): void {
+    this.#waiting.push(change);
+    if (this.#waiting.length > 1) return;
+    if (document.hidden) setTimeout(this.#draw);
+    else requestAnimationFrame(this.#draw);
+  }
+
+  readonly #draw = () => {
+    if (this.#waiting.length === 0) return;
+    const changes = this.#waiting;
+    this.#waiting = [];
+    this.state.set(reduce(this.state.value, changes));
+  };
+}

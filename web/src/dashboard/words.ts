@@ -1,0 +1,101 @@
+// How things are called, and how figures and times are written.
+
+import type { OperationKind, OperationPhase, ServiceAction, ServiceState } from "./generated";
+import type { Service } from "./state";
+
+export const STATE: Record<ServiceState, string> = {
+  PENDING: "Pending",
+  PROVISIONING: "Provisioning",
+  RUNNING: "Running",
+  STOPPED: "Stopped",
+  ERROR: "Error",
+  DESTROYING: "Destroying",
+  DESTROYED: "Destroyed",
+};
+
+export const OPERATION: Record<OperationKind, string> = {
+  PROVISION: "Provisioning",
+  START: "Starting",
+  STOP: "Stopping",
+  RESTART: "Restarting",
+  DESTROY: "Destroying",
+  RECOVER: "Repairing",
+  ROTATE_CREDENTIALS: "Changing the password",
+};
+
+export const PHASE: Record<OperationPhase, string> = {
+  QUEUED: "waiting for its turn",
+  PULLING_IMAGE: "pulling the image",
+  CREATING_VOLUME: "creating the volume",
+  CREATING_CONTAINER: "creating the container",
+  STARTING: "starting the container",
+  WAITING_FOR_READY: "waiting until it answers",
+  CHANGING_PASSWORD: "telling the server",
+  STOPPING: "shutting down",
+  REMOVING: "removing container and data",
+};
+
+export const ACTION: Record<Exclude<ServiceAction, "REVEAL_CREDENTIALS">, string> = {
+  START: "Start",
+  STOP: "Stop",
+  RESTART: "Restart",
+  DESTROY: "Destroy",
+  ROTATE_CREDENTIALS: "Change the password",
+};
+
+/** How a service is, in a few words. */
+export function health(service: Service): string {
+  switch (service.state) {
+    case "RUNNING":
+      return service.operation?.kind === "RECOVER" ? "Being repaired" : "Healthy";
+    case "ERROR":
+      return "Not serving";
+    case "STOPPED":
+      return "Off, data kept";
+    case "DESTROYING":
+    case "DESTROYED":
+      return "Gone for good";
+    default:
+      return "Not ready yet";
+  }
+}
+
+export function size(mib: number): string {
+  if (mib >= 1024) return `${round(mib / 1024)} GiB`;
+  return `${mib >= 10 ? Math.round(mib) : round(mib)} MiB`;
+}
+
+export function cores(cpus: number): string {
+  return `${round(cpus)} CPU`;
+}
+
+function round(figure: number): string {
+  return String(Math.round(figure * 10) / 10);
+}
+
+/** A span of milliseconds: `42 s`, `3 min 05 s`, `2 h 10 min`. */
+export function span(milliseconds: number): string {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  const two = (figure: number) => String(figure).padStart(2, "0");
+  if (minutes < 60) return `${minutes} min ${two(seconds % 60)} s`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ${two(minutes % 60)} min` : `${Math.floor(hours / 24)} days`;
+}
+
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+
+export function atLength(time: string): string {
+  return exact.format(new Date(time));
+}
+
+export function timeOfDay(time: string): string {
+  return clock.format(new Date(time));
+}
+
+export function dayOf(time: string): string {
+  return day.format(new Date(time));
+}
