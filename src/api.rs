@@ -23,6 +23,7 @@ mod root_field;
 mod seats;
 mod subscription;
 mod tokens;
+mod trace;
 mod types;
 mod variables;
 
@@ -51,7 +52,7 @@ pub fn schema(app: Arc<App>, limits: Limits) -> Schema {
         builder = builder.disable_introspection().disable_suggestions();
     }
     let limits = Arc::new(limits);
-    let builder = builder.extension(meter::Meter);
+    let builder = builder.extension(trace::Trace).extension(meter::Meter);
     builder.extension(finish::Finish { limits: Arc::clone(&limits) }).data(limits).data(seats).data(app).finish()
 }
 

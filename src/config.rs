@@ -23,9 +23,11 @@ use crate::telemetry::LogFormat;
 
 mod limits;
 mod tokens;
+mod traces;
 
 pub use limits::LimitArgs;
 use tokens::JWT_SECRET;
+pub use traces::traces;
 
 /// What can be set by the environment only, so that it is in no process list.
 const SECRETS_HELP: &str = "Environment only:

@@ -55,3 +55,4 @@ pub mod page;
 pub mod permission;
 pub mod service;
 pub mod term;
+pub mod trace;

@@ -31,6 +31,7 @@ mod pages;
 mod parameters;
 mod request_id;
 mod serve;
+mod trace;
 mod websocket;
 
 pub use admission::{Admission, Limits};
@@ -83,8 +84,9 @@ impl Default for SocketLimits {
 /// All routes, to be served by [`serve`], which says where a request comes from.
 pub fn router(parts: Parts) -> Router {
     let graphql = get(graphql::get).post(graphql::post).fallback(graphql::other_method);
+    let graphql = graphql.layer(from_fn_with_state(parts.clone(), origin::check)).layer(from_fn(trace::follow));
     Router::new()
-        .route("/graphql", graphql.layer(from_fn_with_state(parts.clone(), origin::check)))
+        .route(trace::PATH, graphql)
         .route("/", get(pages::dashboard))
         .route("/graphiql", get(pages::graphiql))
         .route("/assets/{*path}", get(pages::asset))

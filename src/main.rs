@@ -51,6 +51,7 @@ async fn main() -> ExitCode {
 async fn serve(args: &ServeArgs) -> Result<(), BoxError> {
     let keys = config::keys(&args.store.data_dir, args.dev)?;
     let tokens = keys.tokens.clone();
+    let traces = telemetry::traces::init(config::traces()?.as_ref())?;
     let server = server::start(args, keys).await?;
     if args.dev {
         println!("Dashboard: http://{}/", server.address());
@@ -61,7 +62,9 @@ async fn serve(args: &ServeArgs) -> Result<(), BoxError> {
             println!("The token is good for the project \"demo\", with both permissions, for 24 hours.");
         }
     }
-    server.run_until_signal().await
+    let ended = server.run_until_signal().await;
+    traces.end().await;
+    ended
 }
 
 fn development_token(settings: &TokenSettings) -> Result<SecretString, BoxError> {

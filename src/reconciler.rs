@@ -16,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::crypto::Sealer;
@@ -27,6 +28,7 @@ use crate::engine::Engine;
 use crate::events::Hints;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics;
+use crate::telemetry::traces::{self, Span, Step};
 
 mod execute;
 mod leader;
@@ -35,7 +37,7 @@ pub mod plan;
 mod queue;
 
 use execute::{Done, failure, image};
-use plan::{Attempts, Failure, Look, plan};
+use plan::{Action, Attempts, Failure, Look, Plan, plan};
 use queue::Queue;
 
 /// Steps in one look before it makes room for others; a provisioning takes seven.
@@ -280,8 +282,21 @@ impl Reconciler {
                 Look::Unseen(failure(&error))
             }
         };
-        let plan = plan(&service, &look, &memory.attempts, (self.clock)());
+        let mut plan = plan(&service, &look, &memory.attempts, (self.clock)());
         tracing::debug!(service = %service.id, action = ?plan.action, reason = plan.reason, "Looked at a service");
+        let span = traced(&service, &mut plan, asked_at);
+        let log_span = span.log_span();
+        span.around(self.take(service, plan, memory, interrupt)).instrument(log_span).await
+    }
+
+    /// Writes down what a look came to, and does what it calls for.
+    async fn take(
+        &self,
+        service: Service,
+        plan: Plan,
+        memory: &mut Memory,
+        interrupt: &Notify,
+    ) -> Result<Next, StoreError> {
         let Some(action) = plan.action else {
             self.write(service, plan.after).await?;
             (memory.attempts.answered, memory.attempts.rotated) = (None, false);
@@ -302,6 +317,7 @@ impl Reconciler {
         };
         (memory.attempts.answered, memory.attempts.rotated) = (None, false);
         metrics::action(action.name(), plan.reason, done.outcome());
+        traces::outcome(done.outcome());
         match done {
             Done::Tried => memory.attempts.last = None,
             Done::Ready(run) => memory.attempts = Attempts { answered: Some(run), ..Attempts::default() },
@@ -331,6 +347,7 @@ impl Reconciler {
             self.hints.project_changed(&written.project);
         }
         if written.state != before.state {
+            traces::state(written.state.as_str());
             tracing::info!(service = %written.id, project = %written.project, from = %before.state,
                 to = %written.state, code = written.error.as_ref().map(|error| error.code.as_str()),
                 "A service changed its state");
@@ -377,6 +394,21 @@ impl Reconciler {
         tracing::warn!(%service, error = ?error, "The store failed; the service is looked at again");
         Looked { memory, again: Some(Duration::from_secs(1)) }
     }
+}
+
+/// The step that a plan is, as part of a trace; nothing where it neither does nor notes anything. What begins without
+/// having been asked for is a trace of its own, in which its later steps are found.
+fn traced(service: &Service, plan: &mut Plan, looked_at: Timestamp) -> Span {
+    if plan.action.is_none() && plan.after == *service {
+        return Span::none();
+    }
+    let unasked = service.operation.is_none();
+    let action = plan.action.as_ref().map(Action::name);
+    let span = Step { service, looked_at, action, reason: plan.reason, unasked }.begin();
+    if plan.after.operation.is_some() && (unasked || service.trace.is_none()) {
+        plan.after.trace = span.place();
+    }
+    span
 }
 
 /// The time, in the microseconds that both databases keep.

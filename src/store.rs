@@ -140,10 +140,10 @@ pub trait Store: Send + Sync {
     async fn port_list(&self) -> Result<Vec<u16>>;
 
     /// Writes `after` over the row that was read as `before`, with its event, and gives back the service as it is now.
-    /// `after` differs in desired, generation, state, operation, error, evidence and rotating only; revision and updated_at
-    /// (`now`) are the store's to set. A service that becomes DESTROYED loses its sealed credentials in the same write.
-    /// Fails with `Stale` unless the row's generation and revision are those of `before`, and with `Failed` when the
-    /// service was DESTROYED and is to be something else.
+    /// `after` differs in desired, generation, state, operation, error, evidence, rotating and trace only; revision and
+    /// updated_at (`now`) are the store's to set. A service that becomes DESTROYED loses its sealed credentials in the
+    /// same write. Fails with `Stale` unless the row's generation and revision are those of `before`, and with `Failed`
+    /// when the service was DESTROYED and is to be something else.
     async fn service_update(
         &self,
         before: &Service,

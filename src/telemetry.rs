@@ -1,5 +1,5 @@
 //! The log: what it looks like and where it goes. Standard error, so that standard output stays a command's answer.
-//! And what is counted beside it.
+//! And what is counted and traced beside it.
 
 use std::io::IsTerminal as _;
 use std::str::FromStr;
@@ -9,6 +9,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 pub mod metrics;
+pub mod traces;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

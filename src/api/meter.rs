@@ -81,7 +81,7 @@ impl Extension for Metered {
 }
 
 /// OK, or the code of the first error.
-fn code(response: &Response) -> String {
+pub(super) fn code(response: &Response) -> String {
     let extensions = response.errors.first().map(|error| error.extensions.as_ref());
     match extensions {
         None => "OK".to_owned(),
@@ -92,7 +92,7 @@ fn code(response: &Response) -> String {
     }
 }
 
-fn root_fields(document: &ExecutableDocument, name: Option<&str>) -> BTreeSet<String> {
+pub(super) fn root_fields(document: &ExecutableDocument, name: Option<&str>) -> BTreeSet<String> {
     let operation = match (&document.operations, name) {
         (DocumentOperations::Single(operation), _) => Some(operation),
         (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name),

@@ -11,6 +11,7 @@ use crate::domain::lifecycle::{InvalidState, Requested, ServiceAction, request};
 use crate::domain::permission::{Denied, Permission, Principal};
 use crate::domain::service::Service;
 use crate::store::{Reseal, StoreError};
+use crate::telemetry::traces;
 
 /// How often a write may lose against a concurrent one before the caller is told.
 const ATTEMPTS: u32 = 100;
@@ -22,10 +23,11 @@ impl App {
         for _ in 0..ATTEMPTS {
             let before = self.permitted(viewer, id, action).await?;
             let now = now();
-            let after = match request(&before, action, now).map_err(AppError::InvalidState)? {
+            let mut after = match request(&before, action, now).map_err(AppError::InvalidState)? {
                 Requested::Unchanged => return Ok(before),
                 Requested::Changed(after) => after,
             };
+            after.trace = traces::here();
             let written = if action == ServiceAction::RotateCredentials {
                 // Nothing is left to rotate of what was destroyed in between; then the next look at it says so.
                 let Some(reseal) = self.with_next_password(id).await? else { continue };

@@ -14,6 +14,7 @@ use crate::domain::service::{
     Desired, Evidence, Operation, OperationKind, Published, Service, ServiceKind, ServiceSpec, ServiceState, SizeTier,
 };
 use crate::store::{Idempotency, NewService, StoreError};
+use crate::telemetry::traces;
 
 /// How often a generated name or port may turn out to be taken by a concurrent request before that is an error.
 const ATTEMPTS: u32 = 1000;
@@ -135,6 +136,7 @@ impl App {
             error: None,
             evidence: Evidence::default(),
             rotating: false,
+            trace: traces::here(),
             created_at: now,
             updated_at: now,
         };

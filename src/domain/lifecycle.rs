@@ -143,6 +143,7 @@ pub(crate) mod tests {
             error: None,
             evidence: Evidence::default(),
             rotating: false,
+            trace: None,
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::UNIX_EPOCH,
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{ProjectId, ServiceId};
 use super::name::ServiceName;
+use super::trace::TraceParent;
 
 text_enum! {
     /// A kind of service that the catalog lists.
@@ -222,6 +223,8 @@ pub struct Service {
     /// Its password is being changed: from the request until the server inside takes the new one only, whatever else is
     /// done about the service in between.
     pub rotating: bool,
+    /// Where what is being done about it, or was last, is to be found in a trace. Nobody decides by it.
+    pub trace: Option<TraceParent>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }

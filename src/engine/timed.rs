@@ -1,4 +1,4 @@
-//! An engine whose calls are timed. Those that go on for as long as something lasts are timed until they begin.
+//! An engine whose calls are timed and traced. Those that go on for as long as something lasts are timed until they begin.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,13 +12,14 @@ use super::{Engine, EngineError, Owned, Readiness, Result};
 use crate::catalog::deployment::{Admission, Deployment};
 use crate::domain::id::{ProjectId, ServiceId};
 use crate::domain::service::{Observed, Service};
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, traces};
 
 pub struct Timed<E>(pub Arc<E>);
 
 async fn timed<T>(call: &'static str, outcome: impl Future<Output = Result<T>>) -> Result<T> {
     let started = Instant::now();
-    let result = outcome.await;
+    let span = traces::engine_call(call);
+    let result = span.around(outcome).await;
     let outcome = match &result {
         Ok(_) => "ok",
         Err(EngineError::Unavailable(_)) => "unavailable",
@@ -26,6 +27,9 @@ async fn timed<T>(call: &'static str, outcome: impl Future<Output = Result<T>>) 
         Err(EngineError::Refused { .. }) => "refused",
     };
     metrics::engine_call(call, outcome, started.elapsed());
+    if result.is_err() {
+        span.failed(outcome);
+    }
     result
 }
 

@@ -16,6 +16,7 @@ use tracing::Instrument;
 
 use super::crowd::Busy;
 use super::{Parts, answer};
+use crate::telemetry::traces;
 
 /// Results that wait for a slow client.
 const QUEUE: usize = 8;
@@ -50,7 +51,7 @@ struct BrokenOff;
 /// EventSource would not show it anything else.
 pub fn answer(parts: &Parts, request: Request, busy: Busy) -> axum::response::Response {
     let (events, mut queue) = mpsc::channel(QUEUE);
-    let operation = run(parts.clone(), request, events).in_current_span();
+    let operation = traces::going_on(run(parts.clone(), request, events)).in_current_span();
     tokio::spawn(parts.sockets.track_future(operation));
     let texts = stream! {
         let _busy = busy;

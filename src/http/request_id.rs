@@ -23,7 +23,7 @@ pub async fn assign(Extension(client): Extension<ClientAddress>, mut request: Re
     let id = given.map_or_else(|| Uuid::now_v7().simple().to_string(), str::to_owned);
     // Of the audit trail's target, so that a filter that lets the trail through keeps what it belongs to.
     let span = tracing::info_span!(target: audit::TARGET, "request", id, client = %client.0,
-        method = %request.method(), path = request.uri().path());
+        method = %request.method(), path = request.uri().path(), trace_id = tracing::field::Empty);
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = next.run(request).instrument(span.clone()).await;
     span.in_scope(|| tracing::debug!(status = response.status().as_u16(), "Answered"));

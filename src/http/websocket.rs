@@ -33,6 +33,7 @@ use super::{ClientAddress, Parts, parameters};
 use crate::api::error::{Code, Error, retry_seconds};
 use crate::api::{self, Identity, RequestId};
 use crate::audit;
+use crate::telemetry::traces;
 
 /// Results that wait for a slow client, for a whole connection.
 const QUEUE: usize = 8;
@@ -60,6 +61,7 @@ pub fn accept(
     let sockets = parts.sockets.clone();
     let Caller { request_id, address, .. } = caller;
     let span = tracing::info_span!(target: audit::TARGET, "websocket", id = request_id.0, client = %address.0);
+    let conversation = traces::conversation();
     let run = move |mut socket: WebSocket| {
         let connection = async move {
             let Some(dialect) = Dialect::of(&socket) else {
@@ -88,7 +90,7 @@ pub fn accept(
                 close(&mut connection.socket, goodbye, patience).await;
             }
         };
-        sockets.track_future(connection.instrument(span))
+        sockets.track_future(conversation.around(connection).instrument(span))
     };
     upgrade
         .protocols(Dialect::ALL.map(Dialect::name))
@@ -330,6 +332,8 @@ impl Connection {
         self.begun += 1;
         let number = self.begun;
         let request_id = RequestId(format!("{}.{number}", self.request_id));
+        let span = tracing::info_span!(target: audit::TARGET, parent: None, "websocket", id = request_id.0,
+            client = %self.address.0, trace_id = tracing::field::Empty);
         let mut responses = self.parts.schema.execute_stream(request.data(identity).data(request_id));
         if !is_stream {
             responses = within(self.parts.admission.limits().request_time, responses);
@@ -344,7 +348,7 @@ impl Connection {
             }
             let _ = results.send(OperationResult { id: operation, number, response: None }).await;
         };
-        let task = AbortOnDropHandle::new(tokio::spawn(task.in_current_span()));
+        let task = AbortOnDropHandle::new(tokio::spawn(traces::going_on(task).instrument(span)));
         self.operations.insert(id, Operation { number, _task: task });
         Ok(())
     }

@@ -20,7 +20,7 @@ use crate::store::rows::{EventRow, NewServiceRow, SealedChange, ServiceChange, S
 use crate::store::schema::{installation, projects, reconciler_term, service_events, services};
 use crate::store::types::{Id, Instant, Word};
 use crate::store::{NewService, Notice, Page, Reseal, Result, ServiceFilter, Slice, Store, StoreError};
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, traces};
 
 /// Runs one query on a connection of its own.
 macro_rules! read {
@@ -37,13 +37,14 @@ macro_rules! read {
 /// Runs one query in a write transaction of its own.
 macro_rules! write {
     ($backend:ident, $query:ident($($argument:expr),*)) => {
-        within(async {
-            let mut lease = $backend.writer().await?;
-            let result =
-                transaction!(lease.connection(), async |connection| $query(connection, $($argument),*).await).await;
-            settle(lease, result).await
-        })
-        .await
+        traces::write(stringify!($query))
+            .around(within(async {
+                let mut lease = $backend.writer().await?;
+                let result =
+                    transaction!(lease.connection(), async |connection| $query(connection, $($argument),*).await).await;
+                settle(lease, result).await
+            }))
+            .await
     };
 }
 

@@ -13,6 +13,7 @@ use crate::domain::name::ServiceName;
 use crate::domain::service::{
     Desired, Evidence, Operation, Service, ServiceError, ServiceKind, ServiceSpec, ServiceState,
 };
+use crate::domain::trace::TraceParent;
 
 /// A service without its credentials.
 #[derive(Queryable, Selectable, Insertable)]
@@ -30,6 +31,7 @@ pub struct ServiceRow {
     error: Option<Json<ServiceError>>,
     evidence: Json<Evidence>,
     rotating: bool,
+    traceparent: Option<Word<TraceParent>>,
     created_at: Instant,
     updated_at: Instant,
 }
@@ -50,6 +52,7 @@ impl From<&Service> for ServiceRow {
             error: service.error.map(Json),
             evidence: Json(service.evidence),
             rotating: service.rotating,
+            traceparent: service.trace.map(Word),
             created_at: service.created_at.into(),
             updated_at: service.updated_at.into(),
         }
@@ -71,6 +74,7 @@ impl From<ServiceRow> for Service {
             error: row.error.map(|json| json.0),
             evidence: row.evidence.0,
             rotating: row.rotating,
+            trace: row.traceparent.map(|word| word.0),
             created_at: row.created_at.into(),
             updated_at: row.updated_at.into(),
         }
@@ -121,6 +125,7 @@ pub struct ServiceChange {
     error: Option<Json<ServiceError>>,
     evidence: Json<Evidence>,
     rotating: bool,
+    traceparent: Option<Word<TraceParent>>,
     updated_at: Instant,
 }
 
@@ -135,6 +140,7 @@ impl ServiceChange {
             error: after.error.map(Json),
             evidence: Json(after.evidence),
             rotating: after.rotating,
+            traceparent: after.trace.map(Word),
             updated_at: now,
         }
     }

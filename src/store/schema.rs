@@ -75,6 +75,7 @@ diesel::table! {
         updated_at -> Instant,
         destroyed_at -> Nullable<Instant>,
         rotating -> Bool,
+        traceparent -> Nullable<Text>,
     }
 }
 

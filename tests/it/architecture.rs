@@ -15,9 +15,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["domain", "crypto", "telemetry"]),
     ("engine", &["domain", "catalog", "telemetry"]),
     ("reconciler", &["domain", "catalog", "crypto", "store", "engine", "events", "telemetry"]),
-    ("app", &["domain", "catalog", "crypto", "store", "engine", "events", "audit"]),
+    ("app", &["domain", "catalog", "crypto", "store", "engine", "events", "audit", "telemetry"]),
     ("api", &["domain", "catalog", "app", "events", "audit", "telemetry"]),
-    ("http", &["api", "auth", "audit"]),
+    ("http", &["api", "auth", "audit", "telemetry"]),
 ];
 
 /// These put everything together.
@@ -32,7 +32,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("async_graphql", &["src/api.rs", "src/api/", "src/http.rs", "src/http/"]),
     ("axum", &["src/http.rs", "src/http/", "src/server.rs", "src/telemetry.rs"]),
     ("jsonwebtoken", &["src/auth.rs", "src/auth/", "src/main.rs", "src/config/"]),
-    ("hyper_util", &["src/auth/jwks.rs", "src/http/serve.rs"]),
+    ("hyper_util", &["src/auth/jwks.rs", "src/http/serve.rs", "src/telemetry/traces/"]),
+    ("opentelemetry", &["src/telemetry/traces.rs", "src/telemetry/traces/"]),
     ("clap", &["src/config.rs", "src/config/", "src/main.rs"]),
 ];
 

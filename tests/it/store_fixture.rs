@@ -153,6 +153,7 @@ pub fn service(project_id: &str, name: &str) -> Service {
         error: None,
         evidence: Evidence::default(),
         rotating: false,
+        trace: None,
         created_at: now,
         updated_at: now,
     }
