@@ -40,14 +40,12 @@ struct Parsed {
 
 impl Parsed {
     fn of(document: &ExecutableDocument, chosen: Option<&str>) -> Option<Self> {
-        let is_chosen = |name: Option<&str>| chosen.is_none() || chosen == name;
-        let mut operations = document.operations.iter();
-        let (name, operation) = operations.find(|(name, _)| is_chosen(name.map(|name| name.as_str())))?;
-        Some(Self {
-            kind: operation.node.ty,
-            name: name.map(|name| name.to_string()),
-            fields: meter::root_fields(document, chosen).into_iter().collect(),
-        })
+        let mut operations =
+            document.operations.iter().map(|(name, operation)| (name.map(|name| name.as_str()), operation));
+        // One that has a name does not have to be chosen by it.
+        let (name, operation) = operations.find(|(name, _)| chosen.is_none() || chosen == *name)?;
+        let fields = meter::root_fields(document, name).into_iter().collect();
+        Some(Self { kind: operation.node.ty, name: name.map(str::to_owned), fields })
     }
 }
 

@@ -61,7 +61,8 @@ fn settings(
     if read("OTEL_TRACES_SAMPLER")?.is_some_and(|sampler| !SAMPLERS.contains(&sampler.as_str())) {
         return wrong("OTEL_TRACES_SAMPLER", &format!("one of {}", SAMPLERS.join(", ")));
     }
-    if read("OTEL_TRACES_SAMPLER_ARG")?.is_some_and(|part| !part.parse().is_ok_and(|part| (0.0..=1.0).contains(&part))) {
+    if read("OTEL_TRACES_SAMPLER_ARG")?.is_some_and(|part| !part.parse().is_ok_and(|part| (0.0..=1.0).contains(&part)))
+    {
         return wrong("OTEL_TRACES_SAMPLER_ARG", "a number from 0 to 1");
     }
     Ok(Some(TraceSettings { service_name: read("OTEL_SERVICE_NAME")?, patience }))

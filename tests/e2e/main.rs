@@ -17,4 +17,5 @@ mod replicas;
 mod rotation;
 mod secrets;
 mod tokens;
+mod traces;
 mod walk;

@@ -123,8 +123,9 @@ impl HttpClient for Wire {
             let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
             Ok::<_, HttpError>(Response::from_parts(head, body))
         };
-        // The thread that exports is none of the runtime's.
-        let answer = self.runtime.spawn(timeout(self.patience, answer)).await??;
-        answer.inspect_err(|error| tracing::debug!(error, "A collector can't be reached"))
+        let patience = self.patience;
+        // The thread that exports is none of the runtime's, and has no timers.
+        let answer = self.runtime.spawn(async move { timeout(patience, answer).await? }).await?;
+        answer.inspect_err(|error| tracing::debug!(error, "The collector can't be reached"))
     }
 }

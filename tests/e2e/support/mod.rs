@@ -1,6 +1,7 @@
 //! A server of one's own, clients for it, and the docker command.
 
 pub mod client;
+pub mod collector;
 pub mod database;
 pub mod docker;
 pub mod engine;
