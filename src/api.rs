@@ -10,6 +10,7 @@ use async_graphql::{Context, Request, SDLExportOptions};
 
 use crate::app::App;
 use crate::domain::permission::Principal;
+use crate::telemetry::traces;
 
 pub mod error;
 mod expansion;
@@ -52,7 +53,10 @@ pub fn schema(app: Arc<App>, limits: Limits) -> Schema {
         builder = builder.disable_introspection().disable_suggestions();
     }
     let limits = Arc::new(limits);
-    let builder = builder.extension(trace::Trace).extension(meter::Meter);
+    if traces::are_exported() {
+        builder = builder.extension(trace::Trace);
+    }
+    let builder = builder.extension(meter::Meter);
     builder.extension(finish::Finish { limits: Arc::clone(&limits) }).data(limits).data(seats).data(app).finish()
 }
 

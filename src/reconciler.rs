@@ -286,7 +286,8 @@ impl Reconciler {
         tracing::debug!(service = %service.id, action = ?plan.action, reason = plan.reason, "Looked at a service");
         let span = traced(&service, &mut plan, asked_at);
         let log_span = span.log_span();
-        span.around(self.take(service, plan, memory, interrupt)).instrument(log_span).await
+        let next = span.around(self.take(service, plan, memory, interrupt)).instrument(log_span).await;
+        next.inspect_err(|error| span.failed(&error.to_string()))
     }
 
     /// Writes down what a look came to, and does what it calls for.
@@ -405,8 +406,11 @@ fn traced(service: &Service, plan: &mut Plan, looked_at: Timestamp) -> Span {
     let unasked = service.operation.is_none();
     let action = plan.action.as_ref().map(Action::name);
     let span = Step { service, looked_at, action, reason: plan.reason, unasked }.begin();
-    if plan.after.operation.is_some() && (unasked || service.trace.is_none()) {
-        plan.after.trace = span.place();
+    if let Some(place) = span.place()
+        && plan.after.operation.is_some()
+        && (unasked || service.trace.is_none())
+    {
+        plan.after.trace = Some(place);
     }
     span
 }

@@ -67,3 +67,56 @@ fn settings(
     }
     Ok(Some(TraceSettings { service_name: read("OTEL_SERVICE_NAME")?, patience }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318");
+
+    fn given(variables: &[(&str, &str)]) -> Result<Option<TraceSettings>, String> {
+        let find =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        settings(|name| Ok(find(name))).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_an_endpoint_or_where_switched_off_there_are_no_traces() {
+        for variables in [
+            &[("OTEL_SERVICE_NAME", "ours")][..],
+            &[ENDPOINT, ("OTEL_SDK_DISABLED", "TRUE")],
+            &[ENDPOINT, ("OTEL_TRACES_EXPORTER", "none"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],
+        ] {
+            assert!(given(variables).unwrap().is_none(), "{variables:?}");
+        }
+        let settings =
+            given(&[ENDPOINT, ("OTEL_SDK_DISABLED", "no"), ("OTEL_TRACES_EXPORTER", "otlp")]).unwrap().unwrap();
+        assert_eq!((settings.service_name, settings.patience), (None, PATIENCE));
+    }
+
+    #[test]
+    fn what_is_said_of_traces_goes_before_what_is_said_of_all_signals() {
+        let settings = given(&[
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://localhost:4318/v1/traces"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "1"),
+            ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2000"),
+        ]);
+        assert_eq!(settings.unwrap().unwrap().patience, Duration::from_secs(2));
+    }
+
+    #[test]
+    fn what_would_be_misunderstood_is_refused() {
+        for (name, value) in [
+            ("OTEL_TRACES_EXPORTER", "zipkin"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
+            ("OTEL_TRACES_SAMPLER", "sometimes"),
+            ("OTEL_TRACES_SAMPLER_ARG", "2"),
+        ] {
+            let refused = given(&[ENDPOINT, (name, value)]).unwrap_err();
+            assert!(refused.starts_with(&format!("{name} must be ")), "{refused}");
+        }
+    }
+}

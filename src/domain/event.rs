@@ -155,6 +155,8 @@ mod tests {
         let before = service(ServiceState::Running, Desired::Running);
         let mut after = before.clone();
         after.evidence.ready_run = Some(RunId("2026-01-01T00:00:00Z".to_owned()));
+        after.trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok();
+        assert!(after.trace.is_some());
         assert_eq!(NewEvent::of_change(&before, &after, None, Timestamp::UNIX_EPOCH), None);
         after.state = ServiceState::Stopped;
         let event = NewEvent::of_change(&before, &after, None, Timestamp::UNIX_EPOCH).unwrap();

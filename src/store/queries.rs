@@ -36,16 +36,16 @@ macro_rules! read {
 
 /// Runs one query in a write transaction of its own.
 macro_rules! write {
-    ($backend:ident, $query:ident($($argument:expr),*)) => {
-        traces::write(stringify!($query))
-            .around(within(async {
-                let mut lease = $backend.writer().await?;
-                let result =
-                    transaction!(lease.connection(), async |connection| $query(connection, $($argument),*).await).await;
-                settle(lease, result).await
-            }))
-            .await
-    };
+    ($backend:ident, $query:ident($($argument:expr),*)) => {{
+        let span = traces::write(stringify!($query));
+        let written = within(async {
+            let mut lease = $backend.writer().await?;
+            let result =
+                transaction!(lease.connection(), async |connection| $query(connection, $($argument),*).await).await;
+            settle(lease, result).await
+        });
+        span.around(written).await.inspect_err(|error| span.failed(&error.to_string()))
+    }};
 }
 
 #[async_trait]

@@ -55,6 +55,11 @@ pub fn init(settings: Option<&TraceSettings>) -> Result<Exporting, ExporterBuild
     Ok(Exporting(Some(provider)))
 }
 
+/// Whether anything is traced.
+pub fn are_exported() -> bool {
+    TRACER.get().is_some()
+}
+
 impl Exporting {
     /// Exports what is left, for as long as that may take.
     pub async fn end(self) {
@@ -162,7 +167,7 @@ struct OpenedBy(Option<SpanContext>);
 
 /// A request to `path`, as part of the trace that its headers name, if they do (W3C's Trace Context).
 pub fn request(method: &str, path: &'static str, headers: &HeaderMap, id: &str) -> Span {
-    if TRACER.get().is_none() {
+    if !are_exported() {
         return Span::none();
     }
     let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers));
@@ -247,7 +252,7 @@ impl Step<'_> {
     /// Part of the trace in which the service was last asked for something; where nobody asked, one of its own, linked
     /// with that one. The look that led to it is in it.
     pub fn begin(&self) -> Span {
-        if TRACER.get().is_none() {
+        if !are_exported() {
             return Span::none();
         }
         let Self { service, action, reason, unasked, .. } = self;

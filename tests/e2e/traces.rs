@@ -214,7 +214,7 @@ async fn a_collector_that_is_away_costs_a_line_in_the_log() {
     assert_eq!(lines(&server.log(), "Traces can't be exported"), 1, "{}", server.log());
 
     drop(silent);
-    let collector = Collector::start_at(&address.to_string()).await;
+    let _collector = Collector::start_at(&address.to_string()).await;
     eventually("the end of the outage", async || server.log().contains("Traces are exported again").then_some(()))
         .await;
     assert!(server.terminate().await.success());
@@ -233,7 +233,7 @@ async fn a_collector_that_does_not_answer_holds_no_stop_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operations_over_a_websocket_are_traced() {
+async fn operations_over_websockets_and_event_streams_are_traced() {
     let collector = Collector::start().await;
     let server = traced(&collector).await;
     let client = Client::new(&server);
@@ -258,6 +258,13 @@ async fn operations_over_a_websocket_are_traced() {
             }
         }
     }
+    let request = reqwest::Client::new().post(format!("http://{}/graphql", server.address)).bearer_auth(&client.token);
+    let request = request.header("traceparent", &traceparent).header("accept", "text/event-stream");
+    let events = request.json(&json!({"query": "{ services(projectId: \"none\") { totalCount } }"})).send().await;
+    assert!(events.unwrap().text().await.unwrap().contains("event: complete"));
+    let streamed = collector.until("the streamed one", |span| span.name == "query services").await;
+    assert_eq!(streamed.parent, one(&collector.trace(TRACE), "POST /graphql").id);
+
     let continued = collector.until("the continued one", |span| span.name == "query viewer" && span.trace == TRACE);
     let continued = continued.await;
     let upgrade = one(&collector.trace(TRACE), "GET /graphql").clone();

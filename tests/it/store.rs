@@ -131,6 +131,7 @@ async fn what_is_written_is_read_back(database: Database) {
     after.evidence.initialised = true;
     after.evidence.ready_run = Some(RunId("run".to_owned()));
     after.rotating = true;
+    after.trace = Some("00-11111111111111111111111111111111-2222222222222222-00".parse().unwrap());
     let event = NewEvent::of_change(&service, &after, Some("ada"), now).unwrap();
     let written = store.service_update(&service, &after, Some(&event), now).await.unwrap();
     assert_eq!(written, Service { revision: 2, updated_at: micros(now), ..after });

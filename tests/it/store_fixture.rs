@@ -153,7 +153,7 @@ pub fn service(project_id: &str, name: &str) -> Service {
         error: None,
         evidence: Evidence::default(),
         rotating: false,
-        trace: None,
+        trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().unwrap()),
         created_at: now,
         updated_at: now,
     }
