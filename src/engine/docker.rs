@@ -254,15 +254,19 @@ impl Engine for DockerEngine {
         if state.paused == Some(true) {
             within(SLOW, client.unpause_container(&name)).await.map_err(failure)?;
         }
+        let runs = state.running == Some(true);
+        if !runs {
+            let upload = query::UploadToContainerOptionsBuilder::default().path(deployment.data_path).build();
+            let files = bollard::body_full(container::files(deployment)?.into());
+            within(SLOW, client.upload_to_container(&name, Some(upload), files)).await.map_err(failure)?;
+        }
+        // Not before its files are there: the engine would start it without them, again and again.
         if !observe::brought_back(inspected.host_config.as_ref()) {
             self.set_restart_policy(service.id, RestartPolicyNameEnum::ALWAYS).await?;
         }
-        if state.running == Some(true) {
+        if runs {
             return Ok(());
         }
-        let upload = query::UploadToContainerOptionsBuilder::default().path(deployment.data_path).build();
-        let files = bollard::body_full(container::files(deployment)?.into());
-        within(SLOW, client.upload_to_container(&name, Some(upload), files)).await.map_err(failure)?;
         match within(SLOW, client.start_container(&name, None::<query::StartContainerOptions>)).await {
             Ok(()) => Ok(()),
             Err(error) if container::is_network_lost(&error) => {

@@ -52,11 +52,11 @@ impl Action {
         }
     }
 
-    /// Whether the note of it has to be stored before it is tried. What ends something has to: the note tells a later look,
-    /// also one after a crash, that it was asked for. A pull goes on writing to the row. Who may log in can't be looked at, so
-    /// it must not be changed by a reconciler whose term is over. The rest is shown by the note, and found by a look.
-    pub fn needs_its_note(&self) -> bool {
-        matches!(self, Self::Stop | Self::Remove | Self::PullImage | Self::RotateCredentials)
+    /// Whether it may be tried while the note of it is still being stored. The store refuses the note of a reconciler whose
+    /// term is over, and so keeps it from making what another one has removed, or ending what another one has made. A start
+    /// of what is gone fails by itself, and a wait changes nothing; that they are late would be seen by whoever waits.
+    pub fn may_precede_its_note(&self) -> bool {
+        matches!(self, Self::Start | Self::AwaitReady(_))
     }
 }
 

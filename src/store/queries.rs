@@ -154,6 +154,10 @@ impl Store for Backend {
         write!(self, sealed_replace(id, old, new))
     }
 
+    async fn sealed_promote(&self, epoch: i64, id: ServiceId, old: &Sealed, new: &Sealed) -> Result<bool> {
+        write!(self, sealed_promote(epoch, id, old, new))
+    }
+
     async fn event_append(&self, service: &Service, event: &NewEvent) -> Result<ServiceEvent> {
         counted(write!(self, event_append(&service.project, service.id, event)), Some(event))
     }
@@ -415,15 +419,18 @@ async fn service_observe(
     event: Option<&NewEvent>,
     now: Instant,
 ) -> Answer<Service> {
-    // An update that changes nothing: it locks the row, so that no other term begins until this has committed.
+    term_hold(connection, epoch).await?;
+    service_update(connection, before, after, event, now).await
+}
+
+/// Lets no other term than that of `epoch` begin until this transaction has ended.
+async fn term_hold(connection: &mut Conn, epoch: i64) -> Answer<()> {
+    // An update that changes nothing: it locks the row.
     let held = diesel::update(reconciler_term::table.filter(reconciler_term::epoch.eq(epoch)))
         .set(reconciler_term::epoch.eq(epoch))
         .execute(connection)
         .await?;
-    if held == 0 {
-        return Err(Fault::Refused(StoreError::Deposed));
-    }
-    service_update(connection, before, after, event, now).await
+    if held == 0 { Err(Fault::Refused(StoreError::Deposed)) } else { Ok(()) }
 }
 
 async fn term_current(connection: &mut Conn) -> Answer<Term> {
@@ -481,6 +488,11 @@ async fn sealed_replace(connection: &mut Conn, id: ServiceId, old: &Sealed, new:
         .execute(connection)
         .await?;
     Ok(written == 1)
+}
+
+async fn sealed_promote(connection: &mut Conn, epoch: i64, id: ServiceId, old: &Sealed, new: &Sealed) -> Answer<bool> {
+    term_hold(connection, epoch).await?;
+    sealed_replace(connection, id, old, new).await
 }
 
 /// Takes the next place in a project's log. The row stays locked until the transaction ends, so whoever takes the place
