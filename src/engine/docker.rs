@@ -38,6 +38,8 @@ const SLOW: Duration = Duration::from_secs(90);
 
 /// How long a server may take to admit somebody; longer than what makes it do so tries.
 const ADMISSION: Duration = Duration::from_secs(30);
+/// How much is kept of what is said of an admission that failed, in bytes.
+const COMPLAINT: usize = 2000;
 /// How long a check for readiness waits for a hint that it may be worth while.
 const HINT_PATIENCE: Duration = Duration::from_secs(8);
 
@@ -301,7 +303,7 @@ impl Engine for DockerEngine {
             // Whatever becomes of it: the check is what tells.
             let _ = tokio::time::timeout(HINT_PATIENCE, self.await_output(service, hint)).await;
         }
-        let command = exec::Command { words: check, user: None, input: None };
+        let command = exec::Command { words: check, user: None, input: None, kept: 0 };
         match found(exec::run(client, service, command).await) {
             Ok(Some(exec::Ended { exit_code: Some(0), .. })) => Ok(Readiness::Ready),
             Ok(_) | Err(EngineError::Refused { .. }) => Ok(Readiness::NotReady),
@@ -312,7 +314,7 @@ impl Engine for DockerEngine {
     async fn ensure_admitted(&self, service: ServiceId, admission: &Admission) -> Result<()> {
         let client = self.client().await?;
         let (words, input) = (admission.command.as_slice(), Some(&admission.input));
-        let command = exec::Command { words, user: Some(admission.user), input };
+        let command = exec::Command { words, user: Some(admission.user), input, kept: COMPLAINT };
         let ended = within(ADMISSION, exec::run(client, service, command)).await.map_err(failure)?;
         if ended.exit_code == Some(0) {
             return Ok(());
