@@ -56,6 +56,19 @@ impl Default for Limits {
     }
 }
 
+/// Tries until something comes out.
+pub async fn eventually<T>(what: &str, attempt: impl AsyncFn() -> Option<T>) -> T {
+    let trying = async {
+        loop {
+            if let Some(outcome) = attempt().await {
+                return outcome;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, trying).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
+
 pub struct Server {
     pub address: SocketAddr,
     pub store: Arc<dyn Store>,

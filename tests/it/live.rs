@@ -5,9 +5,8 @@ use std::sync::atomic::Ordering;
 use project_services::catalog::access::Access;
 use project_services::domain::service::ServiceState;
 use serde_json::{Value, json};
-use tokio::time::{sleep, timeout};
 
-use crate::harness::{PATIENCE, Server, Socket, code, demo, token};
+use crate::harness::{Server, Socket, code, demo, eventually, token};
 
 const LOGS: &str = "subscription($id: ID!, $tail: Int) { serviceLogs(id: $id, tail: $tail) { stream text } }";
 const METRICS: &str = "subscription($id: ID!) { serviceMetrics(id: $id) {
@@ -117,10 +116,5 @@ async fn one_measurement_serves_all_who_follow_and_ends_with_them() {
     }
     assert_eq!(measuring(), 1);
     drop(sockets);
-    let ended = async {
-        while measuring() > 0 {
-            sleep(std::time::Duration::from_millis(5)).await;
-        }
-    };
-    timeout(PATIENCE, ended).await.expect("the measurement ends");
+    eventually("the measurement to end", async || (measuring() == 0).then_some(())).await;
 }
