@@ -9,8 +9,8 @@ use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
 use bollard::models::{
-    ContainerInspectResponse, ContainerUpdateBody, EventMessage, EventMessageTypeEnum, NetworkConnectRequest,
-    NetworkCreateRequest, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
+    ContainerInspectResponse, ContainerUpdateBody, NetworkConnectRequest, NetworkCreateRequest, RestartPolicy,
+    RestartPolicyNameEnum, VolumeCreateRequest,
 };
 use bollard::query_parameters as query;
 use futures_util::stream::BoxStream;
@@ -23,6 +23,7 @@ use crate::domain::id::{InstallationId, ProjectId, ServiceId};
 use crate::domain::service::{ErrorCode, Observed, Service, Volume};
 
 mod container;
+mod events;
 mod exec;
 mod instruments;
 mod labels;
@@ -401,39 +402,7 @@ impl Engine for DockerEngine {
     }
 
     async fn watch(&self) -> Result<BoxStream<'static, ServiceId>> {
-        let client = self.client().await?;
-        within(QUICK, client.ping()).await.map_err(failure)?;
-        // Health checks flood the stream with exec events, hence the names.
-        let of_containers = [
-            "create",
-            "start",
-            "die",
-            "oom",
-            "stop",
-            "pause",
-            "unpause",
-            "rename",
-            "destroy",
-            "update",
-            "health_status",
-        ];
-        let events = |types: &[&str], names: &[&str], mut filters: HashMap<String, Vec<String>>| {
-            let list = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-            filters.insert("type".to_owned(), list(types));
-            filters.insert("event".to_owned(), list(names));
-            client.events(Some(query::EventsOptions { filters: Some(filters), ..Default::default() }))
-        };
-        let containers = events(&["container"], &of_containers, self.filter().unwrap_or_default());
-        // The events of networks and volumes don't bear their labels.
-        let others = events(&["network", "volume"], &["disconnect", "destroy"], HashMap::new());
-        let client = client.clone();
-        let stream = futures_util::stream::select(containers, others)
-            .take_while(|event| std::future::ready(event.is_ok()))
-            .filter_map(move |event| {
-                let client = client.clone();
-                async move { concerned(&client, event.ok()?).await }
-            });
-        Ok(stream.boxed())
+        events::watch(self.client().await?, self.filter().unwrap_or_default()).await
     }
 
     async fn logs(&self, service: ServiceId, lines: usize) -> Result<Vec<String>> {
@@ -446,21 +415,6 @@ impl Engine for DockerEngine {
             .iter()
             .flat_map(|chunk| String::from_utf8_lossy(chunk).lines().map(str::to_owned).collect::<Vec<_>>())
             .collect())
-    }
-}
-
-/// The service that an event concerns.
-async fn concerned(client: &Docker, event: EventMessage) -> Option<ServiceId> {
-    let actor = event.actor?;
-    match event.typ? {
-        EventMessageTypeEnum::CONTAINER => labels::service(&actor.attributes?),
-        EventMessageTypeEnum::VOLUME => actor.id?.parse().ok(),
-        EventMessageTypeEnum::NETWORK => {
-            let container = actor.attributes?.remove("container")?;
-            let inspect = client.inspect_container(&container, None::<query::InspectContainerOptions>);
-            labels::service(&within(QUICK, inspect).await.ok()?.config?.labels?)
-        }
-        _ => None,
     }
 }
 
