@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::parser::types::{DocumentOperations, OperationType};
+use async_graphql::parser::types::OperationType;
 use async_graphql::{Context, Request, SDLExportOptions};
 
 use crate::app::App;
@@ -19,6 +19,7 @@ mod guard;
 mod limits;
 mod meter;
 mod mutation;
+mod operation;
 mod query;
 mod root_field;
 mod seats;
@@ -70,14 +71,8 @@ pub fn sdl() -> String {
 pub fn operation_type(schema: &Schema, request: &mut Request) -> Option<OperationType> {
     schema.data::<Arc<Limits>>()?.check_text(&request.query).ok()?;
     let name = request.operation_name.clone();
-    let operations = &request.parsed_query().ok()?.operations;
-    let operation = match (operations, name) {
-        (DocumentOperations::Single(operation), None) => operation,
-        (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name.as_str())?,
-        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => operations.values().next()?,
-        _ => return None,
-    };
-    Some(operation.node.ty)
+    let document = request.parsed_query().ok()?;
+    operation::selected(document, name.as_deref()).map(|operation| operation.ty)
 }
 
 fn builder() -> async_graphql::SchemaBuilder<query::Query, mutation::Mutation, subscription::Subscription> {

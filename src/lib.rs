@@ -17,7 +17,7 @@
 //! | [`api`] | the GraphQL schema, error codes | knows the store |
 //! | [`http`] | routes, protocols, pages, health | knows a use case |
 //! | [`config`] | the environment and the command line | does anything with them |
-//! | [`telemetry`] | the log's shape, what is counted and traced | decides anything |
+//! | [`telemetry`] | the log's shape, metrics, traces | decides anything |
 //! | [`server`] | building and stopping it all | |
 
 pub mod api;

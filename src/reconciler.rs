@@ -3,7 +3,8 @@
 //! crash.
 //!
 //! A look: load the row, inspect the engine, [`plan()`], note what is about to be tried, try at most one action, look again
-//! until the plan is empty. What leads to RUNNING is tried while the note is being written. It never answers a request and never decides who may do what.
+//! until the plan is empty. A start, and the wait for it, begin while the note is being written. It never answers a
+//! request and never decides who may do what.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -306,15 +307,15 @@ impl Reconciler {
             }
             return Ok(Next::Rest(plan.again));
         };
-        let (service, done) = if action.needs_its_note() {
-            let service = self.write(service, plan.after).await?;
-            let done = self.execute(&service, &action, interrupt).await;
-            (service, done)
-        } else {
+        let (service, done) = if action.may_precede_its_note() {
             let after = plan.after.clone();
             let (written, done) =
                 tokio::join!(self.write(service, plan.after), self.execute(&after, &action, interrupt));
             (written?, done)
+        } else {
+            let service = self.write_in_term(service, plan.after).await?;
+            let done = self.execute(&service, &action, interrupt).await;
+            (service, done)
         };
         (memory.attempts.answered, memory.attempts.rotated) = (None, false);
         metrics::action(action.name(), plan.reason, done.outcome());
@@ -331,6 +332,14 @@ impl Reconciler {
             Done::StoreFailed(error) => return Err(error),
         }
         Ok(Next::LookAgain)
+    }
+
+    /// Like [`write`](Self::write), and fails with `Deposed` also where there is nothing new to write.
+    async fn write_in_term(&self, before: Service, after: Service) -> Result<Service, StoreError> {
+        if after == before && self.store.term_current().await?.epoch != self.epoch() {
+            return Err(StoreError::Deposed);
+        }
+        self.write(before, after).await
     }
 
     /// Writes down what is known now, with its event, and tells those who wait for it.
@@ -363,7 +372,11 @@ impl Reconciler {
         event: Option<&NewEvent>,
         now: Timestamp,
     ) -> Result<Service, StoreError> {
-        self.store.service_observe(self.epoch.load(Ordering::Relaxed), before, after, event, now).await
+        self.store.service_observe(self.epoch(), before, after, event, now).await
+    }
+
+    fn epoch(&self) -> i64 {
+        self.epoch.load(Ordering::Relaxed)
     }
 
     /// Adds the end of the container's log to an error that it may explain.

@@ -188,6 +188,10 @@ pub trait Store: Send + Sync {
     /// Puts `new` in the place of `old`; false when `old` is not there any more. Neither revision nor event.
     async fn sealed_replace(&self, id: ServiceId, old: &Sealed, new: &Sealed) -> Result<bool>;
 
+    /// Like [`sealed_replace`](Self::sealed_replace), for the reconciler in its term of `epoch`. Fails with `Deposed` when
+    /// the term is over; while it is being written, nobody can begin another.
+    async fn sealed_promote(&self, epoch: i64, id: ServiceId, old: &Sealed, new: &Sealed) -> Result<bool>;
+
     /// Appends an event that changes nothing, such as a reveal.
     async fn event_append(&self, service: &Service, event: &NewEvent) -> Result<ServiceEvent>;
 

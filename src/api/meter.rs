@@ -5,16 +5,22 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use async_graphql::extensions::{
-    Extension, ExtensionContext, ExtensionFactory, NextParseQuery, NextPrepareRequest, NextRequest, NextValidation,
+    Extension, ExtensionContext, ExtensionFactory, NextParseQuery, NextPrepareRequest, NextRequest, NextSubscribe,
+    NextValidation,
 };
-use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, Selection, SelectionSet};
+use async_graphql::parser::types::{ExecutableDocument, OperationType};
 use async_graphql::{Request, Response, ServerError, ServerResult, ValidationResult, Value, Variables};
 use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 
+use super::operation;
 use crate::telemetry::metrics;
 
 /// What stands for the fields of a document that is not valid: whatever its sender made up.
 const INVALID: &str = "invalid";
+/// The code of what was answered as it should.
+const OK: &str = "OK";
 
 pub struct Meter;
 
@@ -28,22 +34,31 @@ impl ExtensionFactory for Meter {
 #[derive(Default)]
 struct Metered {
     operation_name: OnceLock<Option<String>>,
-    parsed: OnceLock<BTreeSet<String>>,
-    /// The names of the root fields, once they are known to be the schema's.
-    fields: OnceLock<BTreeSet<String>>,
+    parsed: OnceLock<(OperationType, BTreeSet<String>)>,
+    seen: Arc<Seen>,
 }
+
+/// What was asked for, once it is known to be the schema's.
+#[derive(Default)]
+struct Seen(OnceLock<(OperationType, BTreeSet<String>)>);
 
 #[async_trait]
 impl Extension for Metered {
     async fn request(&self, ctx: &ExtensionContext<'_>, next: NextRequest<'_>) -> Response {
         let started = Instant::now();
         let response = next.run(ctx).await;
-        let code = code(&response);
-        match self.fields.get() {
-            Some(fields) => fields.iter().for_each(|field| metrics::request(field, &code, started.elapsed())),
-            None => metrics::request(INVALID, &code, started.elapsed()),
-        }
+        self.seen.count(&code(&response), started);
         response
+    }
+
+    fn subscribe<'s>(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        stream: BoxStream<'s, Response>,
+        next: NextSubscribe<'_>,
+    ) -> BoxStream<'s, Response> {
+        let mut answers = Answers { seen: Arc::clone(&self.seen), started: Instant::now(), code: None };
+        next.run(ctx, stream).inspect(move |response| answers.note(response)).boxed()
     }
 
     async fn prepare_request(
@@ -65,7 +80,9 @@ impl Extension for Metered {
     ) -> ServerResult<ExecutableDocument> {
         let document = next.run(ctx, query, variables).await?;
         let name = self.operation_name.get().and_then(|name| name.as_deref());
-        let _ = self.parsed.set(root_fields(&document, name));
+        if let Some(operation) = operation::selected(&document, name) {
+            let _ = self.parsed.set((operation.ty, operation::root_fields(&document, operation)));
+        }
         Ok(document)
     }
 
@@ -75,8 +92,50 @@ impl Extension for Metered {
         next: NextValidation<'_>,
     ) -> Result<ValidationResult, Vec<ServerError>> {
         let result = next.run(ctx).await?;
-        let _ = self.fields.set(self.parsed.get().cloned().unwrap_or_default());
+        if let Some(parsed) = self.parsed.get() {
+            let _ = self.seen.0.set(parsed.clone());
+        }
         Ok(result)
+    }
+}
+
+impl Seen {
+    fn count(&self, code: &str, started: Instant) {
+        let Some((kind, fields)) = self.0.get() else {
+            return metrics::request(INVALID, code, Some(started.elapsed()));
+        };
+        // How long somebody stays with a subscription is no time to answer.
+        let took = (*kind != OperationType::Subscription).then(|| started.elapsed());
+        fields.iter().for_each(|field| metrics::request(field, code, took));
+    }
+}
+
+/// The answers to a request that may have several. It is counted when they are over.
+struct Answers {
+    seen: Arc<Seen>,
+    started: Instant,
+    /// None before the first one.
+    code: Option<String>,
+}
+
+impl Answers {
+    fn note(&mut self, response: &Response) {
+        match &self.code {
+            Some(code) if code != OK => {}
+            _ => self.code = Some(code(response)),
+        }
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        let is_subscription = matches!(self.seen.0.get(), Some((OperationType::Subscription, _)));
+        match &self.code {
+            Some(code) => self.seen.count(code, self.started),
+            None if is_subscription => self.seen.count(OK, self.started),
+            // Nobody waited for the answer.
+            None => {}
+        }
     }
 }
 
@@ -84,50 +143,10 @@ impl Extension for Metered {
 pub(super) fn code(response: &Response) -> String {
     let extensions = response.errors.first().map(|error| error.extensions.as_ref());
     match extensions {
-        None => "OK".to_owned(),
+        None => OK.to_owned(),
         Some(extensions) => match extensions.and_then(|extensions| extensions.get("code")) {
             Some(Value::String(code)) => code.clone(),
             _ => INVALID.to_owned(),
         },
-    }
-}
-
-pub(super) fn root_fields(document: &ExecutableDocument, name: Option<&str>) -> BTreeSet<String> {
-    let operation = match (&document.operations, name) {
-        (DocumentOperations::Single(operation), _) => Some(operation),
-        (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name),
-        (DocumentOperations::Multiple(_), None) => None,
-    };
-    let (mut fields, mut opened) = (BTreeSet::new(), BTreeSet::new());
-    if let Some(operation) = operation {
-        collect(&operation.node.selection_set.node, document, &mut fields, &mut opened);
-    }
-    fields
-}
-
-/// Each fragment is opened once.
-fn collect<'a>(
-    selections: &'a SelectionSet,
-    document: &'a ExecutableDocument,
-    fields: &mut BTreeSet<String>,
-    opened: &mut BTreeSet<&'a str>,
-) {
-    for selection in &selections.items {
-        match &selection.node {
-            Selection::Field(field) => {
-                fields.insert(field.node.name.node.to_string());
-            }
-            Selection::InlineFragment(fragment) => {
-                collect(&fragment.node.selection_set.node, document, fields, opened);
-            }
-            Selection::FragmentSpread(spread) => {
-                let name = &spread.node.fragment_name.node;
-                if opened.insert(name.as_str())
-                    && let Some(fragment) = document.fragments.get(name)
-                {
-                    collect(&fragment.node.selection_set.node, document, fields, opened);
-                }
-            }
-        }
     }
 }

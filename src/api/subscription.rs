@@ -26,8 +26,8 @@ const CLOCK_CHECK: Duration = Duration::from_secs(30);
 
 pub struct Subscription;
 
-/// What can be watched, over a WebSocket. A stream ends with an UNAUTHENTICATED error when your token expires; come back
-/// with a new token and the last cursor that you saw.
+/// What can be watched, over a WebSocket or as an event stream. A stream ends with an UNAUTHENTICATED error when your
+/// token expires; come back with a new token and the last cursor that you saw.
 #[Subscription(guard = "Authenticated")]
 impl Subscription {
     /// Each change of the project's services, in order, none lost, none twice. With `after`, all that came since that

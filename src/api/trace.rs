@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 
-use super::meter;
+use super::{meter, operation};
 use crate::telemetry::traces::{self, Span};
 
 pub struct Trace;
@@ -40,12 +40,12 @@ struct Parsed {
 
 impl Parsed {
     fn of(document: &ExecutableDocument, chosen: Option<&str>) -> Option<Self> {
-        let mut operations =
-            document.operations.iter().map(|(name, operation)| (name.map(|name| name.as_str()), operation));
-        // One that has a name does not have to be chosen by it.
-        let (name, operation) = operations.find(|(name, _)| chosen.is_none() || chosen == *name)?;
-        let fields = meter::root_fields(document, name).into_iter().collect();
-        Some(Self { kind: operation.node.ty, name: name.map(str::to_owned), fields })
+        let selected = operation::selected(document, chosen)?;
+        let mut named = document.operations.iter();
+        let name =
+            named.find_map(|(name, operation)| name.filter(|_| std::ptr::eq(&raw const operation.node, selected)));
+        let fields = operation::root_fields(document, selected).into_iter().collect();
+        Some(Self { kind: selected.ty, name: name.map(ToString::to_string), fields })
     }
 }
 

@@ -1,11 +1,12 @@
 //! Checks a request's variables against the types that the operation declares for them (GraphQL specification,
 //! section 6.1.2), so that a wrong value is told by its name before anything is executed.
 
-use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition};
+use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::registry::{MetaType, MetaTypeName, Registry};
 use async_graphql::{ServerError, Value, Variables};
 
 use super::error::Error;
+use super::operation;
 
 /// The first variable of the operation that is missing or of another type. A type that does not exist is left to the
 /// validation of the document.
@@ -15,7 +16,7 @@ pub fn check(
     operation_name: Option<&str>,
     variables: &Variables,
 ) -> Result<(), ServerError> {
-    let Some(operation) = selected(document, operation_name) else { return Ok(()) };
+    let Some(operation) = operation::selected(document, operation_name) else { return Ok(()) };
     for definition in &operation.variable_definitions {
         let name = definition.node.name.node.as_str();
         let declared = definition.node.var_type.node.to_string();
@@ -34,17 +35,6 @@ pub fn check(
         }
     }
     Ok(())
-}
-
-fn selected<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Option<&'a OperationDefinition> {
-    match (&document.operations, name) {
-        (DocumentOperations::Single(operation), None) => Some(&operation.node),
-        (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name).map(|o| &o.node),
-        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => {
-            operations.values().next().map(|o| &o.node)
-        }
-        _ => None,
-    }
 }
 
 struct Mismatch {

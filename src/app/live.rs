@@ -55,9 +55,26 @@ impl App {
                 }
                 // While there is no container there is no output either.
                 if let Ok(mut lines) = app.instruments.follow_logs(id, tail, last.or(since)).await {
-                    let Some(access) = app.access(id).await? else { return };
+                    let Some(mut access) = app.access(id).await? else { return };
                     let seen = last;
-                    while let Some(Ok(line)) = lines.next().await {
+                    loop {
+                        let next = tokio::select! {
+                            biased;
+                            _ = hints.changed() => None,
+                            line = lines.next() => Some(line),
+                        };
+                        let line = match next {
+                            Some(Some(Ok(line))) => line,
+                            Some(_) => break,
+                            // The password may be another one, or the service gone.
+                            None => match app.access(id).await? {
+                                Some(now) => {
+                                    access = now;
+                                    continue;
+                                }
+                                None => return,
+                            },
+                        };
                         if seen.is_some_and(|seen| line.occurred_at <= seen) {
                             continue;
                         }

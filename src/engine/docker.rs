@@ -9,8 +9,8 @@ use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
 use bollard::models::{
-    ContainerInspectResponse, ContainerUpdateBody, EventMessage, EventMessageTypeEnum, NetworkConnectRequest,
-    NetworkCreateRequest, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
+    ContainerInspectResponse, ContainerUpdateBody, NetworkConnectRequest, NetworkCreateRequest, RestartPolicy,
+    RestartPolicyNameEnum, VolumeCreateRequest,
 };
 use bollard::query_parameters as query;
 use futures_util::stream::BoxStream;
@@ -23,6 +23,7 @@ use crate::domain::id::{InstallationId, ProjectId, ServiceId};
 use crate::domain::service::{ErrorCode, Observed, Service, Volume};
 
 mod container;
+mod events;
 mod exec;
 mod instruments;
 mod labels;
@@ -38,6 +39,8 @@ const SLOW: Duration = Duration::from_secs(90);
 
 /// How long a server may take to admit somebody; longer than what makes it do so tries.
 const ADMISSION: Duration = Duration::from_secs(30);
+/// How much is kept of what is said of an admission that failed, in bytes.
+const COMPLAINT: usize = 2000;
 /// How long a check for readiness waits for a hint that it may be worth while.
 const HINT_PATIENCE: Duration = Duration::from_secs(8);
 
@@ -254,15 +257,19 @@ impl Engine for DockerEngine {
         if state.paused == Some(true) {
             within(SLOW, client.unpause_container(&name)).await.map_err(failure)?;
         }
+        let runs = state.running == Some(true);
+        if !runs {
+            let upload = query::UploadToContainerOptionsBuilder::default().path(deployment.data_path).build();
+            let files = bollard::body_full(container::files(deployment)?.into());
+            within(SLOW, client.upload_to_container(&name, Some(upload), files)).await.map_err(failure)?;
+        }
+        // Not before its files are there: the engine would start it without them, again and again.
         if !observe::brought_back(inspected.host_config.as_ref()) {
             self.set_restart_policy(service.id, RestartPolicyNameEnum::ALWAYS).await?;
         }
-        if state.running == Some(true) {
+        if runs {
             return Ok(());
         }
-        let upload = query::UploadToContainerOptionsBuilder::default().path(deployment.data_path).build();
-        let files = bollard::body_full(container::files(deployment)?.into());
-        within(SLOW, client.upload_to_container(&name, Some(upload), files)).await.map_err(failure)?;
         match within(SLOW, client.start_container(&name, None::<query::StartContainerOptions>)).await {
             Ok(()) => Ok(()),
             Err(error) if container::is_network_lost(&error) => {
@@ -297,7 +304,7 @@ impl Engine for DockerEngine {
             // Whatever becomes of it: the check is what tells.
             let _ = tokio::time::timeout(HINT_PATIENCE, self.await_output(service, hint)).await;
         }
-        let command = exec::Command { words: check, user: None, input: None };
+        let command = exec::Command { words: check, user: None, input: None, kept: 0 };
         match found(exec::run(client, service, command).await) {
             Ok(Some(exec::Ended { exit_code: Some(0), .. })) => Ok(Readiness::Ready),
             Ok(_) | Err(EngineError::Refused { .. }) => Ok(Readiness::NotReady),
@@ -308,7 +315,7 @@ impl Engine for DockerEngine {
     async fn ensure_admitted(&self, service: ServiceId, admission: &Admission) -> Result<()> {
         let client = self.client().await?;
         let (words, input) = (admission.command.as_slice(), Some(&admission.input));
-        let command = exec::Command { words, user: Some(admission.user), input };
+        let command = exec::Command { words, user: Some(admission.user), input, kept: COMPLAINT };
         let ended = within(ADMISSION, exec::run(client, service, command)).await.map_err(failure)?;
         if ended.exit_code == Some(0) {
             return Ok(());
@@ -395,39 +402,7 @@ impl Engine for DockerEngine {
     }
 
     async fn watch(&self) -> Result<BoxStream<'static, ServiceId>> {
-        let client = self.client().await?;
-        within(QUICK, client.ping()).await.map_err(failure)?;
-        // Health checks flood the stream with exec events, hence the names.
-        let of_containers = [
-            "create",
-            "start",
-            "die",
-            "oom",
-            "stop",
-            "pause",
-            "unpause",
-            "rename",
-            "destroy",
-            "update",
-            "health_status",
-        ];
-        let events = |types: &[&str], names: &[&str], mut filters: HashMap<String, Vec<String>>| {
-            let list = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-            filters.insert("type".to_owned(), list(types));
-            filters.insert("event".to_owned(), list(names));
-            client.events(Some(query::EventsOptions { filters: Some(filters), ..Default::default() }))
-        };
-        let containers = events(&["container"], &of_containers, self.filter().unwrap_or_default());
-        // The events of networks and volumes don't bear their labels.
-        let others = events(&["network", "volume"], &["disconnect", "destroy"], HashMap::new());
-        let client = client.clone();
-        let stream = futures_util::stream::select(containers, others)
-            .take_while(|event| std::future::ready(event.is_ok()))
-            .filter_map(move |event| {
-                let client = client.clone();
-                async move { concerned(&client, event.ok()?).await }
-            });
-        Ok(stream.boxed())
+        events::watch(self.client().await?, self.filter().unwrap_or_default()).await
     }
 
     async fn logs(&self, service: ServiceId, lines: usize) -> Result<Vec<String>> {
@@ -440,21 +415,6 @@ impl Engine for DockerEngine {
             .iter()
             .flat_map(|chunk| String::from_utf8_lossy(chunk).lines().map(str::to_owned).collect::<Vec<_>>())
             .collect())
-    }
-}
-
-/// The service that an event concerns.
-async fn concerned(client: &Docker, event: EventMessage) -> Option<ServiceId> {
-    let actor = event.actor?;
-    match event.typ? {
-        EventMessageTypeEnum::CONTAINER => labels::service(&actor.attributes?),
-        EventMessageTypeEnum::VOLUME => actor.id?.parse().ok(),
-        EventMessageTypeEnum::NETWORK => {
-            let container = actor.attributes?.remove("container")?;
-            let inspect = client.inspect_container(&container, None::<query::InspectContainerOptions>);
-            labels::service(&within(QUICK, inspect).await.ok()?.config?.labels?)
-        }
-        _ => None,
     }
 }
 

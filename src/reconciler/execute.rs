@@ -216,7 +216,7 @@ impl Reconciler {
         }
         let Some(promoted) = access.promoted() else { return Done::Rotated };
         let replaced = match self.sealer.seal(service.id, &promoted.to_bytes()) {
-            Ok(new) => self.store.sealed_replace(service.id, &sealed, &new).await,
+            Ok(new) => self.store.sealed_promote(self.epoch(), service.id, &sealed, &new).await,
             Err(error) => Err(StoreError::Failed(error.into())),
         };
         // Where a rotation of keys was quicker, it is done again.

@@ -9,56 +9,18 @@ use crate::domain::service::{
     Service, ServiceError, ServiceState, Volume,
 };
 
+mod action;
+mod crash;
+
+pub use action::Action;
+use crash::{STABLE, pause};
+
 /// How many refusals in a row, or unasked ends since it was last stable, make an ERROR.
 const LIMIT: u32 = 3;
 /// How long an engine may be silent before what was RUNNING no longer counts as known.
 const SILENCE: SignedDuration = SignedDuration::from_secs(10);
-/// After this long without an unasked end a service counts as stable again.
-const STABLE: SignedDuration = SignedDuration::from_secs(30);
-/// Unasked ends that lie further apart than this are no loop.
-const LOOP_WINDOW: SignedDuration = SignedDuration::from_mins(5);
 /// How soon to look again at what the engine is about to change.
 const SOON: SignedDuration = SignedDuration::from_secs(1);
-
-/// One step, to be followed by another look.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    PullImage,
-    CreateStorage,
-    CreateContainer,
-    Start,
-    /// Attach it to its project's network.
-    Connect,
-    AwaitReady(RunId),
-    /// Have the server inside take the password to be.
-    RotateCredentials,
-    Stop,
-    Remove,
-}
-
-impl Action {
-    /// What it is called in logs and metrics.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::PullImage => "PULL_IMAGE",
-            Self::CreateStorage => "CREATE_STORAGE",
-            Self::CreateContainer => "CREATE_CONTAINER",
-            Self::Start => "START",
-            Self::Connect => "CONNECT",
-            Self::AwaitReady(_) => "AWAIT_READY",
-            Self::Stop => "STOP",
-            Self::Remove => "REMOVE",
-            Self::RotateCredentials => "ROTATE_CREDENTIALS",
-        }
-    }
-
-    /// Whether the note of it has to be stored before it is tried. What ends something has to: the note tells a later look,
-    /// also one after a crash, that it was asked for. A pull goes on writing to the row. Who may log in can't be looked at, so
-    /// it must not be changed by a reconciler whose term is over. The rest is shown by the note, and found by a look.
-    pub fn needs_its_note(&self) -> bool {
-        matches!(self, Self::Stop | Self::Remove | Self::PullImage | Self::RotateCredentials)
-    }
-}
 
 /// What comes of a look.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,15 +74,6 @@ fn time_limit(kind: OperationKind) -> Option<SignedDuration> {
         OperationKind::Start | OperationKind::Restart | OperationKind::Recover => Some(SignedDuration::from_mins(5)),
         OperationKind::Stop => Some(SignedDuration::from_mins(3)),
         OperationKind::Destroy | OperationKind::RotateCredentials => None,
-    }
-}
-
-/// How long to leave a container alone that has ended `crashes` times: not at all after the first end, then growing to
-/// five minutes.
-fn pause(crashes: u32) -> SignedDuration {
-    match crashes {
-        0 | 1 => SignedDuration::ZERO,
-        n => SignedDuration::from_secs((1i64 << (n - 2).min(9)).min(300)),
     }
 }
 
@@ -423,66 +376,6 @@ impl Planner<'_> {
         operation.phase = OperationPhase::ChangingPassword;
         self.after.operation = Some(operation);
         self.act_unseen(Action::RotateCredentials, REASON)
-    }
-
-    /// Takes note of a run that nobody asked to end; tells whether there is one that was not known of. What was ended
-    /// by hand is no crash: the engine brings back what ends by itself, and leaves what a person stopped or killed.
-    fn count_end(&mut self, container: &Container) -> bool {
-        let evidence = &mut self.after.evidence;
-        let ended = match container.status {
-            ContainerStatus::Exited { .. } | ContainerStatus::Restarting { .. } => container.run.clone(),
-            // It ended and was brought back before anybody looked.
-            ContainerStatus::Running if evidence.ready_run.is_some() && evidence.ready_run != container.run => {
-                evidence.ready_run.clone()
-            }
-            _ => None,
-        };
-        let Some(ended) = ended.filter(|run| Some(run) != evidence.ended_run.as_ref()) else { return false };
-        // A run that is over is not compared with later ones any more: its end would be counted again.
-        if evidence.ready_run.as_ref() == Some(&ended) {
-            evidence.ready_run = None;
-        }
-        evidence.ended_run = Some(ended);
-        let by_hand = container.restarts && matches!(container.status, ContainerStatus::Exited { .. });
-        if by_hand || self.service.operation.as_ref().is_some_and(|o| o.phase == OperationPhase::Stopping) {
-            return true;
-        }
-        let recent = evidence.crashed_at.is_some_and(|at| self.now.duration_since(at) < LOOP_WINDOW);
-        evidence.crashes = if recent { evidence.crashes.saturating_add(1) } else { 1 };
-        evidence.crashed_at = Some(self.now);
-        true
-    }
-
-    /// The plan where a container has ended too often; None where it should be started.
-    fn crash_loop(&mut self, status: ContainerStatus) -> Option<Plan> {
-        let crashes = self.after.evidence.crashes;
-        let (ContainerStatus::Exited { exit_code, out_of_memory }
-        | ContainerStatus::Restarting { exit_code, out_of_memory }) = status
-        else {
-            return None;
-        };
-        if crashes >= LIMIT {
-            let failure = if out_of_memory {
-                Failure {
-                    code: ErrorCode::OutOfMemory,
-                    message: format!(
-                        "The server inside was ended for want of memory; its tier has {} MiB.",
-                        self.service.spec.tier.memory_mib
-                    ),
-                }
-            } else {
-                Failure {
-                    code: ErrorCode::CrashLoop,
-                    message: format!(
-                        "The server inside ends again and again, the last time with exit code {exit_code}."
-                    ),
-                }
-            };
-            self.fail(&failure);
-        }
-        let resume = self.after.evidence.crashed_at.map(|at| at + pause(crashes)).filter(|at| *at > self.now)?;
-        let reason = "it ended more than once and is left alone for a while";
-        Some(Plan { after: self.after.clone(), action: None, reason, again: Some(resume) })
     }
 
     /// A restart begins with a stop. What was stopped is seen as ended, with the phase still telling of the stop.

@@ -17,10 +17,20 @@ use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::term::{ReplicaId, Term};
 use crate::store::fault::{CALL_TIMEOUT, Fault};
 use crate::store::rows::{EventRow, NewServiceRow, SealedChange, ServiceChange, ServiceRow, Tombstone};
-use crate::store::schema::{installation, projects, reconciler_term, service_events, services};
+use crate::store::schema::{installation, services};
 use crate::store::types::{Id, Instant, Word};
 use crate::store::{NewService, Notice, Page, Reseal, Result, ServiceFilter, Slice, Store, StoreError};
 use crate::telemetry::{metrics, traces};
+
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
+#[path = "queries/log.rs"]
+mod log;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
+#[path = "queries/term.rs"]
+mod term;
+
+use log::{event_append, event_insert, event_last, event_list_of_service, event_list_since, sequence_take};
+use term::{term_current, term_hold, term_replace};
 
 /// Runs one query on a connection of its own.
 macro_rules! read {
@@ -153,6 +163,10 @@ impl Store for Backend {
 
     async fn sealed_replace(&self, id: ServiceId, old: &Sealed, new: &Sealed) -> Result<bool> {
         write!(self, sealed_replace(id, old, new))
+    }
+
+    async fn sealed_promote(&self, epoch: i64, id: ServiceId, old: &Sealed, new: &Sealed) -> Result<bool> {
+        write!(self, sealed_promote(epoch, id, old, new))
     }
 
     async fn event_append(&self, service: &Service, event: &NewEvent) -> Result<ServiceEvent> {
@@ -416,37 +430,8 @@ async fn service_observe(
     event: Option<&NewEvent>,
     now: Instant,
 ) -> Answer<Service> {
-    // An update that changes nothing: it locks the row, so that no other term begins until this has committed.
-    let held = diesel::update(reconciler_term::table.filter(reconciler_term::epoch.eq(epoch)))
-        .set(reconciler_term::epoch.eq(epoch))
-        .execute(connection)
-        .await?;
-    if held == 0 {
-        return Err(Fault::Refused(StoreError::Deposed));
-    }
+    term_hold(connection, epoch).await?;
     service_update(connection, before, after, event, now).await
-}
-
-async fn term_current(connection: &mut Conn) -> Answer<Term> {
-    let columns = (reconciler_term::holder, reconciler_term::epoch, reconciler_term::beat);
-    let (holder, epoch, beat): (Option<Id>, i64, i64) =
-        reconciler_term::table.select(columns).first(connection).await?;
-    Ok(Term { holder: holder.map(|Id(id)| ReplicaId(id)), epoch, beat })
-}
-
-/// Writes `next` if the row still is `seen`.
-async fn term_replace(connection: &mut Conn, seen: &Term, next: Term) -> Answer<Option<Term>> {
-    let written = diesel::update(reconciler_term::table)
-        .filter(reconciler_term::epoch.eq(seen.epoch))
-        .filter(reconciler_term::beat.eq(seen.beat))
-        .set((
-            reconciler_term::holder.eq(next.holder.map(|ReplicaId(id)| Id(id))),
-            reconciler_term::epoch.eq(next.epoch),
-            reconciler_term::beat.eq(next.beat),
-        ))
-        .execute(connection)
-        .await?;
-    Ok((written == 1).then_some(next))
 }
 
 async fn sealed_get(connection: &mut Conn, id: ServiceId) -> Answer<Option<Sealed>> {
@@ -484,81 +469,9 @@ async fn sealed_replace(connection: &mut Conn, id: ServiceId, old: &Sealed, new:
     Ok(written == 1)
 }
 
-/// Takes the next place in a project's log. The row stays locked until the transaction ends, so whoever takes the place
-/// behind it commits later, and a place whose transaction fails is given to the next.
-async fn sequence_take(connection: &mut Conn, project: &ProjectId) -> Answer<i64> {
-    let sequence = diesel::insert_into(projects::table)
-        .values((projects::project_id.eq(project.as_str()), projects::last_sequence.eq(1)))
-        .on_conflict(projects::project_id)
-        .do_update()
-        .set(projects::last_sequence.eq(projects::last_sequence + 1))
-        .returning(projects::last_sequence)
-        .get_result(connection)
-        .await?;
-    Ok(sequence)
-}
-
-/// Writes an event in the place that this transaction took.
-async fn event_insert(connection: &mut Conn, row: EventRow) -> Answer<ServiceEvent> {
-    diesel::insert_into(service_events::table).values(&row).execute(connection).await?;
-    let event = ServiceEvent::from(row);
-    super::notify(connection, &event.project, event.service).await?;
-    Ok(event)
-}
-
-async fn event_append(
-    connection: &mut Conn,
-    project: &ProjectId,
-    service: ServiceId,
-    event: &NewEvent,
-) -> Answer<ServiceEvent> {
-    let sequence = sequence_take(connection, project).await?;
-    event_insert(connection, EventRow::new(project, sequence, service, event)).await
-}
-
-async fn event_list_since(
-    connection: &mut Conn,
-    project: &ProjectId,
-    after: i64,
-    limit: u32,
-) -> Answer<Vec<ServiceEvent>> {
-    let rows: Vec<EventRow> = service_events::table
-        .filter(service_events::project_id.eq(project.as_str()))
-        .filter(service_events::sequence.gt(after))
-        .select(EventRow::as_select())
-        .order(service_events::sequence)
-        .limit(limit.into())
-        .load(connection)
-        .await?;
-    Ok(rows.into_iter().map(ServiceEvent::from).collect())
-}
-
-async fn event_last(connection: &mut Conn, project: &ProjectId) -> Answer<i64> {
-    let last =
-        projects::table.find(project.as_str()).select(projects::last_sequence).first(connection).await.optional()?;
-    Ok(last.unwrap_or(0))
-}
-
-async fn event_list_of_service(
-    connection: &mut Conn,
-    service: ServiceId,
-    page: Page<i64>,
-) -> Answer<Slice<ServiceEvent>> {
-    let mut query = service_events::table
-        .filter(service_events::service_id.eq(Id(service.0)))
-        .select(EventRow::as_select())
-        .limit(one_more(page.limit))
-        .into_boxed();
-    if let Some(after) = page.after {
-        query = query.filter(service_events::sequence.gt(after));
-    }
-    if let Some(before) = page.before {
-        query = query.filter(service_events::sequence.lt(before));
-    }
-    let place = service_events::sequence;
-    query = if page.from_end { query.order(place.desc()) } else { query.order(place.asc()) };
-    let rows: Vec<EventRow> = query.load(connection).await?;
-    Ok(slice(rows, page.limit, page.from_end))
+async fn sealed_promote(connection: &mut Conn, epoch: i64, id: ServiceId, old: &Sealed, new: &Sealed) -> Answer<bool> {
+    term_hold(connection, epoch).await?;
+    sealed_replace(connection, id, old, new).await
 }
 
 /// What to ask for, to learn whether there is more than `limit`.

@@ -24,8 +24,11 @@ pub fn init() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), BUCKETS)?
         .install_recorder()?;
-    describe_counter!(REQUESTS, "Root fields of queries and mutations that were answered, by field and error code.");
-    describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "Time to answer a request with the field in it.");
+    describe_counter!(
+        REQUESTS,
+        "Root fields that were answered, or subscriptions that have ended, by field and error code."
+    );
+    describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "Time to answer a query or mutation with the field in it.");
     describe_gauge!(SUBSCRIPTIONS, "Subscriptions that are open, by field.");
     describe_counter!(EVENTS, "Events that were written to projects' logs.");
     describe_counter!(ACTIONS, "Actions of the reconciler, by action, reason and outcome.");
@@ -35,10 +38,12 @@ pub fn init() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
-/// A root field was answered, with OK or the code of an error.
-pub fn request(field: &str, code: &str, took: Duration) {
+/// A root field was answered, with OK or the code of an error; a subscription takes no time.
+pub fn request(field: &str, code: &str, took: Option<Duration>) {
     counter!(REQUESTS, "field" => field.to_owned(), "code" => code.to_owned()).increment(1);
-    histogram!(REQUEST_SECONDS, "field" => field.to_owned()).record(took);
+    if let Some(took) = took {
+        histogram!(REQUEST_SECONDS, "field" => field.to_owned()).record(took);
+    }
 }
 
 /// A subscription that is open until this is dropped.

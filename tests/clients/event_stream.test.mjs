@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createClient } from 'graphql-sse';
+import { run, streams } from './streams.mjs';
 import * as server from './support.mjs';
 
-const { bearer, listen, newProject, newService, resumable } = server;
+const { bearer, newProject, newService } = server;
 
 function connect(t, authorization, options) {
   const headers = authorization ? { authorization } : {};
@@ -13,19 +14,12 @@ function connect(t, authorization, options) {
   return client;
 }
 
-const run = (client, query, variables) => listen((sink) => client.subscribe({ query, variables }, sink));
-
-test('queries and mutations have one result and an end', async (t) => {
-  const project = newProject();
-  const client = connect(t, bearer(project));
-  const query = run(client, '{ viewer { subject projects } }');
-  assert.deepEqual(await query.hear(), { result: { data: { viewer: { subject: 'ada', projects: [project] } } } });
-  assert.deepEqual(await query.hear(), { complete: true });
-  const mutation = run(client, server.provision, { projectId: project });
-  const { result } = await mutation.hear();
-  assert.equal(result.data.provisionService.service.name, 'redis');
-  assert.deepEqual(await mutation.hear(), { complete: true });
-});
+streams(connect, (address, broken) => ({
+  url: `http://${address}/graphql`,
+  retryAttempts: 5,
+  retry: async () => {},
+  on: { connecting: (again) => again && broken() },
+}));
 
 test('errors are results and have codes', async (t) => {
   const code = async (client, query, variables) => {
@@ -47,50 +41,6 @@ test('what is no request, and a page that is not allowed, are refused by the sta
   const stranger = connect(t, undefined, { headers: { origin: 'https://evil.example' } });
   const refused = await run(stranger, '{ __typename }').hear();
   assert.equal(refused.error.response.status, 403);
-});
-
-test('events come as they happen, and after a lost connection from the last cursor on', async (t) => {
-  const service = await newService();
-  const { address, cut, close } = await server.network();
-  t.after(close);
-  const connecting = [];
-  const client = connect(t, service.authorization, {
-    url: `http://${address}/graphql`,
-    retryAttempts: 5,
-    retry: async () => {},
-    on: { connecting: (again) => connecting.push(again) },
-  });
-  const events = resumable(client, service);
-  const cursors = [service.cursor];
-  const hear = async () => cursors.push((await events.hear()).result.data.serviceEvents.cursor);
-  for (let n = 0; n < 2; n += 1) {
-    await service.happen();
-    await hear();
-  }
-  cut();
-  await service.happen();
-  await service.happen();
-  await hear();
-  await hear();
-  await service.happen();
-  await hear();
-  assert.deepEqual(connecting.slice(0, 2), [false, true]);
-  assert.equal(cursors.length, 6);
-  assert.deepEqual(cursors, [...new Set(cursors)].sort());
-  // None of them was missed: the log has no others.
-  const all = run(client, server.serviceEvents, { projectId: service.project, after: service.cursor });
-  for (const cursor of cursors.slice(1)) {
-    assert.equal((await all.hear()).result.data.serviceEvents.cursor, cursor);
-  }
-});
-
-test('a stream ends with its token', async (t) => {
-  const { project, cursor } = await newService();
-  const client = connect(t, bearer(project, 3));
-  const stream = run(client, server.serviceEvents, { projectId: project, after: cursor });
-  const { result } = await stream.hear();
-  assert.equal(result.errors[0].extensions.code, 'UNAUTHENTICATED');
-  assert.deepEqual(await stream.hear(), { complete: true });
 });
 
 test('a stream that the client ends is over', async (t) => {

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
+import { run, streams } from './streams.mjs';
 import * as server from './support.mjs';
 
-const { bearer, listen, newProject, newService, resumable } = server;
+const { bearer, newProject, newService } = server;
 
 function connect(t, authorization, options) {
   const connectionParams = authorization && { Authorization: authorization };
@@ -14,19 +15,13 @@ function connect(t, authorization, options) {
   return client;
 }
 
-const run = (client, query, variables) => listen((sink) => client.subscribe({ query, variables }, sink));
-
-test('queries and mutations have one result and an end', async (t) => {
-  const project = newProject();
-  const client = connect(t, bearer(project));
-  const query = run(client, '{ viewer { subject projects } }');
-  assert.deepEqual(await query.hear(), { result: { data: { viewer: { subject: 'ada', projects: [project] } } } });
-  assert.deepEqual(await query.hear(), { complete: true });
-  const mutation = run(client, server.provision, { projectId: project });
-  const { result } = await mutation.hear();
-  assert.equal(result.data.provisionService.service.name, 'redis');
-  assert.deepEqual(await mutation.hear(), { complete: true });
-});
+streams(connect, (address, broken) => ({
+  url: `ws://${address}/graphql`,
+  retryAttempts: 5,
+  retryWait: async () => {},
+  shouldRetry: () => true,
+  on: { closed: broken },
+}));
 
 test('errors have codes, whether or not anything was executed', async (t) => {
   const client = connect(t, bearer(newProject()));
@@ -37,51 +32,6 @@ test('errors have codes, whether or not anything was executed', async (t) => {
   const anonymous = connect(t);
   const refused = await run(anonymous, '{ viewer { subject } }').hear();
   assert.equal(refused.result.errors[0].extensions.code, 'UNAUTHENTICATED');
-});
-
-test('events come as they happen, and after a lost connection from the last cursor on', async (t) => {
-  const service = await newService();
-  const { address, cut, close } = await server.network();
-  t.after(close);
-  const closed = [];
-  const client = connect(t, service.authorization, {
-    url: `ws://${address}/graphql`,
-    retryAttempts: 5,
-    retryWait: async () => {},
-    shouldRetry: () => true,
-    on: { closed: (event) => closed.push(event.code) },
-  });
-  const events = resumable(client, service);
-  const cursors = [service.cursor];
-  const hear = async () => cursors.push((await events.hear()).result.data.serviceEvents.cursor);
-  for (let n = 0; n < 2; n += 1) {
-    await service.happen();
-    await hear();
-  }
-  cut();
-  await service.happen();
-  await service.happen();
-  await hear();
-  await hear();
-  await service.happen();
-  await hear();
-  assert.ok(closed.length >= 1);
-  assert.equal(cursors.length, 6);
-  assert.deepEqual(cursors, [...new Set(cursors)].sort());
-  // None of them was missed: the log has no others.
-  const all = run(client, server.serviceEvents, { projectId: service.project, after: service.cursor });
-  for (const cursor of cursors.slice(1)) {
-    assert.equal((await all.hear()).result.data.serviceEvents.cursor, cursor);
-  }
-});
-
-test('a stream ends with its token', async (t) => {
-  const { project, cursor } = await newService();
-  const client = connect(t, bearer(project, 3));
-  const stream = run(client, server.serviceEvents, { projectId: project, after: cursor });
-  const { result } = await stream.hear();
-  assert.equal(result.errors[0].extensions.code, 'UNAUTHENTICATED');
-  assert.deepEqual(await stream.hear(), { complete: true });
 });
 
 test('a stream that the client completes is over, and its id free', async (t) => {

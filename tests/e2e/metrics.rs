@@ -1,6 +1,6 @@
 //! What an operator reads of the server with Prometheus.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::client::Client;
 use crate::support::eventually;
@@ -28,10 +28,25 @@ async fn prometheus_reads_what_the_server_does() {
     let id = service["id"].as_str().unwrap();
     events.until(id, "RUNNING").await;
 
+    let wrong = client.execute("mutation { stopService(input: {id: \"none\"}) { service { id } } }", json!({})).await;
+    assert_eq!(wrong["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+    client.execute("{ nonsense }", json!({})).await;
+    // A document may name its only operation, and the request need not repeat the name.
+    client.data("query Mine($id: ID!) { service(id: $id) { id } }", json!({"id": id})).await;
+    let names = "query($project: ID!) { services(projectId: $project) { totalCount } }";
+    let mut over_socket = client.subscribe("services", names, json!({"project": client.project})).await.unwrap();
+    assert_eq!(over_socket.next().await.unwrap(), json!({"totalCount": 1}));
+    assert_eq!(over_socket.next().await, None);
+
     let metrics = read().await;
     for (series, least) in [
         ("project_services_services{kind=\"REDIS\",state=\"RUNNING\"}", 1.0),
         ("project_services_requests_total{field=\"provisionService\",code=\"OK\"}", 1.0),
+        ("project_services_requests_total{field=\"stopService\",code=\"BAD_USER_INPUT\"}", 1.0),
+        ("project_services_requests_total{field=\"invalid\",code=\"GRAPHQL_VALIDATION_FAILED\"}", 1.0),
+        ("project_services_requests_total{field=\"service\",code=\"OK\"}", 1.0),
+        // The first one asked for the cursor, over HTTP.
+        ("project_services_requests_total{field=\"services\",code=\"OK\"}", 2.0),
         ("project_services_subscriptions{field=\"serviceEvents\"}", 1.0),
         ("project_services_events_total", 4.0),
         ("project_services_engine_call_seconds_count{call=\"ensure_started\",outcome=\"ok\"}", 1.0),
@@ -47,6 +62,8 @@ async fn prometheus_reads_what_the_server_does() {
     let open = "project_services_subscriptions{field=\"serviceEvents\"}";
     eventually("the subscription to be gone", async || (value(&read().await, open) == Some(0.0)).then_some(())).await;
     let metrics = read().await;
+    let ended = "project_services_requests_total{field=\"serviceEvents\",code=\"OK\"}";
+    assert_eq!(value(&metrics, ended), Some(1.0), "{metrics}");
     assert_eq!(value(&metrics, "project_services_services{kind=\"REDIS\",state=\"RUNNING\"}"), Some(0.0));
     let main = reqwest::get(format!("http://{}/metrics", server.address)).await.unwrap();
     assert_eq!(main.status(), 404, "the API's address tells no metrics");

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use project_services::app::{App, Publishing};
 use project_services::auth::{KeySource, TokenSettings, Verifier};
+use project_services::crypto::Sealer;
 use project_services::domain::event::NewEvent;
 use project_services::domain::id::{ProjectId, ServiceId};
 use project_services::domain::service::{Service, ServiceState};
@@ -55,10 +56,24 @@ impl Default for Limits {
     }
 }
 
+/// Tries until something comes out.
+pub async fn eventually<T>(what: &str, attempt: impl AsyncFn() -> Option<T>) -> T {
+    let trying = async {
+        loop {
+            if let Some(outcome) = attempt().await {
+                return outcome;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, trying).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
+
 pub struct Server {
     pub address: SocketAddr,
     pub store: Arc<dyn Store>,
     pub hints: Arc<Hints>,
+    pub sealer: Arc<Sealer>,
     pub instruments: Arc<FakeInstruments>,
     pub shutdown: CancellationToken,
     pub sockets: TaskTracker,
@@ -106,10 +121,11 @@ impl Server {
         let store = store::connect(&url.parse().unwrap(), None).await.unwrap();
         let hints = Arc::new(Hints::default());
         let key = format!("k1:{}=", "A".repeat(43));
-        let sealer = Arc::new(key.parse().unwrap());
+        let sealer: Arc<Sealer> = Arc::new(key.parse().unwrap());
         let instruments = Arc::<FakeInstruments>::default();
         let shown = Arc::clone(&instruments) as _;
-        let app = App::new(Arc::clone(&store), sealer, Arc::clone(&hints), shown, publishing, limits.services);
+        let app =
+            App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), shown, publishing, limits.services);
         let admission = Arc::new(http::Admission::new(limits.wire));
         let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
         let router = http::router(Parts {
@@ -128,7 +144,17 @@ impl Server {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(http::serve(listener, router, admission, shutdown.clone()));
-        Self { address, store, hints, instruments, shutdown, sockets, client: reqwest::Client::new(), directory }
+        Self {
+            address,
+            store,
+            hints,
+            sealer,
+            instruments,
+            shutdown,
+            sockets,
+            client: reqwest::Client::new(),
+            directory,
+        }
     }
 
     pub fn url(&self, path: &str) -> String {

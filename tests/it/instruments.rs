@@ -1,8 +1,9 @@
 //! Instruments that show what a test wants.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use async_stream::stream;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
@@ -10,10 +11,13 @@ use jiff::Timestamp;
 use project_services::domain::id::ServiceId;
 use project_services::domain::live::{Holdings, LogLine, LogStream, Usage};
 use project_services::engine::{Instruments, Result};
+use tokio::sync::watch;
 
 #[derive(Default)]
 pub struct FakeInstruments {
-    lines: Mutex<Vec<LogLine>>,
+    lines: watch::Sender<Vec<LogLine>>,
+    /// Whether the container runs; one that has stopped writes no more.
+    pub running: AtomicBool,
     /// How many measurements are under way.
     pub measuring: Arc<AtomicUsize>,
 }
@@ -31,24 +35,38 @@ impl FakeInstruments {
     /// Lets the container write a line.
     pub fn write(&self, text: &str) {
         let line = LogLine { occurred_at: Timestamp::now(), stream: LogStream::Stderr, text: text.to_owned() };
-        self.lines.lock().unwrap().push(line);
+        self.lines.send_modify(|lines| lines.push(line));
     }
 }
 
 #[async_trait]
 impl Instruments for FakeInstruments {
-    /// What was written so far, as of a container that has just stopped.
     async fn follow_logs(
         &self,
         _service: ServiceId,
         tail: u32,
         since: Option<Timestamp>,
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
-        let lines = self.lines.lock().unwrap().clone();
+        let mut written = self.lines.subscribe();
+        let lines = written.borrow_and_update().clone();
+        let mut shown = lines.len();
         let skip = lines.len().saturating_sub(tail.try_into().unwrap());
         let lines: Vec<_> =
             lines.into_iter().skip(skip).filter(|line| since.is_none_or(|since| line.occurred_at >= since)).collect();
-        Ok(stream::iter(lines.into_iter().map(Ok)).boxed())
+        let past = stream::iter(lines.into_iter().map(Ok));
+        if !self.running.load(Ordering::SeqCst) {
+            return Ok(past.boxed());
+        }
+        let to_come = stream! {
+            while written.changed().await.is_ok() {
+                let lines = written.borrow_and_update()[shown..].to_vec();
+                shown += lines.len();
+                for line in lines {
+                    yield Ok(line);
+                }
+            }
+        };
+        Ok(past.chain(to_come).boxed())
     }
 
     async fn usage(&self, _service: ServiceId) -> Result<BoxStream<'static, Result<Usage>>> {

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
+use project_services::catalog::access::Access;
 use project_services::domain::service::ServiceState;
 use serde_json::{Value, json};
-use tokio::time::{sleep, timeout};
 
-use crate::harness::{PATIENCE, Server, Socket, code, demo, token};
+use crate::harness::{Server, Socket, code, demo, eventually, token};
 
 const LOGS: &str = "subscription($id: ID!, $tail: Int) { serviceLogs(id: $id, tail: $tail) { stream text } }";
 const METRICS: &str = "subscription($id: ID!) { serviceMetrics(id: $id) {
@@ -42,25 +42,38 @@ async fn logs_begin_with_the_last_lines_and_go_on_where_they_were_broken_off() {
 }
 
 #[tokio::test]
-async fn a_password_is_left_out_of_the_logs() {
+async fn passwords_are_left_out_of_the_logs_also_those_that_are_made_while_they_are_followed() {
     let server = Server::start().await;
     let id = redis(&server).await;
-    let query = "mutation($id: ID!) { revealCredentials(input: {id: $id}) { credentials { key value } } }";
-    let data = server.data(&demo(), query, json!({"id": id})).await;
-    let password = data["revealCredentials"]["credentials"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|credential| credential["key"] == "REDIS_PASSWORD")
-        .unwrap()["value"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    server.instruments.write(&format!("AUTH {password} failed"));
+    server.instruments.running.store(true, Ordering::SeqCst);
+    let passwords = async || {
+        let id = id.parse().unwrap();
+        let sealed = server.store.sealed_get(id).await.unwrap().unwrap();
+        let access = Access::from_bytes(&server.sealer.open(id, &sealed).unwrap()).unwrap();
+        access.passwords().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let write = |passwords: &[String]| server.instruments.write(&format!("AUTH {} failed", passwords.join(" ")));
+    write(&passwords().await);
     let mut socket = Socket::ready(&server, Some(&demo())).await;
     socket.subscribe("1", LOGS, json!({"id": id})).await;
-    let line = text(&mut socket).await;
-    assert!(line.starts_with("AUTH ") && line.ends_with(" failed") && !line.contains(&password), "{line}");
+    assert_eq!(text(&mut socket).await, "AUTH [redacted] failed");
+    let rotate = "mutation($id: ID!) { rotateCredentials(input: {id: $id}) { service { id } } }";
+    server.data(&demo(), rotate, json!({"id": id})).await;
+    write(&passwords().await);
+    assert_eq!(text(&mut socket).await, "AUTH [redacted] [redacted] failed");
+}
+
+#[tokio::test]
+async fn the_logs_of_a_service_that_is_destroyed_end_though_its_container_does_not() {
+    let server = Server::start().await;
+    let id = redis(&server).await;
+    server.instruments.running.store(true, Ordering::SeqCst);
+    server.instruments.write("one");
+    let mut socket = Socket::ready(&server, Some(&demo())).await;
+    socket.subscribe("1", LOGS, json!({"id": id})).await;
+    assert_eq!(text(&mut socket).await, "one");
+    server.settle(&id, ServiceState::Destroyed).await;
+    assert_eq!(socket.json().await, json!({"type": "complete", "id": "1"}));
 }
 
 #[tokio::test]
@@ -103,10 +116,5 @@ async fn one_measurement_serves_all_who_follow_and_ends_with_them() {
     }
     assert_eq!(measuring(), 1);
     drop(sockets);
-    let ended = async {
-        while measuring() > 0 {
-            sleep(std::time::Duration::from_millis(5)).await;
-        }
-    };
-    timeout(PATIENCE, ended).await.expect("the measurement ends");
+    eventually("the measurement to end", async || (measuring() == 0).then_some(())).await;
 }

@@ -2,8 +2,8 @@
 //! whose containers meet with everything that can befall one; with user actions and clock steps in between.
 //!
 //! Whatever the order: never two containers for a service, no volume with data removed unless its service is to be
-//! destroyed, no data replaced by an empty volume, and always a password in the store that the server takes. Once faults stop, everything settles where its user sent it, a settled
-//! plan is empty, and the events replay to the state.
+//! destroyed, no data replaced by an empty volume, and always a password in the store that the server takes. Once faults
+//! stop, everything settles where its user sent it, a settled plan is empty, and the events replay to the state.
 
 mod engine;
 mod passwords;
@@ -22,12 +22,14 @@ use project_services::domain::id::{ProjectId, ServiceId};
 use project_services::domain::lifecycle::ServiceAction;
 use project_services::domain::permission::{Principal, Projects};
 use project_services::domain::service::{Desired, ErrorCode, Service, ServiceKind, ServiceState, SizeTier};
+use project_services::domain::term::ReplicaId;
 use project_services::engine::Engine;
 use project_services::events::Hints;
 use project_services::reconciler::{Memory, Reconciler, ReconcilerSettings};
 use project_services::store::{self, Store};
 use proptest::prelude::*;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use crate::instruments::FakeInstruments;
 use engine::{Befalls, FakeEngine, Fault};
@@ -285,6 +287,33 @@ async fn run(kind: ServiceKind, steps: Vec<Step>) {
     }
     let last = events.last().unwrap();
     assert_eq!((last.state, &last.operation), (service.state, &service.operation));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_reconciler_whose_term_is_over_makes_nothing() {
+    for calls in 0..12 {
+        let mut world = World::new(ServiceKind::Redis).await;
+        let mut faults = vec![Fault::None; calls];
+        faults.push(Fault::CutOffBefore);
+        world.look(faults).await;
+        let made = |(container, volume): (Option<bool>, bool)| (container.is_some(), volume);
+        let before = made(world.engine.state(world.id));
+        let free = world.store.term_current().await.unwrap();
+        assert!(world.store.term_take(&free, ReplicaId(Uuid::now_v7())).await.unwrap().is_some());
+        world.look(Vec::new()).await;
+        assert_eq!(made(world.engine.state(world.id)), before, "after {calls} calls");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn whatever_befalls_a_first_start_that_was_cut_off_it_arrives() {
+    for calls in 0..10 {
+        for &what in Befalls::ALL {
+            let mut faults = vec![Fault::None; calls];
+            faults.push(Fault::CutOffAfter);
+            run(ServiceKind::Redis, vec![Step::Look(faults), Step::Befall(what)]).await;
+        }
+    }
 }
 
 proptest! {

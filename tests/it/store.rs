@@ -711,8 +711,14 @@ async fn what_a_deposed_reconciler_writes_is_refused(database: Database) {
     let second = store.term_take(&first, ReplicaId(Uuid::now_v7())).await.unwrap().unwrap();
     let refused = store.service_observe(first.epoch, &before, &after, event.as_ref(), now).await;
     assert!(matches!(refused, Err(StoreError::Deposed)), "{refused:?}");
+    let old = store.sealed_get(before.id).await.unwrap().unwrap();
+    let new = seal("k1", before.id, "another");
+    let refused = store.sealed_promote(first.epoch, before.id, &old, &new).await;
+    assert!(matches!(refused, Err(StoreError::Deposed)), "{refused:?}");
+    assert_eq!(store.sealed_get(before.id).await.unwrap().unwrap(), old);
     assert_eq!(read(&*store, before.id).await, before);
     assert_eq!(sequences(&*store, "demo").await, [1]);
+    assert!(store.sealed_promote(second.epoch, before.id, &old, &new).await.unwrap());
     let written = store.service_observe(second.epoch, &before, &after, event.as_ref(), now).await.unwrap();
     assert_eq!(written.state, ServiceState::Provisioning);
     assert_eq!(sequences(&*store, "demo").await, [1, 2]);

@@ -9,9 +9,8 @@ use futures_util::future::join_all;
 use project_services::auth::{AuthError, JwksUrl, Location, Pace, Verifier};
 use project_services::http::SocketLimits;
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
-use crate::harness::{PATIENCE, READY, Server, Socket, code};
+use crate::harness::{READY, Server, Socket, code, eventually};
 use crate::issuer::{Answer, EC, ED, Issuer, OTHER_RSA, PACE, PSS, Pair, RSA, file, set, with_set};
 
 async fn outcome(verifier: &Verifier, token: &str) -> Result<(), AuthError> {
@@ -20,22 +19,12 @@ async fn outcome(verifier: &Verifier, token: &str) -> Result<(), AuthError> {
 
 /// Tries until `expected` comes out.
 async fn until(verifier: &Verifier, token: &str, expected: Result<(), AuthError>) {
-    let trying = async {
-        while outcome(verifier, token).await != expected {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(PATIENCE, trying).await.unwrap_or_else(|_| panic!("it never comes to {expected:?}"));
+    eventually(&format!("{expected:?}"), async || (outcome(verifier, token).await == expected).then_some(())).await;
 }
 
 /// Waits until the issuer was asked `count` times.
 async fn asked(issuer: &Issuer, count: usize) {
-    let waiting = async {
-        while issuer.asked() < count {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(PATIENCE, waiting).await.expect("the issuer is not asked");
+    eventually("the issuer to be asked", async || (issuer.asked() >= count).then_some(())).await;
 }
 
 #[tokio::test]
@@ -230,16 +219,14 @@ async fn a_file_is_read_when_it_changes() {
         std::fs::write(&new, text).unwrap();
         std::fs::rename(new, &path).unwrap();
     };
-    let pace = Pace { period: Duration::from_millis(100), pause: Duration::from_millis(50), ..PACE };
+    let pace = Pace { period: Duration::from_millis(100), pause: Duration::ZERO, ..PACE };
     let verifier = Verifier::new(&with_set(Location::File(path.clone()), pace));
     assert_eq!(outcome(&verifier, &RSA.token("a")).await, Err(AuthError::NoKeys));
     write(&set(&[RSA.jwk("a")]));
     until(&verifier, &RSA.token("a"), Ok(())).await;
     std::fs::write(&path, &set(&[EC.jwk("b")])[..40]).unwrap();
-    for _ in 0..10 {
-        assert_eq!(outcome(&verifier, &RSA.token("a")).await, Ok(()), "half a file changes nothing");
-        tokio::time::sleep(pace.period / 3).await;
-    }
+    assert_eq!(outcome(&verifier, &EC.token("b")).await, Err(AuthError::UnknownKey), "the file was read for it");
+    assert_eq!(outcome(&verifier, &RSA.token("a")).await, Ok(()), "half a file changes nothing");
     write(&set(&[EC.jwk("b")]));
     until(&verifier, &EC.token("b"), Ok(())).await;
     until(&verifier, &RSA.token("a"), Err(AuthError::UnknownKey)).await;
@@ -303,12 +290,11 @@ async fn a_server_takes_the_tokens_of_its_issuer_over_http_and_websocket() {
     assert_eq!(socket.close_code().await, 4403);
 
     let issuer = Issuer::start_at(address, &[RSA.jwk("a"), ED.jwk("b")]).await;
-    let trying = async {
-        while server.run(&RSA.token("a"), query, json!({})).await["data"]["viewer"]["subject"] != "ada" {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(PATIENCE, trying).await.expect("the token is never good");
+    eventually("the token to be good", async || {
+        let answer = server.run(&RSA.token("a"), query, json!({})).await;
+        (answer["data"]["viewer"]["subject"] == "ada").then_some(())
+    })
+    .await;
     let mut socket = Socket::ready(&server, Some(&ED.token("b"))).await;
     socket.subscribe("1", query, json!({})).await;
     assert_eq!(socket.next("1").await, json!({"data": {"viewer": {"subject": "ada"}}}));

@@ -93,8 +93,8 @@ fn host(service: &Service, deployment: &Deployment, network: &str, labels: &Hash
                 ("max-file".to_owned(), "3".to_owned()),
             ])),
         }),
-        // `always`, for with anything less the engine does not bring it back after a crash of its own. A stop sets `no`.
-        restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::ALWAYS), maximum_retry_count: None }),
+        // A start sets `always`, for with anything less the engine does not bring it back after a crash of its own.
+        restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
         network_mode: Some(network.to_owned()),
         port_bindings: service.spec.published.map(|published| {
             let binding = PortBinding {

@@ -12,15 +12,14 @@ use tokio::io::AsyncWriteExt;
 use super::{QUICK, within};
 use crate::domain::id::ServiceId;
 
-/// How much of a command's output is kept, in bytes.
-const OUTPUT: usize = 2000;
-
 /// A command. Its words can be seen in the container's process list and in the engine; its input can't.
 pub(super) struct Command<'a> {
     pub words: &'a [String],
     /// None: the container's own.
     pub user: Option<&'a str>,
     pub input: Option<&'a SecretString>,
+    /// How much of its output is kept, in bytes.
+    pub kept: usize,
 }
 
 /// How it ended, and the beginning of what it said.
@@ -53,7 +52,7 @@ pub(super) async fn run(client: &Docker, service: ServiceId, command: Command<'_
         }
         while let Some(Ok(chunk)) = output.next().await {
             let chunk = chunk.into_bytes();
-            said.extend_from_slice(&chunk[..chunk.len().min(OUTPUT - said.len())]);
+            said.extend_from_slice(&chunk[..chunk.len().min(command.kept - said.len())]);
         }
     }
     let output = String::from_utf8_lossy(&said).trim().to_owned();

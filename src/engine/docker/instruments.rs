@@ -5,20 +5,21 @@ use std::time::Duration;
 use async_stream::try_stream;
 use async_trait::async_trait;
 use bollard::container::LogOutput;
-use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::ContainerStatsResponse;
 use bollard::query_parameters as query;
+use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
-use super::{DockerEngine, QUICK, failure, within};
+use super::{DockerEngine, exec, failure, within};
 use crate::domain::id::ServiceId;
 use crate::domain::live::{Holdings, LogLine, LogStream, Usage};
-use crate::engine::{Instruments, Result};
+use crate::engine::{EngineError, Instruments, Result};
 
 /// How long counting what is on a volume may take.
 const COUNTING: Duration = Duration::from_secs(30);
+/// How much is read of the size and of the kernel's tables, in bytes; a connection takes a line of 150.
+const TABLES: usize = 4 << 20;
 
 #[async_trait]
 impl Instruments for DockerEngine {
@@ -64,18 +65,12 @@ impl Instruments for DockerEngine {
 
     async fn holdings(&self, service: ServiceId, path: &str, port: u16) -> Result<Holdings> {
         let client = self.client().await?;
-        let script = format!("du -sk {path}; cat /proc/net/tcp /proc/net/tcp6");
-        let options = CreateExecOptions {
-            cmd: Some(vec!["sh".to_owned(), "-c".to_owned(), script]),
-            attach_stdout: Some(true),
-            ..Default::default()
-        };
-        let exec = within(QUICK, client.create_exec(&service.to_string(), options)).await.map_err(failure)?;
-        let started = within(QUICK, client.start_exec(&exec.id, None)).await.map_err(failure)?;
-        let StartExecResults::Attached { output, .. } = started else { return Ok(counted("", port)) };
-        let chunks = output.map_ok(LogOutput::into_bytes).try_collect::<Vec<_>>();
-        let output = within(COUNTING, chunks).await.map_err(failure)?.concat();
-        Ok(counted(&String::from_utf8_lossy(&output), port))
+        // Of what comes and goes while it is counted `du` complains, and counts the rest.
+        let script = format!("du -sk {path} 2>/dev/null; cat /proc/net/tcp /proc/net/tcp6 2>/dev/null");
+        let words = ["sh".to_owned(), "-c".to_owned(), script];
+        let command = exec::Command { words: &words, user: None, input: None, kept: TABLES };
+        let ended = within(COUNTING, exec::run(client, service, command)).await.map_err(failure)?;
+        counted(&ended.output, port).ok_or_else(|| EngineError::Unknown("du told no size".into()))
     }
 }
 
@@ -127,9 +122,10 @@ impl Sample {
 }
 
 /// Reads the size that `du` gives in KiB, and counts the established connections to `port` in the kernel's tables
-/// (proc(5), /proc/net/tcp: the local address and port in hexadecimal, then the state; 01 is ESTABLISHED).
-fn counted(output: &str, port: u16) -> Holdings {
-    let size = output.lines().next().and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+/// (proc(5), /proc/net/tcp: the local address and port in hexadecimal, then the state; 01 is ESTABLISHED). None without a
+/// size.
+fn counted(output: &str, port: u16) -> Option<Holdings> {
+    let size: u64 = output.lines().next()?.split_whitespace().next()?.parse().ok()?;
     let local = format!(":{port:04X}");
     let is_client = |line: &&str| {
         let mut fields = line.split_whitespace().skip(1);
@@ -140,10 +136,10 @@ fn counted(output: &str, port: u16) -> Holdings {
         });
         address.is_some_and(|address| address.ends_with(&local)) && state == Some("01") && !from_inside
     };
-    Holdings {
-        storage_bytes: size.unwrap_or(0) * 1024,
+    Some(Holdings {
+        storage_bytes: size.saturating_mul(1024),
         connections: u32::try_from(output.lines().filter(is_client).count()).unwrap_or(u32::MAX),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -158,7 +154,8 @@ mod tests {
             2: 0100007F:1538 0100007F:A0F4 01 00000000:00000000\n\
             3: 020013AC:A0F2 030013AC:1538 01 00000000:00000000\n\
             4: 020013AC:1538 030013AC:A0F6 06 00000000:00000000\n";
-        assert_eq!(counted(table, 0x1538), Holdings { storage_bytes: 1234 * 1024, connections: 1 });
+        assert_eq!(counted(table, 0x1538), Some(Holdings { storage_bytes: 1234 * 1024, connections: 1 }));
+        assert_eq!(counted("  sl  local_address rem_address   st tx_queue\n", 0x1538), None);
     }
 
     #[test]

@@ -104,6 +104,8 @@ struct FakeContainer {
 struct FakeVolume {
     ours: bool,
     data: bool,
+    /// What the server is started with was put there.
+    files: bool,
     kept: Kept,
 }
 
@@ -205,8 +207,7 @@ impl FakeEngine {
                     exit(1, out_of_memory)
                 };
             }
-            // Before our first start its files are not there, and no server begins without them.
-            Befalls::Start | Befalls::EngineRestart if container.run.is_some() => {
+            Befalls::Start | Befalls::EngineRestart => {
                 let back = what == Befalls::Start || container.restarts;
                 if back {
                     *runs += 1;
@@ -261,12 +262,14 @@ fn begin(container: &mut FakeContainer, volume: &mut FakeVolume, run: u64) {
     container.run = Some(run);
     container.health = Health::Starting;
     container.looks = 0;
-    if container.expects_data && !volume.data {
-        container.status = if container.restarts {
-            ContainerStatus::Restarting { exit_code: DATA_GONE, out_of_memory: false }
-        } else {
-            ContainerStatus::Exited { exit_code: DATA_GONE, out_of_memory: false }
-        };
+    let failed = |exit_code| match container.restarts {
+        true => ContainerStatus::Restarting { exit_code, out_of_memory: false },
+        false => ContainerStatus::Exited { exit_code, out_of_memory: false },
+    };
+    if !volume.files {
+        container.status = failed(1);
+    } else if container.expects_data && !volume.data {
+        container.status = failed(DATA_GONE);
     } else {
         container.status = ContainerStatus::Running;
         if !volume.data {
@@ -352,7 +355,7 @@ impl Engine for FakeEngine {
                 status: ContainerStatus::Created,
                 run: None,
                 health: Health::Starting,
-                restarts: true,
+                restarts: false,
                 connected: true,
                 expects_data: false,
                 live: Vec::new(),
@@ -380,6 +383,7 @@ impl Engine for FakeEngine {
                 if service.evidence.initialised && !volume.data && container.status == ContainerStatus::Running {
                     state.violations.push("data was replaced by an empty volume".to_owned());
                 }
+                volume.files = true;
                 volume.kept.upload(&deployment.files);
                 begin(container, volume, state.runs);
             }

@@ -1,0 +1,90 @@
+//! The log of events of each project.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::super::notify;
+use super::{Answer, Conn, one_more, slice};
+use crate::domain::event::{NewEvent, ServiceEvent};
+use crate::domain::id::{ProjectId, ServiceId};
+use crate::store::rows::EventRow;
+use crate::store::schema::{projects, service_events};
+use crate::store::types::Id;
+use crate::store::{Page, Slice};
+
+/// Takes the next place in a project's log. The row stays locked until the transaction ends, so whoever takes the place
+/// behind it commits later, and a place whose transaction fails is given to the next.
+pub(super) async fn sequence_take(connection: &mut Conn, project: &ProjectId) -> Answer<i64> {
+    let sequence = diesel::insert_into(projects::table)
+        .values((projects::project_id.eq(project.as_str()), projects::last_sequence.eq(1)))
+        .on_conflict(projects::project_id)
+        .do_update()
+        .set(projects::last_sequence.eq(projects::last_sequence + 1))
+        .returning(projects::last_sequence)
+        .get_result(connection)
+        .await?;
+    Ok(sequence)
+}
+
+/// Writes an event in the place that this transaction took.
+pub(super) async fn event_insert(connection: &mut Conn, row: EventRow) -> Answer<ServiceEvent> {
+    diesel::insert_into(service_events::table).values(&row).execute(connection).await?;
+    let event = ServiceEvent::from(row);
+    notify(connection, &event.project, event.service).await?;
+    Ok(event)
+}
+
+pub(super) async fn event_append(
+    connection: &mut Conn,
+    project: &ProjectId,
+    service: ServiceId,
+    event: &NewEvent,
+) -> Answer<ServiceEvent> {
+    let sequence = sequence_take(connection, project).await?;
+    event_insert(connection, EventRow::new(project, sequence, service, event)).await
+}
+
+pub(super) async fn event_list_since(
+    connection: &mut Conn,
+    project: &ProjectId,
+    after: i64,
+    limit: u32,
+) -> Answer<Vec<ServiceEvent>> {
+    let rows: Vec<EventRow> = service_events::table
+        .filter(service_events::project_id.eq(project.as_str()))
+        .filter(service_events::sequence.gt(after))
+        .select(EventRow::as_select())
+        .order(service_events::sequence)
+        .limit(limit.into())
+        .load(connection)
+        .await?;
+    Ok(rows.into_iter().map(ServiceEvent::from).collect())
+}
+
+pub(super) async fn event_last(connection: &mut Conn, project: &ProjectId) -> Answer<i64> {
+    let last =
+        projects::table.find(project.as_str()).select(projects::last_sequence).first(connection).await.optional()?;
+    Ok(last.unwrap_or(0))
+}
+
+pub(super) async fn event_list_of_service(
+    connection: &mut Conn,
+    service: ServiceId,
+    page: Page<i64>,
+) -> Answer<Slice<ServiceEvent>> {
+    let mut query = service_events::table
+        .filter(service_events::service_id.eq(Id(service.0)))
+        .select(EventRow::as_select())
+        .limit(one_more(page.limit))
+        .into_boxed();
+    if let Some(after) = page.after {
+        query = query.filter(service_events::sequence.gt(after));
+    }
+    if let Some(before) = page.before {
+        query = query.filter(service_events::sequence.lt(before));
+    }
+    let place = service_events::sequence;
+    query = if page.from_end { query.order(place.desc()) } else { query.order(place.asc()) };
+    let rows: Vec<EventRow> = query.load(connection).await?;
+    Ok(slice(rows, page.limit, page.from_end))
+}
