@@ -42,7 +42,9 @@ And what they must be like:
   JWT_ISSUER             The issuer that tokens must have, if given
   JWT_AUDIENCE           The audience that tokens must have, if given
   JWT_PROJECTS_CLAIM     The claim that lists the projects; `projects` when left out
-  JWT_PERMISSIONS_CLAIM  The claim that lists the permissions; `permissions` when left out";
+  JWT_PERMISSIONS_CLAIM  The claim that lists the permissions; `permissions` when left out
+Where traces are exported to, by OpenTelemetry's other variables as well (OTEL_…; the README lists them):
+  OTEL_EXPORTER_OTLP_ENDPOINT  Address of a collector that takes OTLP over HTTP; no traces when left out";
 
 /// Managed services for a preview platform's projects, over GraphQL.
 #[derive(Debug, Parser)]
