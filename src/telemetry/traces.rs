@@ -33,6 +33,9 @@ const FLUSH: Duration = Duration::from_secs(3);
 /// The longest name of an operation that is exported, in characters.
 const NAME_LENGTH: usize = 100;
 
+/// The others could be whatever a client makes up.
+const METHODS: [&str; 7] = ["GET", "POST", "OPTIONS", "HEAD", "PUT", "PATCH", "DELETE"];
+
 /// How traces are exported.
 #[derive(Debug, Clone)]
 pub struct TraceSettings {
@@ -172,9 +175,11 @@ pub fn request(method: &str, path: &'static str, headers: &HeaderMap, id: &str) 
     }
     let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers));
     let parent = if parent.has_active_span() { parent.with_value(Continued) } else { parent };
+    let known = METHODS.iter().find(|known| **known == method);
     Span::new(&parent, |tracer| {
-        tracer.span_builder(format!("{method} {path}")).with_kind(SpanKind::Server).with_attributes([
-            KeyValue::new("http.request.method", method.to_owned()),
+        let name = format!("{} {path}", known.unwrap_or(&"HTTP"));
+        tracer.span_builder(name).with_kind(SpanKind::Server).with_attributes([
+            KeyValue::new("http.request.method", *known.unwrap_or(&"_OTHER")),
             KeyValue::new("http.route", path),
             KeyValue::new("url.path", path),
             KeyValue::new("url.scheme", "http"),

@@ -301,6 +301,12 @@ async fn no_secret_and_nothing_of_a_document_is_exported() {
         secrets.push(client.reveal(id).await[key].clone());
         assert_ne!(secrets[secrets.len() - 1], secrets[secrets.len() - 2]);
     }
+    let url = format!("http://{}/graphql", server.address);
+    let made_up = reqwest::Client::new().request("MADEUP".parse().unwrap(), url).send().await.unwrap();
+    assert_eq!(made_up.status(), 405);
+    let other = collector.until("the method", |span| span.name == "HTTP /graphql").await;
+    assert_eq!(other.attribute("http.request.method"), Some("_OTHER"));
+    secrets.push("MADEUP".to_owned());
     let refused = client.execute("{ service(id: \"a-refused-literal\") { id nothing } }", json!({})).await;
     assert!(refused["errors"].is_array());
     let failed = collector.until("the refused one", |span| span.name == "GraphQL Operation" && span.failed).await;
