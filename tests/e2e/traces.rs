@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::support::client::Client;
 use crate::support::collector::{Collector, Span};
+use crate::support::database::Database;
 use crate::support::docker::docker;
 use crate::support::eventually;
 use crate::support::server::{SECRET, Server};
@@ -54,6 +55,10 @@ async fn provision_within(server: &Server, kind: &str, trace: &str) -> String {
     let request = request.header("traceparent", format!("00-{trace}-{CALLER}-01")).header("x-request-id", "ours");
     let answer = request.json(&provision(&client, kind)).send().await.unwrap().json::<Value>().await.unwrap();
     answer["data"]["provisionService"]["service"]["id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+fn process(span: &Span) -> String {
+    span.attribute("service.instance.id").unwrap().to_owned()
 }
 
 fn is_end(span: &Span, trace: &str) -> bool {
@@ -134,7 +139,6 @@ async fn a_trace_outlives_the_server_and_a_recovery_is_a_trace_of_its_own() {
     let mut server = traced(&collector).await;
     let id = provision_within(&server, "POSTGRESQL", TRACE).await;
     collector.until("the container", |span| span.attribute(ACTION) == Some("CREATE_CONTAINER")).await;
-    let process = |span: &Span| span.attribute("service.instance.id").unwrap().to_owned();
     let first = process(&collector.spans()[0]);
     server.kill();
     server.restart().await;
@@ -157,6 +161,28 @@ async fn a_trace_outlives_the_server_and_a_recovery_is_a_trace_of_its_own() {
     assert!(steps[1..].iter().all(|step| step.parent == steps[0].id), "{recovery:#?}");
     assert_eq!(steps.last().unwrap().attribute("project_services.operation.kind"), Some("RECOVER"));
     assert_eq!(collector.trace(TRACE).len(), before, "nothing was added to the first trace");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_goes_on_with_the_replica_that_takes_over() {
+    let collector = Collector::start().await;
+    let database = Database::new().await;
+    let mut settings = database.settings();
+    settings.push(("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), collector.url()));
+    settings.push(("OTEL_BSP_SCHEDULE_DELAY".to_owned(), "100".to_owned()));
+    let settings: Vec<_> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let mut first = Server::start(&settings).await;
+    eventually("the first replica to lead", async || first.leads().then_some(())).await;
+    let second = first.replica().await;
+    let id = provision_within(&second, "POSTGRESQL", TRACE).await;
+    collector.until("the container", |span| span.attribute(ACTION) == Some("CREATE_CONTAINER")).await;
+    first.kill();
+    Client::new(&second).settled(&id, "RUNNING").await;
+    let end = collector.until("the end", |span| is_end(span, TRACE)).await;
+    let spans = collector.trace(TRACE);
+    assert_eq!(process(one(&spans, "mutation provisionService")), process(&end), "the second took the request");
+    let steps = steps(&spans);
+    assert!(steps.iter().any(|step| process(step) != process(&end)), "the first began: {steps:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
