@@ -2,20 +2,31 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use async_graphql::Name;
 use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, OperationDefinition, Selection, SelectionSet,
 };
 
-/// The operation of this name, or the only one there is; None when the request does not say which one it means (GraphQL
-/// specification, section 6.1).
-pub fn selected<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Option<&'a OperationDefinition> {
-    let operation = match (&document.operations, name) {
-        (DocumentOperations::Single(operation), None) => operation,
-        (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name)?,
-        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => operations.values().next()?,
-        _ => return None,
-    };
-    Some(&operation.node)
+/// The operation that a request chooses by its name, or the only one there is; None when the request does not say which one
+/// it means (GraphQL specification, section 6.1).
+pub fn selected<'a>(document: &'a ExecutableDocument, chosen: Option<&str>) -> Option<&'a OperationDefinition> {
+    selected_with_name(document, chosen).map(|(_, operation)| operation)
+}
+
+/// The same, with the name that it has in the document.
+pub fn selected_with_name<'a>(
+    document: &'a ExecutableDocument,
+    chosen: Option<&str>,
+) -> Option<(Option<&'a Name>, &'a OperationDefinition)> {
+    match (&document.operations, chosen) {
+        (DocumentOperations::Single(operation), None) => Some((None, &operation.node)),
+        (DocumentOperations::Single(_), Some(_)) => None,
+        (DocumentOperations::Multiple(operations), chosen) => {
+            let mut named = operations.iter().filter(|(name, _)| chosen.is_none_or(|chosen| chosen == name.as_str()));
+            let (name, operation) = named.next()?;
+            named.next().is_none().then_some((Some(name), &operation.node))
+        }
+    }
 }
 
 /// The names of the operation's root fields, those in fragments included. Each fragment is opened once.

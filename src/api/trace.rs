@@ -40,10 +40,7 @@ struct Parsed {
 
 impl Parsed {
     fn of(document: &ExecutableDocument, chosen: Option<&str>) -> Option<Self> {
-        let selected = operation::selected(document, chosen)?;
-        let mut named = document.operations.iter();
-        let name =
-            named.find_map(|(name, operation)| name.filter(|_| std::ptr::eq(&raw const operation.node, selected)));
+        let (name, selected) = operation::selected_with_name(document, chosen)?;
         let fields = operation::root_fields(document, selected).into_iter().collect();
         Some(Self { kind: selected.ty, name: name.map(ToString::to_string), fields })
     }

@@ -63,8 +63,12 @@ async fn the_development_server_makes_its_keys_and_prints_a_token_that_works() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let mut words = lines.by_ref().map(|line| line.split_whitespace().last().unwrap().to_owned());
-    let (address, token) = (words.next().unwrap(), words.next().unwrap());
+    let mut printed = |label: &str| {
+        let line = lines.next().unwrap();
+        line.strip_prefix(label).unwrap_or_else(|| panic!("{line}")).trim().to_owned()
+    };
+    let (dashboard, address, token) = (printed("Dashboard:"), printed("GraphiQL:"), printed("Token:"));
+    assert_eq!(address, format!("{dashboard}graphql"));
 
     let client = reqwest::Client::new();
     let post = async |authorization: &str| -> Value {
