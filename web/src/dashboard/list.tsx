@@ -70,7 +70,7 @@ const Row = memo(function Row({ project, service, kindName, open }: RowProps) {
     <li class={open ? "row open" : "row"} data-service={service.name}>
       <KindIcon kind={service.kind} />
       <div class="row-name">
-        <a href={addressOf(service.id)} aria-current={open ? "true" : undefined}>
+        <a href={addressOf(service.id)} title={service.name} aria-current={open ? "true" : undefined}>
           {service.name}
         </a>
         <span class="quiet">

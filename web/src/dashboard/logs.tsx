@@ -56,6 +56,12 @@ export function Logs({ service }: { service: Service }) {
   useLayoutEffect(() => {
     if (following && box.current) box.current.scrollTop = box.current.scrollHeight;
   }, [lines, following, filter]);
+  useEffect(() => {
+    if (!box.current || !following) return;
+    const resized = new ResizeObserver(([entry]) => entry?.target.scrollTo(0, entry.target.scrollHeight));
+    resized.observe(box.current);
+    return () => resized.disconnect();
+  }, [following]);
 
   if (error?.code === "FORBIDDEN") {
     return (
@@ -98,7 +104,7 @@ export function Logs({ service }: { service: Service }) {
         onScroll={({ currentTarget: at }) => setFollowing(at.scrollHeight - at.scrollTop - at.clientHeight < 24)}
       >
         {shown.map((line) => (
-          <p key={line.number} class={line.stream === "STDERR" ? "stderr" : ""}>
+          <p key={line.number}>
             <time dateTime={line.occurredAt} title={atLength(line.occurredAt)}>
               {timeOfDay(line.occurredAt)}
             </time>
@@ -106,7 +112,7 @@ export function Logs({ service }: { service: Service }) {
           </p>
         ))}
         {shown.length === 0 && (
-          <p class="quiet">{lines.length === 0 ? "Nothing has been written yet." : "No line has that in it."}</p>
+          <p class="quiet">{lines.length === 0 ? "Nothing has been written yet. Lines show here as they come." : "No line contains that."}</p>
         )}
       </div>
     </>

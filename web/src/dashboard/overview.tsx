@@ -21,17 +21,7 @@ export function Overview({ service }: { service: Service }) {
   return (
     <>
       {operation?.kind === "PROVISION" && <Way phase={operation.phase} />}
-      {error && (
-        <div class="failure">
-          <Icon sign="warning" />
-          <div>
-            <p class="lines">{error.message}</p>
-            <p class="quiet">
-              <code>{error.code}</code> · <Ago time={error.occurredAt} />
-            </p>
-          </div>
-        </div>
-      )}
+      {error && <Fault service={service} error={error} />}
       <dl class="facts">
         <dt>Health</dt>
         <dd>{health(service)}</dd>
@@ -41,18 +31,24 @@ export function Overview({ service }: { service: Service }) {
         </dd>
         {!gone && (
           <>
-            <dt>For containers of the project</dt>
-            <dd class="copied">
-              <code>{inside}</code> <Copy text={inside} what="The address for containers" />
+            <dt>Internal address</dt>
+            <dd>
+              <span class="copied">
+                <code>{inside}</code> <Copy text={inside} what="The internal address" />
+              </span>
+              <span class="quiet">On the project’s network, for its containers</span>
             </dd>
-            <dt>From outside</dt>
-            <dd class="copied">
+            <dt>External address</dt>
+            <dd>
               {outside ? (
                 <>
-                  <code>{outside}</code> <Copy text={outside} what="The address from outside" />
+                  <span class="copied">
+                    <code>{outside}</code> <Copy text={outside} what="The external address" />
+                  </span>
+                  <span class="quiet">Published, for everything else</span>
                 </>
               ) : (
-                "Not reachable: it is not published"
+                "None: it is not published"
               )}
             </dd>
           </>
@@ -72,6 +68,35 @@ export function Overview({ service }: { service: Service }) {
       </dl>
     </>
   );
+}
+
+/** Why the service does not do what it should. Below the reason there may be the end of a log. */
+function Fault({ service, error }: { service: Service; error: NonNullable<Service["error"]> }) {
+  const [reason, ...log] = error.message.split("\n");
+  return (
+    <div class="failure">
+      <Icon sign="warning" />
+      <div>
+        <p>{reason}</p>
+        {log.length > 0 && (
+          <pre class="excerpt" tabIndex={0} aria-label="The end of its log">
+            {log.join("\n")}
+          </pre>
+        )}
+        <p class="quiet">
+          {remedy(service)} <code>{error.code}</code> · <Ago time={error.occurredAt} />
+        </p>
+      </div>
+    </div>
+  );
+}
+
+/** What somebody can do about a service that does not do what it should. */
+function remedy({ operation, viewerActions, error }: Service): string {
+  if (operation) return "Nothing to do: it is tried again until it works.";
+  if (error?.code === "ROTATION_FAILED") return "It is tried again; change the password to try at once.";
+  if (viewerActions.includes("START")) return "Start tries again, with the data it has.";
+  return "Somebody who may change the project’s settings can start it again.";
 }
 
 function Way({ phase }: { phase: OperationPhase }) {

@@ -93,6 +93,9 @@ function Services({ id, start }: { id: string; start: StartQuery }) {
   const running = services.filter((service) => service.state === "RUNNING").length;
   const mayProvision = start.viewer.permissions.includes("project:settings");
   const chosen = at.id ? state.services.get(at.id) : undefined;
+  useEffect(() => {
+    document.title = chosen ? `${chosen.name} · Services` : "Services";
+  }, [chosen?.name]);
   const newService = mayProvision && (
     <button type="button" class="primary" onClick={() => setProvisioning(true)}>
       <Icon sign="add" size={16} /> New service
@@ -106,7 +109,7 @@ function Services({ id, start }: { id: string; start: StartQuery }) {
           <h1>Services</h1>
           <p class="quiet">
             {id}
-            {loaded && services.length > 0 && ` · ${running} of ${services.length} running`}
+            {loaded && services.length > 0 && <span class="count">{running} of {services.length} running</span>}
           </p>
         </div>
         {loaded && !error && <Connection />}
@@ -162,6 +165,7 @@ function Unreadable({ error, retry }: { error: ApiError; retry: () => void }) {
     return (
       <Notice sign="lock" title="This project is not yours to see">
         <p>{error.message}</p>
+        <p>Check the address, or ask somebody who manages the project to let you in.</p>
       </Notice>
     );
   }
