@@ -1,5 +1,6 @@
 // The dashboard beside five hundred services that change all the time. No engine runs so many here, so the API is played: the
 // page is the server's own, and its requests and its socket are answered by this. It says how soon changes are shown.
+// It wants the address of a server with a TOKEN_FIELD in ORIGIN.
 
 import assert from "node:assert/strict";
 import { accessible, browser, origin, run } from "../tests/browser.mjs";

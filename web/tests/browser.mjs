@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-export const { ORIGIN: origin = "", PICTURES: pictures = "" } = process.env;
+export const { ORIGIN: origin = "", PICTURES: pictures = tmpdir() } = process.env;
 
 /** How long anything may take on a slow machine, and all of a walk, in milliseconds. */
 const PATIENCE = 60_000;

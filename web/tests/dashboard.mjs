@@ -88,7 +88,9 @@ async function provision(page) {
   const dialog = page.page.getByRole("dialog", { name: "New service" });
   const coming = dialog.getByRole("radio", { name: /MySQL.*Coming soon/ });
   assert.equal(await coming.isDisabled(), true, "what is coming soon is shown and can't be chosen");
-  await dialog.getByRole("radio", { name: /Redis/ }).check();
+  await dialog.getByRole("radio", { name: /PostgreSQL/ }).and(page.page.locator(":focus")).waitFor();
+  await page.page.keyboard.press("ArrowDown");
+  assert.equal(await dialog.getByRole("radio", { name: /Redis/ }).isChecked(), true, "the keyboard chooses as well");
   await dialog.getByText("128 MiB memory").waitFor();
   await pictured(page.page, "new-service");
   await dialog.getByLabel("Name").fill("cache");
@@ -168,10 +170,13 @@ async function agree(first, second) {
   await Promise.all([first.isListed("cache", "Running"), second.isListed("cache", "Running")]);
   await first.tab("Logs");
   await first.sees("Ready to accept connections");
-  await second.button("Restart cache").click();
-  await first.sees("scheduling shutdown");
+  // Waited for before it comes, since it is soon over.
+  await Promise.all([
+    second.row("cache").getByText(/^Restarting/).waitFor(),
+    first.sees("scheduling shutdown"),
+    second.button("Restart cache").click(),
+  ]);
   await first.tab("Overview");
-  await second.row("cache").getByText(/^Restarting/).waitFor();
   await second.row("cache").getByText("Healthy").waitFor();
 }
 
@@ -228,11 +233,14 @@ async function forbidden() {
     "no button that would be refused",
   );
   await page.tab("Credentials");
-  await page.sees("Your permissions do not include revealing these.");
+  await page.sees("To reveal these you need the permission");
   await pictured(page.page, "credentials-forbidden");
   await page.tab("Logs");
-  await page.sees("The log is not yours to read");
+  await page.sees("You can’t read this log");
   await pictured(page.page, "logs-forbidden");
+  await page.tab("History");
+  await page.sees("cache was accepted");
+  assert.equal(await page.page.getByText("refused").count(), 0, "nothing was asked for that would be refused");
   await page.page.close();
 }
 
@@ -325,7 +333,7 @@ async function gates() {
 /** What goes wrong, and what is said about it. */
 async function trouble() {
   const elsewhere = await Dashboard.open(token, "/?project=other");
-  await elsewhere.sees("This project is not yours to see");
+  await elsewhere.sees("You can’t see this project");
   await pictured(elsewhere.page, "not-yours");
   await elsewhere.page.close();
 
@@ -357,6 +365,7 @@ async function trouble() {
 /** @param {Dashboard} first @param {Dashboard} second */
 async function destroy(first, second) {
   await first.button("Destroy…").click();
+  await first.page.getByLabel(/^Type/).and(first.page.locator(":focus")).waitFor();
   const sure = first.button("Destroy for good");
   assert.equal(await sure.isDisabled(), true, "destroying asks for the name");
   await first.page.getByLabel(/^Type/).fill("cach");

@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type ApiError, watch } from "./api";
 import { LogsDocument, type LogsSubscription } from "./generated";
-import { Notice } from "./parts";
+import { Failure, Notice } from "./parts";
 import { instant, type Service } from "./state";
 import { atLength, timeOfDay } from "./words";
 
@@ -63,13 +63,7 @@ export function Logs({ service }: { service: Service }) {
     return () => resized.disconnect();
   }, [following]);
 
-  if (error?.code === "FORBIDDEN") {
-    return (
-      <Notice level="h3" sign="lock" title="The log is not yours to read">
-        <p>{error.message}</p>
-      </Notice>
-    );
-  }
+  if (error) return <Failure error={error} />;
   if (service.state === "DESTROYED") return <Notice level="h3" sign="boxes" title="Destroyed, and its log with it" />;
   const wanted = filter.trim().toLowerCase();
   const shown = wanted ? lines.filter(({ text }) => text.toLowerCase().includes(wanted)) : lines;
@@ -116,5 +110,16 @@ export function Logs({ service }: { service: Service }) {
         )}
       </div>
     </>
+  );
+}
+
+/** Instead of the log for who may not read it: asking all the same would stand in the history as refused. */
+export function NoLogs() {
+  return (
+    <Notice level="h3" sign="lock" title="You can’t read this log">
+      <p>
+        It needs the permission <code>project:settings</code>. Ask somebody who manages the project for it.
+      </p>
+    </Notice>
   );
 }

@@ -74,6 +74,7 @@ export function Provision({ project, catalog, close, done }: ProvisionProps) {
                 <input
                   type="radio"
                   name="kind"
+                  autoFocus={offer === entry}
                   value={offer.kind}
                   checked={offer === entry}
                   disabled={coming}
