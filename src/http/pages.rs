@@ -43,6 +43,7 @@ const CODINGS: [&str; 2] = ["br", "gzip"];
 const NO_PAGES: &str = "<!doctype html>
 <html lang=\"en\">
 <meta charset=\"utf-8\">
+<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">
 <title>Project Services</title>
 <p>This build has no pages. <code>make web</code> builds them; then build the server again.</p>
 <p>The API is at <code>/graphql</code> all the same.</p>

@@ -272,6 +272,8 @@ async function embedding() {
   const frame = page.frames()[1];
   assert.ok(frame);
   await frame.getByText("Signing you in").waitFor();
+  await frame.getByText("has not sent a token yet").waitFor();
+  await pictured(page, "embedded-late");
   // Anybody in the frame itself may post as well, and is not heard.
   await frame.evaluate((token) => window.postMessage({ type: "project-services:token", token, project: "demo" }), token);
   await give({ type: "project-services:token", token: "an old one", project: "demo" });
@@ -383,6 +385,7 @@ async function destroy(first, second) {
 async function secrets(page) {
   const kept = JSON.stringify(await within("what is stored", browser.storageState({ indexedDB: true })));
   assert.ok(!kept.includes(token), "the token is not stored");
+  assert.ok(requested.some((address) => address.startsWith("ws:")), "sockets are among the addresses");
   assert.ok(!requested.some((address) => address.includes(token)), "the token is in no address");
   assert.ok(!page.page.url().includes(token));
 }
