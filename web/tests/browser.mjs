@@ -114,8 +114,8 @@ export async function pictured(page, name) {
   for (const [form, width, height, colorScheme] of /** @type {const} */ ([
     ["phone-dark", 360, 740, "dark"],
     ["phone", 360, 740, "light"],
-    ["dark", 1280, 800, "dark"],
-    ["light", 1280, 800, "light"],
+    ["dark", 1440, 900, "dark"],
+    ["light", 1440, 900, "light"],
   ])) {
     await page.setViewportSize({ width, height });
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
