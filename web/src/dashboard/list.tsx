@@ -92,7 +92,8 @@ const Row = memo(function Row({ project, service, kindName, open }: RowProps) {
       </div>
       <div class="row-state">
         <span>
-          <StateBadge state={service.state} /> {!service.operation && <span class="quiet">{health(service)}</span>}
+          <StateBadge state={service.state} />
+          {!service.operation && <span class="quiet">{health(service)}</span>}
         </span>
         <Underway service={service} />
         <Trouble service={service} refused={error} />

@@ -84,7 +84,7 @@ function Fault({ service, error }: { service: Service; error: NonNullable<Servic
           </pre>
         )}
         <p class="quiet">
-          {remedy(service)} <code>{error.code}</code> · <Ago time={error.occurredAt} />
+          {remedy(service, error)} <code>{error.code}</code> · <Ago time={error.occurredAt} />
         </p>
       </div>
     </div>
@@ -92,12 +92,21 @@ function Fault({ service, error }: { service: Service; error: NonNullable<Servic
 }
 
 /** What somebody can do about a service that does not do what it should. */
-function remedy({ operation, viewerActions, error }: Service): string {
-  if (operation) return "Nothing to do: it is tried again until it works.";
-  if (error?.code === "ROTATION_FAILED") return "It is tried again; change the password to try at once.";
+function remedy({ viewerActions }: Service, { code }: NonNullable<Service["error"]>): string {
+  if (REMEDY[code]) return REMEDY[code];
   if (viewerActions.includes("START")) return "Start tries again, with the data it has.";
-  return "Somebody who may change the project’s settings can start it again.";
+  return "It is tried again by itself, or can be started again by who may change the project’s settings.";
 }
+
+/** The same by the error's code, where starting it again is not what helps. */
+const REMEDY: Record<string, string> = {
+  CREDENTIALS_UNREADABLE: "Tell whoever runs the platform: a key is missing on the server.",
+  ENGINE_UNAVAILABLE: "Nothing to do: it goes on as soon as the engine answers.",
+  NO_SPACE: "Tell whoever runs the platform: the disk is full.",
+  OUT_OF_MEMORY: "If it happens again, it needs a larger size: move its data to a new service.",
+  ROTATION_FAILED: "It is tried again; change the password once more to try at once.",
+  VOLUME_LOST: "Tell whoever runs the platform, before anybody destroys it.",
+};
 
 function Way({ phase }: { phase: OperationPhase }) {
   const at = WAY.findIndex(([step]) => step === phase);
