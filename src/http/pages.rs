@@ -7,6 +7,7 @@ use axum::response::{Html, IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rust_embed::Embed;
+use sha2::{Digest, Sha256};
 
 use super::{Parts, accept};
 
@@ -42,6 +43,7 @@ const CODINGS: [&str; 2] = ["br", "gzip"];
 const NO_PAGES: &str = "<!doctype html>
 <html lang=\"en\">
 <meta charset=\"utf-8\">
+<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">
 <title>Project Services</title>
 <p>This build has no pages. <code>make web</code> builds them; then build the server again.</p>
 <p>The API is at <code>/graphql</code> all the same.</p>
@@ -49,7 +51,7 @@ const NO_PAGES: &str = "<!doctype html>
 ";
 
 /// GET /: the dashboard. Pages of the allowed origins may embed it, and it takes tokens from them only.
-pub async fn dashboard(State(parts): State<Parts>) -> Response {
+pub async fn dashboard(State(parts): State<Parts>, headers: HeaderMap) -> Response {
     let embedders: Vec<String> = parts.allowed_origins.iter().map(ToString::to_string).collect();
     let ancestors = if embedders.is_empty() { "'none'".to_owned() } else { embedders.join(" ") };
     let text = Built::get("index.html").map_or_else(
@@ -64,7 +66,13 @@ pub async fn dashboard(State(parts): State<Parts>) -> Response {
                 .replace(r#"name="token-field" content="""#, &format!(r#"name="token-field" content="{token_field}""#))
         },
     );
-    let page = ([(header::CACHE_CONTROL, REVALIDATED)], Html(text)).into_response();
+    let tag = tag(&Sha256::digest(&text));
+    let heading = [(header::CACHE_CONTROL, REVALIDATED), (header::ETAG, tag.as_str())];
+    let page = if is_known(&headers, &tag) {
+        (StatusCode::NOT_MODIFIED, heading).into_response()
+    } else {
+        (heading, Html(text)).into_response()
+    };
     // Origins are ASCII without a control character.
     match HeaderValue::from_str(&format!("{DASHBOARD_POLICY}{ancestors}")) {
         Ok(policy) => guarded(page, policy),
@@ -114,11 +122,9 @@ fn file(name: &str, caching: &'static str, headers: &HeaderMap) -> Option<Respon
         .and_then(|coding| Built::get(&format!("{name}.{coding}")).map(|file| (Some(coding), file)));
     let (coding, file) = coded.unwrap_or((None, plain));
 
-    let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(file.metadata.sha256_hash()));
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
-    let known = known.is_some_and(|tags| tags.contains(&tag) || tags.trim() == "*");
+    let tag = tag(&file.metadata.sha256_hash());
     let parts = [VARYING, (header::CACHE_CONTROL, caching), (header::ETAG, tag.as_str())];
-    if known {
+    if is_known(headers, &tag) {
         return Some((StatusCode::NOT_MODIFIED, parts).into_response());
     }
     let mut response = (parts, [(header::CONTENT_TYPE, content_type)], file.data).into_response();
@@ -126,6 +132,17 @@ fn file(name: &str, caching: &'static str, headers: &HeaderMap) -> Option<Respon
         response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
     }
     Some(response)
+}
+
+/// The entity tag of what has this hash.
+fn tag(hash: &[u8]) -> String {
+    format!("\"{}\"", URL_SAFE_NO_PAD.encode(hash))
+}
+
+/// Whether the client has what bears this tag.
+fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    known.is_some_and(|tags| tags.contains(tag) || tags.trim() == "*")
 }
 
 #[cfg(test)]

@@ -1,19 +1,20 @@
 //! The pages, as a browser shows them.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Lines, Write, read_to_string};
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread::{self, JoinHandle};
 
 use uuid::Uuid;
 
-use crate::support::server::Server;
+use crate::support::server::{SECRET, Server};
 
 const ALL: &[&str] = &["project:settings", "project:delete"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn graphiql_needs_nothing_but_the_server() {
     let server = serve(&[("GRAPHIQL", "true"), ("INTROSPECTION", "true")]).await;
-    finish(walk(&server, "graphiql.mjs", &[]));
+    Walk::start(&server, "graphiql.mjs", &[]).finish();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,15 +25,13 @@ async fn the_dashboard_shows_and_does_what_a_viewer_may_see_and_do() {
     let mut server = serve(&settings).await;
     let address = server.address.clone();
     server.set("LISTEN_ADDRESS", &address);
-    let viewer = server.token(&[]);
-    let mut walk = walk(&server, "dashboard.mjs", &[("VIEWER", &viewer), ("PLATFORM", &platform)]);
-    let (mut answers, said) = (walk.stdin.take().unwrap(), walk.stdout.take().unwrap());
-    for line in BufReader::new(said).lines() {
-        assert_eq!(line.unwrap(), "RESTART");
+    let mut walk = Walk::start(&server, "dashboard.mjs", &[("SECRET", SECRET), ("PLATFORM", &platform)]);
+    while let Some(line) = walk.says() {
+        assert_eq!(line, "RESTART");
         server.restart().await;
-        writeln!(answers, "RESTARTED").unwrap();
+        walk.tell("RESTARTED");
     }
-    finish(walk);
+    walk.finish();
 }
 
 /// A server for the project demo, which the pages take for granted and other servers may have a network of.
@@ -44,28 +43,47 @@ async fn serve(settings: &[(&str, &str)]) -> Server {
     server
 }
 
-fn walk(server: &Server, script: &str, environment: &[(&str, &str)]) -> Child {
-    // A page that hangs fails.
-    Command::new("timeout")
-        .args(["300", "node", &format!("web/tests/{script}")])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("ORIGIN", format!("http://{}", server.address))
-        .env("TOKEN", server.token(ALL))
-        .env("PICTURES", env!("CARGO_TARGET_TMPDIR"))
-        .envs(environment.iter().copied())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("Node is installed")
+/// A script that goes through a page in a browser.
+struct Walk {
+    process: Child,
+    said: Lines<BufReader<ChildStdout>>,
+    complaints: JoinHandle<String>,
 }
 
-fn finish(mut walk: Child) {
-    let mut said = String::new();
-    if let Some(mut stdout) = walk.stdout.take() {
-        stdout.read_to_string(&mut said).unwrap();
+impl Walk {
+    fn start(server: &Server, script: &str, environment: &[(&str, &str)]) -> Self {
+        // A script ends by itself, also when its browser hangs; this is for when even that does not work.
+        let mut process = Command::new("timeout")
+            .args(["--kill-after=10", "300", "node", &format!("web/tests/{script}")])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env("ORIGIN", format!("http://{}", server.address))
+            .env("TOKEN", server.token(ALL))
+            .env("PICTURES", concat!(env!("CARGO_TARGET_TMPDIR"), "/pictures"))
+            .envs(environment.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("Node is installed");
+        let said = BufReader::new(process.stdout.take().unwrap()).lines();
+        let stderr = process.stderr.take().unwrap();
+        // Read as it comes, since nothing is said any more once its pipe is full.
+        let complaints = thread::spawn(move || read_to_string(stderr).unwrap());
+        Self { process, said, complaints }
     }
-    walk.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert!(walk.wait().unwrap().success(), "{said}");
-    eprint!("{said}");
+
+    /// Waits for a line; gives none at the end.
+    fn says(&mut self) -> Option<String> {
+        self.said.next().map(Result::unwrap)
+    }
+
+    fn tell(&mut self, line: &str) {
+        writeln!(self.process.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    fn finish(mut self) {
+        assert_eq!(self.says(), None);
+        let status = self.process.wait().unwrap();
+        assert!(status.success(), "{}", self.complaints.join().unwrap());
+    }
 }

@@ -245,6 +245,12 @@ async fn pages_and_assets_are_compressed_and_cached() {
         assert_eq!(again.bytes().await.unwrap().len(), 0);
         assert!(tags.insert(tag), "each form has a tag of its own");
     }
+    // The dashboard's page is made for its server, and has a tag as well.
+    let dashboard = get("/", header::ACCEPT, "text/html").await;
+    assert_eq!(dashboard.headers()[header::CACHE_CONTROL], "no-cache");
+    let tag = dashboard.headers()[header::ETAG].to_str().unwrap();
+    assert_eq!(get("/", header::IF_NONE_MATCH, tag).await.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(get("/", header::IF_NONE_MATCH, "\"other\"").await.status(), StatusCode::OK);
     for path in ["/assets/nothing.js", "/assets/../graphiql.html", "/assets/..%2Fgraphiql.html", "/assets/"] {
         assert_eq!(server.client.get(server.url(path)).send().await.unwrap().status(), StatusCode::NOT_FOUND, "{path}");
     }

@@ -1,8 +1,10 @@
 // The dashboard beside five hundred services that change all the time. No engine runs so many here, so the API is played: the
 // page is the server's own, and its requests and its socket are answered by this. It says how soon changes are shown.
+// It wants the address of a server with a TOKEN_FIELD in ORIGIN.
 
 import assert from "node:assert/strict";
 import { accessible, browser, origin, run } from "../tests/browser.mjs";
+import { listed, play, service } from "../tests/played.mjs";
 
 const SERVICES = 500;
 /** Changes of one service each, and how many come at once, every so many milliseconds. */
@@ -12,61 +14,24 @@ const EVERY = 20;
 /** How soon a change has to be shown, in milliseconds. */
 const SOON = 100;
 
-const started = Date.parse("2026-01-01T00:00:00Z");
-const tier = { tier: "DEV", name: "Dev", memoryMib: 128, cpus: 0.5, storageMib: 512 };
-
-/** @param {number} number @param {number} change */
-function service(number, change) {
-  const text = String(number).padStart(3, "0");
-  return {
-    id: `svc_${text}`,
-    projectId: "demo",
-    name: `service-${text}`,
-    kind: number % 2 ? "REDIS" : "POSTGRESQL",
-    version: "7",
-    tier,
+/** A service after some changes. @param {number} number @param {number} change */
+function changed(number, change) {
+  return service(number, {
     state: change === 0 ? "PENDING" : "PROVISIONING",
     operation:
       change === 0 ? null : { kind: "PROVISION", phase: "PULLING_IMAGE", progressPercent: change, startedAt: new Date().toISOString() },
-    error: null,
-    hostname: `service-${text}`,
-    port: 6379,
-    externalHost: null,
-    externalPort: null,
-    viewerActions: ["DESTROY"],
-    createdAt: new Date(started + number).toISOString(),
-    updatedAt: new Date(started + 1000 * change).toISOString(),
-  };
+    updatedAt: new Date(Date.parse("2026-02-01T00:00:00Z") + 1000 * change).toISOString(),
+  });
 }
 
 const viewer = { subject: "crowd", projects: ["demo"], permissions: [], expiresAt: "2099-01-01T00:00:00Z" };
 
-/** @param {{ query: string, variables: { after?: string | null } }} request */
-function answer({ query, variables }) {
-  if (query.includes("query Start ")) return { viewer, serviceCatalog: [] };
-  const from = Number(variables.after ?? 0);
-  const nodes = Array.from({ length: 100 }, (_, index) => service(from + index, 0));
-  const pageInfo = { hasNextPage: from + 100 < SERVICES, endCursor: String(from + 100) };
-  return { services: { nodes, pageInfo, eventCursor: "0" } };
-}
-
 async function walk() {
   const page = await browser.newPage();
-  await page.route("**/graphql", (route) => route.fulfill({ json: { data: answer(route.request().postDataJSON()) } }));
-  /** @type {(events: object[]) => void} */
-  let send = () => assert.fail("the page has not subscribed");
-  await page.routeWebSocket(/graphql/, (socket) => {
-    socket.onMessage((text) => {
-      const { type, id } = JSON.parse(String(text));
-      if (type === "connection_init") socket.send(JSON.stringify({ type: "connection_ack" }));
-      if (type === "ping") socket.send(JSON.stringify({ type: "pong" }));
-      if (type !== "subscribe") return;
-      send = (events) => {
-        for (const serviceEvents of events) {
-          socket.send(JSON.stringify({ type: "next", id, payload: { data: { serviceEvents } } }));
-        }
-      };
-    });
+  const services = Array.from({ length: SERVICES }, (_, number) => changed(number, 0));
+  const send = await play(page, {
+    Start: () => ({ data: { viewer, serviceCatalog: [] } }),
+    Services: (variables) => listed(services, variables),
   });
   await page.goto(`${origin}/?project=demo`);
   await page.getByLabel("Token").fill("any");
@@ -102,7 +67,7 @@ async function walk() {
       Array.from({ length: AT_ONCE }, (_, index) => {
         const number = ((change + index) * 7) % SERVICES;
         const step = 1 + Math.floor((change + index) / SERVICES);
-        const now = service(number, step);
+        const now = changed(number, step);
         return {
           cursor: String(change + index + 1),
           serviceId: now.id,

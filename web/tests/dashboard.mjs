@@ -1,73 +1,34 @@
-// The dashboard as somebody meets it who has never seen it. It wants the server's address in ORIGIN; tokens for the project
-// demo in TOKEN, and in VIEWER one that may only look; in PLATFORM an allowed origin on this machine to serve a page from
-// that embeds it; and in PICTURES a directory to leave screenshots in. When it writes RESTART, whoever started it restarts
-// the server and answers with a line.
+// The dashboard as somebody meets it who has never seen it. It wants the server's address in ORIGIN; what its tokens are
+// signed with in SECRET; in PLATFORM an allowed origin on this machine to serve a page from that embeds it; and in PICTURES a
+// directory to leave screenshots in. When it writes RESTART, whoever started it restarts the server and answers with a line.
 
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
-import { accessible, browser, faults, origin, picture, requested, run } from "./browser.mjs";
+import { accessible, browser, faults, origin, pictured, requested, run, within } from "./browser.mjs";
+import { gallery } from "./gallery.mjs";
+import { Dashboard } from "./page.mjs";
 
-const { TOKEN: token = "", VIEWER: viewer = "", PLATFORM: platform = "" } = process.env;
+const { SECRET: secret = "", PLATFORM: platform = "" } = process.env;
 
 /** How long a page shows credentials, and a bit. */
 const IN_SIGHT = 61_000;
 
-/** The dashboard in a browser's tab of its own. */
-class Dashboard {
-  /** @param {string} [token] */
-  static async open(token, project = "demo") {
-    const page = await browser.newPage();
-    page.on("websocket", (socket) => requested.push(socket.url()));
-    await page.goto(`${origin}/?project=${project}`);
-    const dashboard = new Dashboard(page);
-    if (token) await dashboard.signIn(token);
-    return dashboard;
-  }
+/** How long a token is still good for when it has expired, in seconds. */
+const LEEWAY = 30;
 
-  /** @param {import("playwright-core").Page} page */
-  constructor(page) {
-    this.page = page;
-    this.frame = page.mainFrame();
-  }
+const ALL = ["project:settings", "project:delete"];
 
-  /** @param {string} token */
-  async signIn(token) {
-    await this.page.getByLabel("Token").fill(token);
-    await this.button("Show the services").click();
-  }
-
-  /** @param {string | RegExp} name */
-  button(name) {
-    return this.frame.getByRole("button", { name, exact: true });
-  }
-
-  /** @param {string} name */
-  row(name) {
-    return this.frame.locator(`[data-service="${name}"]`);
-  }
-
-  /** @param {string} text */
-  async sees(text) {
-    await this.frame.getByText(text).first().waitFor();
-  }
-
-  /** @param {string} name @param {string} state */
-  async isListed(name, state) {
-    await this.row(name).getByText(state, { exact: true }).waitFor();
-  }
-
-  /** @param {string} name */
-  async tab(name) {
-    await this.frame.getByRole("tab", { name }).click();
-  }
-
-  /** @param {string} name */
-  async show(name) {
-    await this.row(name).getByRole("link", { name }).click();
-    await this.frame.getByRole("heading", { name }).waitFor();
-  }
+/** A token as the platform would give it. @param {{ permissions?: string[], projects?: string[], lasts?: number }} claims */
+function tokenFor({ permissions = ALL, projects = ["demo"], lasts = 3600 }) {
+  const exp = Math.floor(Date.now() / 1000) + lasts;
+  const encoded = (/** @type {object} */ part) => Buffer.from(JSON.stringify(part)).toString("base64url");
+  const signed = `${encoded({ alg: "HS256" })}.${encoded({ sub: "e2e", exp, projects, permissions })}`;
+  return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
 }
+
+const token = tokenFor({});
 
 /** Sends a document to the API, apart from any page. @param {string} query @param {object} variables */
 async function ask(query, variables = {}) {
@@ -81,23 +42,26 @@ async function ask(query, variables = {}) {
   return answer.data;
 }
 
-const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const input = createInterface({ input: process.stdin });
+// Whoever started it has given up.
+input.once("close", () => process.exit(1));
+const answers = input[Symbol.asyncIterator]();
 
 async function restartServer() {
   console.log("RESTART");
-  assert.equal((await answers.next()).value, "RESTARTED");
+  assert.equal((await within("the server’s restart", answers.next())).value, "RESTARTED");
 }
 
 async function walk() {
   const first = await Dashboard.open();
   await first.page.getByLabel("Token").waitFor();
-  await picture(first.page, "sign-in");
+  await pictured(first.page, "sign-in");
   await first.signIn("no token");
   await first.sees("This token is not valid");
   await accessible(first.page, "a refused token");
   await first.signIn(` Bearer ${token}\n`);
   await first.sees("No services yet");
-  await picture(first.page, "empty");
+  await pictured(first.page, "empty");
 
   // A mark that a reload would wipe away.
   await first.page.evaluate(() => Object.assign(window, { mark: true }));
@@ -111,7 +75,9 @@ async function walk() {
   await breaks(first, second);
   await forbidden();
   await embedding();
+  await gates();
   await trouble();
+  await gallery(token);
   await destroy(first, second);
   await secrets(first);
 }
@@ -122,13 +88,16 @@ async function provision(page) {
   const dialog = page.page.getByRole("dialog", { name: "New service" });
   const coming = dialog.getByRole("radio", { name: /MySQL.*Coming soon/ });
   assert.equal(await coming.isDisabled(), true, "what is coming soon is shown and can't be chosen");
-  await dialog.getByRole("radio", { name: /Redis/ }).check();
+  await dialog.getByRole("radio", { name: /PostgreSQL/ }).and(page.page.locator(":focus")).waitFor();
+  await page.page.keyboard.press("ArrowDown");
+  assert.equal(await dialog.getByRole("radio", { name: /Redis/ }).isChecked(), true, "the keyboard chooses as well");
   await dialog.getByText("128 MiB memory").waitFor();
-  await picture(page.page, "new-service");
+  await pictured(page.page, "new-service");
   await dialog.getByLabel("Name").fill("cache");
   await dialog.getByRole("button", { name: "Create Redis" }).click();
-  await page.page.getByRole("heading", { name: "cache" }).waitFor();
+  await page.page.getByRole("heading", { name: "cache" }).and(page.page.locator(":focus")).waitFor();
   await page.isListed("cache", "Running");
+  await page.says("cache is running and answers its health check.");
 
   await page.button("New service").click();
   await dialog.getByLabel("Name").fill("cache");
@@ -137,22 +106,23 @@ async function provision(page) {
   await accessible(page.page, "a name that is taken");
   await page.page.keyboard.press("Escape");
   await dialog.waitFor({ state: "detached" });
+  await page.button("New service").and(page.page.locator(":focus")).waitFor();
 }
 
 /** @param {Dashboard} page */
 async function showAll(page) {
-  await page.sees("For containers of the project");
-  await picture(page.page, "overview");
+  await page.sees("On the project’s network");
+  await pictured(page.page, "overview");
 
   // With the keyboard.
   await page.page.getByRole("tab", { name: "Overview" }).focus();
   await page.page.keyboard.press("ArrowRight");
   await page.button("Reveal").waitFor();
   assert.equal(await page.page.getByText('"redis://:••••••••@').count(), 2, "lines to connect with, masked");
-  await picture(page.page, "credentials-masked");
+  await pictured(page.page, "credentials-masked");
   await page.page.clock.install();
   await reveal(page);
-  await picture(page.page, "credentials");
+  await pictured(page.page, "credentials");
   await page.button("Copy REDIS_PASSWORD").click();
   const password = await page.page.evaluate(() => navigator.clipboard.readText());
   assert.match(password, /^[a-z2-7]{40}$/);
@@ -175,14 +145,14 @@ async function showAll(page) {
   await page.tab("History");
   await page.sees("The credentials of cache were revealed.");
   await page.sees("cache was accepted and waits to be provisioned.");
-  await picture(page.page, "history");
+  await pictured(page.page, "history");
   await page.tab("Logs");
   await page.sees("Ready to accept connections");
-  await picture(page.page, "logs");
+  await pictured(page.page, "logs");
   await page.tab("Metrics");
   await page.page.getByRole("img", { name: /^Memory: .* of 128 MiB/ }).waitFor();
   await page.page.getByRole("img", { name: /^Storage: .* MiB/ }).waitFor();
-  await picture(page.page, "metrics");
+  await pictured(page.page, "metrics");
   await page.tab("Overview");
 }
 
@@ -198,14 +168,22 @@ async function agree(first, second) {
   await Promise.all([first.isListed("cache", "Stopped"), second.isListed("cache", "Stopped")]);
   await first.button("Start").click();
   await Promise.all([first.isListed("cache", "Running"), second.isListed("cache", "Running")]);
-  await second.button("Restart cache").click();
-  await second.row("cache").getByText(/^Restarting/).waitFor();
+  await first.tab("Logs");
+  await first.sees("Ready to accept connections");
+  // Waited for before it comes, since it is soon over.
+  await Promise.all([
+    second.row("cache").getByText(/^Restarting/).waitFor(),
+    first.sees("scheduling shutdown"),
+    second.button("Restart cache").click(),
+  ]);
+  await first.tab("Overview");
   await second.row("cache").getByText("Healthy").waitFor();
 }
 
 /** What happens while nothing can be heard is shown as soon as it can. @param {Dashboard} first @param {Dashboard} second */
 async function breaks(first, second) {
   await Promise.all([first, second].map((page) => page.sees("Live")));
+  const operations = first.operations.length;
   await restartServer();
   await Promise.all([first, second].map((page) => page.sees("Live")));
   await second.button("Stop cache").click();
@@ -213,22 +191,39 @@ async function breaks(first, second) {
 
   await browser.setOffline(true);
   await first.sees("Reconnecting");
-  await picture(first.page, "reconnecting");
+  await pictured(first.page, "reconnecting");
   const { services } = await ask(`{ services(projectId: "demo") { nodes { id } } }`);
   await ask(`mutation ($id: ID!) { startService(input: { id: $id }) { service { id } } }`, services.nodes[0]);
   await ask(`mutation { provisionService(input: { projectId: "demo", kind: REDIS, name: "meanwhile" }) { service { id } } }`);
   // All of it is over before the pages can hear again: nothing that comes later tells.
   const settled = `{ services(projectId: "demo", filter: { states: [RUNNING] }) { totalCount } }`;
-  while ((await ask(settled)).services.totalCount < 2) await new Promise((again) => setTimeout(again, 100));
+  const settle = async () => {
+    while ((await ask(settled)).services.totalCount < 2) await new Promise((again) => setTimeout(again, 100));
+  };
+  await within("both services to run", settle());
   await browser.setOffline(false);
   await Promise.all([first, second].map((page) => page.isListed("cache", "Running")));
   await Promise.all([first, second].map((page) => page.isListed("meanwhile", "Running")));
   assert.equal(await first.page.evaluate(() => "mark" in window), true, "nothing was reloaded");
+  assert.deepEqual(first.operations.slice(operations), [], "nothing was read again");
+  resumed(first);
+}
+
+/** A page watches by one subscription, and after a break goes on from the last event that it has seen. @param {Dashboard} page */
+function resumed(page) {
+  let cursor = null;
+  let subscribed = 0;
+  for (const { sent, message } of page.frames) {
+    if (message.type === "next") cursor = message.payload.data.serviceEvents?.cursor ?? cursor;
+    if (!sent || message.type !== "subscribe" || !message.payload.query.includes("serviceEvents(")) continue;
+    if (subscribed++ > 0) assert.equal(message.payload.variables.after, cursor, "it goes on where it was");
+  }
+  assert.ok(subscribed >= 3, `after each break it subscribes again: ${subscribed}`);
 }
 
 /** Who may only look. */
 async function forbidden() {
-  const page = await Dashboard.open(viewer);
+  const page = await Dashboard.open(tokenFor({ permissions: [] }));
   await page.isListed("cache", "Running");
   await page.show("cache");
   const buttons = await page.page.getByRole("button").evaluateAll((all) => all.map((one) => one.ariaLabel ?? one.textContent));
@@ -238,11 +233,14 @@ async function forbidden() {
     "no button that would be refused",
   );
   await page.tab("Credentials");
-  await page.sees("Your permissions do not include revealing these.");
-  await picture(page.page, "credentials-forbidden");
+  await page.sees("To reveal these you need the permission");
+  await pictured(page.page, "credentials-forbidden");
   await page.tab("Logs");
-  await page.sees("The log is not yours to read");
-  await picture(page.page, "logs-forbidden");
+  await page.sees("You can’t read this log");
+  await pictured(page.page, "logs-forbidden");
+  await page.tab("History");
+  await page.sees("cache was accepted");
+  assert.equal(await page.page.getByText("refused").count(), 0, "nothing was asked for that would be refused");
   await page.page.close();
 }
 
@@ -262,22 +260,39 @@ async function embedding() {
   await new Promise((done) => server.listen(Number(new URL(platform).port), "127.0.0.1", () => done(null)));
   const page = await browser.newPage();
   await page.goto(platform);
-  const told = (/** @type {string} */ type) =>
-    // @ts-expect-error: told is the page's.
-    page.waitForFunction(([origin, type]) => told.some(([from, what]) => from === origin && what === type), [origin, type]);
+  const told = (/** @type {string} */ type, times = 1) =>
+    page.waitForFunction(
+      // @ts-expect-error: told is the page's.
+      ([origin, type, times]) => told.filter(([from, what]) => from === origin && what === type).length === times,
+      [origin, type, times],
+    );
   const give = (/** @type {object} */ message) =>
     page.evaluate(([origin, message]) => frames[0]?.postMessage(message, String(origin)), [origin, message]);
   await told("project-services:ready");
   const frame = page.frames()[1];
   assert.ok(frame);
   await frame.getByText("Signing you in").waitFor();
+  await frame.getByText("has not sent a token yet").waitFor();
+  await pictured(page, "embedded-late");
   // Anybody in the frame itself may post as well, and is not heard.
   await frame.evaluate((token) => window.postMessage({ type: "project-services:token", token, project: "demo" }), token);
   await give({ type: "project-services:token", token: "an old one", project: "demo" });
   await told("project-services:token-expired");
   await give({ type: "project-services:token", token, project: "demo" });
   await frame.locator('[data-service="cache"]').getByText("Running", { exact: true }).waitFor();
-  await picture(page, "embedded");
+  await pictured(page, "embedded");
+
+  // A token that expires under an open page: the platform is asked for another, and what is shown stays.
+  await give({ type: "project-services:token", token: tokenFor({ lasts: 3 - LEEWAY }), project: "demo" });
+  await told("project-services:token-expired", 2);
+  await frame.getByText("Signing you in again").waitFor();
+  await pictured(page, "embedded-expired");
+  const { services } = await ask(`{ services(projectId: "demo") { nodes { id name } } }`);
+  const { id } = services.nodes.find((/** @type {any} */ { name }) => name === "meanwhile");
+  await ask(`mutation ($id: ID!) { stopService(input: { id: $id }) { service { id } } }`, { id });
+  await give({ type: "project-services:token", token, project: "demo" });
+  await frame.locator('[data-service="meanwhile"]').getByText("Stopped", { exact: true }).waitFor();
+  await frame.getByText("Live").waitFor();
 
   // From an origin that is not allowed, the same page is no page.
   const other = await browser.newPage();
@@ -292,18 +307,43 @@ async function embedding() {
   server.closeAllConnections();
 }
 
+/** What stands there without a token, or without a project. */
+async function gates() {
+  const alone = await browser.newPage();
+  await alone.route(`${origin}/`, async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: (await response.text()).replace('name="token-field" content="shown"', 'name="token-field" content=""') });
+  });
+  await alone.goto(`${origin}/`);
+  await alone.getByText("Open this page from your platform").waitFor();
+  await pictured(alone, "open-elsewhere");
+  await alone.close();
+
+  const choosing = await Dashboard.open(tokenFor({ projects: ["demo", "shop", "blog"] }), "/");
+  await choosing.sees("Which project?");
+  await pictured(choosing.page, "choose-project");
+  await choosing.button("demo").click();
+  await choosing.isListed("cache", "Running");
+  await choosing.page.close();
+
+  const nobody = await Dashboard.open(tokenFor({ projects: [] }), "/");
+  await nobody.sees("No project to show");
+  await pictured(nobody.page, "no-project");
+  await nobody.page.close();
+}
+
 /** What goes wrong, and what is said about it. */
 async function trouble() {
-  const elsewhere = await Dashboard.open(token, "other");
-  await elsewhere.sees("This project is not yours to see");
-  await picture(elsewhere.page, "not-yours");
+  const elsewhere = await Dashboard.open(token, "/?project=other");
+  await elsewhere.sees("You can’t see this project");
+  await pictured(elsewhere.page, "not-yours");
   await elsewhere.page.close();
 
   const page = await Dashboard.open();
   await page.page.route("**/graphql", (route) => route.abort());
   await page.signIn(token);
   await page.sees("The server can’t be reached.");
-  await picture(page.page, "unreachable");
+  await pictured(page.page, "unreachable");
   await page.page.unroute("**/graphql");
   let go = () => {};
   const gone = new Promise((resolve) => (go = () => resolve(null)));
@@ -313,41 +353,41 @@ async function trouble() {
   });
   await page.button("Try again").click();
   await page.page.locator(".skeleton").first().waitFor();
-  await picture(page.page, "loading");
+  await pictured(page.page, "loading");
   go();
   await page.isListed("cache", "Running");
   await page.page.goto(`${origin}/?project=demo#svc_00000000000000000000000000000000`);
   await page.page.reload();
   await page.signIn(token);
   await page.sees("There is no such service");
-  await picture(page.page, "no-such-service");
+  await pictured(page.page, "no-such-service");
   await page.page.close();
 }
 
 /** @param {Dashboard} first @param {Dashboard} second */
 async function destroy(first, second) {
   await first.button("Destroy…").click();
+  await first.page.getByLabel(/^Type/).and(first.page.locator(":focus")).waitFor();
   const sure = first.button("Destroy for good");
   assert.equal(await sure.isDisabled(), true, "destroying asks for the name");
   await first.page.getByLabel(/^Type/).fill("cach");
   assert.equal(await sure.isDisabled(), true, "all of the name");
   await first.page.getByLabel(/^Type/).fill("cache");
-  await picture(first.page, "destroy");
+  await pictured(first.page, "destroy");
   await sure.click();
   await Promise.all([first, second].map((page) => page.row("cache").waitFor({ state: "detached" })));
   await first.tab("History");
   await first.sees("cache is destroyed");
-  await picture(first.page, "destroyed");
+  await pictured(first.page, "destroyed");
 }
 
 /** @param {Dashboard} page */
 async function secrets(page) {
-  const kept = JSON.stringify(await browser.storageState({ indexedDB: true }));
+  const kept = JSON.stringify(await within("what is stored", browser.storageState({ indexedDB: true })));
   assert.ok(!kept.includes(token), "the token is not stored");
+  assert.ok(requested.some((address) => address.startsWith("ws:")), "sockets are among the addresses");
   assert.ok(!requested.some((address) => address.includes(token)), "the token is in no address");
   assert.ok(!page.page.url().includes(token));
 }
 
 await run(walk, [origin, platform, platform.replace("localhost", "127.0.0.1")]);
-// Otherwise it is waited for.
-process.stdin.destroy();

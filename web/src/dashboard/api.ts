@@ -1,6 +1,6 @@
 import { createClient } from "graphql-ws";
 import type { TypedDocumentString } from "./generated";
-import { refuse, session } from "./session";
+import { expired, refuse, session } from "./session";
 import { Store } from "./store";
 
 const endpoint = new URL("graphql", document.baseURI);
@@ -63,6 +63,7 @@ socket.on("pong", (received) => received && clearTimeout(silence));
 socket.on("closed", () => clearTimeout(silence));
 // A connection keeps the token that it was opened with.
 session.subscribe(() => socket.terminate());
+expired.subscribe((refused) => refused && socket.terminate());
 window.addEventListener("offline", () => socket.terminate());
 
 /** Sends a query or a mutation. */

@@ -93,7 +93,7 @@ export function Credentials({ project, service, entry }: CredentialsProps) {
           </>
         ) : (
           <p class="quiet">
-            <Icon sign="lock" size={16} /> Your permissions do not include revealing these.
+            <Icon sign="lock" size={16} /> To reveal these you need the permission <code>project:settings</code>.
           </p>
         )}
       </div>

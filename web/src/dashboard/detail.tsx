@@ -5,7 +5,7 @@ import { Credentials } from "./credentials";
 import { OneServiceDocument } from "./generated";
 import { History } from "./history";
 import { Icon, KindIcon } from "./icons";
-import { Logs } from "./logs";
+import { Logs, NoLogs } from "./logs";
 import { Metrics } from "./metrics";
 import { Overview } from "./overview";
 import { Dialog, Failure, Notice, StateBadge, Underway } from "./parts";
@@ -28,10 +28,11 @@ interface DetailProps {
   service: Service;
   catalog: Catalog;
   tab: Tab;
+  mayReadLogs: boolean;
 }
 
 /** All that there is about one service. */
-export function Detail({ project, service, catalog, tab }: DetailProps) {
+export function Detail({ project, service, catalog, tab, mayReadLogs }: DetailProps) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => heading.current?.focus(), [service.id]);
   const entry = catalog.find(({ kind }) => kind === service.kind);
@@ -64,7 +65,7 @@ export function Detail({ project, service, catalog, tab }: DetailProps) {
         {tab === "overview" && <Overview service={service} />}
         {tab === "credentials" && entry && <Credentials key={service.id} project={project} service={service} entry={entry} />}
         {tab === "history" && <History key={service.id} project={project} service={service} />}
-        {tab === "logs" && <Logs key={service.id} service={service} />}
+        {tab === "logs" && (mayReadLogs ? <Logs key={service.id} service={service} /> : <NoLogs />)}
         {tab === "metrics" && <Metrics key={service.id} service={service} />}
       </div>
     </section>
@@ -134,6 +135,7 @@ function Destroy({ service, busy, error, close, destroy }: DestroyProps) {
             Type <code>{service.name}</code> to confirm
           </span>
           <input
+            autoFocus
             value={typed}
             onInput={(event) => setTyped(event.currentTarget.value)}
             autoComplete="off"

@@ -102,7 +102,7 @@ export function ChooseProject({ projects }: { projects: string[] }) {
     return (
       <main class="alone">
         <Notice level="h1" sign="lock" title="No project to show">
-          <p>Your token is good for none. Ask somebody who manages one to let you in.</p>
+          <p>You are signed in, but for no project. Ask somebody who manages one to let you in.</p>
         </Notice>
       </main>
     );

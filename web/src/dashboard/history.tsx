@@ -65,7 +65,7 @@ export function History({ project, service }: { project: Project; service: Servi
       {error && <Failure error={error} retry={() => read(before)} />}
       {before && !reading && (
         <button type="button" onClick={() => read(before)}>
-          Show what was before
+          Show earlier events
         </button>
       )}
     </>

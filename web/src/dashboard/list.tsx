@@ -1,5 +1,5 @@
 import { memo } from "preact/compat";
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { simpleActions, useAction } from "./actions";
 import type { ApiError } from "./api";
 import { Icon, KindIcon } from "./icons";
@@ -66,11 +66,18 @@ interface RowProps {
 const Row = memo(function Row({ project, service, kindName, open }: RowProps) {
   const { ask, asking, error } = useAction(project, service);
   const { tier } = service;
+  const link = useRef<HTMLAnchorElement>(null);
+  const wasOpen = useRef(open);
+  useEffect(() => {
+    // Where somebody was before they looked at the details.
+    if (wasOpen.current && !open && document.activeElement === document.body) link.current?.focus();
+    wasOpen.current = open;
+  }, [open]);
   return (
     <li class={open ? "row open" : "row"} data-service={service.name}>
       <KindIcon kind={service.kind} />
       <div class="row-name">
-        <a href={addressOf(service.id)} aria-current={open ? "true" : undefined}>
+        <a ref={link} href={addressOf(service.id)} title={service.name} aria-current={open ? "true" : undefined}>
           {service.name}
         </a>
         <span class="quiet">
@@ -85,7 +92,8 @@ const Row = memo(function Row({ project, service, kindName, open }: RowProps) {
       </div>
       <div class="row-state">
         <span>
-          <StateBadge state={service.state} /> {!service.operation && <span class="quiet">{health(service)}</span>}
+          <StateBadge state={service.state} />
+          {!service.operation && <span class="quiet">{health(service)}</span>}
         </span>
         <Underway service={service} />
         <Trouble service={service} refused={error} />

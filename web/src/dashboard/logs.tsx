@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type ApiError, watch } from "./api";
 import { LogsDocument, type LogsSubscription } from "./generated";
-import { Notice } from "./parts";
+import { Failure, Notice } from "./parts";
 import { instant, type Service } from "./state";
 import { atLength, timeOfDay } from "./words";
 
@@ -56,14 +56,14 @@ export function Logs({ service }: { service: Service }) {
   useLayoutEffect(() => {
     if (following && box.current) box.current.scrollTop = box.current.scrollHeight;
   }, [lines, following, filter]);
+  useEffect(() => {
+    if (!box.current || !following) return;
+    const resized = new ResizeObserver(([entry]) => entry?.target.scrollTo(0, entry.target.scrollHeight));
+    resized.observe(box.current);
+    return () => resized.disconnect();
+  }, [following]);
 
-  if (error?.code === "FORBIDDEN") {
-    return (
-      <Notice level="h3" sign="lock" title="The log is not yours to read">
-        <p>{error.message}</p>
-      </Notice>
-    );
-  }
+  if (error) return <Failure error={error} />;
   if (service.state === "DESTROYED") return <Notice level="h3" sign="boxes" title="Destroyed, and its log with it" />;
   const wanted = filter.trim().toLowerCase();
   const shown = wanted ? lines.filter(({ text }) => text.toLowerCase().includes(wanted)) : lines;
@@ -98,7 +98,7 @@ export function Logs({ service }: { service: Service }) {
         onScroll={({ currentTarget: at }) => setFollowing(at.scrollHeight - at.scrollTop - at.clientHeight < 24)}
       >
         {shown.map((line) => (
-          <p key={line.number} class={line.stream === "STDERR" ? "stderr" : ""}>
+          <p key={line.number}>
             <time dateTime={line.occurredAt} title={atLength(line.occurredAt)}>
               {timeOfDay(line.occurredAt)}
             </time>
@@ -106,9 +106,20 @@ export function Logs({ service }: { service: Service }) {
           </p>
         ))}
         {shown.length === 0 && (
-          <p class="quiet">{lines.length === 0 ? "Nothing has been written yet." : "No line has that in it."}</p>
+          <p class="quiet">{lines.length === 0 ? "Nothing has been written yet. Lines show here as they come." : "No line contains that."}</p>
         )}
       </div>
     </>
+  );
+}
+
+/** Instead of the log for who may not read it: asking all the same would stand in the history as refused. */
+export function NoLogs() {
+  return (
+    <Notice level="h3" sign="lock" title="You can’t read this log">
+      <p>
+        It needs the permission <code>project:settings</code>. Ask somebody who manages the project for it.
+      </p>
+    </Notice>
   );
 }

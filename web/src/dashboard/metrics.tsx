@@ -40,6 +40,7 @@ export function Metrics({ service }: { service: Service }) {
   const share = (figure: number, limit: number) => `${Math.round((100 * figure) / limit)} %`;
   return (
     <div class="charts">
+      <p class="quiet">The last two minutes; the dashed line is the limit.</p>
       <Chart
         title="CPU"
         figure={share(now.cpuMillis, now.cpuLimitMillis)}
@@ -60,13 +61,13 @@ export function Metrics({ service }: { service: Service }) {
         of={
           now.storageMib === null
             ? "Being counted"
-            : `${size(now.storageMib)} of ${size(now.storageLimitMib)}, which is not enforced`
+            : `${size(now.storageMib)} of ${size(now.storageLimitMib)}, not enforced`
         }
         limit={now.storageLimitMib}
         points={samples.map((sample) => sample.storageMib)}
       />
       <dl class="facts">
-        <dt>Connections of clients</dt>
+        <dt>Open connections</dt>
         <dd>{now.connections ?? "Being counted"}</dd>
       </dl>
     </div>

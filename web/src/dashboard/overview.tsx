@@ -21,17 +21,7 @@ export function Overview({ service }: { service: Service }) {
   return (
     <>
       {operation?.kind === "PROVISION" && <Way phase={operation.phase} />}
-      {error && (
-        <div class="failure">
-          <Icon sign="warning" />
-          <div>
-            <p class="lines">{error.message}</p>
-            <p class="quiet">
-              <code>{error.code}</code> · <Ago time={error.occurredAt} />
-            </p>
-          </div>
-        </div>
-      )}
+      {error && <Fault service={service} error={error} />}
       <dl class="facts">
         <dt>Health</dt>
         <dd>{health(service)}</dd>
@@ -41,18 +31,24 @@ export function Overview({ service }: { service: Service }) {
         </dd>
         {!gone && (
           <>
-            <dt>For containers of the project</dt>
-            <dd class="copied">
-              <code>{inside}</code> <Copy text={inside} what="The address for containers" />
+            <dt>Internal address</dt>
+            <dd>
+              <span class="copied">
+                <code>{inside}</code> <Copy text={inside} what="The internal address" />
+              </span>
+              <span class="quiet">On the project’s network, for its containers</span>
             </dd>
-            <dt>From outside</dt>
-            <dd class="copied">
+            <dt>External address</dt>
+            <dd>
               {outside ? (
                 <>
-                  <code>{outside}</code> <Copy text={outside} what="The address from outside" />
+                  <span class="copied">
+                    <code>{outside}</code> <Copy text={outside} what="The external address" />
+                  </span>
+                  <span class="quiet">Published, for everything else</span>
                 </>
               ) : (
-                "Not reachable: it is not published"
+                "None: it is not published"
               )}
             </dd>
           </>
@@ -73,6 +69,44 @@ export function Overview({ service }: { service: Service }) {
     </>
   );
 }
+
+/** Why the service does not do what it should. Below the reason there may be the end of a log. */
+function Fault({ service, error }: { service: Service; error: NonNullable<Service["error"]> }) {
+  const [reason, ...log] = error.message.split("\n");
+  return (
+    <div class="failure">
+      <Icon sign="warning" />
+      <div>
+        <p>{reason}</p>
+        {log.length > 0 && (
+          <pre class="excerpt" tabIndex={0} aria-label="The end of its log">
+            {log.join("\n")}
+          </pre>
+        )}
+        <p class="quiet">
+          {remedy(service, error)} <code>{error.code}</code> · <Ago time={error.occurredAt} />
+        </p>
+      </div>
+    </div>
+  );
+}
+
+/** What somebody can do about a service that does not do what it should. */
+function remedy({ viewerActions }: Service, { code }: NonNullable<Service["error"]>): string {
+  if (REMEDY[code]) return REMEDY[code];
+  if (viewerActions.includes("START")) return "Start tries again, with the data it has.";
+  return "It is tried again by itself, or can be started again by who may change the project’s settings.";
+}
+
+/** The same by the error's code, where starting it again is not what helps. */
+const REMEDY: Record<string, string> = {
+  CREDENTIALS_UNREADABLE: "Tell whoever runs the platform: a key is missing on the server.",
+  ENGINE_UNAVAILABLE: "Nothing to do: it goes on as soon as the engine answers.",
+  NO_SPACE: "Tell whoever runs the platform: the disk is full.",
+  OUT_OF_MEMORY: "If it happens again, it needs a larger size: move its data to a new service.",
+  ROTATION_FAILED: "It is tried again; change the password once more to try at once.",
+  VOLUME_LOST: "Tell whoever runs the platform, before anybody destroys it.",
+};
 
 function Way({ phase }: { phase: OperationPhase }) {
   const at = WAY.findIndex(([step]) => step === phase);

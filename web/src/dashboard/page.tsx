@@ -91,9 +91,12 @@ function Services({ id, start }: { id: string; start: StartQuery }) {
   const services = useMemo(() => listed(state), [state]);
   const kindNames = useMemo(() => new Map(start.serviceCatalog.map(({ kind, name }) => [kind, name])), [start]);
   const running = services.filter((service) => service.state === "RUNNING").length;
-  const mayProvision = start.viewer.permissions.includes("project:settings");
+  const maySettings = start.viewer.permissions.includes("project:settings");
   const chosen = at.id ? state.services.get(at.id) : undefined;
-  const newService = mayProvision && (
+  useEffect(() => {
+    document.title = chosen ? `${chosen.name} · Services` : "Services";
+  }, [chosen?.name]);
+  const newService = maySettings && (
     <button type="button" class="primary" onClick={() => setProvisioning(true)}>
       <Icon sign="add" size={16} /> New service
     </button>
@@ -106,7 +109,7 @@ function Services({ id, start }: { id: string; start: StartQuery }) {
           <h1>Services</h1>
           <p class="quiet">
             {id}
-            {loaded && services.length > 0 && ` · ${running} of ${services.length} running`}
+            {loaded && services.length > 0 && <span class="count">{running} of {services.length} running</span>}
           </p>
         </div>
         {loaded && !error && <Connection />}
@@ -120,7 +123,7 @@ function Services({ id, start }: { id: string; start: StartQuery }) {
             <Skeleton />
           ) : services.length === 0 ? (
             <Notice sign="boxes" title="No services yet">
-              {mayProvision ? (
+              {maySettings ? (
                 <>
                   <p>Give this project a database or a cache. It is ready in a few seconds.</p>
                   {newService}
@@ -136,7 +139,7 @@ function Services({ id, start }: { id: string; start: StartQuery }) {
         {loaded &&
           at.id &&
           (chosen ? (
-            <Detail project={project} service={chosen} catalog={start.serviceCatalog} tab={at.tab} />
+            <Detail project={project} service={chosen} catalog={start.serviceCatalog} tab={at.tab} mayReadLogs={maySettings} />
           ) : (
             <Unlisted project={project} route={at} />
           ))}
@@ -160,8 +163,9 @@ function Services({ id, start }: { id: string; start: StartQuery }) {
 function Unreadable({ error, retry }: { error: ApiError; retry: () => void }) {
   if (error.code === "NOT_FOUND" || error.code === "FORBIDDEN") {
     return (
-      <Notice sign="lock" title="This project is not yours to see">
+      <Notice sign="lock" title="You can’t see this project">
         <p>{error.message}</p>
+        <p>Check the address, or ask somebody who manages the project to let you in.</p>
       </Notice>
     );
   }

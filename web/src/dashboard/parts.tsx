@@ -41,18 +41,27 @@ export function Underway({ service }: { service: Service }) {
   const { operation } = service;
   if (!operation) return null;
   const { kind, phase, progressPercent, startedAt } = operation;
+  // The badge beside it may say the same.
+  const what = OPERATION[kind] === STATE[service.state] ? "" : `${OPERATION[kind]}: `;
   return (
     <span class="underway">
       <span class="spinner" aria-hidden="true" />
       <span>
-        {OPERATION[kind]}: {PHASE[phase]}
+        <span class="sentence">
+          {what}
+          {PHASE[phase]}
+        </span>
         {progressPercent !== null && (
           <>
             {" "}
-            <progress max={100} value={progressPercent} aria-label="How much of the image is here" /> {progressPercent} %
+            <span class="together">
+              <progress max={100} value={progressPercent} aria-label="How much of the image is here" /> {progressPercent} %
+            </span>
           </>
         )}{" "}
-        · <Elapsed since={startedAt} />
+        <span class="together">
+          · <Elapsed since={startedAt} />
+        </span>
       </span>
     </span>
   );
@@ -162,7 +171,8 @@ const announcement = new Store("");
 
 /** Has screen readers say something. */
 export function announce(text: string): void {
-  announcement.set(text);
+  // The same text once more has to differ to be said once more.
+  announcement.set(text === announcement.value ? `${text}\u00a0` : text);
 }
 
 export function Announcer() {

@@ -70,10 +70,11 @@ export function Provision({ project, catalog, close, done }: ProvisionProps) {
           {catalog.map((offer) => {
             const coming = offer.availability === "COMING_SOON";
             return (
-              <label key={offer.kind} class={coming ? "card coming" : "card"}>
+              <label key={offer.kind} class={coming ? "card coming" : "card"} title={coming ? offer.description : undefined}>
                 <input
                   type="radio"
                   name="kind"
+                  autoFocus={offer === entry}
                   value={offer.kind}
                   checked={offer === entry}
                   disabled={coming}
@@ -85,8 +86,7 @@ export function Provision({ project, catalog, close, done }: ProvisionProps) {
                 <KindIcon kind={offer.kind} />
                 <span>
                   <strong>{offer.name}</strong>
-                  {coming && <span class="tag">Coming soon</span>}
-                  <span class="quiet">{offer.description}</span>
+                  {coming ? <span class="tag">Coming soon</span> : <span class="quiet">{offer.description}</span>}
                 </span>
               </label>
             );

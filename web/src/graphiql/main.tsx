@@ -24,7 +24,7 @@ function Page() {
             type="password"
             autoComplete="off"
             spellCheck={false}
-            placeholder="eyJ…"
+            placeholder="Paste yours: eyJ…"
             title="Sent as Authorization: Bearer …, also with subscriptions. It is forgotten when you leave this page."
           />
         </label>

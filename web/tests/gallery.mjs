@@ -1,0 +1,139 @@
+// States that no engine shows on demand, played to the page.
+
+import assert from "node:assert/strict";
+import { browser, origin, pictured } from "./browser.mjs";
+import { Dashboard } from "./page.mjs";
+import { listed, play, service } from "./played.mjs";
+
+const ago = (/** @type {number} */ seconds) => new Date(Date.now() - 1000 * seconds).toISOString();
+
+const LOG = `orders-db could not be started: its server ended with exit code 1, five times in a row. The last lines of its log:
+2026-01-31 12:00:00.120 UTC [1] LOG:  starting PostgreSQL 17.2 on x86_64-pc-linux-gnu, compiled by gcc (Debian 12.2.0-14) 12.2.0, 64-bit
+2026-01-31 12:00:00.121 UTC [1] LOG:  listening on IPv4 address "0.0.0.0", port 5432
+2026-01-31 12:00:00.131 UTC [29] LOG:  database system was interrupted; last known up at 2026-01-31 11:58:12 UTC
+2026-01-31 12:00:00.190 UTC [29] PANIC:  could not locate a valid checkpoint record at 0/1528AC8
+2026-01-31 12:00:00.412 UTC [1] LOG:  startup process (PID 29) was terminated by signal 6: Aborted
+2026-01-31 12:00:00.412 UTC [1] LOG:  aborting startup due to startup process failure
+2026-01-31 12:00:00.414 UTC [1] LOG:  database system is shut down`;
+
+const pulling = { kind: "PROVISION", phase: "PULLING_IMAGE", progressPercent: 42, startedAt: ago(75) };
+const SERVICES = [
+  service(0, { name: "orders-db", state: "ERROR", error: { code: "CRASH_LOOP", message: LOG, occurredAt: ago(140) }, viewerActions: ["START", "DESTROY"] }),
+  service(1, { name: "sessions" }),
+  service(2, { name: "analytics", state: "PROVISIONING", operation: pulling, viewerActions: ["DESTROY"] }),
+  service(3, { name: "rate-limits", state: "STOPPED", viewerActions: ["START", "DESTROY"] }),
+  service(4, {
+    name: "the-longest-name-that-a-service-may-bear",
+    version: "16",
+    tier: { tier: "PERFORMANCE", name: "Performance", memoryMib: 4096, cpus: 2, storageMib: 20480 },
+    operation: { kind: "RECOVER", phase: "CREATING_CONTAINER", progressPercent: null, startedAt: ago(3) },
+    state: "PROVISIONING",
+  }),
+  service(5, { name: "old-cache", state: "DESTROYING", operation: { kind: "DESTROY", phase: "REMOVING", progressPercent: null, startedAt: ago(9) }, viewerActions: [] }),
+  service(6, { name: "billing", operation: { kind: "ROTATE_CREDENTIALS", phase: "CHANGING_PASSWORD", progressPercent: null, startedAt: ago(1) } }),
+  service(7, {
+    name: "jobs",
+    state: "PENDING",
+    operation: { kind: "PROVISION", phase: "QUEUED", progressPercent: null, startedAt: ago(31) },
+    error: { code: "ENGINE_UNAVAILABLE", message: "The engine does not answer; it is tried again.", occurredAt: ago(20) },
+    viewerActions: ["DESTROY"],
+  }),
+];
+
+/** More than two pages of events. */
+const EVENTS = Array.from({ length: 120 }, (_, number) => ({
+  cursor: String(1000 + number),
+  serviceId: "svc_1",
+  previousState: number % 2 ? "STOPPED" : "RUNNING",
+  state: number % 2 ? "RUNNING" : "STOPPED",
+  operation: null,
+  message: number % 2 ? `sessions is running and answers its health check, change ${number}.` : `sessions is stopped; its data is kept, change ${number}.`,
+  actor: number % 3 ? null : "user-4711",
+  occurredAt: ago(60 + 3600 * (120 - number)),
+}));
+
+const SAMPLES = Array.from({ length: 120 }, (_, number) => ({
+  measuredAt: ago(120 - number),
+  cpuMillis: Math.round(180 + 140 * Math.sin(number / 9) + 60 * Math.sin(number / 2)),
+  cpuLimitMillis: 500,
+  memoryMib: 60 + number / 3,
+  memoryLimitMib: 128,
+  storageMib: 470,
+  storageLimitMib: 512,
+  connections: 17,
+}));
+
+const LINES = Array.from({ length: 300 }, (_, number) => ({
+  occurredAt: ago(300 - number),
+  stream: number % 7 ? "STDOUT" : "STDERR",
+  text: number % 5 ? `1:M ${number} changes in 60 seconds. Saving...` : `1:M Background saving terminated with success, number ${number}`,
+}));
+
+/** @param {string} token */
+export async function gallery(token) {
+  const page = new Dashboard(await browser.newPage());
+  const send = await play(
+    page.page,
+    {
+      Services: (variables) => listed(SERVICES, variables),
+      History: ({ before }) => {
+        const end = before ? EVENTS.findIndex(({ cursor }) => cursor === before) : EVENTS.length;
+        const nodes = EVENTS.slice(Math.max(0, end - 50), end);
+        return { data: { service: { events: { nodes, pageInfo: { hasPreviousPage: end > 50, startCursor: nodes[0]?.cursor } } } } };
+      },
+      RestartService: () => ({
+        errors: [{ message: "sessions is being stopped and can’t be restarted.", extensions: { code: "INVALID_STATE" } }],
+      }),
+    },
+    { serviceMetrics: () => SAMPLES, serviceLogs: () => LINES },
+  );
+  await page.page.goto(`${origin}/?project=demo`);
+  await page.signIn(token);
+  await page.isListed("sessions", "Running");
+  await pictured(page.page, "list");
+
+  // An image that is being pulled, as it comes.
+  await page.show("analytics");
+  const progress = page.page.getByRole("progressbar").first();
+  assert.equal(await progress.getAttribute("value"), "42");
+  await page.sees(/\d min \d\d s/);
+  const further = service(2, { ...SERVICES[2], operation: { ...pulling, progressPercent: 77 }, updatedAt: ago(0) });
+  const said = { previousState: "PROVISIONING", state: "PROVISIONING", operation: { phase: "PULLING_IMAGE" }, message: "", actor: null };
+  send([{ ...said, cursor: "2000", serviceId: "svc_2", occurredAt: ago(0), service: further }]);
+  await page.page.locator(".detail progress[value='77']").waitFor();
+  await pictured(page.page, "pulling");
+
+  await page.button("Back to the list").or(page.button("Close the details")).filter({ visible: true }).click();
+  await page.row("analytics").getByRole("link").and(page.page.locator(":focus")).waitFor();
+  await page.show("orders-db");
+  await page.sees("database system is shut down");
+  await pictured(page.page, "error");
+
+  await page.show("the-longest-name-that-a-service-may-bear");
+  await pictured(page.page, "long-name");
+
+  await page.show("sessions");
+  await page.tab("History");
+  await page.sees("change 119");
+  await page.button("Show earlier events").click();
+  await page.sees("change 20.");
+  await page.button("Show earlier events").click();
+  await page.sees("change 0.");
+  assert.equal(await page.page.getByRole("list", { name: "History" }).getByRole("listitem").count(), EVENTS.length);
+  assert.equal(await page.button("Show earlier events").count(), 0, "there is nothing earlier");
+  await pictured(page.page, "history-long");
+  await page.tab("Metrics");
+  await page.sees("17");
+  await pictured(page.page, "metrics-busy");
+  await page.tab("Logs");
+  await page.sees("number 295");
+  await pictured(page.page, "logs-long");
+
+  await page.tab("Overview");
+  await page.button("Restart").click();
+  await page.sees("can’t be restarted");
+  await pictured(page.page, "refused");
+  await page.page.getByPlaceholder("Filter by name").fill("no such thing");
+  await page.sees("No service matches");
+  await page.page.close();
+}
