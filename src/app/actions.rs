@@ -7,8 +7,8 @@ use crate::catalog::{Credential, definition};
 use crate::crypto::Sealed;
 use crate::domain::event::NewEvent;
 use crate::domain::id::ServiceId;
-use crate::domain::lifecycle::{InvalidState, Requested, ServiceAction, request};
-use crate::domain::permission::{Denied, Permission, Principal};
+use crate::domain::lifecycle::{InvalidState, Privilege, Requested, ServiceAction, request};
+use crate::domain::permission::{Denied, Principal};
 use crate::domain::service::Service;
 use crate::store::{Reseal, StoreError};
 use crate::telemetry::traces;
@@ -21,7 +21,7 @@ impl App {
     /// Repeating an action that is under way gives back the service as it is.
     pub async fn act(&self, viewer: &Principal, id: ServiceId, action: ServiceAction) -> Result<Service> {
         for _ in 0..ATTEMPTS {
-            let before = self.permitted(viewer, id, action).await?;
+            let before = self.permitted(viewer, id, Privilege::Act(action)).await?;
             let now = now();
             let mut after = match request(&before, action, now).map_err(AppError::InvalidState)? {
                 Requested::Unchanged => return Ok(before),
@@ -54,7 +54,7 @@ impl App {
     /// The credentials in clear. That they were revealed, and to whom, is an event.
     pub async fn reveal(&self, viewer: &Principal, id: ServiceId) -> Result<(Service, Vec<Credential>)> {
         let action = ServiceAction::RevealCredentials;
-        let service = self.permitted(viewer, id, action).await?;
+        let service = self.permitted(viewer, id, Privilege::Act(action)).await?;
         let invalid = AppError::InvalidState(InvalidState { action, state: service.state });
         if !action.is_allowed_in(service.state) {
             return Err(invalid);
@@ -85,25 +85,15 @@ impl App {
         Access::from_bytes(&self.sealer.open(id, sealed)?).map_err(|error| AppError::Internal(Box::new(error)))
     }
 
-    async fn permitted(&self, viewer: &Principal, id: ServiceId, action: ServiceAction) -> Result<Service> {
-        self.permitted_to(viewer, id, action.permission(), action.as_str()).await
-    }
-
-    /// The service, where the viewer has `permission` to do `what` to it.
-    pub(super) async fn permitted_to(
-        &self,
-        viewer: &Principal,
-        id: ServiceId,
-        permission: Permission,
-        what: &str,
-    ) -> Result<Service> {
+    /// The service, where the viewer may ask for `what` about it.
+    pub(super) async fn permitted(&self, viewer: &Principal, id: ServiceId, what: Privilege) -> Result<Service> {
         let service = self.store.service_get(id).await?.ok_or(AppError::NotFound("service"))?;
-        let Err(denied) = viewer.authorize(&service.project, permission) else { return Ok(service) };
-        audit::refused(viewer, what, Object::Service(id), denied);
+        let Err(denied) = viewer.authorize(&service.project, what.permission()) else { return Ok(service) };
+        audit::refused(viewer, what.as_str(), Object::Service(id), denied);
         match denied {
             Denied::NotVisible => Err(AppError::NotFound("service")),
             Denied::Missing(permission) => {
-                let event = NewEvent::refused(&service, what, permission, &viewer.subject, now());
+                let event = NewEvent::refused(&service, what, &viewer.subject, now());
                 self.store.event_append(&service, &event).await?;
                 self.hints.project_changed(&service.project);
                 Err(AppError::Forbidden(permission))

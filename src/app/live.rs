@@ -13,8 +13,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::{App, AppError, Result};
 use crate::catalog::definition;
 use crate::domain::id::ServiceId;
+use crate::domain::lifecycle::Privilege;
 use crate::domain::live::{Holdings, LogLine, Measured};
-use crate::domain::permission::{Permission, Principal};
+use crate::domain::permission::Principal;
 use crate::domain::service::{Service, ServiceState};
 
 /// How soon to look again for a container that is not there or does not run.
@@ -42,7 +43,7 @@ impl App {
         tail: u32,
         since: Option<Timestamp>,
     ) -> Result<impl Stream<Item = Result<LogLine>> + use<>> {
-        let service = self.permitted_to(viewer, id, Permission::ProjectSettings, "READ_LOGS").await?;
+        let service = self.permitted(viewer, id, Privilege::ReadLogs).await?;
         let mut hints = self.hints.subscribe(&service.project);
         let app = Arc::clone(self);
         Ok(try_stream! {

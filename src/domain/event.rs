@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::id::{ProjectId, ServiceId};
-use super::permission::Permission;
+use super::lifecycle::Privilege;
 use super::service::{Operation, OperationKind, OperationPhase, Service, ServiceState};
 
 /// An entry of a project's event log.
@@ -51,8 +51,9 @@ impl NewEvent {
     }
 
     /// A viewer who can see the service asked for something without the permission that it needs.
-    pub fn refused(service: &Service, what: &str, permission: Permission, actor: &str, now: Timestamp) -> Self {
-        let message = format!("{what} of {} was refused: {permission} is missing.", service.name);
+    pub fn refused(service: &Service, what: Privilege, actor: &str, now: Timestamp) -> Self {
+        let (phrase, permission) = (what.phrase(), what.permission());
+        let message = format!("{phrase} {} was refused: the permission {permission} is missing.", service.name);
         Self::without_change(service, message, actor, now)
     }
 

@@ -17,6 +17,43 @@ text_enum! {
     }
 }
 
+/// What a viewer may ask for about a service, beyond looking at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Privilege {
+    Act(ServiceAction),
+    ReadLogs,
+}
+
+impl Privilege {
+    pub const fn permission(self) -> Permission {
+        match self {
+            Self::Act(action) => action.permission(),
+            Self::ReadLogs => Permission::ProjectSettings,
+        }
+    }
+
+    /// What the audit trail calls it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Act(action) => action.as_str(),
+            Self::ReadLogs => "READ_LOGS",
+        }
+    }
+
+    /// The same for people, before a service's name.
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::Act(ServiceAction::Start) => "Starting",
+            Self::Act(ServiceAction::Stop) => "Stopping",
+            Self::Act(ServiceAction::Restart) => "Restarting",
+            Self::Act(ServiceAction::Destroy) => "Destroying",
+            Self::Act(ServiceAction::RevealCredentials) => "Revealing the credentials of",
+            Self::Act(ServiceAction::RotateCredentials) => "Changing the password of",
+            Self::ReadLogs => "Reading the log of",
+        }
+    }
+}
+
 impl ServiceAction {
     pub const fn permission(self) -> Permission {
         match self {

@@ -213,7 +213,7 @@ async fn a_refusal_is_an_event_of_the_service() {
     let destroy = "mutation($id: ID!) { destroyService(input: {id: $id}) { service { id } } }";
     assert_eq!(code(&server.run(&viewer, destroy, json!({"id": id})).await), "FORBIDDEN");
     let (message, actor) = server.events(&id).await.pop().unwrap();
-    assert_eq!(message, "DESTROY of redis was refused: project:delete is missing.");
+    assert_eq!(message, "Destroying redis was refused: the permission project:delete is missing.");
     assert_eq!(actor.as_deref(), Some("eve"));
     // Of a project that is not theirs nobody writes into the log.
     let stranger = token(&["other"], BOTH);
