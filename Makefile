@@ -38,7 +38,7 @@ web/dist/graphiql.html: web/node_modules/.package-lock.json schema.graphql $(she
 	cd web && npm run --silent build
 
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json web/.npmrc | node
-	cd web && npm ci && touch node_modules/.package-lock.json
+	cd web && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
 
 fmt: ## Formats the source.
 	cargo fmt
