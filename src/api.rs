@@ -10,7 +10,6 @@ use async_graphql::{Context, Request, SDLExportOptions};
 
 use crate::app::App;
 use crate::domain::permission::Principal;
-use crate::telemetry::traces;
 
 pub mod error;
 mod expansion;
@@ -25,7 +24,6 @@ mod root_field;
 mod seats;
 mod subscription;
 mod tokens;
-mod trace;
 mod types;
 mod variables;
 
@@ -54,9 +52,6 @@ pub fn schema(app: Arc<App>, limits: Limits) -> Schema {
         builder = builder.disable_introspection().disable_suggestions();
     }
     let limits = Arc::new(limits);
-    if traces::are_exported() {
-        builder = builder.extension(trace::Trace);
-    }
     let builder = builder.extension(meter::Meter);
     builder.extension(finish::Finish { limits: Arc::clone(&limits) }).data(limits).data(seats).data(app).finish()
 }

@@ -1,6 +1,6 @@
-//! Counts and times requests by the fields that they ask for. Open subscriptions are counted by their seats.
+//! Counts, times and traces requests by what they ask for, and never by their text or variables. Open subscriptions are
+//! counted by their seats.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -14,8 +14,9 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
-use super::operation;
+use super::operation::{self, Asked};
 use crate::telemetry::metrics;
+use crate::telemetry::traces::{self, Span};
 
 /// What stands for the fields of a document that is not valid: whatever its sender made up.
 const INVALID: &str = "invalid";
@@ -33,21 +34,27 @@ impl ExtensionFactory for Meter {
 /// One request's.
 #[derive(Default)]
 struct Metered {
-    operation_name: OnceLock<Option<String>>,
-    parsed: OnceLock<(OperationType, BTreeSet<String>)>,
+    /// The name of the operation that the client chose.
+    chosen: OnceLock<Option<String>>,
+    parsed: OnceLock<Asked>,
     seen: Arc<Seen>,
 }
 
-/// What was asked for, once it is known to be the schema's.
+/// What was asked for, once the names in it are known to be the schema's.
 #[derive(Default)]
-struct Seen(OnceLock<(OperationType, BTreeSet<String>)>);
+struct Seen {
+    asked: OnceLock<Asked>,
+    span: OnceLock<Arc<Span>>,
+}
 
 #[async_trait]
 impl Extension for Metered {
     async fn request(&self, ctx: &ExtensionContext<'_>, next: NextRequest<'_>) -> Response {
         let started = Instant::now();
-        let response = next.run(ctx).await;
-        self.seen.count(&code(&response), started);
+        let response = self.seen.begin().around(next.run(ctx)).await;
+        let code = code(&response);
+        self.seen.note(&code);
+        self.seen.count(&code, started);
         response
     }
 
@@ -58,7 +65,7 @@ impl Extension for Metered {
         next: NextSubscribe<'_>,
     ) -> BoxStream<'s, Response> {
         let mut answers = Answers { seen: Arc::clone(&self.seen), started: Instant::now(), code: None };
-        next.run(ctx, stream).inspect(move |response| answers.note(response)).boxed()
+        self.seen.begin().around(next.run(ctx, stream)).inspect(move |response| answers.note(response)).boxed()
     }
 
     async fn prepare_request(
@@ -67,7 +74,7 @@ impl Extension for Metered {
         request: Request,
         next: NextPrepareRequest<'_>,
     ) -> ServerResult<Request> {
-        let _ = self.operation_name.set(request.operation_name.clone());
+        let _ = self.chosen.set(request.operation_name.clone());
         next.run(ctx, request).await
     }
 
@@ -79,9 +86,9 @@ impl Extension for Metered {
         next: NextParseQuery<'_>,
     ) -> ServerResult<ExecutableDocument> {
         let document = next.run(ctx, query, variables).await?;
-        let name = self.operation_name.get().and_then(|name| name.as_deref());
-        if let Some(operation) = operation::selected(&document, name) {
-            let _ = self.parsed.set((operation.ty, operation::root_fields(&document, operation)));
+        let chosen = self.chosen.get().and_then(|name| name.as_deref());
+        if let Some(asked) = operation::asked(&document, chosen) {
+            let _ = self.parsed.set(asked);
         }
         Ok(document)
     }
@@ -93,15 +100,31 @@ impl Extension for Metered {
     ) -> Result<ValidationResult, Vec<ServerError>> {
         let result = next.run(ctx).await?;
         if let Some(parsed) = self.parsed.get() {
-            let _ = self.seen.0.set(parsed.clone());
+            let Asked { kind, name, fields } = self.seen.asked.get_or_init(|| parsed.clone());
+            let kind = match kind {
+                OperationType::Query => "query",
+                OperationType::Mutation => "mutation",
+                OperationType::Subscription => "subscription",
+            };
+            self.seen.begin().is_operation(kind, name.as_deref(), fields);
         }
         Ok(result)
     }
 }
 
 impl Seen {
+    fn begin(&self) -> Arc<Span> {
+        Arc::clone(self.span.get_or_init(|| Arc::new(traces::operation())))
+    }
+
+    fn note(&self, code: &str) {
+        if code != OK {
+            self.begin().failed(code);
+        }
+    }
+
     fn count(&self, code: &str, started: Instant) {
-        let Some((kind, fields)) = self.0.get() else {
+        let Some(Asked { kind, fields, .. }) = self.asked.get() else {
             return metrics::request(INVALID, code, Some(started.elapsed()));
         };
         // How long somebody stays with a subscription is no time to answer.
@@ -120,16 +143,17 @@ struct Answers {
 
 impl Answers {
     fn note(&mut self, response: &Response) {
-        match &self.code {
-            Some(code) if code != OK => {}
-            _ => self.code = Some(code(response)),
+        if self.code.as_ref().is_none_or(|code| code == OK) {
+            let code = code(response);
+            self.seen.note(&code);
+            self.code = Some(code);
         }
     }
 }
 
 impl Drop for Answers {
     fn drop(&mut self) {
-        let is_subscription = matches!(self.seen.0.get(), Some((OperationType::Subscription, _)));
+        let is_subscription = matches!(self.seen.asked.get(), Some(Asked { kind: OperationType::Subscription, .. }));
         match &self.code {
             Some(code) => self.seen.count(code, self.started),
             None if is_subscription => self.seen.count(OK, self.started),
@@ -140,7 +164,7 @@ impl Drop for Answers {
 }
 
 /// OK, or the code of the first error.
-pub(super) fn code(response: &Response) -> String {
+fn code(response: &Response) -> String {
     let extensions = response.errors.first().map(|error| error.extensions.as_ref());
     match extensions {
         None => OK.to_owned(),

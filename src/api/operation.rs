@@ -4,8 +4,26 @@ use std::collections::{BTreeSet, HashSet};
 
 use async_graphql::Name;
 use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, OperationDefinition, Selection, SelectionSet,
+    DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
 };
+
+/// What a request asks for.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub kind: OperationType,
+    /// The operation's name in the document.
+    pub name: Option<String>,
+    /// The names of its root fields, those in fragments included.
+    pub fields: BTreeSet<String>,
+}
+
+/// What is asked for by the operation of the name that was `chosen`.
+pub fn asked(document: &ExecutableDocument, chosen: Option<&str>) -> Option<Asked> {
+    let (name, operation) = selected_with_name(document, chosen)?;
+    let mut fields = BTreeSet::new();
+    collect(&operation.selection_set.node, document, &mut fields, &mut HashSet::new());
+    Some(Asked { kind: operation.ty, name: name.map(ToString::to_string), fields })
+}
 
 /// The operation that a request chooses by its name, or the only one there is; None when the request does not say which one
 /// it means (GraphQL specification, section 6.1).
@@ -14,7 +32,7 @@ pub fn selected<'a>(document: &'a ExecutableDocument, chosen: Option<&str>) -> O
 }
 
 /// The same, with the name that it has in the document.
-pub fn selected_with_name<'a>(
+fn selected_with_name<'a>(
     document: &'a ExecutableDocument,
     chosen: Option<&str>,
 ) -> Option<(Option<&'a Name>, &'a OperationDefinition)> {
@@ -29,13 +47,7 @@ pub fn selected_with_name<'a>(
     }
 }
 
-/// The names of the operation's root fields, those in fragments included. Each fragment is opened once.
-pub fn root_fields(document: &ExecutableDocument, operation: &OperationDefinition) -> BTreeSet<String> {
-    let mut fields = BTreeSet::new();
-    collect(&operation.selection_set.node, document, &mut fields, &mut HashSet::new());
-    fields
-}
-
+/// Opens each fragment once.
 fn collect<'a>(
     selections: &'a SelectionSet,
     document: &'a ExecutableDocument,

@@ -4,7 +4,7 @@
 //! the names of operations and requests, and none holds what a service's container is told. Where no traces are exported,
 //! nothing here does anything.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
@@ -59,7 +59,7 @@ pub fn init(settings: Option<&TraceSettings>) -> Result<Exporting, ExporterBuild
 }
 
 /// Whether anything is traced.
-pub fn are_exported() -> bool {
+fn are_exported() -> bool {
     TRACER.get().is_some()
 }
 
@@ -121,14 +121,13 @@ impl Span {
     }
 
     /// Notes what the operation turned out to be: `fields` are its root fields in the schema, `name` is the client's.
-    pub fn is_operation(&self, kind: &'static str, name: Option<&str>, fields: &[String]) {
+    pub fn is_operation(&self, kind: &'static str, name: Option<&str>, fields: &BTreeSet<String>) {
         let Some(context) = &self.0 else { return };
         let span = context.span();
         // Many fields make many names.
-        if let [field] = fields {
-            span.update_name(format!("{kind} {field}"));
-        } else {
-            span.update_name(kind);
+        match fields.first() {
+            Some(field) if fields.len() == 1 => span.update_name(format!("{kind} {field}")),
+            _ => span.update_name(kind),
         }
         span.set_attribute(KeyValue::new("graphql.operation.type", kind));
         if let Some(name) = name {
