@@ -142,8 +142,23 @@ async function showAll(page) {
   await page.button("Reveal").waitFor();
   assert.equal(await page.page.getByText(password).count(), 0, "hidden with the tab");
 
+  await reveal(page);
+  const { services } = await ask('{ services(projectId: "demo") { nodes { id } } }');
+  await ask("mutation($id: ID!) { rotateCredentials(input: {id: $id}) { service { id } } }", services.nodes[0]);
+  // What is in sight is not what lets anybody in any more, whoever changed it; and not only when its time is over.
+  await page.button("Reveal").waitFor({ timeout: 20_000 });
+  await page.row("cache").getByText("Healthy").waitFor();
+  await page.button("Change the password…").click();
+  await pictured(page.page, "change-password");
+  await page.button("Change the password").click();
+  await page.page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.row("cache").getByText("Healthy").waitFor();
+  await reveal(page);
+  assert.equal(await page.page.getByText(password).count(), 0, "another password");
+
   await page.tab("History");
   await page.sees("The credentials of cache were revealed.");
+  await page.sees("The password of cache was changed; the old one is no longer accepted.");
   await page.sees("cache was accepted and waits to be provisioned.");
   await pictured(page.page, "history");
   await page.tab("Logs");

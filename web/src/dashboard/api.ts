@@ -14,6 +14,9 @@ const LASTING = new Set(["FORBIDDEN", "NOT_FOUND", "BAD_USER_INPUT", "GRAPHQL_PA
 /** How often to see whether the server is still there, and how long it may take to answer, in milliseconds. */
 const HEARTBEAT = 10_000;
 
+/** How long an answer may take, in milliseconds: a little longer than the server takes by itself. */
+const PATIENCE = 40_000;
+
 /** The longest pause between two attempts to connect, in milliseconds. */
 const LONGEST_PAUSE = 8_000;
 
@@ -77,6 +80,7 @@ export async function send<R, V>(document: TypedDocumentString<R, V>, variables:
       Authorization: `Bearer ${token}`,
     },
     body: JSON.stringify({ query: document.toString(), variables }),
+    signal: AbortSignal.timeout(PATIENCE),
   })
     .then((response) => response.json() as Promise<{ data?: R; errors?: GraphQLError[] }>)
     .catch(() => ({ errors: undefined, data: undefined }));

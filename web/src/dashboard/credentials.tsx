@@ -49,6 +49,10 @@ export function Credentials({ project, service, entry }: CredentialsProps) {
     };
   }, [revealed]);
 
+  // What was shown before or during a change is no longer what lets anybody in.
+  const changing = service.operation?.kind === "ROTATE_CREDENTIALS";
+  useEffect(() => setRevealed(null), [changing]);
+
   const reveal = async () => {
     setBusy(true);
     setError(null);

@@ -12,6 +12,9 @@ export type Catalog = StartQuery["serviceCatalog"];
 /** What the API takes as a name, for browsers to check at once. */
 const NAME = "[a-z0-9]([a-z0-9\\-]{0,38}[a-z0-9])?";
 
+/** After these nobody knows whether the request was taken. */
+const UNCLEAR = new Set(["OFFLINE", "UNAVAILABLE", "INTERNAL_SERVER_ERROR"]);
+
 interface ProvisionProps {
   project: Project;
   catalog: Catalog;
@@ -56,7 +59,7 @@ export function Provision({ project, catalog, close, done }: ProvisionProps) {
     } catch (reason) {
       const error = ApiError.of(reason);
       // Only a request that may have arrived is the same when it is sent again.
-      if (error.code !== "OFFLINE") setKey(newKey());
+      if (!UNCLEAR.has(error.code)) setKey(newKey());
       setError(error);
       setBusy(false);
     }

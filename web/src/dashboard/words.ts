@@ -53,6 +53,7 @@ export function health(service: Service): string {
     case "STOPPED":
       return "Off, data kept";
     case "DESTROYING":
+      return "Being removed";
     case "DESTROYED":
       return "Gone for good";
     default:
