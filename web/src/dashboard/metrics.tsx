@@ -28,6 +28,7 @@ export function Metrics({ service }: { service: Service }) {
   }, [running]);
 
   if (error) return <Failure error={error} />;
+  if (service.state === "DESTROYED") return <Notice level="h3" sign="boxes" title="Destroyed: nothing to measure any more" />;
   if (!running) {
     return (
       <Notice level="h3" sign="boxes" title="Nothing to measure">
