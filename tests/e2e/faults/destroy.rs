@@ -102,7 +102,7 @@ async fn of_a_volume_in_use_waits_and_says_why() {
     assert_eq!((&refused["state"], &refused["operation"]["kind"]), (&"DESTROYING".into(), &"DESTROY".into()));
     assert!(refused["error"]["message"].as_str().unwrap().contains("in use"), "{refused}");
     assert!(try_docker(&["volume", "inspect", &id]).is_ok());
-    docker(&["rm", &user]);
+    docker(&["rm", "--volumes", &user]);
     destroyed(&server, &client, &id).await;
 }
 
