@@ -94,12 +94,31 @@ pub struct Reseal {
     pub new: Sealed,
 }
 
+/// Which replica reconciles; see [`Store`] for what holds of all calls.
+#[async_trait]
+pub trait Terms: Send + Sync {
+    /// Who reconciles now.
+    async fn term_current(&self) -> Result<Term>;
+
+    /// Begins a term of `holder` if the row still is `seen`; None when it is another one by now.
+    async fn term_take(&self, seen: &Term, holder: ReplicaId) -> Result<Option<Term>>;
+
+    /// A sign of life of the term's holder; None when the term is over.
+    async fn term_renew(&self, term: &Term) -> Result<Option<Term>>;
+
+    /// Ends the term, so that another may begin at once. Nothing happens if it is over already.
+    async fn term_release(&self, term: &Term) -> Result<()>;
+
+    /// Whether other replicas use the store at the same time, on the same footing.
+    fn is_shared(&self) -> bool;
+}
+
 /// Where services and events are kept. All methods may be called at once from any number of tasks and processes, and a
 /// call that is dropped leaves nothing locked; a write that is dropped may have happened. Each call ends within about ten
 /// seconds. Times are kept to the microsecond, and what is finer is cut off; in JSON columns (operation, error, evidence)
 /// they are kept as they are.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: Terms {
     /// Answers when the database does.
     async fn ping(&self) -> Result<()>;
 
@@ -203,21 +222,6 @@ pub trait Store: Send + Sync {
 
     /// A page of one service's events, in order.
     async fn event_list_of_service(&self, service: ServiceId, page: Page<i64>) -> Result<Slice<ServiceEvent>>;
-
-    /// Who reconciles now.
-    async fn term_current(&self) -> Result<Term>;
-
-    /// Begins a term of `holder` if the row still is `seen`; None when it is another one by now.
-    async fn term_take(&self, seen: &Term, holder: ReplicaId) -> Result<Option<Term>>;
-
-    /// A sign of life of the term's holder; None when the term is over.
-    async fn term_renew(&self, term: &Term) -> Result<Option<Term>>;
-
-    /// Ends the term, so that another may begin at once. Nothing happens if it is over already.
-    async fn term_release(&self, term: &Term) -> Result<()>;
-
-    /// Whether other replicas use the store at the same time, on the same footing.
-    fn is_shared(&self) -> bool;
 
     /// What other replicas change, as it is committed. It never ends, and may miss something: a connection that was lost
     /// is made anew, and `Connected` then says that there may be more.

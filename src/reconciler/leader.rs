@@ -2,7 +2,8 @@
 //!
 //! No clock is compared with another's. Whoever waits takes over when it has seen the term stand still for
 //! [`TAKEOVER`] by its own clock; whoever leads steps down when it could not renew for [`PATIENCE`], which is less. What a
-//! leader writes carries its term's epoch and is refused once another has begun.
+//! leader writes carries its term's epoch and is refused once another has begun. On a store of one's own nobody waits for
+//! signs of life, so that only another's term ends one's own: a busy machine or a locked file does not.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::term::{ReplicaId, Term};
-use crate::store::Store;
+use crate::store::{self, Terms};
 
 /// Between two signs of life, and between two looks at another's.
 const BEAT: Duration = Duration::from_millis(500);
@@ -24,7 +25,7 @@ const TAKEOVER: Duration = Duration::from_secs(4);
 /// Runs `reconcile` in each term that this replica gets, until `shutdown`. The token that `reconcile` is given is
 /// cancelled at the end of the term; the term ends for good when `reconcile` has returned.
 pub(super) async fn lead<R>(
-    store: &dyn Store,
+    store: &dyn Terms,
     replica: ReplicaId,
     shutdown: &CancellationToken,
     mut reconcile: impl FnMut(Term, CancellationToken) -> R,
@@ -32,7 +33,6 @@ pub(super) async fn lead<R>(
     R: Future<Output = ()>,
 {
     let shared = store.is_shared();
-    let beat = if shared { BEAT } else { IDLE_BEAT };
     // On a store of one's own, what held the term before is this server's last run.
     let mut at_once = !shared;
     let mut seen: Option<(Term, Instant)> = None;
@@ -43,7 +43,7 @@ pub(super) async fn lead<R>(
                 seen = None;
                 tracing::info!(epoch = term.epoch, "This replica reconciles now");
                 let deposed = shutdown.child_token();
-                let (last, ()) = tokio::join!(keep(store, term, beat, &deposed), reconcile(term, deposed.clone()));
+                let (last, ()) = tokio::join!(keep(store, term, &deposed), reconcile(term, deposed.clone()));
                 if let Err(error) = store.term_release(&last).await {
                     tracing::debug!(error = ?error, "The term could not be released; it will run out");
                 }
@@ -65,7 +65,7 @@ pub(super) async fn lead<R>(
 
 /// Begins a term, if nobody holds one or its holder shows no sign of life.
 async fn next_term(
-    store: &dyn Store,
+    store: &dyn Terms,
     replica: ReplicaId,
     seen: &mut Option<(Term, Instant)>,
     at_once: bool,
@@ -90,7 +90,8 @@ async fn next_term(
 }
 
 /// Shows signs of life until the term is over, then cancels `deposed`. Gives back the term as it was last written.
-async fn keep(store: &dyn Store, mut term: Term, beat: Duration, deposed: &CancellationToken) -> Term {
+async fn keep(store: &dyn Terms, mut term: Term, deposed: &CancellationToken) -> Term {
+    let (beat, patience) = if store.is_shared() { (BEAT, Some(PATIENCE)) } else { (IDLE_BEAT, None) };
     let mut renewed_at = Instant::now();
     loop {
         tokio::select! {
@@ -98,23 +99,183 @@ async fn keep(store: &dyn Store, mut term: Term, beat: Duration, deposed: &Cance
             () = deposed.cancelled() => return term,
         }
         let asked_at = Instant::now();
-        let given_up_at = renewed_at + beat + PATIENCE;
-        match tokio::time::timeout_at(given_up_at, store.term_renew(&term)).await {
+        let given_up_at = patience.map(|patience| renewed_at + beat + patience);
+        let renewal = renew(store, &term);
+        let renewed = match given_up_at {
+            Some(given_up_at) => tokio::time::timeout_at(given_up_at, renewal).await,
+            None => Ok(renewal.await),
+        };
+        match renewed {
             Ok(Ok(Some(renewed))) => (term, renewed_at) = (renewed, asked_at),
-            Ok(Ok(None)) => {
-                // A renewal that was given up may have happened after all.
-                match store.term_current().await {
-                    Ok(current) if current.holder == term.holder && current.epoch == term.epoch => term = current,
-                    _ => break,
-                }
-            }
-            Ok(Err(error)) if Instant::now() < given_up_at => {
-                tracing::debug!(error = ?error, "The term could not be renewed; it is tried again");
-            }
-            Ok(Err(_)) | Err(_) => break,
+            Ok(Ok(None)) | Err(_) => break,
+            Ok(Err(_)) if given_up_at.is_some_and(|at| Instant::now() >= at) => break,
+            Ok(Err(error)) => tracing::debug!(error = ?error, "The term could not be renewed; it is tried again"),
         }
     }
     tracing::warn!(epoch = term.epoch, "The term is over: another replica may reconcile");
     deposed.cancel();
     term
+}
+
+/// A sign of life; None when the term is over.
+async fn renew(store: &dyn Terms, term: &Term) -> store::Result<Option<Term>> {
+    if let Some(renewed) = store.term_renew(term).await? {
+        return Ok(Some(renewed));
+    }
+    // One that was given up or failed may have happened after all.
+    let current = store.term_current().await?;
+    Ok((current.holder == term.holder && current.epoch == term.epoch).then_some(current))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use async_trait::async_trait;
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::store::StoreError;
+
+    #[derive(Clone, Copy, PartialEq)]
+    enum Mood {
+        Answers,
+        Refuses,
+        Hangs,
+    }
+
+    /// A store that may be in trouble.
+    struct Troubled {
+        shared: bool,
+        term: Mutex<Term>,
+        mood: Mutex<Mood>,
+    }
+
+    impl Troubled {
+        fn new(shared: bool) -> Arc<Self> {
+            let term = Mutex::new(Term { holder: None, epoch: 0, beat: 0 });
+            Arc::new(Self { shared, term, mood: Mutex::new(Mood::Answers) })
+        }
+
+        fn set(&self, mood: Mood) {
+            *self.mood.lock().unwrap() = mood;
+        }
+
+        fn term(&self) -> Term {
+            *self.term.lock().unwrap()
+        }
+
+        async fn answer(&self) -> store::Result<()> {
+            loop {
+                let mood = *self.mood.lock().unwrap();
+                match mood {
+                    Mood::Answers => return Ok(()),
+                    Mood::Refuses => return Err(StoreError::Unavailable("the file is locked".into())),
+                    Mood::Hangs => tokio::time::sleep(BEAT).await,
+                }
+            }
+        }
+
+        async fn replace(&self, seen: &Term, next: Term) -> store::Result<Option<Term>> {
+            self.answer().await?;
+            let mut term = self.term.lock().unwrap();
+            let is_seen = (term.epoch, term.beat) == (seen.epoch, seen.beat);
+            if is_seen {
+                *term = next;
+            }
+            Ok(is_seen.then_some(next))
+        }
+    }
+
+    #[async_trait]
+    impl Terms for Troubled {
+        async fn term_current(&self) -> store::Result<Term> {
+            self.answer().await.map(|()| self.term())
+        }
+
+        async fn term_take(&self, seen: &Term, holder: ReplicaId) -> store::Result<Option<Term>> {
+            self.replace(seen, Term { holder: Some(holder), epoch: seen.epoch + 1, beat: 0 }).await
+        }
+
+        async fn term_renew(&self, term: &Term) -> store::Result<Option<Term>> {
+            self.replace(term, Term { beat: term.beat + 1, ..*term }).await
+        }
+
+        async fn term_release(&self, term: &Term) -> store::Result<()> {
+            self.replace(term, Term { holder: None, ..*term }).await.map(|_| ())
+        }
+
+        fn is_shared(&self) -> bool {
+            self.shared
+        }
+    }
+
+    #[derive(Debug, PartialEq)]
+    enum Told {
+        Began(i64),
+        Ended(i64),
+    }
+
+    fn replica() -> ReplicaId {
+        ReplicaId(Uuid::now_v7())
+    }
+
+    /// Leads on a store, and tells of its terms.
+    fn leading(store: &Arc<Troubled>) -> UnboundedReceiver<Told> {
+        let (tell, told) = unbounded_channel();
+        let store = Arc::clone(store);
+        tokio::spawn(async move {
+            let reconcile = |term: Term, deposed: CancellationToken| {
+                let tell = tell.clone();
+                async move {
+                    tell.send(Told::Began(term.epoch)).unwrap();
+                    deposed.cancelled().await;
+                    tell.send(Told::Ended(term.epoch)).unwrap();
+                }
+            };
+            lead(store.as_ref(), replica(), &CancellationToken::new(), reconcile).await;
+        });
+        told
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn on_a_store_of_ones_own_only_another_server_ends_a_term() {
+        let store = Troubled::new(false);
+        let mut told = leading(&store);
+        assert_eq!(told.recv().await, Some(Told::Began(1)));
+        for trouble in [Mood::Hangs, Mood::Refuses] {
+            store.set(trouble);
+            tokio::time::sleep(IDLE_BEAT * 60).await;
+            let before = store.term().beat;
+            store.set(Mood::Answers);
+            tokio::time::sleep(IDLE_BEAT * 3).await;
+            assert!(store.term().beat > before);
+        }
+        assert!(told.is_empty());
+
+        let other = store.term_take(&store.term(), replica()).await.unwrap().unwrap();
+        assert_eq!(told.recv().await, Some(Told::Ended(1)));
+        tokio::time::sleep(IDLE_BEAT * 60).await;
+        assert!(told.is_empty(), "it takes nothing back");
+        assert_eq!(store.term(), other);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn on_a_shared_store_a_leader_in_trouble_ends_before_another_begins() {
+        for trouble in [Mood::Hangs, Mood::Refuses] {
+            let store = Troubled::new(true);
+            let mut told = leading(&store);
+            assert_eq!(told.recv().await, Some(Told::Began(1)));
+            tokio::time::sleep(TAKEOVER * 10).await;
+            assert!(told.is_empty());
+
+            store.set(trouble);
+            let since = Instant::now();
+            assert_eq!(told.recv().await, Some(Told::Ended(1)));
+            assert!(since.elapsed() < TAKEOVER - BEAT, "{:?}", since.elapsed());
+            store.set(Mood::Answers);
+            assert_eq!(told.recv().await, Some(Told::Began(2)));
+        }
+    }
 }

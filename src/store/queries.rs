@@ -19,7 +19,7 @@ use crate::store::fault::{CALL_TIMEOUT, Fault};
 use crate::store::rows::{EventRow, NewServiceRow, SealedChange, ServiceChange, ServiceRow, Tombstone};
 use crate::store::schema::{installation, services};
 use crate::store::types::{Id, Instant, Word};
-use crate::store::{NewService, Notice, Page, Reseal, Result, ServiceFilter, Slice, Store, StoreError};
+use crate::store::{NewService, Notice, Page, Reseal, Result, ServiceFilter, Slice, Store, StoreError, Terms};
 use crate::telemetry::{metrics, traces};
 
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
@@ -185,6 +185,13 @@ impl Store for Backend {
         read!(self, event_list_of_service(service, page))
     }
 
+    fn notices(&self) -> BoxStream<'static, Notice> {
+        self.listen()
+    }
+}
+
+#[async_trait]
+impl Terms for Backend {
     async fn term_current(&self) -> Result<Term> {
         read!(self, term_current())
     }
@@ -204,10 +211,6 @@ impl Store for Backend {
 
     fn is_shared(&self) -> bool {
         super::IS_SHARED
-    }
-
-    fn notices(&self) -> BoxStream<'static, Notice> {
-        self.listen()
     }
 }
 
