@@ -3,7 +3,8 @@
 //! 1. From the mutation to the RUNNING event, side by side with `docker run` and a loop that tries to connect, with the
 //!    same image, limits, user and database. Target: at most 1.1 times as long.
 //! 2. The answer to a mutation while 50 services are being provisioned. Target: a median under 50 ms.
-//! 3. From `docker kill` to the event at the subscriber. Target: under 200 ms.
+//! 3. The answer to a query while another caller asks for the whole schema over 1,000 connections.
+//! 4. From `docker kill` to the event at the subscriber. Target: under 200 ms.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use support::client::Client;
 use support::docker::{LABEL, docker};
+use support::greedy::Greedy;
 use support::server::Server;
 
 const ROUNDS: usize = 11;
@@ -29,6 +31,7 @@ const SERVICES: usize = 50;
 async fn main() {
     start_to_running().await;
     answers_under_load().await;
+    answers_beside_a_greedy_caller().await;
     kill_to_event().await;
 }
 
@@ -123,6 +126,22 @@ async fn answers_under_load() {
         client.settled(id, "RUNNING").await;
     }
     println!("the {} that remain are RUNNING after another {:.1?}", SERVICES / 2, started.elapsed());
+}
+
+async fn answers_beside_a_greedy_caller() {
+    let server = Server::start(&[("INTROSPECTION", "true"), ("LOG_FILTER", "info")]).await;
+    let client = Client::new(&server);
+    let greedy = Greedy::new(&server);
+    greedy.answered(100).await;
+    let mut answers = Vec::new();
+    for _ in 0..100 {
+        let started = Instant::now();
+        client.cursor().await;
+        answers.push(started.elapsed());
+    }
+    greedy.answered(1).await;
+    let slowest = answers.iter().max().copied().unwrap_or_default();
+    println!("100 queries beside a greedy caller: median {:.1?}, slowest {slowest:.1?}", median(&mut answers));
 }
 
 async fn kill_to_event() {

@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +24,7 @@ mod answer;
 mod client_address;
 mod crowd;
 mod event_stream;
+mod execution;
 mod graphql;
 mod health;
 mod metrics;
@@ -32,10 +34,12 @@ mod parameters;
 mod request_id;
 mod serve;
 mod trace;
+mod turns;
 mod websocket;
 
 pub use admission::{Admission, Limits};
 pub use client_address::ClientAddress;
+pub use execution::Executor;
 pub use health::{Readiness, Ready};
 pub use metrics::{Metrics, metrics_router};
 pub use origin::{Origin, OriginError};
@@ -45,6 +49,8 @@ pub use serve::serve;
 #[derive(Clone)]
 pub struct Parts {
     pub schema: Schema,
+    /// Where operations are executed: an [`Executor`]'s threads.
+    pub executor: Handle,
     pub verifier: Arc<Verifier>,
     pub readiness: Readiness,
     /// Pages of other origins than the server's own that may use the API.

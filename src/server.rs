@@ -39,6 +39,7 @@ pub struct Server {
     shutdown: CancellationToken,
     drain_timeout: Duration,
     sockets: TaskTracker,
+    _executor: http::Executor,
     serving: JoinHandle<()>,
     reconciling: JoinHandle<()>,
 }
@@ -82,8 +83,10 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
     let verifier = Arc::new(Verifier::new(&keys.tokens));
     let metrics = metrics(Arc::clone(&store), telemetry::metrics::init()?);
     let admission = Arc::new(http::Admission::new(within_open_files(args.limits.of_the_wire(args.dev))));
+    let executor = http::Executor::new()?;
     let router = http::router(http::Parts {
         schema: api::schema(Arc::new(app), args.limits.of_requests(args.dev)),
+        executor: executor.handle(),
         readiness: readiness(store, engine, Arc::clone(&verifier)),
         verifier,
         allowed_origins: args.allowed_origins.as_slice().into(),
@@ -107,7 +110,15 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
     let serving = tokio::spawn(http::serve(listener, router, admission, shutdown.clone()));
     tracing::info!(%address, "Serving");
     let reconciling = tokio::spawn(Arc::new(reconciler).run(shutdown.clone()));
-    Ok(Server { address, shutdown, drain_timeout: args.drain_timeout, sockets, serving, reconciling })
+    Ok(Server {
+        address,
+        shutdown,
+        drain_timeout: args.drain_timeout,
+        sockets,
+        _executor: executor,
+        serving,
+        reconciling,
+    })
 }
 
 async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, BoxError> {

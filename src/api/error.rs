@@ -104,7 +104,7 @@ impl Error {
         Self::new(Code::Unavailable, "The request took too long and was broken off; what it changes may have happened.")
     }
 
-    pub(super) fn internal() -> Self {
+    pub fn internal() -> Self {
         Self::new(Code::InternalServerError, "Internal server error")
     }
 

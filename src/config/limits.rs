@@ -55,6 +55,9 @@ pub struct LimitArgs {
     /// Operations a minute without a valid token from one address; so many may also come at once.
     #[arg(long, env = "RATE_LIMIT_ADDRESS", default_value = "600")]
     pub rate_limit_address: NonZeroU32,
+    /// Queries and mutations of one subject that are executed at once, and of those without a valid token of one address.
+    #[arg(long, env = "EXECUTIONS_PER_CALLER", default_value = "4", value_parser = count)]
+    pub executions_per_caller: usize,
     /// Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas.
     #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
@@ -115,6 +118,7 @@ impl LimitArgs {
             websockets: self.max_websockets,
             subject_rate: self.rate_limit_subject,
             address_rate: self.rate_limit_address,
+            executions: self.executions_per_caller,
             trusted_proxies: self.trusted_proxies.clone(),
             graphiql: self.graphiql.unwrap_or(dev),
             token_field: self.token_field.unwrap_or(dev),

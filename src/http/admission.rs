@@ -11,6 +11,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
 
 use super::crowd::Crowd;
+use super::turns::{Turn, Turns};
 use crate::api::Identity;
 use crate::api::error::Error;
 
@@ -36,6 +37,8 @@ pub struct Limits {
     pub subject_rate: NonZeroU32,
     /// The same of an address, of those without a valid token.
     pub address_rate: NonZeroU32,
+    /// Queries and mutations of one subject, or without a valid token of one address, that are executed at once.
+    pub executions: usize,
     /// Proxies that are believed when they say where a request comes from.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether browsers get GraphiQL.
@@ -55,6 +58,7 @@ impl Default for Limits {
             websockets: 2048,
             subject_rate: const { NonZeroU32::new(6000).unwrap() },
             address_rate: const { NonZeroU32::new(600).unwrap() },
+            executions: 4,
             trusted_proxies: Vec::new(),
             graphiql: true,
             token_field: true,
@@ -67,6 +71,8 @@ pub struct Admission {
     limits: Limits,
     subjects: DefaultKeyedRateLimiter<String>,
     addresses: DefaultKeyedRateLimiter<IpAddr>,
+    turns_of_subjects: Turns<String>,
+    turns_of_addresses: Turns<IpAddr>,
     counted: AtomicU32,
     pub(super) connections: Arc<Crowd>,
     pub(super) websockets: Arc<Crowd>,
@@ -77,6 +83,8 @@ impl Admission {
         Self {
             subjects: RateLimiter::keyed(Quota::per_minute(limits.subject_rate)),
             addresses: RateLimiter::keyed(Quota::per_minute(limits.address_rate)),
+            turns_of_subjects: Turns::new(limits.executions),
+            turns_of_addresses: Turns::new(limits.executions),
             counted: AtomicU32::new(0),
             connections: Crowd::new(limits.connections),
             websockets: Crowd::new(limits.websockets),
@@ -93,12 +101,22 @@ impl Admission {
         if self.counted.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             self.subjects.retain_recent();
             self.addresses.retain_recent();
+            self.turns_of_subjects.forget_idle();
+            self.turns_of_addresses.forget_idle();
         }
         let (counted, whose) = match identity {
             Identity::Known(principal) => (self.subjects.check_key(&principal.subject), "yours"),
             Identity::Anonymous(_) => (self.addresses.check_key(&network(address)), "your address"),
         };
         counted.map_err(|until| Excess { whose, after: until.wait_time_from(DefaultClock::default().now()) })
+    }
+
+    /// Waits until a query or a mutation may be executed.
+    pub async fn turn(&self, identity: &Identity, address: IpAddr) -> Turn {
+        match identity {
+            Identity::Known(principal) => self.turns_of_subjects.take(principal.subject.clone()).await,
+            Identity::Anonymous(_) => self.turns_of_addresses.take(network(address)).await,
+        }
     }
 }
 

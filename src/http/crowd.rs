@@ -24,11 +24,18 @@ struct Inside {
 pub struct Place {
     crowd: Arc<Crowd>,
     /// Locked only while the crowd is.
-    number: Mutex<u64>,
+    standing: Mutex<Standing>,
     asked_to_leave: CancellationToken,
 }
 
-/// Keeps a place from being asked for.
+struct Standing {
+    /// Where it stands among the idle, unless it is busy.
+    number: u64,
+    /// How many keep it from being asked for.
+    busy: usize,
+}
+
+/// Keeps a place from being asked for, until each of them is dropped.
 pub struct Busy(Arc<Place>);
 
 impl Crowd {
@@ -46,7 +53,8 @@ impl Crowd {
         inside.count += 1;
         let asked_to_leave = CancellationToken::new();
         let number = inside.settle(asked_to_leave.clone());
-        Some(Arc::new(Place { crowd: Arc::clone(self), number: Mutex::new(number), asked_to_leave }))
+        let standing = Mutex::new(Standing { number, busy: 0 });
+        Some(Arc::new(Place { crowd: Arc::clone(self), standing, asked_to_leave }))
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -65,8 +73,10 @@ impl Inside {
 impl Place {
     pub fn busy(self: &Arc<Self>) -> Busy {
         let mut inside = self.crowd.inside();
-        inside.idle.remove(&self.number());
-        drop(inside);
+        let mut standing = self.standing();
+        standing.busy += 1;
+        inside.idle.remove(&standing.number);
+        drop((standing, inside));
         Busy(Arc::clone(self))
     }
 
@@ -75,22 +85,26 @@ impl Place {
         self.asked_to_leave.cancelled().await;
     }
 
-    fn number(&self) -> MutexGuard<'_, u64> {
-        self.number.lock().unwrap_or_else(PoisonError::into_inner)
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
         let mut inside = self.0.crowd.inside();
-        *self.0.number() = inside.settle(self.0.asked_to_leave.clone());
+        let mut standing = self.0.standing();
+        standing.busy -= 1;
+        if standing.busy == 0 {
+            standing.number = inside.settle(self.0.asked_to_leave.clone());
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut inside = self.crowd.inside();
-        inside.idle.remove(&self.number());
+        inside.idle.remove(&self.standing().number);
         inside.count -= 1;
     }
 }
@@ -123,6 +137,8 @@ mod tests {
         let places = [crowd.enter().unwrap(), crowd.enter().unwrap()];
         let busy = places.each_ref().map(Place::busy);
         assert!(crowd.enter().is_none());
+        drop(places[0].busy());
+        assert!(crowd.enter().is_none(), "the first one is busy with something else");
         drop((busy, places));
         assert!(crowd.enter().is_some_and(|place| !is_asked(&place)));
         let inside = crowd.inside();

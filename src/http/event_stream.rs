@@ -4,19 +4,19 @@
 //! As on a WebSocket each operation is a task, which hands its results over through a short queue: a client that takes
 //! none for too long loses the operation, and costs bounded memory until then.
 
-use async_graphql::Request;
+use async_graphql::Response;
+use async_graphql::parser::types::OperationType;
 use async_stream::stream;
 use axum::body::Body;
 use axum::http::header;
 use axum::response::IntoResponse;
 use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
-use tracing::Instrument;
 
-use super::crowd::Busy;
+use super::execution::Signed;
 use super::{Parts, answer};
-use crate::telemetry::traces;
 
 /// Results that wait for a slow client.
 const QUEUE: usize = 8;
@@ -49,12 +49,12 @@ struct BrokenOff;
 
 /// Runs any operation, and answers with its results as events. What can't be executed is an event, too: the client's
 /// EventSource would not show it anything else.
-pub fn answer(parts: &Parts, request: Request, busy: Busy) -> axum::response::Response {
+pub fn answer(parts: &Parts, operation: Option<OperationType>, signed: Signed) -> axum::response::Response {
     let (events, mut queue) = mpsc::channel(QUEUE);
-    let operation = traces::going_on(run(parts.clone(), request, events)).in_current_span();
-    tokio::spawn(parts.sockets.track_future(operation));
+    let responses = parts.responses(operation, signed);
+    let following = parts.spawn(operation, parts.sockets.track_future(run(parts.clone(), responses, events)));
     let texts = stream! {
-        let _busy = busy;
+        let _following = following;
         while let Some(event) = queue.recv().await {
             yield Ok(event.text());
             if matches!(event, Event::Complete) {
@@ -72,9 +72,8 @@ pub fn answer(parts: &Parts, request: Request, busy: Busy) -> axum::response::Re
 }
 
 /// Runs an operation until it is complete, its client is gone or too slow, or the server goes.
-async fn run(parts: Parts, request: Request, events: mpsc::Sender<Event>) {
+async fn run(parts: Parts, mut responses: BoxStream<'static, Response>, events: mpsc::Sender<Event>) {
     let limits = &parts.socket_limits;
-    let mut responses = parts.schema.execute_stream(request);
     let mut keep_alive = interval_at(Instant::now() + limits.ping_interval, limits.ping_interval);
     keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -18,7 +18,8 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::accept::{self, Accepted, Media};
-use super::crowd::{Busy, Place};
+use super::crowd::Place;
+use super::execution::Signed;
 use super::{ClientAddress, Limits, Parts, answer, event_stream, pages, parameters, websocket};
 use crate::api::error::{Code, Error};
 use crate::api::{self, Identity, RequestId};
@@ -50,9 +51,7 @@ pub async fn post(State(parts): State<Parts>, caller: Caller, headers: HeaderMap
             return response;
         }
     };
-    let busy = caller.place.busy();
-    let operations =
-        Operations { parts: &parts, request_id: caller.request_id, identity, method: Method::POST, accepted };
+    let operations = Operations { parts: &parts, caller, identity, method: Method::POST, accepted };
     match serde_json::from_slice(&bytes) {
         Ok(Value::Array(requests)) if batch < 2 || requests.is_empty() || requests.len() > batch => {
             let message = match batch {
@@ -63,7 +62,7 @@ pub async fn post(State(parts): State<Parts>, caller: Caller, headers: HeaderMap
         }
         Ok(Value::Array(requests)) => {
             for _ in 1..requests.len() {
-                if let Err(excess) = parts.admission.count(&operations.identity, caller.address.0) {
+                if let Err(excess) = parts.admission.count(&operations.identity, operations.caller.address.0) {
                     return answer::too_many(excess, media);
                 }
             }
@@ -73,7 +72,7 @@ pub async fn post(State(parts): State<Parts>, caller: Caller, headers: HeaderMap
             });
             answer::of_batch(&join_all(responses).await, media)
         }
-        Ok(request) => operations.answer(parameters::from_json(request), busy).await,
+        Ok(request) => operations.answer(parameters::from_json(request)).await,
         Err(_) => {
             let error = Error::bad_input("body", "The body is not JSON in UTF-8.");
             answer::refusal(StatusCode::BAD_REQUEST, error, media)
@@ -106,10 +105,8 @@ pub async fn get(
     if let Err(excess) = parts.admission.count(&identity, caller.address.0) {
         return answer::too_many(excess, accepted.media());
     }
-    let busy = caller.place.busy();
-    let operations =
-        Operations { parts: &parts, request_id: caller.request_id, identity, method: Method::GET, accepted };
-    operations.answer(parameters::from_pairs(pairs), busy).await
+    let operations = Operations { parts: &parts, caller, identity, method: Method::GET, accepted };
+    operations.answer(parameters::from_pairs(pairs)).await
 }
 
 pub async fn other_method() -> Response {
@@ -142,14 +139,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 /// Executes what one HTTP request asks for.
 struct Operations<'a> {
     parts: &'a Parts,
-    request_id: RequestId,
+    caller: Caller,
     identity: Identity,
     method: Method,
     accepted: Accepted,
 }
 
 impl Operations<'_> {
-    async fn answer(&self, request: Result<Request, Error>, busy: Busy) -> Response {
+    async fn answer(&self, request: Result<Request, Error>) -> Response {
         let media = self.accepted.media();
         let mut request = match request {
             Ok(request) => request,
@@ -158,7 +155,7 @@ impl Operations<'_> {
         let operation = api::operation_type(&self.parts.schema, &mut request);
         let streams = self.accepted.wants_events(operation);
         let answered = match self.check(operation, streams) {
-            Ok(()) if streams => return event_stream::answer(self.parts, self.signed(request), busy),
+            Ok(()) if streams => return event_stream::answer(self.parts, operation, self.signed(request)),
             Ok(()) => self.execute(request).await,
             Err(refusal) => Err(refusal),
         };
@@ -195,13 +192,13 @@ impl Operations<'_> {
     }
 
     async fn execute(&self, request: Request) -> Result<async_graphql::Response, (StatusCode, Error)> {
-        let execution = self.parts.schema.execute(self.signed(request));
-        let executed = timeout(self.parts.admission.limits().request_time, execution).await;
-        executed.map_err(|_| (StatusCode::SERVICE_UNAVAILABLE, Error::timed_out()))
+        let executed = self.parts.execute(self.signed(request)).await;
+        executed.map_err(|error| (StatusCode::SERVICE_UNAVAILABLE, error))
     }
 
-    fn signed(&self, request: Request) -> Request {
-        request.data(self.identity.clone()).data(self.request_id.clone())
+    fn signed(&self, request: Request) -> Signed {
+        let Caller { request_id, address, place } = self.caller.clone();
+        Signed { request, id: request_id, identity: self.identity.clone(), address: address.0, place }
     }
 }
 

@@ -12,12 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::Response;
-use async_graphql::parser::types::OperationType;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
-use futures_util::{FutureExt, StreamExt, future, stream};
+use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -27,7 +25,8 @@ use tracing::Instrument;
 
 use super::accept::Media;
 use super::answer::{self, Body};
-use super::crowd::{Busy, Place};
+use super::crowd::Place;
+use super::execution::Signed;
 use super::graphql::{self, Caller};
 use super::{ClientAddress, Parts, parameters};
 use crate::api::error::{Code, Error, retry_seconds};
@@ -78,7 +77,6 @@ pub fn accept(
                 authorization,
                 socket,
                 place,
-                busy: None,
                 identity: None,
                 operations: HashMap::new(),
                 begun: 0,
@@ -189,8 +187,6 @@ struct Connection {
     authorization: Option<String>,
     socket: WebSocket,
     place: Arc<Place>,
-    /// While there are operations.
-    busy: Option<Busy>,
     /// None until `connection_init` was accepted.
     identity: Option<Identity>,
     operations: HashMap<String, Operation>,
@@ -237,11 +233,6 @@ impl Connection {
             };
             if let Err(goodbye) = step {
                 return goodbye;
-            }
-            if self.operations.is_empty() {
-                self.busy = None;
-            } else if self.busy.is_none() {
-                self.busy = Some(place.busy());
             }
         }
     }
@@ -328,27 +319,26 @@ impl Connection {
         if let Err(excess) = self.parts.admission.count(&identity, self.address.0) {
             return self.refuse(&id, &Error::from(excess).into_response()).await;
         }
-        let is_stream = api::operation_type(&self.parts.schema, &mut request) == Some(OperationType::Subscription);
+        let operation = api::operation_type(&self.parts.schema, &mut request);
         self.begun += 1;
         let number = self.begun;
         let request_id = RequestId(format!("{}.{number}", self.request_id));
         let span = tracing::info_span!(target: audit::TARGET, parent: None, "websocket", id = request_id.0,
             client = %self.address.0, trace_id = tracing::field::Empty);
-        let mut responses = self.parts.schema.execute_stream(request.data(identity).data(request_id));
-        if !is_stream {
-            responses = within(self.parts.admission.limits().request_time, responses);
-        }
-        let (results, operation) = (self.results.clone(), id.clone());
+        let place = Arc::clone(&self.place);
+        let signed = Signed { request, id: request_id, identity, address: self.address.0, place };
+        let mut responses = self.parts.responses(operation, signed);
+        let (results, of) = (self.results.clone(), id.clone());
         let task = async move {
             while let Some(response) = responses.next().await {
-                let result = OperationResult { id: operation.clone(), number, response: Some(response) };
+                let result = OperationResult { id: of.clone(), number, response: Some(response) };
                 if results.send(result).await.is_err() {
                     return;
                 }
             }
-            let _ = results.send(OperationResult { id: operation, number, response: None }).await;
+            let _ = results.send(OperationResult { id: of, number, response: None }).await;
         };
-        let task = AbortOnDropHandle::new(tokio::spawn(traces::going_on(task).instrument(span)));
+        let task = span.in_scope(|| self.parts.spawn(operation, task));
         self.operations.insert(id, Operation { number, _task: task });
         Ok(())
     }
@@ -417,13 +407,6 @@ impl Connection {
             }
         }
     }
-}
-
-/// The one response that is no stream's, or that it took too long.
-fn within(time: Duration, mut responses: BoxStream<'static, Response>) -> BoxStream<'static, Response> {
-    let first = async move { timeout(time, responses.next()).await };
-    let response = first.map(|first| first.unwrap_or_else(|_| Some(Error::timed_out().into_response())));
-    stream::once(response).filter_map(future::ready).boxed()
 }
 
 /// What is wrong with a frame or a message has a close code (RFC 6455, section 7.4.1); after other failures nobody listens

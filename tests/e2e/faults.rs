@@ -5,6 +5,7 @@ mod crash;
 mod data;
 mod destroy;
 mod engine;
+mod load;
 mod orphans;
 mod sidecar;
 

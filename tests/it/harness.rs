@@ -78,6 +78,7 @@ pub struct Server {
     pub shutdown: CancellationToken,
     pub sockets: TaskTracker,
     pub client: reqwest::Client,
+    _executor: http::Executor,
     /// Where the store is, as `store.db`.
     pub directory: tempfile::TempDir,
 }
@@ -128,8 +129,10 @@ impl Server {
             App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), shown, publishing, limits.services);
         let admission = Arc::new(http::Admission::new(limits.wire));
         let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
+        let executor = http::Executor::new().unwrap();
         let router = http::router(Parts {
             schema: api::schema(Arc::new(app), limits.requests),
+            executor: executor.handle(),
             verifier: Arc::new(Verifier::new(tokens)),
             readiness: Arc::new(move || {
                 let ready = ready.clone();
@@ -153,6 +156,7 @@ impl Server {
             shutdown,
             sockets,
             client: reqwest::Client::new(),
+            _executor: executor,
             directory,
         }
     }
@@ -241,6 +245,11 @@ pub fn token(projects: &[&str], permissions: &[&str]) -> String {
 /// A token for project `demo` with both permissions.
 pub fn demo() -> String {
     token(&["demo"], BOTH)
+}
+
+/// A token of another subject's for project `demo`, with both permissions.
+pub fn sign_as(subject: &str) -> String {
+    sign(&json!({"sub": subject, "exp": in_seconds(3600), "projects": ["demo"], "permissions": BOTH}))
 }
 
 pub fn sign(claims: &Value) -> String {

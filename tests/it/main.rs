@@ -4,6 +4,7 @@
 mod api;
 mod architecture;
 mod clients;
+mod crowd;
 mod event_stream;
 mod fuzz;
 mod guards;

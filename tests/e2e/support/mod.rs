@@ -5,6 +5,7 @@ pub mod collector;
 pub mod database;
 pub mod docker;
 pub mod engine;
+pub mod greedy;
 pub mod proxy;
 pub mod server;
 

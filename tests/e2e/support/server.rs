@@ -148,8 +148,13 @@ impl Server {
 
     /// A token for the server's project, valid for an hour.
     pub fn token(&self, permissions: &[&str]) -> String {
+        self.token_of("e2e", permissions)
+    }
+
+    /// The same for another subject.
+    pub fn token_of(&self, subject: &str, permissions: &[&str]) -> String {
         let exp = jiff::Timestamp::now().as_second() + 3600;
-        let claims = json!({"sub": "e2e", "exp": exp, "projects": [self.project], "permissions": permissions});
+        let claims = json!({"sub": subject, "exp": exp, "projects": [self.project], "permissions": permissions});
         encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
     }
 }

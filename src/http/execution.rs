@@ -1,0 +1,135 @@
+//! Running what clients ask for: queries and mutations in their caller's turn and within the time that they have,
+//! subscriptions for as long as somebody listens.
+//!
+//! It is done on threads of its own. Resolvers can keep a thread for many milliseconds, and while some do for one caller,
+//! connections are taken and read and services looked after all the same.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_graphql::parser::types::OperationType;
+use async_graphql::{Request, Response};
+use async_stream::stream;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
+
+use super::Parts;
+use super::crowd::Place;
+use crate::api::error::Error;
+use crate::api::{Identity, RequestId};
+use crate::telemetry::traces;
+
+/// After how many steps of tasks a thread looks for what the store and the clock have to tell. The library's own choice,
+/// 61, is for steps that are short.
+const EVENT_INTERVAL: u32 = 4;
+
+/// The threads that execute operations. Those under way are broken off when it is dropped.
+pub struct Executor {
+    handle: Handle,
+    runtime: Option<Runtime>,
+}
+
+impl Executor {
+    /// As many threads as there are cores.
+    ///
+    /// # Errors
+    /// Where the system has no more threads or files to give.
+    pub fn new() -> std::io::Result<Self> {
+        let mut threads = Builder::new_multi_thread();
+        let runtime = threads.enable_all().thread_name("executor").event_interval(EVENT_INTERVAL).build()?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+
+    /// To start operations with.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        // A runtime that is simply dropped waits for its threads, which no asynchronous code may do.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A request, and who sent it.
+pub struct Signed {
+    pub request: Request,
+    pub id: RequestId,
+    pub identity: Identity,
+    pub address: IpAddr,
+    /// Its connection's. It is busy from when the request's turn has come.
+    pub place: Arc<Place>,
+}
+
+impl Signed {
+    fn into_request(self) -> Request {
+        self.request.data(self.identity).data(self.id)
+    }
+}
+
+impl Parts {
+    /// Executes a query or a mutation. Fails when that takes too long, waiting for its turn included.
+    pub async fn execute(&self, signed: Signed) -> Result<Response, Error> {
+        let execution = async {
+            // What has no turn yet must not stand in the executor's queue, which is everybody's.
+            let turn = self.admission.turn(&signed.identity, signed.address).await;
+            let schema = self.schema.clone();
+            let executed = self.executor.spawn(in_context(async move {
+                let _held = (turn, signed.place.busy());
+                schema.execute(signed.into_request()).await
+            }));
+            AbortOnDropHandle::new(executed).await
+        };
+        match timeout(self.admission.limits().request_time, execution).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "An execution ended without a response");
+                Err(Error::internal())
+            }
+            Err(_) => Err(Error::timed_out()),
+        }
+    }
+
+    /// The responses to any operation: one, unless it is a subscription. To be polled in a task of [`Self::spawn`].
+    pub fn responses(&self, operation: Option<OperationType>, signed: Signed) -> BoxStream<'static, Response> {
+        let parts = self.clone();
+        if operation != Some(OperationType::Subscription) {
+            let response = async move { parts.execute(signed).await.unwrap_or_else(Error::into_response) };
+            return response.into_stream().boxed();
+        }
+        let responses = stream! {
+            let _busy = signed.place.busy();
+            let mut responses = parts.schema.execute_stream(signed.into_request());
+            while let Some(response) = responses.next().await {
+                yield response;
+            }
+        };
+        responses.boxed()
+    }
+
+    /// Runs `work`, which follows an operation's responses, until it is done or what is given back is dropped.
+    pub fn spawn<F>(&self, operation: Option<OperationType>, work: F) -> AbortOnDropHandle<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let work = in_context(work);
+        AbortOnDropHandle::new(match operation {
+            // Following it is what resolves it.
+            Some(OperationType::Subscription) => self.executor.spawn(work),
+            _ => tokio::spawn(work),
+        })
+    }
+}
+
+/// Has `work` be part of the trace here, and of the request in the log.
+fn in_context<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    traces::going_on(work).in_current_span()
+}
