@@ -145,15 +145,22 @@ impl Reconciler {
         .await;
     }
 
-    /// Reconciles until `deposed`. Actions that are under way then are broken off; the next term takes them up.
+    /// Reconciles until `deposed`. Actions that are under way then are broken off; the next term takes them up. Panics
+    /// when any part of it does, for the others without it would leave services to what was true before.
     async fn reconcile(self: Arc<Self>, term: Term, deposed: CancellationToken) {
         self.epoch.store(term.epoch, Ordering::Relaxed);
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&self).follow_engine());
         tasks.spawn(Arc::clone(&self).tick());
         tasks.spawn(self.dispatch());
-        deposed.cancelled().await;
-        tasks.shutdown().await;
+        tokio::select! {
+            () = deposed.cancelled() => tasks.shutdown().await,
+            Some(Err(error)) = tasks.join_next() => {
+                if let Ok(panic) = error.try_into_panic() {
+                    std::panic::resume_unwind(panic);
+                }
+            }
+        }
     }
 
     /// Wakes services that something happens to. After each connection everything is looked at, for what happened

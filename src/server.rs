@@ -73,7 +73,7 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
     let reconciler = Reconciler::new(Arc::clone(&store), Arc::clone(&engine), sealer, Arc::clone(&hints), settings);
 
     let shutdown = CancellationToken::new();
-    tokio::spawn(follow_store(Arc::clone(&store), hints, shutdown.clone()));
+    let following = follow_store(Arc::clone(&store), hints, shutdown.clone());
     let listener = bind("LISTEN_ADDRESS", args.listen_address).await?;
     let address = listener.local_addr()?;
     let sockets = TaskTracker::new();
@@ -109,7 +109,8 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
     };
     let serving = tokio::spawn(http::serve(listener, router, admission, shutdown.clone()));
     tracing::info!(%address, "Serving");
-    let reconciling = tokio::spawn(Arc::new(reconciler).run(shutdown.clone()));
+    let reconciling = Arc::new(reconciler).run(shutdown.clone());
+    let reconciling = tokio::spawn(async { tokio::join!(reconciling, following) }.map(|((), ())| ()));
     Ok(Server {
         address,
         shutdown,
@@ -218,6 +219,8 @@ impl Server {
             _ = terminate.recv() => tracing::info!("Stopping on SIGTERM"),
             _ = interrupt.recv() => tracing::info!("Stopping on SIGINT"),
             ended = &mut self.serving => return Ok(ended?),
+            // What is shown would no longer be true. Whoever supervises the server starts it anew.
+            Err(panic) = &mut self.reconciling => return Err(panic.into()),
         }
         self.shutdown.cancel();
         self.sockets.close();
