@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 use tokio_postgres::config::Host;
 
-use crate::store_fixture::{Database, ca_file, create, note, project, service};
+use super::fixture::{Database, ca_file, create, note, project, service};
 
 /// A certificate authority that has signed nothing.
 const ANOTHER_CA: &str = "-----BEGIN CERTIFICATE-----

@@ -8,7 +8,7 @@ use project_services::domain::event::NewEvent;
 use project_services::domain::service::ServiceState;
 use project_services::store::{NewService, StoreError, StoreUrl, connect};
 
-use crate::store_fixture::{Database, create, new, note, project, seal, service};
+use super::fixture::{Database, create, new, note, project, seal, service};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777

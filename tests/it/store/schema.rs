@@ -7,7 +7,7 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 
-use crate::store_fixture::{Database, create, service};
+use super::fixture::{Database, create, service};
 
 /// Reverts every migration.
 async fn revert(database: &Database) {
@@ -60,7 +60,7 @@ async fn columns(database: &Database) -> Columns {
 
 /// What src/store/schema.rs declares, with the types' names on that backend.
 fn declared(names: &BTreeMap<&str, &str>) -> Columns {
-    let text = include_str!("../../src/store/schema.rs");
+    let text = include_str!("../../../src/store/schema.rs");
     let mut columns = Columns::new();
     for body in text.split("diesel::table! {").skip(1) {
         let mut lines = body.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("use "));

@@ -1,0 +1,106 @@
+//! Sealed credentials, from the first to none.
+
+use project_services::domain::service::{Service, ServiceState};
+use project_services::store::{Reseal, StoreError};
+
+use super::fixture::{Database, create, note, seal, service};
+use super::{destroy, later, read, sequences};
+
+contract! {
+    a_destroyed_service_has_no_credentials_and_never_comes_back,
+    credentials_are_replaced_only_where_they_are_the_old_ones,
+    a_service_and_its_credentials_are_written_together_or_not_at_all,
+    a_key_rotation_finds_what_is_left,
+}
+
+async fn a_destroyed_service_has_no_credentials_and_never_comes_back(database: Database) {
+    let store = database.connect().await;
+    let service = service("demo", "db");
+    create(&*store, &service).await;
+    let sealed = store.sealed_get(service.id).await.unwrap().unwrap();
+    let destroyed = destroy(&*store, service.id).await;
+    assert_eq!(store.sealed_get(service.id).await.unwrap(), None);
+    assert!(!store.sealed_replace(service.id, &sealed, &sealed).await.unwrap());
+    assert!(store.sealed_list_other("k2", None, 10).await.unwrap().is_empty());
+    for column in ["sealed IS NULL", "sealed_key_id IS NULL", "destroyed_at IS NOT NULL"] {
+        let sql = format!("SELECT CASE WHEN {column} THEN 'yes' ELSE 'no' END AS value FROM services");
+        assert_eq!(database.texts(&sql).await, [Some("yes".to_owned())], "{column}");
+    }
+    // It is kept as history, and a later write moves neither its end nor its state.
+    let end = "SELECT CAST(destroyed_at AS TEXT) AS value FROM services";
+    let ended = database.texts(end).await;
+    let now = later(destroyed.updated_at);
+    let noted = store.service_update(&destroyed, &destroyed, None, now).await.unwrap();
+    assert_eq!(database.texts(end).await, ended);
+    let revived = Service { state: ServiceState::Running, ..noted.clone() };
+    let answer = store.service_update(&noted, &revived, None, now).await;
+    assert!(matches!(answer, Err(StoreError::Failed(_))), "{answer:?}");
+    assert_eq!(read(&*store, service.id).await.state, ServiceState::Destroyed);
+}
+
+async fn credentials_are_replaced_only_where_they_are_the_old_ones(database: Database) {
+    let store = database.connect().await;
+    let service = service("demo", "db");
+    create(&*store, &service).await;
+    let old = store.sealed_get(service.id).await.unwrap().unwrap();
+    let (new, other) = (seal("k2", service.id, "hunter2"), seal("k3", service.id, "hunter2"));
+    let (first, second) =
+        tokio::join!(store.sealed_replace(service.id, &old, &new), store.sealed_replace(service.id, &old, &other));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_ne!(first, second, "exactly one replaces what both have read");
+    let kept = store.sealed_get(service.id).await.unwrap().unwrap();
+    assert_eq!(kept, if first { new } else { other });
+    // Neither a revision nor an event.
+    assert_eq!(read(&*store, service.id).await.revision, 1);
+    assert_eq!(sequences(&*store, "demo").await, [1]);
+}
+
+async fn a_service_and_its_credentials_are_written_together_or_not_at_all(database: Database) {
+    let store = database.connect().await;
+    let before = service("demo", "db");
+    create(&*store, &before).await;
+    let after = Service { rotating: true, ..before.clone() };
+    let (event, now) = (note(&before, "rotating"), later(before.updated_at));
+    let old = store.sealed_get(before.id).await.unwrap().unwrap();
+    let (new, other) = (seal("k1", before.id, "both"), seal("k1", before.id, "other"));
+
+    // A key rotation came first, and then another write of the row.
+    let reseal = Reseal { old: other, new: new.clone() };
+    let answer = store.service_reseal(&before, &after, &reseal, Some(&event), now).await;
+    assert!(matches!(answer, Err(StoreError::Stale)), "{answer:?}");
+    let (reseal, changed) = (Reseal { old: old.clone(), new: new.clone() }, Service { revision: 7, ..before.clone() });
+    let answer = store.service_reseal(&changed, &after, &reseal, Some(&event), now).await;
+    assert!(matches!(answer, Err(StoreError::Stale)), "{answer:?}");
+    let row = read(&*store, before.id).await;
+    assert_eq!((row.rotating, row.revision), (false, 1));
+    assert_eq!(store.sealed_get(before.id).await.unwrap(), Some(old));
+    assert_eq!(sequences(&*store, "demo").await, [1]);
+
+    let written = store.service_reseal(&before, &after, &reseal, Some(&event), now).await.unwrap();
+    assert_eq!((written.rotating, written.revision), (true, 2));
+    assert_eq!(read(&*store, before.id).await, written);
+    assert_eq!(store.sealed_get(before.id).await.unwrap(), Some(new));
+    assert_eq!(sequences(&*store, "demo").await, [1, 2]);
+}
+
+async fn a_key_rotation_finds_what_is_left(database: Database) {
+    let store = database.connect().await;
+    let mut all = Vec::new();
+    for number in 0..5 {
+        let service = service(["demo", "other"][number % 2], &format!("db-{number}"));
+        create(&*store, &service).await;
+        all.push(service.id);
+    }
+    let list = async |after| {
+        let rows = store.sealed_list_other("k2", after, 2).await.unwrap();
+        rows.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+    };
+    assert_eq!(list(None).await, all[..2]);
+    assert_eq!(list(Some(all[1])).await, all[2..4]);
+    assert_eq!(list(Some(all[4])).await, []);
+    assert!(store.sealed_list_other("k1", None, 10).await.unwrap().is_empty());
+    for (id, old) in store.sealed_list_other("k2", None, 3).await.unwrap() {
+        assert!(store.sealed_replace(id, &old, &seal("k2", id, "hunter2")).await.unwrap());
+    }
+    assert_eq!(list(None).await, all[3..]);
+}

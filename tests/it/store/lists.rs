@@ -1,0 +1,140 @@
+//! Filters, counts and pages.
+
+use project_services::domain::service::{Service, ServiceKind, ServiceState};
+use project_services::store::{Page, ServiceFilter, Slice};
+
+use super::fixture::{Database, create, note, project, service};
+use super::{destroy, later, read};
+
+contract! {
+    a_tally_counts_the_services_of_every_project,
+    a_filter_finds_what_it_names,
+    pages_walk_a_projects_services_both_ways,
+    pages_walk_a_services_events_both_ways,
+}
+
+async fn a_tally_counts_the_services_of_every_project(database: Database) {
+    let store = database.connect().await;
+    assert!(store.service_tally().await.unwrap().is_empty());
+    for service in [service("demo", "a"), service("demo", "b"), service("other", "c")] {
+        create(&*store, &service).await;
+    }
+    let gone = service("demo", "d");
+    create(&*store, &gone).await;
+    destroy(&*store, gone.id).await;
+    let mut tally = store.service_tally().await.unwrap();
+    tally.sort();
+    let kind = ServiceKind::Postgresql;
+    assert_eq!(tally, [(kind, ServiceState::Pending, 3), (kind, ServiceState::Destroyed, 1)]);
+}
+
+async fn a_filter_finds_what_it_names(database: Database) {
+    let store = database.connect().await;
+    let running = service("demo", "a");
+    let mut redis = service("demo", "b");
+    redis.spec.kind = ServiceKind::Redis;
+    let gone = service("demo", "c");
+    for service in [&running, &redis, &gone, &service("other", "d")] {
+        create(&*store, service).await;
+    }
+    let before = read(&*store, running.id).await;
+    let after = Service { state: ServiceState::Running, ..before.clone() };
+    store.service_update(&before, &after, None, later(before.updated_at)).await.unwrap();
+    destroy(&*store, gone.id).await;
+
+    let find = async |filter: ServiceFilter| {
+        let page = Page { after: None, before: None, limit: 10, from_end: false };
+        let found = store.service_list(&project("demo"), &filter, page).await.unwrap();
+        let count = store.service_count(&project("demo"), &filter).await.unwrap();
+        assert_eq!(count, u64::try_from(found.rows.len()).unwrap());
+        found.rows.into_iter().map(|service| service.id).collect::<Vec<_>>()
+    };
+    let any = ServiceFilter::default();
+    assert_eq!(find(any.clone()).await, [running.id, redis.id]);
+    assert_eq!(find(ServiceFilter { include_destroyed: true, ..any.clone() }).await, [running.id, redis.id, gone.id]);
+    let kinds = |kinds: &[ServiceKind]| ServiceFilter { kinds: Some(kinds.to_vec()), ..any.clone() };
+    assert_eq!(find(kinds(&[ServiceKind::Redis])).await, [redis.id]);
+    assert_eq!(find(kinds(&[ServiceKind::Redis, ServiceKind::Postgresql])).await, [running.id, redis.id]);
+    assert!(find(kinds(&[])).await.is_empty());
+    let states = |states: &[ServiceState]| ServiceFilter { states: Some(states.to_vec()), ..any.clone() };
+    assert_eq!(find(states(&[ServiceState::Running, ServiceState::Stopped])).await, [running.id]);
+    assert!(find(states(&[ServiceState::Destroyed])).await.is_empty());
+    let destroyed = ServiceFilter { include_destroyed: true, ..states(&[ServiceState::Destroyed]) };
+    assert_eq!(find(destroyed).await, [gone.id]);
+    let neither = ServiceFilter { kinds: Some(vec![ServiceKind::Redis]), ..states(&[ServiceState::Running]) };
+    assert!(find(neither).await.is_empty());
+    let active = store.service_list_active().await.unwrap();
+    assert_eq!((active.len(), active.contains(&gone.id)), (3, false));
+}
+
+/// Checks what pages of a list answer, given how to read one and the list's positions in order.
+async fn check_pages<P: Copy + PartialEq + std::fmt::Debug>(all: &[P], page: impl AsyncFn(Page<P>) -> Slice<P>) {
+    for from_end in [false, true] {
+        let mut seen = Vec::new();
+        let mut at = None;
+        loop {
+            let (after, before) = if from_end { (None, at) } else { (at, None) };
+            let slice = page(Page { after, before, limit: 3, from_end }).await;
+            at = if from_end { slice.rows.first().copied() } else { slice.rows.last().copied() };
+            if from_end {
+                seen.splice(0..0, slice.rows);
+            } else {
+                seen.extend(slice.rows);
+            }
+            if !slice.has_more {
+                break;
+            }
+        }
+        assert_eq!(seen, all, "from_end: {from_end}");
+    }
+    let exact = u32::try_from(all.len()).unwrap();
+    for (limit, from_end, expected, more) in [
+        (exact, false, all, false),
+        (exact, true, all, false),
+        (2, false, &all[..2], true),
+        (2, true, &all[all.len() - 2..], true),
+        (0, false, &all[..0], true),
+    ] {
+        let slice = page(Page { after: None, before: None, limit, from_end }).await;
+        assert_eq!((slice.rows.as_slice(), slice.has_more), (expected, more), "{limit} from_end: {from_end}");
+    }
+    let (after, before) = (Some(all[1]), Some(all[5]));
+    let inner = page(Page { after, before, limit: 2, from_end: true }).await;
+    assert_eq!((inner.rows.as_slice(), inner.has_more), (&all[3..5], true));
+    let inner = page(Page { after, before, limit: 3, from_end: false }).await;
+    assert_eq!((inner.rows.as_slice(), inner.has_more), (&all[2..5], false));
+}
+
+async fn pages_walk_a_projects_services_both_ways(database: Database) {
+    let store = database.connect().await;
+    let mut all = Vec::new();
+    for number in 0..7 {
+        let service = service("demo", &format!("db-{number}"));
+        create(&*store, &service).await;
+        create(&*store, &self::service("other", &format!("db-{number}"))).await;
+        all.push(service.id);
+    }
+    check_pages(&all, async |page| {
+        let slice = store.service_list(&project("demo"), &ServiceFilter::default(), page).await.unwrap();
+        Slice { rows: slice.rows.into_iter().map(|service| service.id).collect(), has_more: slice.has_more }
+    })
+    .await;
+}
+
+async fn pages_walk_a_services_events_both_ways(database: Database) {
+    let store = database.connect().await;
+    let (mine, other) = (service("demo", "mine"), service("demo", "other"));
+    create(&*store, &mine).await;
+    create(&*store, &other).await;
+    let mut all = vec![1];
+    for number in 0..6 {
+        store.event_append(&other, &note(&other, "other")).await.unwrap();
+        all.push(store.event_append(&mine, &note(&mine, &number.to_string())).await.unwrap().sequence);
+    }
+    check_pages(&all, async |page| {
+        let slice = store.event_list_of_service(mine.id, page).await.unwrap();
+        assert!(slice.rows.iter().all(|event| event.service == mine.id));
+        Slice { rows: slice.rows.into_iter().map(|event| event.sequence).collect(), has_more: slice.has_more }
+    })
+    .await;
+}

@@ -1,0 +1,68 @@
+//! Who may reconcile.
+
+use project_services::domain::event::NewEvent;
+use project_services::domain::service::{Service, ServiceState};
+use project_services::domain::term::{ReplicaId, Term};
+use project_services::store::StoreError;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::fixture::{Database, create, seal, service};
+use super::{later, read, sequences};
+
+contract! {
+    of_those_who_want_to_reconcile_one_does,
+    what_a_deposed_reconciler_writes_is_refused,
+}
+
+async fn of_those_who_want_to_reconcile_one_does(database: Database) {
+    let store = database.connect().await;
+    let free = store.term_current().await.unwrap();
+    assert_eq!((free.holder, free.epoch), (None, 0));
+    let mut takers = JoinSet::new();
+    for _ in 0..8 {
+        let store = database.connect().await;
+        takers.spawn(async move { store.term_take(&free, ReplicaId(Uuid::now_v7())).await.unwrap() });
+    }
+    let taken: Vec<Term> = takers.join_all().await.into_iter().flatten().collect();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(store.term_current().await.unwrap(), taken[0]);
+
+    let renewed = store.term_renew(&taken[0]).await.unwrap().unwrap();
+    assert_eq!((renewed.epoch, renewed.beat), (1, 1));
+    assert_eq!(store.term_renew(&taken[0]).await.unwrap(), None, "what was seen has moved on");
+    assert_eq!(store.term_take(&taken[0], ReplicaId(Uuid::now_v7())).await.unwrap(), None);
+    let second = store.term_take(&renewed, ReplicaId(Uuid::now_v7())).await.unwrap().unwrap();
+    assert_eq!(store.term_renew(&renewed).await.unwrap(), None);
+    store.term_release(&renewed).await.unwrap();
+    assert_eq!(store.term_current().await.unwrap(), second, "an old holder releases nothing");
+    store.term_release(&second).await.unwrap();
+    assert_eq!(store.term_current().await.unwrap().holder, None);
+}
+
+async fn what_a_deposed_reconciler_writes_is_refused(database: Database) {
+    let store = database.connect().await;
+    let before = service("demo", "db");
+    create(&*store, &before).await;
+    let before = read(&*store, before.id).await;
+    let after = Service { state: ServiceState::Provisioning, ..before.clone() };
+    let now = later(before.updated_at);
+    let event = NewEvent::of_change(&before, &after, None, now);
+
+    let free = store.term_current().await.unwrap();
+    let first = store.term_take(&free, ReplicaId(Uuid::now_v7())).await.unwrap().unwrap();
+    let second = store.term_take(&first, ReplicaId(Uuid::now_v7())).await.unwrap().unwrap();
+    let refused = store.service_observe(first.epoch, &before, &after, event.as_ref(), now).await;
+    assert!(matches!(refused, Err(StoreError::Deposed)), "{refused:?}");
+    let old = store.sealed_get(before.id).await.unwrap().unwrap();
+    let new = seal("k1", before.id, "another");
+    let refused = store.sealed_promote(first.epoch, before.id, &old, &new).await;
+    assert!(matches!(refused, Err(StoreError::Deposed)), "{refused:?}");
+    assert_eq!(store.sealed_get(before.id).await.unwrap().unwrap(), old);
+    assert_eq!(read(&*store, before.id).await, before);
+    assert_eq!(sequences(&*store, "demo").await, [1]);
+    assert!(store.sealed_promote(second.epoch, before.id, &old, &new).await.unwrap());
+    let written = store.service_observe(second.epoch, &before, &after, event.as_ref(), now).await.unwrap();
+    assert_eq!(written.state, ServiceState::Provisioning);
+    assert_eq!(sequences(&*store, "demo").await, [1, 2]);
+}
