@@ -4,7 +4,9 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use backon::{BlockingRetryable, ConstantBuilder};
 use diesel::connection::SimpleConnection;
 use diesel::result::Error;
 use diesel::{Connection, ConnectionError, SqliteConnection};
@@ -147,8 +149,11 @@ fn migrate(url: &str) -> Result<()> {
     let unavailable = |error: BoxError| StoreError::Unavailable(error);
     let mut connection = SqliteConnection::establish(url).map_err(|error| unavailable(error.into()))?;
     connection.batch_execute(SETTINGS).map_err(|error| unavailable(error.into()))?;
-    // Kept in the file from then on.
-    connection.batch_execute("PRAGMA journal_mode = WAL;").map_err(|error| unavailable(error.into()))?;
+    // Kept in the file from then on. Where others switch as well, SQLite refuses one of them at once rather than have both
+    // wait for each other (<https://sqlite.org/c3ref/busy_handler.html>). In all that is as long as the timeout.
+    let pauses = ConstantBuilder::new().with_delay(Duration::from_millis(10)).with_max_times(500);
+    let switch = || connection.batch_execute("PRAGMA journal_mode = WAL;");
+    switch.retry(pauses).when(is_passing).call().map_err(|error| unavailable(error.into()))?;
     // One write transaction around all of them: a process that starts at the same time waits, and finds nothing to do.
     let applied = connection.immediate_transaction(|connection| {
         let applied = connection.run_pending_migrations(MIGRATIONS).map_err(Error::QueryBuilderError)?;

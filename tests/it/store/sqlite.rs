@@ -7,6 +7,7 @@ use diesel::connection::SimpleConnection;
 use project_services::domain::event::NewEvent;
 use project_services::domain::service::ServiceState;
 use project_services::store::{NewService, StoreError, StoreUrl, connect};
+use tokio::task::JoinSet;
 
 use super::fixture::{Database, create, new, note, project, seal, service};
 
@@ -89,4 +90,19 @@ async fn the_file_has_a_write_ahead_log() {
     let _store = database.connect().await;
     let found = database.texts("SELECT journal_mode AS value FROM pragma_journal_mode").await;
     assert_eq!(found, [Some("wal".to_owned())]);
+}
+
+// SQLite refuses some of those who switch a new file to its write-ahead log at the same time, without any waiting.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_new_file_is_opened_by_all_who_come_at_once() {
+    for _ in 0..20 {
+        let database = Database::sqlite();
+        let url: StoreUrl = database.url().parse().unwrap();
+        let mut opening = JoinSet::new();
+        for _ in 0..8 {
+            let url = url.clone();
+            opening.spawn(async move { connect(&url, None).await.map(drop) });
+        }
+        assert!(opening.join_all().await.iter().all(Result::is_ok));
+    }
 }
