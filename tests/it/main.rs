@@ -5,6 +5,7 @@ mod api;
 mod architecture;
 mod clients;
 mod crowd;
+mod errors;
 mod event_stream;
 mod fuzz;
 mod guards;
