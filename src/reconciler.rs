@@ -136,7 +136,8 @@ impl Reconciler {
         Self { clock, ..self }
     }
 
-    /// Reconciles until `shutdown`, whenever it is this process's turn.
+    /// Reconciles until `shutdown`, whenever it is this process's turn; ends before that when another server has taken over a
+    /// store that can't be shared.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         let replica = ReplicaId(Uuid::now_v7());
         leader::lead(self.store.as_ref(), replica, &shutdown, |term, deposed| {

@@ -220,7 +220,7 @@ impl Server {
             _ = interrupt.recv() => tracing::info!("Stopping on SIGINT"),
             ended = &mut self.serving => return Ok(ended?),
             // What is shown would no longer be true. Whoever supervises the server starts it anew.
-            Err(panic) = &mut self.reconciling => return Err(panic.into()),
+            ended = &mut self.reconciling => return Err(ended.map_or_else(BoxError::from, |()| "nothing is reconciled any more".into())),
         }
         self.shutdown.cancel();
         self.sockets.close();

@@ -33,6 +33,21 @@ async fn a_server_that_is_killed_takes_up_what_was_under_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_two_servers_on_one_file_the_later_one_goes_on() {
+    let mut first = Server::start(&[]).await;
+    let id = provisioned(&Client::new(&first), "REDIS", "7").await;
+    let mut second = first.replica().await;
+    second.set("DATA_DIR", &first.directory().display().to_string());
+    second.restart().await;
+    assert_eq!(first.ended().await.code(), Some(1));
+    assert!(first.log().contains("only PostgreSQL can be shared"));
+
+    let mut events = Client::new(&second).events(None).await;
+    docker(&["kill", &id]);
+    events.until(&id, "RUNNING").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn services_run_on_while_the_server_is_down_and_its_events_are_there_afterwards() {
     let mut server = Server::start(&[]).await;
     let client = Client::new(&server);

@@ -125,6 +125,12 @@ impl Server {
         eventually("the server to end", async || process.try_wait().unwrap()).await
     }
 
+    /// Waits until the server ends by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let process = self.process.as_mut().unwrap();
+        eventually("the server to end", async || process.try_wait().unwrap()).await
+    }
+
     /// Runs another of the binary's commands with the server's settings.
     pub fn command(&self, arguments: &[&str]) -> std::process::Output {
         Command::new(binary()).args(arguments).envs(self.environment.iter().cloned()).output().unwrap()
