@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::id::{ProjectId, ServiceId};
 use super::lifecycle::Privilege;
+use super::name::ServiceName;
 use super::service::{Operation, OperationKind, OperationPhase, Service, ServiceState};
 
 /// An entry of a project's event log.
@@ -121,6 +122,15 @@ fn sentence(before: &Service, after: &Service) -> String {
             state => format!("{name} is {}.", state.as_str().to_lowercase()),
         };
     };
+    let step = step(name, operation);
+    let unasked = |operation: &Operation| operation.kind == OperationKind::Recover;
+    if unasked(operation) && !before.operation.as_ref().is_some_and(unasked) {
+        return format!("{name} no longer ran as it should and is being repaired. {step}");
+    }
+    step
+}
+
+fn step(name: &ServiceName, operation: &Operation) -> String {
     match operation.phase {
         OperationPhase::Queued => match operation.kind {
             OperationKind::Provision => format!("{name} waits to be provisioned."),
@@ -163,5 +173,23 @@ mod tests {
         let event = NewEvent::of_change(&before, &after, None, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!((event.previous_state, event.state), (Some(ServiceState::Running), ServiceState::Stopped));
         assert_eq!(event.message, "postgresql is stopped; its data is kept.");
+    }
+
+    #[test]
+    fn what_is_repaired_is_not_told_as_what_somebody_asked_for() {
+        let running = service(ServiceState::Running, Desired::Running);
+        let step = |before: &Service, kind, phase| {
+            let operation = Some(Operation { phase, ..Operation::queued(kind, Timestamp::UNIX_EPOCH) });
+            let after = Service { state: ServiceState::Provisioning, operation, ..before.clone() };
+            let event = NewEvent::of_change(before, &after, None, Timestamp::UNIX_EPOCH).unwrap();
+            (event.message, after)
+        };
+        let (message, starting) = step(&running, OperationKind::Recover, OperationPhase::Starting);
+        let repaired = "postgresql no longer ran as it should and is being repaired. ";
+        assert_eq!(message, format!("{repaired}The container of postgresql is being started."));
+        let (message, _) = step(&starting, OperationKind::Recover, OperationPhase::WaitingForReady);
+        assert_eq!(message, "postgresql is started and has yet to answer its health check.");
+        let (message, _) = step(&running, OperationKind::Start, OperationPhase::Starting);
+        assert_eq!(message, "The container of postgresql is being started.");
     }
 }
