@@ -54,7 +54,7 @@ async function restartServer() {
 
 async function walk() {
   const first = await Dashboard.open();
-  await first.page.getByLabel("Token").waitFor();
+  await first.page.getByLabel("Token").and(first.page.locator(":focus")).waitFor();
   await pictured(first.page, "sign-in");
   await first.signIn("no token");
   await first.sees("This token is not valid");
@@ -103,6 +103,7 @@ async function provision(page) {
   await dialog.getByLabel("Name").fill("cache");
   await dialog.getByRole("button", { name: "Create PostgreSQL" }).click();
   await dialog.getByText("CONFLICT").waitFor();
+  assert.equal(await dialog.getByLabel("Name").getAttribute("aria-invalid"), "true");
   await accessible(page.page, "a name that is taken");
   await page.page.keyboard.press("Escape");
   await dialog.waitFor({ state: "detached" });
@@ -152,6 +153,7 @@ async function showAll(page) {
   await pictured(page.page, "change-password");
   await page.button("Change the password").click();
   await page.page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.keepsFocus();
   await page.row("cache").getByText("Healthy").waitFor();
   await reveal(page);
   assert.equal(await page.page.getByText(password).count(), 0, "another password");
@@ -175,6 +177,7 @@ async function showAll(page) {
 async function reveal(page) {
   await page.button("Reveal").click();
   await page.page.getByText("Hidden again in").waitFor();
+  await page.button("Hide").and(page.page.locator(":focus")).waitFor();
 }
 
 /** @param {Dashboard} first @param {Dashboard} second */
@@ -203,9 +206,13 @@ async function breaks(first, second) {
   await Promise.all([first, second].map((page) => page.sees("Live")));
   await second.button("Stop cache").click();
   await Promise.all([first.isListed("cache", "Stopped"), second.isListed("cache", "Stopped")]);
+  await second.keepsFocus();
 
   await browser.setOffline(true);
   await first.sees("Reconnecting");
+  await second.button("Start cache").click();
+  const unreached = second.row("cache").getByText("The server can’t be reached.");
+  await unreached.waitFor();
   await pictured(first.page, "reconnecting");
   const { services } = await ask(`{ services(projectId: "demo") { nodes { id } } }`);
   await ask(`mutation ($id: ID!) { startService(input: { id: $id }) { service { id } } }`, services.nodes[0]);
@@ -219,6 +226,7 @@ async function breaks(first, second) {
   await browser.setOffline(false);
   await Promise.all([first, second].map((page) => page.isListed("cache", "Running")));
   await Promise.all([first, second].map((page) => page.isListed("meanwhile", "Running")));
+  await unreached.waitFor({ state: "detached" });
   assert.equal(await first.page.evaluate(() => "mark" in window), true, "nothing was reloaded");
   assert.deepEqual(first.operations.slice(operations), [], "nothing was read again");
   resumed(first);
@@ -352,6 +360,8 @@ async function trouble() {
   const elsewhere = await Dashboard.open(token, "/?project=other");
   await elsewhere.sees("You can’t see this project");
   await pictured(elsewhere.page, "not-yours");
+  await elsewhere.button("Choose another project").click();
+  await elsewhere.isListed("cache", "Running");
   await elsewhere.page.close();
 
   const page = await Dashboard.open();
@@ -371,12 +381,47 @@ async function trouble() {
   await pictured(page.page, "loading");
   go();
   await page.isListed("cache", "Running");
+  await page.page.unroute("**/graphql");
+  await lost(page);
   await page.page.goto(`${origin}/?project=demo#svc_00000000000000000000000000000000`);
   await page.page.reload();
   await page.signIn(token);
   await page.sees("There is no such service");
   await pictured(page.page, "no-such-service");
   await page.page.close();
+}
+
+/** Requests or their answers are lost, and somebody goes on elsewhere. @param {Dashboard} page */
+async function lost(page) {
+  await page.show("cache");
+  await page.page.route("**/graphql", (route) => route.abort());
+  await page.button("Restart").click();
+  await page.sees("OFFLINE");
+  await page.page.unroute("**/graphql");
+  await page.show("meanwhile");
+  assert.equal(await page.page.getByText("OFFLINE").count(), 0, "what befell one service is not told of another");
+  await page.button("Destroy…").click();
+  await page.page.getByRole("dialog", { name: "Destroy meanwhile?" }).waitFor();
+  await page.page.goBack();
+  await page.page.getByRole("heading", { name: "cache" }).waitFor();
+  assert.equal(await page.page.getByRole("dialog").count(), 0, "a dialog is about one service");
+
+  // The request arrives and its answer does not. What is asked for then is something else.
+  await page.button("New service").click();
+  const dialog = page.page.getByRole("dialog", { name: "New service" });
+  await dialog.getByRole("radio", { name: /Redis/ }).check();
+  await dialog.getByLabel("Name").fill("lost");
+  await page.page.route("**/graphql", async (route) => {
+    await route.fetch();
+    await route.abort();
+  });
+  await dialog.getByRole("button", { name: "Create Redis" }).click();
+  await dialog.getByText("OFFLINE").waitFor();
+  await page.page.unroute("**/graphql");
+  await page.isListed("lost", "Running");
+  await dialog.getByLabel("Name").fill("found");
+  await dialog.getByRole("button", { name: "Create Redis" }).click();
+  await page.isListed("found", "Running");
 }
 
 /** @param {Dashboard} first @param {Dashboard} second */

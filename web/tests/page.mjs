@@ -60,6 +60,11 @@ export class Dashboard {
     await this.row(name).getByText(state, { exact: true }).waitFor();
   }
 
+  /** Whoever works with the keyboard is still somewhere. */
+  async keepsFocus() {
+    await this.page.waitForFunction(() => document.activeElement !== document.body);
+  }
+
   /** @param {string} name */
   async tab(name) {
     await this.page.getByRole("tab", { name }).click();

@@ -1,5 +1,5 @@
-import { useState } from "preact/hooks";
-import { ApiError, send } from "./api";
+import { useEffect, useState } from "preact/hooks";
+import { ApiError, connected, send } from "./api";
 import {
   DestroyServiceDocument,
   RestartServiceDocument,
@@ -10,6 +10,7 @@ import {
 } from "./generated";
 import type { Project } from "./project";
 import type { Service } from "./state";
+import { useStore } from "./store";
 
 export type Action = Exclude<ServiceAction, "REVEAL_CREDENTIALS">;
 
@@ -30,7 +31,12 @@ export function simpleActions(service: Service): ("START" | "STOP" | "RESTART")[
 export function useAction(project: Project, service: Service) {
   const [asking, setAsking] = useState<Action | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
+  const live = useStore(connected);
+  useEffect(() => {
+    if (live) setError((error) => (error?.code === "OFFLINE" ? null : error));
+  }, [live]);
   const ask = async (action: Action) => {
+    if (asking) return false;
     setAsking(action);
     setError(null);
     try {

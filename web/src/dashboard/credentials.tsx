@@ -54,6 +54,7 @@ export function Credentials({ project, service, entry }: CredentialsProps) {
   useEffect(() => setRevealed(null), [changing]);
 
   const reveal = async () => {
+    if (busy) return;
     setBusy(true);
     setError(null);
     try {
@@ -90,7 +91,7 @@ export function Credentials({ project, service, entry }: CredentialsProps) {
           </>
         ) : mayReveal ? (
           <>
-            <button type="button" class="primary" disabled={busy} onClick={reveal}>
+            <button type="button" class="primary" aria-disabled={busy} onClick={reveal}>
               <Icon sign="eye" size={16} /> Reveal
             </button>
             <span class="quiet">The history will say that you did.</span>
@@ -149,7 +150,7 @@ function Rotation({ project, service, hide }: { project: Project; service: Servi
   return (
     <>
       <h3>Change the password</h3>
-      <p class="quiet">If it became known, or from time to time. User, database and address stay.</p>
+      <p class="quiet">If it became known, or from time to time. Nothing else changes.</p>
       <div class="actions">
         <button type="button" onClick={() => setSure(true)}>
           Change the password…
@@ -163,10 +164,10 @@ function Rotation({ project, service, hide }: { project: Project; service: Servi
             it to whatever connects.
           </p>
           <footer>
-            <button type="button" onClick={() => setSure(false)}>
+            <button type="button" autoFocus onClick={() => setSure(false)}>
               Keep it
             </button>
-            <button type="button" class="primary" disabled={asking !== null} onClick={rotate}>
+            <button type="button" class="primary" aria-disabled={asking !== null} onClick={rotate}>
               Change the password
             </button>
           </footer>

@@ -59,7 +59,7 @@ export function Detail({ project, service, catalog, tab, mayReadLogs }: DetailPr
         <StateBadge state={service.state} />
         <Underway service={service} />
       </div>
-      <Actions project={project} service={service} />
+      <Actions key={service.id} project={project} service={service} />
       <Tabs id={service.id} tab={tab} />
       <div class="panel" role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`}>
         {tab === "overview" && <Overview service={service} />}
@@ -82,12 +82,12 @@ function Actions({ project, service }: { project: Project; service: Service }) {
       {(actions.length > 0 || mayDestroy) && (
         <div class="actions">
           {actions.map((action) => (
-            <button key={action} type="button" disabled={asking !== null} onClick={() => ask(action)}>
+            <button key={action} type="button" aria-disabled={asking !== null} onClick={() => ask(action)}>
               <Icon sign={action} size={16} /> {ACTION[action]}
             </button>
           ))}
           {mayDestroy && (
-            <button type="button" class="danger" disabled={asking !== null} onClick={() => setDestroying(true)}>
+            <button type="button" class="danger" onClick={() => setDestroying(true)}>
               <Icon sign="DESTROY" size={16} /> Destroy…
             </button>
           )}

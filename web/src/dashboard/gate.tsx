@@ -1,6 +1,6 @@
 // What stands there as long as there is no token, or no project.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Notice } from "./parts";
 import { asksForToken, embedded, expired, session, signIn } from "./session";
 import { useStore } from "./store";
@@ -47,6 +47,8 @@ function Elsewhere() {
 function SignIn() {
   const refused = useStore(expired);
   const [token, setToken] = useState("");
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), [refused]);
   const [project, setProject] = useState(session.value?.project ?? new URLSearchParams(location.search).get("project") ?? "");
   return (
     <main class="alone">
@@ -66,6 +68,7 @@ function SignIn() {
         <label>
           Token
           <input
+            ref={field}
             type="password"
             autoComplete="off"
             spellcheck={false}

@@ -1,5 +1,5 @@
 import { memo } from "preact/compat";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { simpleActions, useAction } from "./actions";
 import type { ApiError } from "./api";
 import { Icon, KindIcon } from "./icons";
@@ -68,8 +68,8 @@ const Row = memo(function Row({ project, service, kindName, open }: RowProps) {
   const { tier } = service;
   const link = useRef<HTMLAnchorElement>(null);
   const wasOpen = useRef(open);
-  useEffect(() => {
-    // Where somebody was before they looked at the details.
+  useLayoutEffect(() => {
+    // Where somebody was before they looked at the details; at once, before the page finds another place.
     if (wasOpen.current && !open && document.activeElement === document.body) link.current?.focus();
     wasOpen.current = open;
   }, [open]);
@@ -106,7 +106,7 @@ const Row = memo(function Row({ project, service, kindName, open }: RowProps) {
             class="bare"
             title={ACTION[action]}
             aria-label={`${ACTION[action]} ${service.name}`}
-            disabled={asking !== null}
+            aria-disabled={asking !== null}
             onClick={() => ask(action)}
           >
             <Icon sign={action} />

@@ -1,8 +1,9 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { type ApiError, watch } from "./api";
+import { type ApiError, connected, watch } from "./api";
 import { LogsDocument, type LogsSubscription } from "./generated";
 import { Failure, Notice } from "./parts";
 import { instant, type Service } from "./state";
+import { useStore } from "./store";
 import { atLength, timeOfDay } from "./words";
 
 type Line = LogsSubscription["serviceLogs"] & { number: number };
@@ -13,6 +14,7 @@ const KEPT = 2000;
 
 /** What the server inside writes, as it comes. */
 export function Logs({ service }: { service: Service }) {
+  const live = useStore(connected);
   const [lines, setLines] = useState<Line[]>([]);
   const [error, setError] = useState<ApiError | null>(null);
   const [filter, setFilter] = useState("");
@@ -106,7 +108,13 @@ export function Logs({ service }: { service: Service }) {
           </p>
         ))}
         {shown.length === 0 && (
-          <p class="quiet">{lines.length === 0 ? "Nothing has been written yet. Lines show here as they come." : "No line contains that."}</p>
+          <p class="quiet">
+            {lines.length > 0
+              ? "No line contains that."
+              : live
+                ? "Nothing has been written yet. Lines show here as they come."
+                : "The log can’t be read while the connection is away."}
+          </p>
         )}
       </div>
     </>

@@ -41,7 +41,7 @@ export function Metrics({ service }: { service: Service }) {
   const share = (figure: number, limit: number) => `${Math.round((100 * figure) / limit)} %`;
   return (
     <div class="charts">
-      <p class="quiet">The last two minutes; the dashed line is the limit.</p>
+      <p class="quiet">Since you opened this, up to two minutes; the dashed line is the limit.</p>
       <Chart
         title="CPU"
         figure={share(now.cpuMillis, now.cpuLimitMillis)}

@@ -71,6 +71,7 @@ function Services({ id, start }: { id: string; start: StartQuery }) {
   const at = useStore(route);
   const [provisioning, setProvisioning] = useState(false);
   const opened = useRef(false);
+  useEffect(() => setProvisioning(false), [at.id]);
 
   useEffect(() => {
     void project.open();
@@ -166,6 +167,11 @@ function Unreadable({ error, retry }: { error: ApiError; retry: () => void }) {
       <Notice sign="lock" title="You can’t see this project">
         <p>{error.message}</p>
         <p>Check the address, or ask somebody who manages the project to let you in.</p>
+        {asksForToken && !embedded && (
+          <button type="button" onClick={() => session.value && session.set({ ...session.value, project: null })}>
+            Choose another project
+          </button>
+        )}
       </Notice>
     );
   }

@@ -116,7 +116,12 @@ export function Notice(props: { sign: Sign; title: string; level?: "h1" | "h2" |
 /** A dialog over the page. It ends by Escape, by its button and by what is done in it. */
 export function Dialog(props: { title: string; close: () => void; children: ComponentChildren }) {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => {
+    const shown = dialog.current;
+    shown?.showModal();
+    // Gives the focus back to what had it, which removing the dialog would not.
+    return () => shown?.close();
+  }, []);
   return (
     <dialog ref={dialog} aria-labelledby="dialog-title" onClose={props.close}>
       <header>
@@ -144,7 +149,7 @@ export function Copy({ text, what, label }: { text: string; what: string; label?
     announce(done ? `${what} copied.` : `${what} could not be copied.`);
   };
   return (
-    <button type="button" class={label ? "" : "bare"} aria-label={label ? undefined : `Copy ${what}`} onClick={copy}>
+    <button type="button" class={label ? "" : "bare"} aria-label={label ? undefined : `Copy ${what.replace(/^The /, "the ")}`} onClick={copy}>
       <Icon sign={copied ? "done" : "copy"} size={16} />
       {label && (copied ? "Copied" : label)}
     </button>

@@ -1,4 +1,4 @@
-import { useId, useState } from "preact/hooks";
+import { useId, useRef, useState } from "preact/hooks";
 import { ApiError, send } from "./api";
 import { ProvisionDocument, type ServiceKind, type SizeTier, type StartQuery } from "./generated";
 import { KindIcon } from "./icons";
@@ -11,6 +11,8 @@ export type Catalog = StartQuery["serviceCatalog"];
 
 /** What the API takes as a name, for browsers to check at once. */
 const NAME = "[a-z0-9]([a-z0-9\\-]{0,38}[a-z0-9])?";
+
+const RULE = "Up to 40 lower-case letters, digits and hyphens, no hyphen first or last.";
 
 /** After these nobody knows whether the request was taken. */
 const UNCLEAR = new Set(["OFFLINE", "UNAVAILABLE", "INTERNAL_SERVER_ERROR"]);
@@ -30,7 +32,8 @@ export function Provision({ project, catalog, close, done }: ProvisionProps) {
   const [name, setName] = useState("");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<ApiError | null>(null);
-  const [key, setKey] = useState(newKey);
+  // What was asked for, where nobody knows whether the request arrived: the same once more is the same request.
+  const unclear = useRef<{ asked: string; key: string } | null>(null);
   const hint = useId();
 
   const entry =
@@ -40,26 +43,25 @@ export function Provision({ project, catalog, close, done }: ProvisionProps) {
 
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
-    if (!entry || !chosenTier) return;
+    if (!entry || !chosenTier || busy) return;
     setBusy(true);
     setError(null);
+    const wanted = {
+      projectId: project.id,
+      kind: entry.kind,
+      tier: chosenTier.tier,
+      version: chosenVersion,
+      name: name || null,
+    };
+    const asked = JSON.stringify(wanted);
+    const key = unclear.current?.asked === asked ? unclear.current.key : newKey();
     try {
-      const answer = await send(ProvisionDocument, {
-        input: {
-          projectId: project.id,
-          kind: entry.kind,
-          tier: chosenTier.tier,
-          version: chosenVersion,
-          name: name || null,
-          idempotencyKey: key,
-        },
-      });
+      const answer = await send(ProvisionDocument, { input: { ...wanted, idempotencyKey: key } });
       project.answered(answer.provisionService.service);
       done(answer.provisionService.service);
     } catch (reason) {
       const error = ApiError.of(reason);
-      // Only a request that may have arrived is the same when it is sent again.
-      if (!UNCLEAR.has(error.code)) setKey(newKey());
+      unclear.current = UNCLEAR.has(error.code) ? { asked, key } : null;
       setError(error);
       setBusy(false);
     }
@@ -131,27 +133,30 @@ export function Provision({ project, catalog, close, done }: ProvisionProps) {
             Name
             <input
               value={name}
-              onInput={(event) => setName(event.currentTarget.value)}
+              onInput={(event) => {
+                setName(event.currentTarget.value);
+                setError(null);
+              }}
               pattern={NAME}
-              maxLength={40}
+              title={RULE}
               placeholder={`${entry?.kind.toLowerCase()}, or what you like`}
               autoComplete="off"
               autoCapitalize="none"
               spellcheck={false}
               aria-describedby={hint}
-              aria-invalid={error?.field === "name"}
+              aria-invalid={error?.field === "name" || error?.code === "CONFLICT"}
             />
           </label>
         </div>
         <p class="quiet" id={hint}>
-          Lower-case letters, digits and hyphens. Without a name it is called after its kind.
+          {RULE} Without a name it is called after its kind.
         </p>
         {error && <Failure error={error} />}
         <footer>
           <button type="button" onClick={close}>
             Cancel
           </button>
-          <button type="submit" class="primary" disabled={busy || !entry}>
+          <button type="submit" class="primary" aria-disabled={busy} disabled={!entry}>
             {busy ? "Asking…" : `Create ${entry?.name ?? "service"}`}
           </button>
         </footer>
