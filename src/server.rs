@@ -1,9 +1,11 @@
 //! The composition root: builds everything, starts it, and brings it to a halt in order.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::maybe_done;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::SignedDuration;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -210,31 +212,33 @@ impl Server {
         self.address
     }
 
-    /// Serves until SIGTERM or SIGINT, then lets open requests end, for as long as the drain timeout allows. Services
+    /// Serves until SIGTERM or SIGINT, or until it can't reconcile any more, which is an error; then lets open requests end, for as long as the drain timeout allows. Services
     /// keep running.
     pub async fn run_until_signal(mut self) -> Result<(), BoxError> {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("Stopping on SIGTERM"),
-            _ = interrupt.recv() => tracing::info!("Stopping on SIGINT"),
+        let mut reconciling = pin!(maybe_done(self.reconciling));
+        let reconciles = tokio::select! {
+            _ = terminate.recv() => {
+                tracing::info!("Stopping on SIGTERM");
+                true
+            }
+            _ = interrupt.recv() => {
+                tracing::info!("Stopping on SIGINT");
+                true
+            }
             ended = &mut self.serving => return Ok(ended?),
             // What is shown would no longer be true. Whoever supervises the server starts it anew.
-            ended = &mut self.reconciling => return Err(ended.map_or_else(BoxError::from, |()| "nothing is reconciled any more".into())),
-        }
+            () = &mut reconciling => false,
+        };
         self.shutdown.cancel();
         self.sockets.close();
-        let drained = async {
-            let (served, reconciled, ()) = tokio::join!(self.serving, self.reconciling, self.sockets.wait());
-            reconciled?;
-            Ok::<_, BoxError>(served?)
-        };
+        let drained = async { tokio::join!(self.serving, reconciling.as_mut(), self.sockets.wait()) };
         match tokio::time::timeout(self.drain_timeout, drained).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                tracing::warn!("Some requests did not end in time and are broken off");
-                Ok(())
-            }
+            Ok((served, (), ())) => served?,
+            Err(_) => tracing::warn!("Some requests did not end in time and are broken off"),
         }
+        reconciling.take_output().transpose()?;
+        if reconciles { Ok(()) } else { Err("nothing is reconciled any more".into()) }
     }
 }

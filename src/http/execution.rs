@@ -13,7 +13,7 @@ use async_stream::stream;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
@@ -76,25 +76,25 @@ impl Signed {
 }
 
 impl Parts {
-    /// Executes a query or a mutation. Fails when that takes too long, waiting for its turn included.
+    /// Executes a query or a mutation. Fails when that takes too long, waiting for its turn included. What is dropped while
+    /// it waits is not executed; what has begun is brought to its end all the same, for a client that goes away between a
+    /// commit and the word of it must not keep that from others.
     pub async fn execute(&self, signed: Signed) -> Result<Response, Error> {
-        let execution = async {
-            // What has no turn yet must not stand in the executor's queue, which is everybody's.
-            let turn = self.admission.turn(&signed.identity, signed.address).await;
-            let schema = self.schema.clone();
-            let executed = self.executor.spawn(in_context(async move {
-                let _held = (turn, signed.place.busy());
-                schema.execute(signed.into_request()).await
-            }));
-            AbortOnDropHandle::new(executed).await
-        };
-        match timeout(self.admission.limits().request_time, execution).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => {
+        let deadline = Instant::now() + self.admission.limits().request_time;
+        // What has no turn yet must not stand in the executor's queue, which is everybody's.
+        let turn = timeout_at(deadline, self.admission.turn(&signed.identity, signed.address)).await;
+        let held = (turn.map_err(|_| Error::timed_out())?, signed.place.busy());
+        let schema = self.schema.clone();
+        let executing = self.executor.spawn(in_context(async move {
+            let _held = held;
+            timeout_at(deadline, schema.execute(signed.into_request())).await
+        }));
+        match executing.await {
+            Ok(executed) => executed.map_err(|_| Error::timed_out()),
+            Err(error) => {
                 tracing::error!(%error, "An execution ended without a response");
                 Err(Error::internal())
             }
-            Err(_) => Err(Error::timed_out()),
         }
     }
 
@@ -105,8 +105,9 @@ impl Parts {
             let response = async move { parts.execute(signed).await.unwrap_or_else(Error::into_response) };
             return response.into_stream().boxed();
         }
+        let busy = signed.place.busy();
         let responses = stream! {
-            let _busy = signed.place.busy();
+            let _busy = busy;
             let mut responses = parts.schema.execute_stream(signed.into_request());
             while let Some(response) = responses.next().await {
                 yield response;

@@ -23,8 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const TAKEOVER: Duration = Duration::from_secs(4);
 
 /// Runs `reconcile` in each term that this replica gets, until `shutdown`, or until another server has taken over a store
-/// that can't be shared. The token that `reconcile` is given is
-/// cancelled at the end of the term; the term ends for good when `reconcile` has returned.
+/// that can't be shared. The token that `reconcile` is given is cancelled at the end of the term; the term ends for good
+/// when `reconcile` has returned.
 pub(super) async fn lead<R>(
     store: &dyn Terms,
     replica: ReplicaId,

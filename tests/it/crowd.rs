@@ -14,10 +14,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::harness::{Limits, PATIENCE, Server, Socket, demo, eventually, sign_as};
 
 const CHANGED: &str = "subscription($id: ID!) { serviceChanged(id: $id) { state } }";
+const EVENTS: &str = "subscription { serviceEvents(projectId: \"demo\") { state } }";
 const VIEWER: &str = "{ viewer { subject } }";
 
 fn wire(wire: impl FnOnce(&mut http::Limits)) -> Limits {
@@ -128,21 +130,26 @@ async fn upgrade(address: SocketAddr) -> String {
     String::from_utf8_lossy(&answer[..length]).into_owned()
 }
 
-/// A mutation of ada's that waits for the database, which somebody else writes to, and is given back: nothing else of hers
-/// is executed on this server as long as it is.
-async fn ada_waits_for_the_database(server: &Server) -> SqliteConnection {
+/// Sends a mutation of ada's, which waits for the database, since the connection that is given back writes to it. Where she
+/// may have one execution at once, nothing else of hers is executed as long as it does.
+async fn ada_waits_for_the_database(server: &Server) -> (SqliteConnection, AbortOnDropHandle<()>) {
     let file = server.directory.path().join("store.db");
     let mut other = SqliteConnection::establish(file.to_str().unwrap()).unwrap();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
     let mutation = "mutation { provisionService(input: {projectId: \"demo\", kind: REDIS}) { service { id } } }";
-    tokio::spawn(server.post(Some(&demo()), &json!({"query": mutation})).send());
+    let mutation = server.post(Some(&demo()), &json!({"query": mutation})).send();
+    let client = AbortOnDropHandle::new(tokio::spawn(async move { drop(mutation.await) }));
+    ada_is_kept_waiting(server).await;
+    (other, client)
+}
+
+async fn ada_is_kept_waiting(server: &Server) {
     eventually("a query of ada's to be kept waiting", async || {
         let token = demo();
         let query = server.run(&token, VIEWER, json!({}));
         timeout(Duration::from_millis(300), query).await.is_err().then_some(())
     })
     .await;
-    other
 }
 
 #[tokio::test]
@@ -150,7 +157,7 @@ async fn who_asks_for_much_at_once_waits_and_nobody_else_does() {
     let server = Server::start_limited(wire(|limits| limits.executions = 1)).await;
     let mut adas = Socket::ready(&server, Some(&demo())).await;
     let mut graces = Socket::ready(&server, Some(&sign_as("grace"))).await;
-    let mut other = ada_waits_for_the_database(&server).await;
+    let (mut other, _client) = ada_waits_for_the_database(&server).await;
     adas.subscribe("1", VIEWER, json!({})).await;
 
     let data = server.data(&sign_as("grace"), VIEWER, json!({})).await;
@@ -168,7 +175,7 @@ async fn who_asks_for_much_at_once_waits_and_nobody_else_does() {
 #[tokio::test]
 async fn who_waits_makes_room_for_others() {
     let server = Server::start_limited(wire(|limits| (limits.executions, limits.connections) = (1, 2))).await;
-    let other = ada_waits_for_the_database(&server).await;
+    let _waiting = ada_waits_for_the_database(&server).await;
     let mut waiting = JoinSet::new();
     for _ in 0..5 {
         // A connection each.
@@ -182,5 +189,17 @@ async fn who_waits_makes_room_for_others() {
     let grace = reqwest::Client::new().post(server.url("/graphql")).bearer_auth(sign_as("grace"));
     let answer = grace.json(&json!({"query": VIEWER})).send().await.unwrap();
     assert_eq!(answer.json::<Value>().await.unwrap()["data"]["viewer"]["subject"], "grace");
-    drop(other);
+}
+
+#[tokio::test]
+async fn what_a_client_began_before_it_went_away_is_told_to_others() {
+    let server = Server::start_limited(wire(|limits| limits.executions = 1)).await;
+    let mut graces = Socket::ready(&server, Some(&sign_as("grace"))).await;
+    let (mut other, client) = ada_waits_for_the_database(&server).await;
+    graces.subscribe("1", EVENTS, json!({})).await;
+    drop(client);
+    ada_is_kept_waiting(&server).await;
+
+    other.batch_execute("ROLLBACK").unwrap();
+    assert_eq!(graces.next("1").await["data"]["serviceEvents"]["state"], "PENDING");
 }

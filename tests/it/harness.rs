@@ -342,14 +342,17 @@ impl Socket {
     }
 
     pub async fn hear(&mut self) -> Heard {
-        loop {
-            let message = timeout(PATIENCE, self.0.next()).await.expect("the server says nothing");
-            match message.expect("the connection is still open").unwrap() {
-                Message::Text(text) => return Heard::Json(serde_json::from_str(&text).unwrap()),
-                Message::Close(frame) => return Heard::Closed(frame.map_or(0, |frame| frame.code.into())),
-                _ => {}
+        // Pings go on also where nothing is said.
+        let hearing = async {
+            loop {
+                match self.0.next().await.expect("the connection is still open").unwrap() {
+                    Message::Text(text) => return Heard::Json(serde_json::from_str(&text).unwrap()),
+                    Message::Close(frame) => return Heard::Closed(frame.map_or(0, |frame| frame.code.into())),
+                    _ => {}
+                }
             }
-        }
+        };
+        timeout(PATIENCE, hearing).await.expect("the server says nothing")
     }
 
     pub async fn json(&mut self) -> Value {
