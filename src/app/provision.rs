@@ -10,9 +10,7 @@ use crate::domain::event::NewEvent;
 use crate::domain::id::{IdempotencyKey, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
 use crate::domain::permission::{Permission, Principal};
-use crate::domain::service::{
-    Desired, Evidence, Operation, OperationKind, Published, Service, ServiceKind, ServiceSpec, ServiceState, SizeTier,
-};
+use crate::domain::service::{Published, Service, ServiceKind, ServiceSpec, SizeTier};
 use crate::store::{Idempotency, NewService, StoreError};
 use crate::telemetry::traces;
 
@@ -116,30 +114,15 @@ impl App {
             Some(publishing) => Some(self.free_port(publishing, id).await?),
             None => None,
         };
-        let now = now();
-        let service = Service {
-            id,
-            project: request.project.clone(),
-            spec: ServiceSpec {
-                kind: request.kind,
-                version: version.to_owned(),
-                tier: offer.tier(request.tier),
-                hostname: format!("{name}-{}", id.suffix()),
-                published,
-            },
-            name,
-            desired: Desired::Running,
-            generation: 1,
-            revision: 1,
-            state: ServiceState::Pending,
-            operation: Some(Operation::queued(OperationKind::Provision, now)),
-            error: None,
-            evidence: Evidence::default(),
-            rotating: false,
-            trace: traces::here(),
-            created_at: now,
-            updated_at: now,
+        let spec = ServiceSpec {
+            kind: request.kind,
+            version: version.to_owned(),
+            tier: offer.tier(request.tier),
+            hostname: format!("{name}-{}", id.suffix()),
+            published,
         };
+        let accepted = Service::accepted(id, request.project.clone(), name, spec, now());
+        let service = Service { trace: traces::here(), ..accepted };
         Ok(NewService { service, sealed, idempotency, quota: self.services_per_project })
     }
 

@@ -229,6 +229,29 @@ pub struct Service {
     pub updated_at: Timestamp,
 }
 
+impl Service {
+    /// One that was just accepted, and waits to be provisioned.
+    pub fn accepted(id: ServiceId, project: ProjectId, name: ServiceName, spec: ServiceSpec, now: Timestamp) -> Self {
+        Self {
+            id,
+            project,
+            name,
+            spec,
+            desired: Desired::Running,
+            generation: 1,
+            revision: 1,
+            state: ServiceState::Pending,
+            operation: Some(Operation::queued(OperationKind::Provision, now)),
+            error: None,
+            evidence: Evidence::default(),
+            rotating: false,
+            trace: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
 /// What a look at the engine found of one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {

@@ -11,10 +11,7 @@ use jiff::Timestamp;
 use project_services::crypto::{Sealed, Sealer};
 use project_services::domain::event::NewEvent;
 use project_services::domain::id::{IdempotencyKey, ProjectId, ServiceId};
-use project_services::domain::service::{
-    Desired, Evidence, Operation, OperationKind, Published, Service, ServiceKind, ServiceSpec, ServiceState, SizeTier,
-    TierSpec,
-};
+use project_services::domain::service::{Published, Service, ServiceKind, ServiceSpec, SizeTier, TierSpec};
 use project_services::store::{Idempotency, NewService, Store, connect};
 use tokio_postgres::{Client, Config, NoTls};
 use uuid::Uuid;
@@ -134,29 +131,16 @@ pub fn seal(key_id: &str, service: ServiceId, clear: &str) -> Sealed {
 /// A service that was just accepted, at a time with nanoseconds.
 pub fn service(project_id: &str, name: &str) -> Service {
     let now = Timestamp::from_nanosecond(1_795_446_000_123_456_789).unwrap();
-    Service {
-        id: ServiceId(Uuid::now_v7()),
-        project: project(project_id),
-        name: name.parse().unwrap(),
-        spec: ServiceSpec {
-            kind: ServiceKind::Postgresql,
-            version: "17".to_owned(),
-            tier: TierSpec { tier: SizeTier::Dev, memory_mib: 256, cpu_millis: 500, storage_mib: 1024 },
-            hostname: format!("{name}-host"),
-            published: None,
-        },
-        desired: Desired::Running,
-        generation: 1,
-        revision: 1,
-        state: ServiceState::Pending,
-        operation: Some(Operation::queued(OperationKind::Provision, now)),
-        error: None,
-        evidence: Evidence::default(),
-        rotating: false,
-        trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().unwrap()),
-        created_at: now,
-        updated_at: now,
-    }
+    let spec = ServiceSpec {
+        kind: ServiceKind::Postgresql,
+        version: "17".to_owned(),
+        tier: TierSpec { tier: SizeTier::Dev, memory_mib: 256, cpu_millis: 500, storage_mib: 1024 },
+        hostname: format!("{name}-host"),
+        published: None,
+    };
+    let id = ServiceId(Uuid::now_v7());
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok();
+    Service { trace, ..Service::accepted(id, project(project_id), name.parse().unwrap(), spec, now) }
 }
 
 pub fn published(mut service: Service, port: u16) -> Service {
