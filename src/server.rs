@@ -212,8 +212,8 @@ impl Server {
         self.address
     }
 
-    /// Serves until SIGTERM or SIGINT, or until it can't reconcile any more, which is an error; then lets open requests end, for as long as the drain timeout allows. Services
-    /// keep running.
+    /// Serves until SIGTERM or SIGINT, or until it can't reconcile any more, which is an error; then lets open requests end,
+    /// for as long as the drain timeout allows. Services keep running.
     pub async fn run_until_signal(mut self) -> Result<(), BoxError> {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
