@@ -1,12 +1,12 @@
-//! One action on the engine, for one service.
+//! One step on the engine, for one service.
 
-use std::future::Future;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::Reconciler;
-use super::plan::{Action, Failure};
+use super::rules::Failure;
+use super::steps::{Left, Step};
 use crate::catalog::access::Access;
 use crate::catalog::definition;
 use crate::catalog::deployment::Deployment;
@@ -19,7 +19,7 @@ use crate::store::{ServiceFilter, StoreError};
 /// How often at most the progress of a pull is written down, in milliseconds.
 const PROGRESS_INTERVAL: i64 = 1000;
 
-/// What an action came to.
+/// What a step came to.
 pub(super) enum Done {
     /// It was tried, or something newer came up; look again.
     Tried,
@@ -64,77 +64,60 @@ pub(super) fn failure(error: &EngineError) -> Failure {
 }
 
 impl Reconciler {
-    /// Does `action`. `interrupt` tells that something may have changed: a long wait then looks whether it still makes
-    /// sense, and ends if not.
-    pub(super) async fn execute(&self, service: &Service, action: &Action, interrupt: &Notify) -> Done {
-        let outcome = match action {
-            Action::PullImage => return self.pull(service, interrupt).await,
-            Action::AwaitReady(run) => return self.await_ready(service, run, interrupt).await,
-            Action::RotateCredentials => return self.rotate(service, interrupt).await,
-            Action::Remove => return self.remove(service).await,
-            Action::CreateStorage => self.unless_silent(service, self.engine.ensure_storage(service), interrupt).await,
-            Action::Connect => self.unless_silent(service, self.engine.ensure_connected(service), interrupt).await,
-            Action::CreateContainer => match self.deployment(service).await {
-                Ok(deployment) => {
-                    let create = self.engine.ensure_container(service, &deployment);
-                    self.unless_silent(service, create, interrupt).await
-                }
+    /// Does `step`. `interrupt` tells that something may have changed: it is then looked whether the step still makes sense.
+    /// What came of one that is left, the look that follows finds out.
+    pub(super) async fn execute(&self, service: &Service, step: &Step, interrupt: &Notify) -> Done {
+        let left = step.traits().left;
+        let mut attempt = std::pin::pin!(self.attempt(service, step));
+        loop {
+            tokio::select! {
+                done = &mut attempt => return done,
+                () = interrupt.notified() => if self.is_left(service, step, left).await { return Done::Tried },
+            }
+        }
+    }
+
+    async fn attempt(&self, service: &Service, step: &Step) -> Done {
+        let outcome = match step {
+            Step::PullImage => {
+                let _slot = self.lanes.bulk(&service.project).await;
+                return self.pull(service).await;
+            }
+            Step::AwaitReady(run) => return self.await_ready(service, run).await,
+            Step::RotateCredentials => return self.rotate(service).await,
+            Step::Discard | Step::Remove => return self.remove(service).await,
+            Step::CreateStorage => self.engine.ensure_storage(service).await,
+            Step::Connect => self.engine.ensure_connected(service).await,
+            Step::CreateContainer => match self.deployment(service).await {
+                Ok(deployment) => self.engine.ensure_container(service, &deployment).await,
                 Err(done) => return done,
             },
-            Action::Start => match self.deployment(service).await {
-                Ok(deployment) => {
-                    let start = self.engine.ensure_started(service, &deployment);
-                    self.unless_silent(service, start, interrupt).await
-                }
+            Step::Start => match self.deployment(service).await {
+                Ok(deployment) => self.engine.ensure_started(service, &deployment).await,
                 Err(done) => return done,
             },
-            Action::Stop => {
+            Step::Stop => {
                 let grace = definition(service.spec.kind).offer.as_ref().map(|offer| offer.stop_grace);
-                let stop = self.engine.ensure_stopped(service.id, grace.unwrap_or_default());
-                self.unless_destroyed(service, stop, interrupt).await
+                self.engine.ensure_stopped(service.id, grace.unwrap_or_default()).await
             }
         };
         outcome.map_or_else(Done::from, |()| Done::Tried)
     }
 
-    /// Makes a call that may take long, and leaves it where the engine has fallen silent. The look that follows finds out
-    /// what came of it.
-    async fn unless_silent(
-        &self,
-        service: &Service,
-        call: impl Future<Output = Result<(), EngineError>>,
-        interrupt: &Notify,
-    ) -> Result<(), EngineError> {
-        let mut call = std::pin::pin!(call);
-        loop {
-            tokio::select! {
-                outcome = &mut call => return outcome,
-                () = interrupt.notified() => if self.is_silent(service).await { return Ok(()) },
+    async fn is_left(&self, service: &Service, step: &Step, left: Left) -> bool {
+        if left.deleted || left.superseded {
+            match self.store.service_get(service.id).await {
+                Ok(Some(row)) if left.superseded && row.generation != service.generation => return true,
+                Ok(Some(row)) if left.deleted && row.desired == Desired::Destroyed => return true,
+                Ok(None) => return true,
+                Ok(Some(_)) | Err(_) => {}
             }
         }
-    }
-
-    /// The same for a stop, which is also left where the service is to be destroyed: a removal does not wait for a
-    /// shutdown. What makes something is not left for that: it might come to be after the removal.
-    async fn unless_destroyed(
-        &self,
-        service: &Service,
-        stop: impl Future<Output = Result<(), EngineError>>,
-        interrupt: &Notify,
-    ) -> Result<(), EngineError> {
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            tokio::select! {
-                outcome = &mut stop => return outcome,
-                () = interrupt.notified() => {
-                    let row = self.store.service_get(service.id).await;
-                    let destroyed = matches!(row, Ok(Some(row)) if row.desired == Desired::Destroyed);
-                    if destroyed || self.is_silent(service).await {
-                        return Ok(());
-                    }
-                }
-            }
-        }
+        let over = match step {
+            Step::AwaitReady(run) => left.ended && !self.still_runs(service, run).await,
+            _ => false,
+        };
+        over || (left.silent && self.is_silent(service).await)
     }
 
     async fn is_silent(&self, service: &Service) -> bool {
@@ -159,57 +142,36 @@ impl Reconciler {
         removed.map_or_else(Done::from, |()| Done::Tried)
     }
 
-    async fn await_ready(&self, service: &Service, run: &RunId, interrupt: &Notify) -> Done {
+    async fn await_ready(&self, service: &Service, run: &RunId) -> Done {
         let deployment = match self.deployment(service).await {
             Ok(deployment) => deployment,
             Err(done) => return done,
         };
         let hint = deployment.ready_hint.filter(|_| !service.evidence.initialised);
-        let mut wait = std::pin::pin!(self.engine.await_ready(service.id, &deployment.ready_check, hint));
         let deadline = service.operation.as_ref().and_then(|operation| operation.deadline);
         let left = deadline.map_or(std::time::Duration::from_secs(300), |deadline| {
             deadline.duration_since((self.clock)()).try_into().unwrap_or_default()
         });
-        let mut late = std::pin::pin!(tokio::time::sleep(left));
-        loop {
-            tokio::select! {
-                outcome = &mut wait => return match outcome {
-                    Ok(Readiness::Ready) => Done::Ready(run.clone()),
-                    Ok(Readiness::NotReady) => self.why_not_ready(service, run).await,
-                    Err(error) => error.into(),
-                },
-                () = &mut late => return Done::Tried,
-                () = interrupt.notified() => {
-                    if self.is_superseded(service).await || !self.still_runs(service, run).await {
-                        return Done::Tried;
-                    }
-                }
-            }
+        let wait = self.engine.await_ready(service.id, &deployment.ready_check, hint);
+        match tokio::time::timeout(left, wait).await {
+            Ok(Ok(Readiness::Ready)) => Done::Ready(run.clone()),
+            Ok(Ok(Readiness::NotReady)) => self.why_not_ready(service, run).await,
+            Ok(Err(error)) => error.into(),
+            Err(_) => Done::Tried,
         }
     }
 
     /// Has the server inside take what the store holds. Once it takes a password to be, that one is put into the store as
     /// the password; the look that follows then has the server take it alone. Whatever is broken off is done again, and at
     /// each point a password that the server takes is in the store.
-    async fn rotate(&self, service: &Service, interrupt: &Notify) -> Done {
+    async fn rotate(&self, service: &Service) -> Done {
         let (sealed, access) = match self.unsealed(service).await {
             Ok(unsealed) => unsealed,
             Err(done) => return done,
         };
         let Some(offer) = &definition(service.spec.kind).offer else { return Done::Failed(withdrawn()) };
         let admission = (offer.admission)(&service.spec, &access);
-        let mut admit = std::pin::pin!(self.engine.ensure_admitted(service.id, &admission));
-        let admitted = loop {
-            tokio::select! {
-                outcome = &mut admit => break outcome,
-                () = interrupt.notified() => {
-                    if self.is_superseded(service).await || self.is_silent(service).await {
-                        return Done::Tried;
-                    }
-                }
-            }
-        };
-        if let Err(error) = admitted {
+        if let Err(error) = self.engine.ensure_admitted(service.id, &admission).await {
             let why = access.redact(&failure(&error).message);
             let message = format!("Its password could not be changed yet: {why}");
             return Done::Failed(Failure { code: ErrorCode::RotationFailed, message });
@@ -244,15 +206,7 @@ impl Reconciler {
         }
     }
 
-    async fn is_superseded(&self, service: &Service) -> bool {
-        match self.store.service_get(service.id).await {
-            Ok(Some(now)) => now.generation != service.generation,
-            Ok(None) => true,
-            Err(_) => false,
-        }
-    }
-
-    async fn pull(&self, service: &Service, interrupt: &Notify) -> Done {
+    async fn pull(&self, service: &Service) -> Done {
         let (sender, mut progress) = watch::channel(None);
         let image = image(service);
         let mut pull = std::pin::pin!(self.engine.ensure_image(&image, sender));
@@ -272,11 +226,6 @@ impl Reconciler {
                         Ok(noted) => service = noted,
                         Err(StoreError::Stale) => return Done::Tried,
                         Err(error) => return Done::StoreFailed(error),
-                    }
-                }
-                () = interrupt.notified() => {
-                    if self.is_superseded(&service).await || self.is_silent(&service).await {
-                        return Done::Tried;
                     }
                 }
             }

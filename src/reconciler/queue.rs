@@ -1,4 +1,5 @@
-//! Which services to look at, and when: each at most once at a time, no more than a limit at once, later ones by timer.
+//! Which services to look at, and when: each at most once at a time, later ones by timer. How many at once is for the
+//! [lanes](super::lanes) to say.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -13,7 +14,6 @@ use crate::domain::id::ServiceId;
 
 /// A queue of services without doubles.
 pub(super) struct Queue {
-    limit: usize,
     ready: VecDeque<ServiceId>,
     waiting: HashSet<ServiceId>,
     running: HashMap<ServiceId, Running>,
@@ -28,10 +28,8 @@ struct Running {
 }
 
 impl Queue {
-    /// A queue of which at most `limit` services are looked at at once.
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            limit: limit.max(1),
             ready: VecDeque::new(),
             waiting: HashSet::new(),
             running: HashMap::new(),
@@ -51,12 +49,8 @@ impl Queue {
         }
     }
 
-    /// The next service to look at, with what tells when somebody asks for a look in the meantime; None when there is
-    /// none or the limit is reached.
+    /// The next service to look at, with what tells when somebody asks for a look in the meantime.
     pub(super) fn pop(&mut self) -> Option<(ServiceId, Arc<Notify>)> {
-        if self.running.len() >= self.limit {
-            return None;
-        }
         let service = self.ready.pop_front()?;
         self.waiting.remove(&service);
         let interrupt = Arc::new(Notify::new());
@@ -109,7 +103,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_service_is_looked_at_once_at_a_time_and_once_more_when_asked_meanwhile() {
-        let mut queue = Queue::new(8);
+        let mut queue = Queue::new();
         queue.push(id(1));
         queue.push(id(1));
         let (service, interrupt) = queue.pop().unwrap();
@@ -123,20 +117,9 @@ mod tests {
         assert!(queue.pop().is_none());
     }
 
-    #[tokio::test]
-    async fn the_limit_holds_the_rest_back() {
-        let mut queue = Queue::new(1);
-        queue.push(id(1));
-        queue.push(id(2));
-        assert!(queue.pop().is_some());
-        assert!(queue.pop().is_none());
-        queue.done(id(1), None);
-        assert_eq!(queue.pop().map(|(service, _)| service), Some(id(2)));
-    }
-
     #[tokio::test(start_paused = true)]
     async fn a_timer_brings_a_service_back_unless_it_was_looked_at_before() {
-        let mut queue = Queue::new(1);
+        let mut queue = Queue::new();
         queue.push(id(1));
         queue.pop().unwrap();
         queue.done(id(1), Some(Duration::from_secs(5)));

@@ -1,0 +1,82 @@
+//! What the reconciler writes down of a service, with its event, and tells those who wait for it.
+
+use jiff::Timestamp;
+
+use super::Reconciler;
+use crate::domain::event::NewEvent;
+use crate::domain::service::{ErrorCode, Service};
+use crate::store::StoreError;
+use crate::telemetry::traces;
+
+/// Lines of a container's log that an error shows.
+const LOG_LINES: usize = 10;
+/// The longest excerpt of a log in an error, in characters.
+const LOG_LENGTH: usize = 1500;
+
+impl Reconciler {
+    /// Like [`write`](Self::write), and fails with `Deposed` also where there is nothing new to write.
+    pub(super) async fn write_in_term(&self, before: Service, after: Service) -> Result<Service, StoreError> {
+        if after == before && self.store.term_current().await?.epoch != self.epoch() {
+            return Err(StoreError::Deposed);
+        }
+        self.write(before, after).await
+    }
+
+    /// Writes down what is known now, with its event, and tells those who wait for it.
+    pub(super) async fn write(&self, before: Service, mut after: Service) -> Result<Service, StoreError> {
+        if after == before {
+            return Ok(before);
+        }
+        if after.error != before.error {
+            self.add_log(&mut after).await;
+        }
+        let now = (self.clock)();
+        let event = NewEvent::of_change(&before, &after, None, now);
+        let written = self.observe(&before, &after, event.as_ref(), now).await?;
+        if event.is_some() {
+            self.hints.project_changed(&written.project);
+        }
+        if written.state != before.state {
+            traces::state(written.state.as_str());
+            tracing::info!(service = %written.id, project = %written.project, from = %before.state,
+                to = %written.state, code = written.error.as_ref().map(|error| error.code.as_str()),
+                "A service changed its state");
+        }
+        Ok(written)
+    }
+
+    pub(super) async fn observe(
+        &self,
+        before: &Service,
+        after: &Service,
+        event: Option<&NewEvent>,
+        now: Timestamp,
+    ) -> Result<Service, StoreError> {
+        self.store.service_observe(self.epoch(), before, after, event, now).await
+    }
+
+    /// Adds the end of the container's log to an error that it may explain.
+    async fn add_log(&self, service: &mut Service) {
+        let Some(error) = &mut service.error else { return };
+        if !matches!(error.code, ErrorCode::CrashLoop | ErrorCode::StartTimeout | ErrorCode::OutOfMemory) {
+            return;
+        }
+        let Ok(lines) = self.engine.logs(service.id, LOG_LINES).await else { return };
+        let mut excerpt = lines.join("\n");
+        if let Some((start, _)) = excerpt.char_indices().rev().nth(LOG_LENGTH) {
+            excerpt.drain(..start);
+        }
+        let id = service.id;
+        match self.access(service).await {
+            Ok(access) if !excerpt.is_empty() => {
+                let excerpt = access.redact(&excerpt);
+                if let Some(error) = &mut service.error {
+                    error.message.push_str(" The last lines of its log:\n");
+                    error.message.push_str(&excerpt);
+                }
+            }
+            // Without the secrets there is no telling what to leave out.
+            _ => tracing::debug!(service = %id, "No log excerpt for the error"),
+        }
+    }
+}

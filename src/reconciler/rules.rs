@@ -1,0 +1,338 @@
+//! What to do next about one service: pure, from what is desired, what was observed and the time, to what has to be noted
+//! and at most one step. It takes no word of what changed; it is given what is.
+//!
+//! Rules stand in a row, one file for each thing that they are about. Each looks at the same [`Facts`]; the first that does
+//! not pass wins, and where all pass the service is where its user sent it. What a verdict does to the service is
+//! [`outcome`]'s.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::steps::Step;
+use crate::domain::service::{
+    Container, ContainerStatus, Desired, ErrorCode, Evidence, Observed, OperationKind, RunId, Service, ServiceState,
+};
+
+mod address;
+mod container;
+mod crash;
+mod deleted;
+mod image;
+mod limits;
+mod off;
+mod outcome;
+mod power;
+mod ready;
+mod secret;
+mod volume;
+
+use outcome::Outcome;
+
+/// How many refusals in a row, or unasked ends since it was last stable, make an ERROR.
+const LIMIT: u32 = 3;
+/// How soon to look again at what the engine is about to change.
+const SOON: SignedDuration = SignedDuration::from_secs(1);
+
+/// Until the service runs and answers.
+const TOWARDS_RUNNING: &[Rule] = &[
+    volume::half_made,
+    volume::lost,
+    volume::emptied,
+    power::shut_down_first,
+    container::going,
+    crash::looping,
+    volume::foreign,
+    image::absent,
+    volume::absent,
+    container::absent,
+    power::coming_back,
+    power::off,
+    address::disconnected,
+    ready::unstable,
+    ready::silent,
+    ready::waiting,
+];
+/// Once it does.
+const WHILE_RUNNING: &[Rule] = &[power::not_brought_back, secret::changing];
+const TOWARDS_STOPPED: &[Rule] = &[container::going, off::on, volume::lost];
+const TOWARDS_DESTROYED: &[Rule] = &[deleted::there];
+
+type Rule = fn(&Facts<'_>) -> Verdict;
+
+/// What a rule may know.
+#[derive(Debug)]
+struct Facts<'a> {
+    /// Without the operation of a rotation, which leads to no state.
+    service: &'a Service,
+    seen: &'a Observed,
+    attempts: &'a Attempts,
+    /// What is proved, this look's own part included.
+    evidence: &'a Evidence,
+    /// The container's newest run has ended, and no earlier look knew of it.
+    ended_anew: bool,
+    now: Timestamp,
+}
+
+/// What a rule says.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Pass,
+    Do(Step, Why),
+    Wait(Wait, Why),
+    Fail(Failing, Why),
+}
+
+/// For logs and metrics.
+type Why = &'static str;
+
+/// Nothing is to be done for now.
+#[derive(Debug, PartialEq, Eq)]
+struct Wait {
+    /// When to look again; None: when somebody asks, or at the next tick.
+    until: Option<Timestamp>,
+    /// What the engine is doing by itself in the meantime.
+    under_way: Option<Step>,
+}
+
+/// It is in ERROR.
+#[derive(Debug, PartialEq, Eq)]
+struct Failing {
+    failure: Failure,
+    /// When to look again.
+    until: Option<Timestamp>,
+    /// What has to be done all the same, beside what is shown.
+    then: Option<Step>,
+}
+
+/// What comes of a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The service as it has to be stored before the step is tried.
+    pub after: Service,
+    pub step: Option<Step>,
+    /// Why, for logs and metrics.
+    pub reason: &'static str,
+    /// When to look again even if nobody wakes us; None: at the next tick.
+    pub again: Option<Timestamp>,
+}
+
+/// What a look at the engine came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    Seen(Observed),
+    /// The engine did not tell.
+    Unseen(Failure),
+}
+
+/// Why a step or a look failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub code: ErrorCode,
+    pub message: String,
+}
+
+/// What is remembered of a service between looks, and may be lost.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attempts {
+    /// Steps that failed since one succeeded.
+    pub failures: u32,
+    pub last: Option<Failure>,
+    /// Not to be tried again before this.
+    pub not_before: Option<Timestamp>,
+    /// Since when looks have failed.
+    pub unseen_since: Option<Timestamp>,
+    /// The run whose server answered just now, until that is noted.
+    pub answered: Option<RunId>,
+    /// The server took the new password only, until that is noted.
+    pub rotated: bool,
+}
+
+/// Decides what comes of a look at `service`.
+pub fn decide(service: &Service, look: &Look, attempts: &Attempts, now: Timestamp) -> Plan {
+    // A rotation leads to no state. It is shown only while there is nothing else to do, so that all else is decided without it.
+    let mut bare = service.clone();
+    let rotation = bare.operation.take_if(|operation| operation.kind == OperationKind::RotateCredentials);
+    let mut outcome = Outcome::new(&bare, rotation, attempts, now);
+    let seen = match look {
+        _ if bare.state == ServiceState::Destroyed => return outcome.settled("destroyed"),
+        Look::Unseen(failure) => return outcome.unseen(failure),
+        Look::Seen(seen) => seen,
+    };
+    outcome.engine_answers();
+    let (rules, ended_anew) = match bare.desired {
+        Desired::Destroyed => {
+            outcome.begin_destroying();
+            (TOWARDS_DESTROYED, false)
+        }
+        Desired::Stopped => (TOWARDS_STOPPED, false),
+        Desired::Running => (TOWARDS_RUNNING, outcome.note_end(seen)),
+    };
+    let evidence = outcome.evidence();
+    let facts = Facts { service: &bare, seen, attempts, evidence: &evidence, ended_anew, now };
+    let verdict = first(rules, &facts);
+    if verdict != Verdict::Pass {
+        return outcome.take(verdict);
+    }
+    outcome.arrive(seen);
+    match bare.desired {
+        Desired::Running => outcome.take_beside(first(WHILE_RUNNING, &facts)),
+        Desired::Stopped | Desired::Destroyed => outcome.settled("it is where its user sent it"),
+    }
+}
+
+fn first(rules: &[Rule], facts: &Facts<'_>) -> Verdict {
+    rules.iter().map(|rule| rule(facts)).find(|verdict| *verdict != Verdict::Pass).unwrap_or(Verdict::Pass)
+}
+
+impl Facts<'_> {
+    fn container(&self) -> Option<&Container> {
+        self.seen.container.as_ref()
+    }
+
+    /// The container, where it runs.
+    fn running(&self) -> Option<&Container> {
+        self.container().filter(|container| container.status == ContainerStatus::Running)
+    }
+
+    /// The container, where there is one that does not run.
+    fn idle(&self) -> Option<&Container> {
+        self.container().filter(|container| container.status != ContainerStatus::Running)
+    }
+
+    /// The code of the error that is shown while nothing is under way.
+    fn settled_error(&self) -> Option<ErrorCode> {
+        self.service.error.as_ref().filter(|_| self.service.operation.is_none()).map(|error| error.code)
+    }
+
+    fn soon(&self) -> Option<Timestamp> {
+        Some(self.now + SOON)
+    }
+}
+
+impl Verdict {
+    fn wait(until: Option<Timestamp>, why: Why) -> Self {
+        Self::Wait(Wait { until, under_way: None }, why)
+    }
+
+    /// The engine is at `step` by itself.
+    fn under_way(until: Option<Timestamp>, step: Step, why: Why) -> Self {
+        Self::Wait(Wait { until, under_way: Some(step) }, why)
+    }
+
+    fn fail(code: ErrorCode, message: impl Into<String>, why: Why) -> Self {
+        let failure = Failure { code, message: message.into() };
+        Self::Fail(Failing { failure, until: None, then: None }, why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::lifecycle::tests::service;
+    use crate::domain::service::{Health, Operation, OperationPhase, Volume};
+
+    /// Facts of a service that runs and answers, to be changed at will.
+    pub(super) struct Case {
+        pub service: Service,
+        pub seen: Observed,
+        pub attempts: Attempts,
+        pub ended_anew: bool,
+        pub now: Timestamp,
+    }
+
+    pub(super) fn run_id(text: &str) -> Option<RunId> {
+        Some(RunId(text.to_owned()))
+    }
+
+    impl Case {
+        pub fn new() -> Self {
+            let mut service = service(ServiceState::Running, Desired::Running);
+            service.evidence.initialised = true;
+            service.evidence.ready_run = run_id("1");
+            let container = Container {
+                status: ContainerStatus::Running,
+                run: run_id("1"),
+                health: Health::Healthy,
+                restarts: true,
+                connected: true,
+            };
+            Self {
+                service,
+                seen: Observed { container: Some(container), volume: Volume::Ours, image: true },
+                attempts: Attempts::default(),
+                ended_anew: false,
+                now: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1),
+            }
+        }
+
+        /// One that is on its way, with neither container nor volume.
+        pub fn fresh() -> Self {
+            let mut case = Self::new();
+            case.service = service(ServiceState::Pending, Desired::Running);
+            case.service.operation = Some(Operation::queued(OperationKind::Provision, case.now));
+            case.seen = Observed { container: None, volume: Volume::Absent, image: true };
+            case
+        }
+
+        pub fn status(mut self, status: ContainerStatus) -> Self {
+            self.container().status = status;
+            self
+        }
+
+        pub fn container(&mut self) -> &mut Container {
+            self.seen.container.as_mut().unwrap()
+        }
+
+        pub fn operation(mut self, kind: OperationKind, phase: OperationPhase) -> Self {
+            self.service.operation = Some(Operation { phase, ..Operation::queued(kind, self.now) });
+            self
+        }
+
+        pub fn says(&self, rule: Rule) -> Verdict {
+            rule(&Facts {
+                service: &self.service,
+                seen: &self.seen,
+                attempts: &self.attempts,
+                evidence: &self.service.evidence,
+                ended_anew: self.ended_anew,
+                now: self.now,
+            })
+        }
+
+        pub fn plan(&self) -> Plan {
+            decide(&self.service, &Look::Seen(self.seen.clone()), &self.attempts, self.now)
+        }
+    }
+
+    pub(super) fn exited(exit_code: i64) -> ContainerStatus {
+        ContainerStatus::Exited { exit_code, out_of_memory: false }
+    }
+
+    #[test]
+    fn what_runs_and_answers_is_left_alone() {
+        let case = Case::new();
+        let plan = case.plan();
+        assert_eq!((plan.after, plan.step, plan.again), (case.service, None, None));
+    }
+
+    #[test]
+    fn a_new_service_takes_its_steps_in_order() {
+        let mut case = Case::fresh();
+        case.seen.image = false;
+        let step = |case: &Case| case.plan().step;
+        assert_eq!(step(&case), Some(Step::PullImage));
+        case.seen.image = true;
+        assert_eq!(step(&case), Some(Step::CreateStorage));
+        case.seen.volume = Volume::Ours;
+        assert_eq!(step(&case), Some(Step::CreateContainer));
+        case.seen.container = Case::new().status(ContainerStatus::Created).seen.container;
+        case.container().run = None;
+        assert_eq!(step(&case), Some(Step::Start));
+        case.container().status = ContainerStatus::Running;
+        (case.container().run, case.container().health) = (run_id("1"), Health::Starting);
+        assert_eq!(step(&case), Some(Step::AwaitReady(RunId("1".to_owned()))));
+        assert_eq!(case.plan().after.state, ServiceState::Provisioning);
+        case.attempts.answered = run_id("1");
+        let plan = case.plan();
+        assert_eq!((plan.after.state, plan.after.operation, plan.step), (ServiceState::Running, None, None));
+    }
+}

@@ -1,0 +1,228 @@
+//! What a verdict does to a service: which state, operation and error it has then, and when it is looked at again.
+
+use jiff::Timestamp;
+
+use super::limits::{SILENCE, time_limit, timed_out};
+use super::{Attempts, Failing, Failure, LIMIT, Plan, SOON, Verdict, Wait, Why, crash};
+use crate::domain::service::{
+    Desired, ErrorCode, Evidence, Observed, Operation, OperationKind, OperationPhase, Service, ServiceError,
+    ServiceState,
+};
+use crate::reconciler::steps::Step;
+
+pub(super) struct Outcome<'a> {
+    service: &'a Service,
+    /// The operation under way, where it is a rotation of credentials; then `service` has none.
+    rotation: Option<Operation>,
+    attempts: &'a Attempts,
+    now: Timestamp,
+    after: Service,
+}
+
+impl<'a> Outcome<'a> {
+    pub(super) fn new(
+        service: &'a Service,
+        rotation: Option<Operation>,
+        attempts: &'a Attempts,
+        now: Timestamp,
+    ) -> Self {
+        Self { service, rotation, attempts, now, after: service.clone() }
+    }
+
+    /// What is proved by now.
+    pub(super) fn evidence(&self) -> Evidence {
+        self.after.evidence.clone()
+    }
+
+    pub(super) fn unseen(mut self, failure: &Failure) -> Plan {
+        let silent = self.attempts.unseen_since.is_some_and(|since| self.now.duration_since(since) >= SILENCE);
+        match self.service.state {
+            ServiceState::Pending | ServiceState::Destroying => self.set_error(failure),
+            ServiceState::Stopped if self.service.operation.is_some() => self.set_error(failure),
+            ServiceState::Running | ServiceState::Provisioning if silent => {
+                self.after.state = ServiceState::Error;
+                // What has begun is taken up anew when the engine is back; what has not goes on waiting.
+                self.after.operation = self.after.operation.filter(|o| o.phase == OperationPhase::Queued);
+                self.set_error(failure);
+            }
+            _ => self.after.operation = self.after.operation.or(self.rotation),
+        }
+        let again = self.attempts.not_before.or(Some(self.now + SOON));
+        Plan { after: self.after, step: None, reason: "the engine does not tell", again }
+    }
+
+    pub(super) fn engine_answers(&mut self) {
+        if self.attempts.answered.is_some() {
+            self.after.evidence.ready_run.clone_from(&self.attempts.answered);
+        }
+        let unavailable = |error: &ServiceError| error.code == ErrorCode::EngineUnavailable;
+        if self.service.state != ServiceState::Error && self.service.error.as_ref().is_some_and(unavailable) {
+            self.after.error = None;
+        }
+    }
+
+    pub(super) fn begin_destroying(&mut self) {
+        self.after.state = ServiceState::Destroying;
+        if let Some(failure) = &self.attempts.last {
+            self.set_error(failure);
+        }
+    }
+
+    pub(super) fn note_end(&mut self, seen: &Observed) -> bool {
+        let evidence = &mut self.after.evidence;
+        seen.container.as_ref().is_some_and(|container| crash::note_end(self.service, container, evidence, self.now))
+    }
+
+    /// It is where its user sent it.
+    pub(super) fn arrive(&mut self, seen: &Observed) {
+        let run = seen.container.as_ref().and_then(|container| container.run.clone());
+        self.after.state = match self.service.desired {
+            Desired::Destroyed => ServiceState::Destroyed,
+            Desired::Stopped => {
+                self.after.evidence.ended_run = run;
+                ServiceState::Stopped
+            }
+            Desired::Running => {
+                self.after.evidence.initialised = true;
+                self.after.evidence.ready_run = run;
+                ServiceState::Running
+            }
+        };
+        self.after.operation = None;
+        self.after.error = None;
+    }
+
+    /// Takes a verdict on the way to where its user sent it.
+    pub(super) fn take(mut self, verdict: Verdict) -> Plan {
+        match verdict {
+            Verdict::Pass => self.settled("it is where its user sent it"),
+            Verdict::Do(step, why) => {
+                if step.traits().gives_up
+                    && let Some(failure) = self.given_up()
+                {
+                    return self.give_up(&failure);
+                }
+                if let Some(until) = self.pause() {
+                    return self.rest(why, Some(until));
+                }
+                self.begin(step.traits().phase);
+                Plan { after: self.after, step: Some(step), reason: why, again: None }
+            }
+            Verdict::Wait(Wait { until, under_way }, why) => {
+                if let Some(step) = under_way {
+                    if let Some(failure) = self.given_up() {
+                        return self.give_up(&failure);
+                    }
+                    self.begin(step.traits().phase);
+                }
+                self.rest(why, until)
+            }
+            Verdict::Fail(Failing { failure, until, then }, why) => {
+                self.fail(&failure);
+                match then {
+                    None => self.rest(why, until),
+                    Some(step) => self.act_beside(step, why),
+                }
+            }
+        }
+    }
+
+    /// Takes a verdict on what is where its user sent it. It changes nothing of that.
+    pub(super) fn take_beside(mut self, verdict: Verdict) -> Plan {
+        let Verdict::Do(step, why) = verdict else {
+            if self.attempts.rotated {
+                self.after.rotating = false;
+                return self.settled("its password was changed");
+            }
+            return self.settled("it is where its user sent it");
+        };
+        if step == Step::RotateCredentials {
+            self.show_rotation();
+        }
+        self.act_beside(step, why)
+    }
+
+    pub(super) fn settled(self, why: Why) -> Plan {
+        self.rest(why, None)
+    }
+
+    /// After some failures only the error is shown.
+    fn show_rotation(&mut self) {
+        match &self.attempts.last {
+            Some(failure) if self.attempts.failures >= LIMIT => self.set_error(failure),
+            _ => self.after.error = self.service.error.clone().filter(|error| error.code == ErrorCode::RotationFailed),
+        }
+        if self.after.error.is_none() {
+            let begun = self.rotation.take();
+            let mut operation = begun.unwrap_or_else(|| Operation::queued(OperationKind::RotateCredentials, self.now));
+            operation.phase = OperationPhase::ChangingPassword;
+            self.after.operation = Some(operation);
+        }
+    }
+
+    /// What it has failed of, where time or patience has run out.
+    fn given_up(&self) -> Option<Failure> {
+        let operation = self.service.operation.as_ref()?;
+        let late = operation.deadline.is_some_and(|deadline| deadline <= self.now);
+        let refused = self.attempts.failures >= LIMIT && self.service.state != ServiceState::Error;
+        (late || refused).then(|| self.attempts.last.clone().unwrap_or_else(|| timed_out(operation.phase)))
+    }
+
+    fn give_up(mut self, failure: &Failure) -> Plan {
+        self.fail(failure);
+        let again = self.attempts.not_before.unwrap_or(self.now + SOON);
+        self.rest("it was tried for long enough", Some(again))
+    }
+
+    /// Until when nothing is to be tried again.
+    fn pause(&self) -> Option<Timestamp> {
+        self.attempts.not_before.filter(|at| *at > self.now)
+    }
+
+    fn act_beside(self, step: Step, why: Why) -> Plan {
+        let again = self.pause();
+        Plan { after: self.after, step: again.is_none().then_some(step), reason: why, again }
+    }
+
+    fn rest(self, why: Why, again: Option<Timestamp>) -> Plan {
+        Plan { after: self.after, step: None, reason: why, again }
+    }
+
+    fn fail(&mut self, failure: &Failure) {
+        self.after.state = ServiceState::Error;
+        self.after.operation = None;
+        self.set_error(failure);
+    }
+
+    fn set_error(&mut self, failure: &Failure) {
+        // The stored message may go on with lines from the container's log.
+        let known = self.service.error.as_ref().filter(|error| error.code == failure.code);
+        self.after.error = Some(match known {
+            Some(error) if error.message.starts_with(&failure.message) => error.clone(),
+            _ => ServiceError { code: failure.code, message: failure.message.clone(), occurred_at: self.now },
+        });
+    }
+
+    /// Notes that the operation under way is in `phase`; without one, what leads to where its user sent it.
+    fn begin(&mut self, phase: OperationPhase) {
+        let kind = match self.service.desired {
+            Desired::Running => OperationKind::Recover,
+            Desired::Stopped => OperationKind::Stop,
+            Desired::Destroyed => OperationKind::Destroy,
+        };
+        let mut operation = self.after.operation.take().unwrap_or_else(|| Operation::queued(kind, self.now));
+        if operation.phase != phase {
+            operation.progress_percent = None;
+        }
+        operation.phase = phase;
+        operation.deadline = operation.deadline.or_else(|| time_limit(operation.kind).map(|limit| self.now + limit));
+        let leads_to_running = !matches!(phase, OperationPhase::Stopping | OperationPhase::Removing);
+        // What is repaired without being asked stays in ERROR until it runs: no flicker.
+        let silent_repair = operation.kind == OperationKind::Recover && self.service.state == ServiceState::Error;
+        if leads_to_running && !silent_repair {
+            self.after.state = ServiceState::Provisioning;
+            self.after.error = None;
+        }
+        self.after.operation = Some(operation);
+    }
+}

@@ -1,0 +1,106 @@
+//! Whether the server inside answers.
+
+use super::crash::{STABLE, pause};
+use super::{Facts, LIMIT, SOON, Verdict};
+use crate::domain::service::{Container, ErrorCode, Health, ServiceState};
+use crate::reconciler::steps::Step;
+
+/// The more often it has ended, the longer it has to run before that counts.
+pub(super) fn unstable(facts: &Facts<'_>) -> Verdict {
+    let loops = facts.evidence.crashes >= LIMIT && facts.service.state == ServiceState::Error;
+    let stable_at = facts.evidence.crashed_at.map(|at| at + STABLE.max(pause(facts.evidence.crashes)));
+    match (facts.running(), stable_at) {
+        (Some(container), Some(at)) if loops && at > facts.now && answers(facts, container) => {
+            Verdict::wait(Some(at), "it runs, but may end again")
+        }
+        _ => Verdict::Pass,
+    }
+}
+
+/// It answered in this run, and does not any more.
+pub(super) fn silent(facts: &Facts<'_>) -> Verdict {
+    match facts.running() {
+        Some(container) if answered(facts, container) && !answers(facts, container) => Verdict::fail(
+            ErrorCode::Unhealthy,
+            "The container runs, but the server inside does not answer its health check.",
+            "it runs and does not answer",
+        ),
+        _ => Verdict::Pass,
+    }
+}
+
+/// It has not answered in this run yet.
+pub(super) fn waiting(facts: &Facts<'_>) -> Verdict {
+    let Some(container) = facts.running().filter(|container| !answers(facts, container)) else { return Verdict::Pass };
+    let step = Step::AwaitReady;
+    match &container.run {
+        // The engine's own health check will tell. It may be of another run than the one that was given up.
+        _ if facts.settled_error() == Some(ErrorCode::StartTimeout) && facts.service.state == ServiceState::Error => {
+            Verdict::wait(Some(facts.now + SOON * 5), "it runs and has not answered yet")
+        }
+        None => Verdict::wait(facts.soon(), "its container has just been started"),
+        // Our own check may succeed before the engine's next one does, and then it would seem to fail again.
+        Some(run) if container.health == Health::Unhealthy => {
+            Verdict::under_way(facts.soon(), step(run.clone()), "the engine's health check has yet to succeed")
+        }
+        Some(run) => Verdict::Do(step(run.clone()), "it has not answered yet"),
+    }
+}
+
+fn answered(facts: &Facts<'_>, container: &Container) -> bool {
+    container.run.is_some() && container.run == facts.evidence.ready_run
+}
+
+fn answers(facts: &Facts<'_>, container: &Container) -> bool {
+    container.health == Health::Healthy || (answered(facts, container) && container.health != Health::Unhealthy)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::super::tests::{Case, run_id};
+    use super::*;
+    use crate::domain::service::ServiceError;
+
+    #[test]
+    fn it_runs_only_once_it_has_answered_in_this_run() {
+        for (run, health, passes, fails) in [
+            ("1", Health::Healthy, true, false),
+            ("1", Health::Starting, true, false),
+            ("1", Health::Unhealthy, false, true),
+            ("2", Health::Healthy, true, false),
+            ("2", Health::Starting, false, false),
+            ("2", Health::Unhealthy, false, false),
+        ] {
+            let mut case = Case::new();
+            (case.container().run, case.container().health) = (run_id(run), health);
+            let verdicts = (case.says(silent), case.says(waiting));
+            assert_eq!(matches!(verdicts.0, Verdict::Fail(..)), fails, "{run} {health:?}");
+            assert_eq!(verdicts.0 == Verdict::Pass && verdicts.1 == Verdict::Pass, passes, "{run} {health:?}");
+        }
+    }
+
+    #[test]
+    fn what_took_too_long_is_left_to_the_engine_s_health_check() {
+        let mut case = Case::new();
+        (case.container().run, case.container().health) = (run_id("2"), Health::Starting);
+        assert!(matches!(case.says(waiting), Verdict::Do(Step::AwaitReady(_), _)));
+        case.service.state = ServiceState::Error;
+        let code = ErrorCode::StartTimeout;
+        case.service.error = Some(ServiceError { code, message: String::new(), occurred_at: case.now });
+        assert!(matches!(case.says(waiting), Verdict::Wait(..)));
+    }
+
+    #[test]
+    fn what_has_looped_has_to_run_for_a_while() {
+        let mut case = Case::new();
+        case.service.evidence.crashes = LIMIT;
+        case.service.evidence.crashed_at = Some(case.now - SignedDuration::from_secs(1));
+        assert_eq!(case.says(unstable), Verdict::Pass);
+        case.service.state = ServiceState::Error;
+        assert!(matches!(case.says(unstable), Verdict::Wait(..)));
+        case.now += STABLE;
+        assert_eq!(case.says(unstable), Verdict::Pass);
+    }
+}

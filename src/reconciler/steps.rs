@@ -1,0 +1,98 @@
+//! What the reconciler can do about a service, and in one table all that is particular to each step.
+
+use crate::domain::service::{OperationPhase, RunId};
+
+/// One step, to be followed by another look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    PullImage,
+    CreateStorage,
+    CreateContainer,
+    Start,
+    /// Attach it to its project's network.
+    Connect,
+    AwaitReady(RunId),
+    /// Have the server inside take the password to be.
+    RotateCredentials,
+    Stop,
+    /// Remove what was begun and holds nothing yet, to begin anew.
+    Discard,
+    /// Remove it for good.
+    Remove,
+}
+
+/// What is particular to a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Traits {
+    /// What it is called in logs and metrics.
+    pub name: &'static str,
+    /// What clients read while it is under way.
+    pub phase: OperationPhase,
+    pub lane: Lane,
+    pub note: Note,
+    pub left: Left,
+    /// Whether it is given up when the operation's time has run out, or after some failures. What is not is tried for ever.
+    pub gives_up: bool,
+}
+
+/// What a step takes of what others need as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// A call that the engine answers soon. It shares its slots with the looks.
+    Quick,
+    /// It waits for a server inside, and takes no slot.
+    Wait,
+    /// It moves much data. Bounded for each node and each project.
+    Bulk,
+}
+
+/// When a step is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Note {
+    Before,
+    /// It may be tried while the note of it is still being stored. The store refuses the note of a reconciler whose term is
+    /// over, and so keeps it from making what another one has removed, or ending what another one has made. A start of
+    /// what is gone fails by itself, and a wait changes nothing; that they are late would be seen by whoever waits.
+    Alongside,
+}
+
+/// What a step that is under way is left for, besides its own end. The look that follows finds out what came of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Left {
+    /// The engine does not answer any more.
+    pub silent: bool,
+    /// The service is to be destroyed: a removal does not wait for a shutdown. What makes something is not left for that,
+    /// for it might come to be after the removal.
+    pub deleted: bool,
+    /// Its user wants something else by now.
+    pub superseded: bool,
+    /// The run that it waits for is over.
+    pub ended: bool,
+}
+
+const NEVER: Left = Left { silent: false, deleted: false, superseded: false, ended: false };
+const SILENT: Left = Left { silent: true, ..NEVER };
+const DELETED: Left = Left { deleted: true, ..SILENT };
+const SUPERSEDED: Left = Left { superseded: true, ..SILENT };
+const ENDED: Left = Left { superseded: true, ended: true, ..NEVER };
+
+impl Step {
+    pub fn traits(&self) -> Traits {
+        use Lane::{Bulk, Quick, Wait};
+        use Note::{Alongside, Before};
+        use OperationPhase as Phase;
+        let (name, phase, lane, note, left, gives_up) = match self {
+            Self::PullImage => ("PULL_IMAGE", Phase::PullingImage, Bulk, Before, SUPERSEDED, true),
+            Self::CreateStorage => ("CREATE_STORAGE", Phase::CreatingVolume, Quick, Before, SILENT, true),
+            Self::CreateContainer => ("CREATE_CONTAINER", Phase::CreatingContainer, Quick, Before, SILENT, true),
+            Self::Start => ("START", Phase::Starting, Quick, Alongside, SILENT, true),
+            Self::Connect => ("CONNECT", Phase::Starting, Quick, Before, SILENT, true),
+            Self::AwaitReady(_) => ("AWAIT_READY", Phase::WaitingForReady, Wait, Alongside, ENDED, true),
+            Self::RotateCredentials => ("ROTATE_CREDENTIALS", Phase::ChangingPassword, Wait, Before, SUPERSEDED, false),
+            Self::Stop => ("STOP", Phase::Stopping, Wait, Before, DELETED, true),
+            Self::Discard => ("DISCARD", Phase::CreatingVolume, Quick, Before, NEVER, true),
+            Self::Remove => ("REMOVE", Phase::Removing, Quick, Before, NEVER, false),
+        };
+        Traits { name, phase, lane, note, left, gives_up }
+    }
+}
