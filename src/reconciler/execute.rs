@@ -1,6 +1,5 @@
 //! One step on the engine, for one service.
 
-
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 

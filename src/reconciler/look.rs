@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use super::Reconciler;
 use super::execute::{Done, failure, image};
 use super::lanes::Slot;
-use super::rules::{Attempts, Failure, Look, Plan, decide};
+use super::rules::{Attempts, Failure, Look, Pause, Plan, decide};
 use super::steps::{Lane, Note, Step};
 use crate::domain::id::ServiceId;
 use crate::domain::service::{Service, ServiceState};
@@ -43,13 +43,13 @@ impl Memory {
         let pause = self.pauses.next().unwrap_or(Duration::from_secs(300));
         self.attempts.failures = self.attempts.failures.saturating_add(1);
         self.attempts.last = Some(failure);
-        self.attempts.not_before = SignedDuration::try_from(pause).ok().map(|pause| now + pause);
+        self.attempts.pause = SignedDuration::try_from(pause).ok().map(|pause| Pause { from: now, until: now + pause });
     }
 
     /// An engine that is away is asked again soon: it is not the service's fault, and the answer is waited for.
     fn note_unseen(&mut self, now: Timestamp) {
         self.attempts.unseen_since.get_or_insert(now);
-        self.attempts.not_before = None;
+        self.attempts.pause = None;
     }
 }
 

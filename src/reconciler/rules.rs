@@ -136,14 +136,28 @@ pub struct Attempts {
     /// Steps that failed since one succeeded.
     pub failures: u32,
     pub last: Option<Failure>,
-    /// Not to be tried again before this.
-    pub not_before: Option<Timestamp>,
+    /// When nothing is to be tried again.
+    pub pause: Option<Pause>,
     /// Since when looks have failed.
     pub unseen_since: Option<Timestamp>,
     /// The run whose server answered just now, until that is noted.
     pub answered: Option<RunId>,
     /// The server took the new password only, until that is noted.
     pub rotated: bool,
+}
+
+/// A while. A clock that was put back to before it began ends it: nobody knows how much of it is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    pub from: Timestamp,
+    pub until: Timestamp,
+}
+
+impl Pause {
+    /// When it ends; None where it has.
+    fn end(self, now: Timestamp) -> Option<Timestamp> {
+        (self.from <= now && now < self.until).then_some(self.until)
+    }
 }
 
 /// Decides what comes of a look at `service`.
@@ -312,6 +326,30 @@ mod tests {
         let case = Case::new();
         let plan = case.plan();
         assert_eq!((plan.after, plan.step, plan.again), (case.service, None, None));
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_makes_nothing_wait_for_it() {
+        let hour = SignedDuration::from_hours(1);
+        let mut case = Case::fresh();
+        let until = case.now + SignedDuration::from_secs(60);
+        case.attempts.pause = Some(Pause { from: case.now, until });
+        assert_eq!((case.plan().step, case.plan().again), (None, Some(until)));
+        case.now -= hour;
+        assert_eq!(case.plan().step, Some(Step::CreateStorage));
+
+        let mut late = Case::fresh();
+        late.service = late.plan().after;
+        let deadline = late.service.operation.as_ref().unwrap().deadline.unwrap();
+        late.now -= hour;
+        late.seen.volume = Volume::Ours;
+        let sooner = late.plan().after.operation.unwrap().deadline.unwrap();
+        assert_eq!(deadline - hour, sooner, "it may take no longer than before");
+
+        let mut looped = Case::new().status(exited(1));
+        (looped.service.evidence.crashes, looped.service.evidence.ended_run) = (2, run_id("1"));
+        looped.service.evidence.crashed_at = Some(looped.now + hour);
+        assert_eq!(looped.plan().step, Some(Step::Start));
     }
 
     #[test]

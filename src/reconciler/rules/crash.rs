@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Facts, Failing, Failure, LIMIT, Verdict, Wait};
+use super::{Facts, Failing, Failure, LIMIT, Pause, Verdict};
 use crate::domain::service::{Container, ContainerStatus, ErrorCode, Evidence, OperationPhase, Service};
 
 /// After this long without an unasked end a service counts as stable again.
@@ -56,13 +56,14 @@ pub(super) fn looping(facts: &Facts<'_>) -> Verdict {
         return Verdict::Pass;
     };
     let crashes = facts.evidence.crashes;
-    let resume = facts.evidence.crashed_at.map(|at| at + pause(crashes)).filter(|at| *at > facts.now);
-    if resume.is_none() {
+    let Some(resume) =
+        facts.evidence.crashed_at.and_then(|at| Pause { from: at, until: at + pause(crashes) }.end(facts.now))
+    else {
         return Verdict::Pass;
-    }
+    };
     let why = "it ended more than once and is left alone for a while";
     if crashes < LIMIT {
-        return Verdict::Wait(Wait { until: resume, under_way: None }, why);
+        return Verdict::wait(Some(resume), why);
     }
     let failure = if out_of_memory {
         let memory = facts.service.spec.tier.memory_mib;
@@ -72,7 +73,7 @@ pub(super) fn looping(facts: &Facts<'_>) -> Verdict {
         let message = format!("The server inside ends again and again, the last time with exit code {exit_code}.");
         Failure { code: ErrorCode::CrashLoop, message }
     };
-    Verdict::Fail(Failing { failure, until: resume, then: None }, why)
+    Verdict::Fail(Failing { failure, until: Some(resume), then: None }, why)
 }
 
 #[cfg(test)]

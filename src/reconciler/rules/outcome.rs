@@ -47,7 +47,7 @@ impl<'a> Outcome<'a> {
             }
             _ => self.after.operation = self.after.operation.or(self.rotation),
         }
-        let again = self.attempts.not_before.or(Some(self.now + SOON));
+        let again = self.pause().or(Some(self.now + SOON));
         Plan { after: self.after, step: None, reason: "the engine does not tell", again }
     }
 
@@ -170,13 +170,13 @@ impl<'a> Outcome<'a> {
 
     fn give_up(mut self, failure: &Failure) -> Plan {
         self.fail(failure);
-        let again = self.attempts.not_before.unwrap_or(self.now + SOON);
+        let again = self.pause().unwrap_or(self.now + SOON);
         self.rest("it was tried for long enough", Some(again))
     }
 
     /// Until when nothing is to be tried again.
     fn pause(&self) -> Option<Timestamp> {
-        self.attempts.not_before.filter(|at| *at > self.now)
+        self.attempts.pause.and_then(|pause| pause.end(self.now))
     }
 
     fn act_beside(self, step: Step, why: Why) -> Plan {
@@ -215,7 +215,9 @@ impl<'a> Outcome<'a> {
             operation.progress_percent = None;
         }
         operation.phase = phase;
-        operation.deadline = operation.deadline.or_else(|| time_limit(operation.kind).map(|limit| self.now + limit));
+        // Also where there is one: the clock may have been put back since.
+        let latest = time_limit(operation.kind).map(|limit| self.now + limit);
+        operation.deadline = operation.deadline.into_iter().chain(latest).min();
         let leads_to_running = !matches!(phase, OperationPhase::Stopping | OperationPhase::Removing);
         // What is repaired without being asked stays in ERROR until it runs: no flicker.
         let silent_repair = operation.kind == OperationKind::Recover && self.service.state == ServiceState::Error;

@@ -1,16 +1,17 @@
 //! Whether the server inside answers.
 
 use super::crash::{STABLE, pause};
-use super::{Facts, LIMIT, SOON, Verdict};
+use super::{Facts, LIMIT, Pause, SOON, Verdict};
 use crate::domain::service::{Container, ErrorCode, Health, ServiceState};
 use crate::reconciler::steps::Step;
 
 /// The more often it has ended, the longer it has to run before that counts.
 pub(super) fn unstable(facts: &Facts<'_>) -> Verdict {
     let loops = facts.evidence.crashes >= LIMIT && facts.service.state == ServiceState::Error;
-    let stable_at = facts.evidence.crashed_at.map(|at| at + STABLE.max(pause(facts.evidence.crashes)));
+    let trial = STABLE.max(pause(facts.evidence.crashes));
+    let stable_at = facts.evidence.crashed_at.and_then(|at| Pause { from: at, until: at + trial }.end(facts.now));
     match (facts.running(), stable_at) {
-        (Some(container), Some(at)) if loops && at > facts.now && answers(facts, container) => {
+        (Some(container), Some(at)) if loops && answers(facts, container) => {
             Verdict::wait(Some(at), "it runs, but may end again")
         }
         _ => Verdict::Pass,
