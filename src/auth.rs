@@ -12,10 +12,12 @@ use crate::domain::id::ProjectId;
 use crate::domain::permission::{CLOCK_LEEWAY, Principal, Projects};
 
 mod claims;
+mod json;
 mod jwks;
 mod key;
 
 pub use claims::ClaimName;
+use claims::Claims;
 pub use jwks::{JwksSettings, JwksUrl, Location, Pace};
 pub use key::{Key, KeyError, PUBLIC_ALGORITHMS};
 
@@ -35,6 +37,18 @@ pub enum AuthError {
     Audience,
     #[error("the token is not valid yet")]
     TooEarly,
+    #[error("a claim of the token is there twice")]
+    Duplicate,
+    #[error("the token's sub has more than {} bytes", claims::MAX_SUBJECT)]
+    LongSubject,
+    #[error("the token's sub has control characters")]
+    UnprintableSubject,
+    #[error(
+        "a claim of the token lists more than {} texts, or one of more than {} bytes",
+        claims::MAX_LISTED,
+        claims::MAX_TEXT
+    )]
+    LongList,
     #[error("the token is not valid")]
     Invalid,
     #[error("the key that the token is signed with is not known")]
@@ -148,7 +162,7 @@ impl Verifier {
         };
         let mut validation = self.validation.clone();
         validation.algorithms = vec![header.alg];
-        let claims = decode(token, &key.decoding, &validation).map_err(|error| refusal(error.kind()))?.claims;
+        let claims: Claims = decode(token, &key.decoding, &validation).map_err(|error| refusal(error.kind()))?.claims;
         claims::principal(&claims, &self.projects_claim, &self.permissions_claim)
     }
 }
@@ -162,6 +176,7 @@ fn refusal(kind: &ErrorKind) -> AuthError {
         ErrorKind::MissingRequiredClaim(claim) if claim == "exp" => AuthError::MissingClaim("exp"),
         ErrorKind::MissingRequiredClaim(claim) if claim == "iss" => AuthError::MissingClaim("iss"),
         ErrorKind::MissingRequiredClaim(claim) if claim == "aud" => AuthError::MissingClaim("aud"),
+        ErrorKind::Json(error) if error.to_string().starts_with(json::TWICE) => AuthError::Duplicate,
         _ => AuthError::Invalid,
     }
 }
