@@ -20,6 +20,7 @@ use crate::events::Hints;
 use crate::store::{BoxError, Store, StoreError};
 
 pub mod actions;
+pub mod key_ring;
 pub mod live;
 pub mod provision;
 pub mod queries;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use jiff::{SignedDuration, Timestamp};
+use project_services::app::key_ring;
 use project_services::app::rotation::rotate;
 use project_services::auth::{self, KeySource, TokenSettings};
 use project_services::config::{self, Cli, Command, ServeArgs, StoreArgs, TokenArgs};
@@ -92,6 +93,7 @@ fn token(args: &TokenArgs) -> Result<(), BoxError> {
 async fn rotate_keys(args: &StoreArgs) -> Result<(), BoxError> {
     let sealer = config::key_ring(&args.data_dir)?;
     let store = server::open_store(args).await?;
+    key_ring::check(store.as_ref(), &sealer).await?;
     let rotated = rotate(store.as_ref(), &sealer).await?;
     audit::keys_rotated(sealer.primary_key_id(), rotated.resealed, rotated.unreadable);
     println!("{} resealed with {}, {} unreadable", rotated.resealed, sealer.primary_key_id(), rotated.unreadable);

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api;
-use crate::app::{App, Publishing};
+use crate::app::{App, Publishing, key_ring};
 use crate::auth::{KeySource, Verifier};
 use crate::config::{Keys, ServeArgs};
 use crate::engine::Engine;
@@ -49,6 +49,7 @@ pub struct Server {
 /// Builds and starts a server. It serves also while the engine is away, but not without its database.
 pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
     let store = open_store(&args.store).await?;
+    key_ring::check(store.as_ref(), &keys.sealer).await?;
     let sealer = Arc::new(keys.sealer);
     let hints = Arc::new(Hints::default());
     let docker = Arc::new(DockerEngine::new(DockerSettings {

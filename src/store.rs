@@ -196,6 +196,9 @@ pub trait Store: Terms {
     /// The sealed credentials; None once the service is DESTROYED, or if there is none of that id.
     async fn sealed_get(&self, id: ServiceId) -> Result<Option<Sealed>>;
 
+    /// Every key that credentials of services are sealed with, by id, each with up to `limit` of them, the newest first.
+    async fn sealed_samples(&self, limit: u32) -> Result<Vec<(String, Vec<(ServiceId, Sealed)>)>>;
+
     /// Up to `limit` services whose credentials are sealed with another key than `key_id`, by id, behind `after`.
     async fn sealed_list_other(
         &self,

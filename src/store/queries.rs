@@ -152,6 +152,10 @@ impl Store for Backend {
         read!(self, sealed_get(id))
     }
 
+    async fn sealed_samples(&self, limit: u32) -> Result<Vec<(String, Vec<(ServiceId, Sealed)>)>> {
+        read!(self, sealed_samples(limit))
+    }
+
     async fn sealed_list_other(
         &self,
         key_id: &str,
@@ -441,6 +445,30 @@ async fn sealed_get(connection: &mut Conn, id: ServiceId) -> Answer<Option<Seale
     let sealed: Option<Option<Vec<u8>>> =
         services::table.find(Id(id.0)).select(services::sealed).first(connection).await.optional()?;
     Ok(sealed.flatten().map(Sealed::from_bytes))
+}
+
+async fn sealed_samples(connection: &mut Conn, limit: u32) -> Answer<Vec<(String, Vec<(ServiceId, Sealed)>)>> {
+    let keys: Vec<String> = services::table
+        .filter(services::sealed_key_id.is_not_null())
+        .select(services::sealed_key_id.assume_not_null())
+        .distinct()
+        .order(services::sealed_key_id.assume_not_null())
+        .load(connection)
+        .await?;
+    let mut samples = Vec::new();
+    for key in keys {
+        let rows: Vec<(Id, Vec<u8>)> = services::table
+            .filter(services::sealed_key_id.eq(&key))
+            .filter(services::sealed.is_not_null())
+            .select((services::id, services::sealed.assume_not_null()))
+            .order(services::id.desc())
+            .limit(limit.into())
+            .load(connection)
+            .await?;
+        let sealed = rows.into_iter().map(|(Id(id), sealed)| (ServiceId(id), Sealed::from_bytes(sealed))).collect();
+        samples.push((key, sealed));
+    }
+    Ok(samples)
 }
 
 async fn sealed_list_other(

@@ -166,6 +166,17 @@ async fn keys_are_rotated_while_the_server_runs() {
     let before = client.reveal(&id).await;
 
     let new_key = "new:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
+    server.kill();
+    for (ring, expected) in
+        [(new_key, "\"old\" is missing"), (&new_key.replace("new", "old"), "\"old\" is another key")]
+    {
+        server.set("ENCRYPTION_KEYS", ring);
+        for command in ["serve", "rotate-keys"] {
+            let output = server.command(&[command]);
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success() && error.contains(expected), "{command}: {error}");
+        }
+    }
     server.set("ENCRYPTION_KEYS", &format!("{new_key},{OLD_KEY}"));
     server.restart().await;
     for expected in ["1 resealed with new, 0 unreadable", "0 resealed with new, 0 unreadable"] {

@@ -1,5 +1,7 @@
 //! Sealed credentials, from the first to none.
 
+use project_services::app::key_ring;
+use project_services::crypto::Sealed;
 use project_services::domain::service::{Service, ServiceState};
 use project_services::store::{Reseal, StoreError};
 
@@ -11,6 +13,7 @@ contract! {
     credentials_are_replaced_only_where_they_are_the_old_ones,
     a_service_and_its_credentials_are_written_together_or_not_at_all,
     a_key_rotation_finds_what_is_left,
+    a_key_ring_that_does_not_fit_is_refused_with_the_ids_of_its_keys,
 }
 
 async fn a_destroyed_service_has_no_credentials_and_never_comes_back(database: Database) {
@@ -103,4 +106,38 @@ async fn a_key_rotation_finds_what_is_left(database: Database) {
         assert!(store.sealed_replace(id, &old, &seal("k2", id, "hunter2")).await.unwrap());
     }
     assert_eq!(list(None).await, all[3..]);
+}
+
+async fn a_key_ring_that_does_not_fit_is_refused_with_the_ids_of_its_keys(database: Database) {
+    const A: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    const B: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+    let store = database.connect().await;
+    let check =
+        async |ring: String| key_ring::check(&*store, &ring.parse().unwrap()).await.map_err(|error| error.to_string());
+    assert_eq!(check(format!("any:{A}")).await, Ok(()), "nothing is sealed yet");
+    let services = [service("demo", "a"), service("demo", "b"), service("shop", "c")];
+    for service in &services {
+        create(&*store, service).await;
+    }
+    let old = store.sealed_get(services[0].id).await.unwrap().unwrap();
+    assert!(store.sealed_replace(services[0].id, &old, &seal("k0", services[0].id, "hunter2")).await.unwrap());
+
+    assert_eq!(check(format!("new:{B},k1:{A},k0:{A}")).await, Ok(()));
+    for (ring, expected) in [
+        (format!("k1:{A}"), vec!["\"k0\" is missing"]),
+        (format!("k2:{A}"), vec!["\"k0\" is missing", "\"k1\" is missing"]),
+        (format!("k0:{A},k1:{B}"), vec!["\"k1\" is another key"]),
+    ] {
+        let error = check(ring).await.unwrap_err();
+        assert!(expected.iter().all(|part| error.contains(part)) && !error.contains(A), "{error}");
+    }
+    // One that was altered is no sign of another key.
+    let newest = store.sealed_get(services[2].id).await.unwrap().unwrap();
+    let mut bytes = newest.as_bytes().to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    assert!(store.sealed_replace(services[2].id, &newest, &Sealed::from_bytes(bytes)).await.unwrap());
+    assert_eq!(check(format!("k1:{A},k0:{A}")).await, Ok(()));
+    // What is destroyed needs no key.
+    destroy(&*store, services[0].id).await;
+    assert_eq!(check(format!("k1:{A}")).await, Ok(()));
 }
