@@ -13,7 +13,7 @@ use crate::audit::{self, Object};
 use crate::catalog::access::Seed;
 use crate::crypto::{CryptoError, Sealer};
 use crate::domain::id::ProjectId;
-use crate::domain::lifecycle::InvalidState;
+use crate::domain::lifecycle::{InvalidState, ServiceAction};
 use crate::domain::permission::{Denied, Permission, Principal};
 use crate::engine::Instruments;
 use crate::events::Hints;
@@ -40,6 +40,9 @@ pub enum AppError {
     BadInput { field: &'static str, message: String },
     #[error("{} is not allowed in {}", .0.action, .0.state)]
     InvalidState(InvalidState),
+    /// No service of the kind of that name can do it, whatever its state.
+    #[error("{kind} does not support {action}")]
+    NotSupported { kind: &'static str, action: ServiceAction },
     #[error("conflict: {0}")]
     Conflict(String),
     /// The project has `most` services.

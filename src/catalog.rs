@@ -1,12 +1,14 @@
 //! What each kind of service is: versions, tiers, credentials, and the container that runs it. One file a kind.
 //!
-//! Pure: it says what should be there and never looks at what is. A new kind is a new file and a line in [`ALL`].
+//! Pure: it says what should be there and never looks at what is. The rest of the crate knows a kind by its
+//! [`Definition`] only. A new kind is a new file and a row in the list.
 
 use std::time::Duration;
 
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+use crate::domain::lifecycle::ServiceAction;
 use crate::domain::service::{ServiceKind, ServiceSpec, SizeTier, TierSpec};
 
 pub mod access;
@@ -20,20 +22,33 @@ mod qdrant;
 mod redis;
 
 use access::{Access, Seed};
-use deployment::{Admission, Deployment};
+use deployment::{CredentialChange, Deployment};
 
-/// Every kind, in the order in which the catalog shows them.
-pub static ALL: [&Definition; 7] = [
-    &postgresql::DEFINITION,
-    &redis::DEFINITION,
-    &mysql::DEFINITION,
-    &mongodb::DEFINITION,
-    &qdrant::DEFINITION,
-    &minio::DEFINITION,
-    &mailpit::DEFINITION,
-];
+/// Makes of one list both the catalog and the way from a kind to its definition, which without a row does not compile.
+macro_rules! kinds {
+    ($($kind:ident => $file:ident,)+) => {
+        /// Every kind, in the order in which the catalog shows them.
+        pub static ALL: &[&Definition] = &[$(&$file::DEFINITION,)+];
+
+        /// The definition of `kind`.
+        pub fn definition(kind: ServiceKind) -> &'static Definition {
+            match kind { $(ServiceKind::$kind => &$file::DEFINITION,)+ }
+        }
+    };
+}
+
+kinds! {
+    Postgresql => postgresql,
+    Redis => redis,
+    Mysql => mysql,
+    Mongodb => mongodb,
+    Qdrant => qdrant,
+    Minio => minio,
+    Mailpit => mailpit,
+}
 
 /// A kind of service as the catalog knows it.
+#[derive(Clone, Copy)]
 pub struct Definition {
     pub kind: ServiceKind,
     pub name: &'static str,
@@ -47,6 +62,7 @@ pub struct Definition {
 }
 
 /// What makes a kind available.
+#[derive(Clone, Copy)]
 pub struct Offer {
     /// Newest first; the first is the default.
     pub versions: &'static [&'static str],
@@ -64,8 +80,8 @@ pub struct Offer {
     pub credentials: fn(&Access, host: &str) -> Vec<Credential>,
     /// The container that runs a service.
     pub deployment: fn(&ServiceSpec, &Access) -> Deployment,
-    /// What makes a running server admit who `Access` names.
-    pub admission: fn(&ServiceSpec, &Access) -> Admission,
+    /// What has a running server take the passwords of an access; None where the kind can't change them while it runs.
+    pub live_rotation: Option<fn(&ServiceSpec, &Access) -> CredentialChange>,
 }
 
 /// An environment variable that an application connects with.
@@ -80,6 +96,12 @@ impl Definition {
     pub fn image(&self, version: &str) -> String {
         format!("{}:{version}", self.image)
     }
+
+    /// Whether `action` can be done to a service of this kind in any state.
+    pub fn is_able(&self, action: ServiceAction) -> bool {
+        let Some(offer) = &self.offer else { return true };
+        action != ServiceAction::RotateCredentials || offer.live_rotation.is_some()
+    }
 }
 
 impl Offer {
@@ -93,19 +115,6 @@ impl Offer {
             SizeTier::Standard => self.tiers[1],
             SizeTier::Performance => self.tiers[2],
         }
-    }
-}
-
-/// The definition of `kind`.
-pub fn definition(kind: ServiceKind) -> &'static Definition {
-    match kind {
-        ServiceKind::Postgresql => &postgresql::DEFINITION,
-        ServiceKind::Redis => &redis::DEFINITION,
-        ServiceKind::Mysql => &mysql::DEFINITION,
-        ServiceKind::Mongodb => &mongodb::DEFINITION,
-        ServiceKind::Qdrant => &qdrant::DEFINITION,
-        ServiceKind::Minio => &minio::DEFINITION,
-        ServiceKind::Mailpit => &mailpit::DEFINITION,
     }
 }
 
@@ -131,6 +140,17 @@ mod tests {
         assert_eq!(listed, ServiceKind::ALL);
         for &kind in ServiceKind::ALL {
             assert_eq!(definition(kind).kind, kind);
+        }
+    }
+
+    #[test]
+    fn only_a_kind_that_can_change_its_passwords_offers_to_rotate_them() {
+        let able = postgresql::DEFINITION;
+        let offer = able.offer.map(|offer| Offer { live_rotation: None, ..offer });
+        let unable = Definition { offer, ..able };
+        for &action in ServiceAction::ALL {
+            assert!(able.is_able(action), "{action}");
+            assert_eq!(unable.is_able(action), action != ServiceAction::RotateCredentials, "{action}");
         }
     }
 

@@ -8,7 +8,7 @@ use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::catalog::deployment::{Admission, Deployment};
+use crate::catalog::deployment::{CredentialChange, Deployment};
 use crate::domain::id::{ProjectId, ServiceId};
 use crate::domain::live::{Holdings, LogLine, Usage};
 use crate::domain::service::{ErrorCode, Observed, Service};
@@ -107,8 +107,8 @@ pub trait Engine: Send + Sync {
     /// take CPU time from what it waits for.
     async fn await_ready(&self, service: ServiceId, check: &[String], hint: Option<&str>) -> Result<Readiness>;
 
-    /// Has the server in the running container take the passwords of `admission`, and no others.
-    async fn ensure_admitted(&self, service: ServiceId, admission: &Admission) -> Result<()>;
+    /// Has the server in the running container take the passwords of `change`, and no others.
+    async fn ensure_credentials(&self, service: ServiceId, change: &CredentialChange) -> Result<()>;
 
     /// Shuts the container down, killing it after `grace`. The engine does not bring it back any more.
     async fn ensure_stopped(&self, service: ServiceId, grace: Duration) -> Result<()>;

@@ -165,6 +165,9 @@ impl From<AppError> for Error {
             }
             AppError::BadInput { field, message } => Self::bad_input(field, message),
             AppError::InvalidState(invalid) => invalid_state(invalid),
+            AppError::NotSupported { kind, action } => {
+                Self::new(Code::InvalidState, format!("{action} is not possible with services of the kind {kind}."))
+            }
             AppError::Conflict(message) => Self::new(Code::Conflict, message),
             AppError::QuotaExceeded { most } => Self::new(
                 Code::QuotaExceeded,

@@ -40,7 +40,7 @@ impl Query {
             Availability,
         >,
     ) -> Vec<CatalogEntry> {
-        let entries = catalog::ALL.into_iter().map(CatalogEntry);
+        let entries = catalog::ALL.iter().copied().map(CatalogEntry);
         entries.filter(|entry| availability.is_none_or(|wanted| wanted == Availability::of(entry.0))).collect()
     }
 

@@ -22,6 +22,10 @@ impl App {
     pub async fn act(&self, viewer: &Principal, id: ServiceId, action: ServiceAction) -> Result<Service> {
         for _ in 0..ATTEMPTS {
             let before = self.permitted(viewer, id, Privilege::Act(action)).await?;
+            let kind = definition(before.spec.kind);
+            if !kind.is_able(action) {
+                return Err(AppError::NotSupported { kind: kind.name, action });
+            }
             let now = now();
             let mut after = match request(&before, action, now).map_err(AppError::InvalidState)? {
                 Requested::Unchanged => return Ok(before),
@@ -102,12 +106,12 @@ impl App {
     }
 }
 
-/// What `viewer` may do to `service` now.
+/// What `viewer` may do to `service` now: what its state allows and its kind is able to do.
 pub fn viewer_actions(viewer: &Principal, service: &Service) -> Vec<ServiceAction> {
     ServiceAction::ALL
         .iter()
         .copied()
-        .filter(|action| action.is_allowed_in(service.state))
+        .filter(|action| action.is_allowed_in(service.state) && definition(service.spec.kind).is_able(*action))
         .filter(|action| viewer.authorize(&service.project, action.permission()).is_ok())
         .collect()
 }

@@ -57,7 +57,7 @@ pub struct File {
 
 /// What has a running server take the passwords of an access from now on, and no others.
 #[derive(Debug)]
-pub struct Admission {
+pub struct CredentialChange {
     /// Runs in the container. It ends by itself within seconds, with 0 once what it did is there to stay, and can be
     /// repeated.
     pub command: Vec<String>,

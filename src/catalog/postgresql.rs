@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::access::Access;
-use super::deployment::{Admission, Deployment, File, entrypoint, shell, until};
+use super::deployment::{CredentialChange, Deployment, File, entrypoint, shell, until};
 use super::{Credential, Definition, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, ServiceSpec, TierSpec};
 
@@ -32,7 +32,7 @@ pub static DEFINITION: Definition = Definition {
         access: Access::with_database,
         credentials,
         deployment,
-        admission,
+        live_rotation: Some(credential_change),
     }),
 };
 
@@ -126,7 +126,7 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
 /// The timeout is for a role that somebody has locked: what is left behind must not take effect much later. A commit
 /// that is not flushed could be lost after it was answered. Whatever waits for standbys that are none of ours is not
 /// waited for (PostgreSQL manual, "Write Ahead Log", `synchronous_commit`).
-fn admission(_: &ServiceSpec, access: &Access) -> Admission {
+fn credential_change(_: &ServiceSpec, access: &Access) -> CredentialChange {
     let (user, database) = names(access);
     let password = access.passwords().last().unwrap_or_default();
     let verifier = Zeroizing::new(scram_sha_256(password.as_bytes()));
@@ -148,7 +148,7 @@ fn admission(_: &ServiceSpec, access: &Access) -> Admission {
         .concat(),
     );
     let options = ["psql", "-Xqw", "-v", "VERBOSITY=terse", "-h", "/var/run/postgresql", "-U", user, "-d", database];
-    Admission {
+    CredentialChange {
         command: options.map(str::to_owned).to_vec(),
         user: "postgres",
         input: SecretString::from(statements.as_str()),

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::access::{Access, digest};
-use super::deployment::{Admission, Deployment, File, entrypoint, shell, until};
+use super::deployment::{CredentialChange, Deployment, File, entrypoint, shell, until};
 use super::{Credential, Definition, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, ServiceSpec, TierSpec};
 
@@ -29,7 +29,7 @@ pub static DEFINITION: Definition = Definition {
         access: Access::with_password,
         credentials,
         deployment,
-        admission,
+        live_rotation: Some(credential_change),
     }),
 };
 
@@ -126,7 +126,7 @@ fn digests(access: &Access) -> String {
 /// standard input, each with a line of its own that ends it, so that nothing is done with half of one. The file takes the
 /// old one's place at once and durably, under a name of its own until then: another that was left behind may be at it as
 /// well. Whatever redis-cli says, it exits with 0: each answer has to be OK.
-const ADMIT: &str = r#"set -eu
+const CHANGE: &str = r#"set -eu
 lines() {
   while IFS= read -r line; do
     [ "$line" != . ] || return 0
@@ -148,7 +148,7 @@ answers=$(lines | redis-cli -h 127.0.0.1 -p 6379 2>&1)
 
 /// Who is logged in stays so. The password itself is told only to log in with; it works before and after, since the one
 /// to be is added first, and the old one goes when the new one has taken its place.
-fn admission(spec: &ServiceSpec, access: &Access) -> Admission {
+fn credential_change(spec: &ServiceSpec, access: &Access) -> CredentialChange {
     let (configuration, digests) = (configuration(&spec.tier, access), digests(access));
     let password = access.password.expose_secret();
     let input = Zeroizing::new(
@@ -165,7 +165,7 @@ fn admission(spec: &ServiceSpec, access: &Access) -> Admission {
         .concat(),
     );
     // The files in the volume are root's, so that the server can't change them. It has no capabilities here either.
-    Admission { command: shell(ADMIT), user: "root", input: SecretString::from(input.as_str()) }
+    CredentialChange { command: shell(CHANGE), user: "root", input: SecretString::from(input.as_str()) }
 }
 
 #[cfg(test)]
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn while_a_password_is_being_changed_a_restart_admits_both_and_the_health_check_stays() {
+    fn while_a_password_is_being_changed_a_restart_takes_both_and_the_health_check_stays() {
         let before = Access::with_password(&Seed([9; 40]));
         let pending = before.clone().with_next(&Seed([8; 40]));
         let after = pending.promoted().unwrap();

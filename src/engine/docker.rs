@@ -18,7 +18,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::{Mutex, OnceCell, watch};
 
 use super::{Engine, EngineError, Owned, OwnedThing, Readiness, Result};
-use crate::catalog::deployment::{Admission, Deployment};
+use crate::catalog::deployment::{CredentialChange, Deployment};
 use crate::domain::id::{InstallationId, ProjectId, ServiceId};
 use crate::domain::service::{ErrorCode, Observed, Service, Volume};
 
@@ -37,9 +37,9 @@ const QUICK: Duration = Duration::from_secs(10);
 /// How long creating, starting or removing may take on a busy host.
 const SLOW: Duration = Duration::from_secs(90);
 
-/// How long a server may take to admit somebody; longer than what makes it do so tries.
-const ADMISSION: Duration = Duration::from_secs(30);
-/// How much is kept of what is said of an admission that failed, in bytes.
+/// How long a server may take to change its passwords; longer than what has it do so tries.
+const CREDENTIAL_CHANGE: Duration = Duration::from_secs(30);
+/// How much is kept of what is said of a change of passwords that failed, in bytes.
 const COMPLAINT: usize = 2000;
 /// How long a check for readiness waits for a hint that it may be worth while.
 const HINT_PATIENCE: Duration = Duration::from_secs(8);
@@ -312,11 +312,11 @@ impl Engine for DockerEngine {
         }
     }
 
-    async fn ensure_admitted(&self, service: ServiceId, admission: &Admission) -> Result<()> {
+    async fn ensure_credentials(&self, service: ServiceId, change: &CredentialChange) -> Result<()> {
         let client = self.client().await?;
-        let (words, input) = (admission.command.as_slice(), Some(&admission.input));
-        let command = exec::Command { words, user: Some(admission.user), input, kept: COMPLAINT };
-        let ended = within(ADMISSION, exec::run(client, service, command)).await.map_err(failure)?;
+        let (words, input) = (change.command.as_slice(), Some(&change.input));
+        let command = exec::Command { words, user: Some(change.user), input, kept: COMPLAINT };
+        let ended = within(CREDENTIAL_CHANGE, exec::run(client, service, command)).await.map_err(failure)?;
         if ended.exit_code == Some(0) {
             return Ok(());
         }

@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
 use super::{Engine, EngineError, Owned, Readiness, Result};
-use crate::catalog::deployment::{Admission, Deployment};
+use crate::catalog::deployment::{CredentialChange, Deployment};
 use crate::domain::id::{ProjectId, ServiceId};
 use crate::domain::service::{Observed, Service};
 use crate::telemetry::{metrics, traces};
@@ -67,8 +67,8 @@ impl<E: Engine> Engine for Timed<E> {
         timed("await_ready", self.0.await_ready(service, check, hint)).await
     }
 
-    async fn ensure_admitted(&self, service: ServiceId, admission: &Admission) -> Result<()> {
-        timed("ensure_admitted", self.0.ensure_admitted(service, admission)).await
+    async fn ensure_credentials(&self, service: ServiceId, change: &CredentialChange) -> Result<()> {
+        timed("ensure_credentials", self.0.ensure_credentials(service, change)).await
     }
 
     async fn ensure_stopped(&self, service: ServiceId, grace: Duration) -> Result<()> {

@@ -168,9 +168,10 @@ impl Reconciler {
             Ok(unsealed) => unsealed,
             Err(done) => return done,
         };
-        let Some(offer) = &definition(service.spec.kind).offer else { return Done::Failed(withdrawn()) };
-        let admission = (offer.admission)(&service.spec, &access);
-        if let Err(error) = self.engine.ensure_admitted(service.id, &admission).await {
+        let rotation = definition(service.spec.kind).offer.as_ref().and_then(|offer| offer.live_rotation);
+        let Some(rotation) = rotation else { return Done::Failed(withdrawn()) };
+        let change = rotation(&service.spec, &access);
+        if let Err(error) = self.engine.ensure_credentials(service.id, &change).await {
             let why = access.redact(&failure(&error).message);
             let message = format!("Its password could not be changed yet: {why}");
             return Done::Failed(Failure { code: ErrorCode::RotationFailed, message });

@@ -75,6 +75,17 @@ fn each_crate_is_named_only_where_it_belongs() {
     }
 }
 
+/// What a kind is stands in its file of the catalog; elsewhere one is only named to pass it on.
+#[test]
+fn only_the_catalog_tells_kinds_apart() {
+    for (path, text) in sources().iter().filter(|(path, _)| !path.starts_with("src/catalog")) {
+        for line in code_lines(text) {
+            let mut named = line.split("ServiceKind::").skip(1).map(identifier);
+            assert!(named.all(|item| item == "ALL"), "{path} must not tell one kind from another: {line}");
+        }
+    }
+}
+
 #[test]
 fn only_config_reads_the_environment() {
     for (path, text) in sources() {

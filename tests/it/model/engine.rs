@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use project_services::catalog::deployment::{Admission, DATA_GONE, Deployment};
+use project_services::catalog::deployment::{CredentialChange, DATA_GONE, Deployment};
 use project_services::domain::id::{ProjectId, ServiceId};
 use project_services::domain::service::{
     Container, ContainerStatus, ErrorCode, Health, Observed, RunId, Service, Volume,
@@ -412,15 +412,15 @@ impl Engine for FakeEngine {
         .await
     }
 
-    async fn ensure_admitted(&self, service: ServiceId, admission: &Admission) -> Result<()> {
+    async fn ensure_credentials(&self, service: ServiceId, change: &CredentialChange) -> Result<()> {
         self.call(|state| {
-            running(state, service)?.1.kept.prepare(admission);
+            running(state, service)?.1.kept.prepare(change);
             Ok(())
         })
         .await?;
         self.call(|state| {
             let (container, volume) = running(state, service)?;
-            if volume.kept.admit(admission, &mut container.live) { Ok(()) } else { Err(refused()) }
+            if volume.kept.take(change, &mut container.live) { Ok(()) } else { Err(refused()) }
         })
         .await
     }

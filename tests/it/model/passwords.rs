@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use project_services::catalog::deployment::{Admission, File};
+use project_services::catalog::deployment::{CredentialChange, File};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
@@ -31,16 +31,16 @@ impl Kept {
         self.files.get(".service/redis.conf").map_or_else(Vec::new, |text| digests(text, "user default "))
     }
 
-    /// What is done with an admission ahead of the server: Redis gets another file.
-    pub fn prepare(&mut self, admission: &Admission) {
-        if let Some((configuration, _)) = admission.input.expose_secret().split_once("\n.\n") {
+    /// What is done with a change ahead of the server: Redis gets another file.
+    pub fn prepare(&mut self, change: &CredentialChange) {
+        if let Some((configuration, _)) = change.input.expose_secret().split_once("\n.\n") {
             self.files.insert(".service/redis.conf".to_owned(), configuration.to_owned());
         }
     }
 
     /// Tells the server, which takes `live` in the case of Redis. False where it refuses.
-    pub fn admit(&mut self, admission: &Admission, live: &mut Vec<String>) -> bool {
-        let input = admission.input.expose_secret();
+    pub fn take(&mut self, change: &CredentialChange, live: &mut Vec<String>) -> bool {
+        let input = change.input.expose_secret();
         if let Some((_, commands)) = input.split_once("\n.\n") {
             let login = commands.lines().find_map(|line| line.strip_prefix("AUTH ")).unwrap();
             if !live.contains(&digest(login)) {
