@@ -1,7 +1,8 @@
 //! The audit trail: what was done, by whom, and who was refused.
 //!
 //! It is the log's lines of one target, so that they can be kept apart. The request's span gives each its request id and
-//! the client's address. What concerns a service that the viewer can see is an event of it as well.
+//! the client's address. What was done to a service is an event of it as well; a refusal is not, for who may change nothing
+//! must not write into what others read.
 
 use std::fmt::Display;
 

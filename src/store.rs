@@ -11,13 +11,10 @@ mod schema;
 mod sqlite;
 mod types;
 mod url;
+mod write;
 
 use std::path::Path;
 use std::sync::Arc;
-
-use async_trait::async_trait;
-use futures_util::stream::BoxStream;
-use jiff::Timestamp;
 
 use crate::crypto::Sealed;
 use crate::domain::event::{NewEvent, ServiceEvent};
@@ -25,10 +22,13 @@ use crate::domain::id::{IdempotencyKey, InstallationId, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::term::{ReplicaId, Term};
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 
 pub use crate::domain::page::{Page, ServiceFilter, Slice};
 
 pub use url::{InvalidStoreUrl, StoreUrl};
+pub use write::{Committed, Guard, Reseal, Write};
 
 /// Opens the store and brings its tables up to date; replicas and processes may do so at the same time. `ca_file` holds
 /// the authorities (PEM) that may have signed the certificate of a PostgreSQL server, in place of the system's.
@@ -47,6 +47,9 @@ pub enum StoreError {
     /// The row is another one than the caller read: read again and decide again.
     #[error("the service was changed in the meantime")]
     Stale,
+    /// The service is in this state, in which the change must not happen.
+    #[error("the service is {0}")]
+    InvalidState(ServiceState),
     /// The reconciler's term is over: another replica reconciles.
     #[error("the reconciler's term is over")]
     Deposed,
@@ -85,13 +88,6 @@ pub struct NewService {
 pub struct Idempotency {
     pub key: IdempotencyKey,
     pub fingerprint: String,
-}
-
-/// Sealed credentials that were read, and what is to take their place.
-#[derive(Debug, Clone)]
-pub struct Reseal {
-    pub old: Sealed,
-    pub new: Sealed,
 }
 
 /// Which replica reconciles; see [`Store`] for what holds of all calls.
@@ -158,40 +154,10 @@ pub trait Store: Terms {
     /// The host ports on which services that are not DESTROYED are published.
     async fn port_list(&self) -> Result<Vec<u16>>;
 
-    /// Writes `after` over the row that was read as `before`, with its event, and gives back the service as it is now.
-    /// `after` differs in desired, generation, state, operation, error, evidence, rotating and trace only; revision and
-    /// updated_at (`now`) are the store's to set. A service that becomes DESTROYED loses its sealed credentials in the
-    /// same write. Fails with `Stale` unless the row's generation and revision are those of `before`, and with `Failed`
+    /// Changes a service, which is there already, and what belongs to it. Fails with `Stale` when the service or its sealed
+    /// credentials are not those that were read, with `InvalidState` and `Deposed` where the guard says so, and with `Failed`
     /// when the service was DESTROYED and is to be something else.
-    async fn service_update(
-        &self,
-        before: &Service,
-        after: &Service,
-        event: Option<&NewEvent>,
-        now: Timestamp,
-    ) -> Result<Service>;
-
-    /// Like [`service_update`](Self::service_update), and puts new sealed credentials in the place of old ones in the same
-    /// write. Fails with `Stale` also when the old ones are not there any more.
-    async fn service_reseal(
-        &self,
-        before: &Service,
-        after: &Service,
-        reseal: &Reseal,
-        event: Option<&NewEvent>,
-        now: Timestamp,
-    ) -> Result<Service>;
-
-    /// Like [`service_update`](Self::service_update), for the reconciler in its term of `epoch`. Fails with `Deposed` when
-    /// the term is over; while it is being written, nobody can begin another.
-    async fn service_observe(
-        &self,
-        epoch: i64,
-        before: &Service,
-        after: &Service,
-        event: Option<&NewEvent>,
-        now: Timestamp,
-    ) -> Result<Service>;
+    async fn commit(&self, write: Write<'_>) -> Result<Committed>;
 
     /// The sealed credentials; None once the service is DESTROYED, or if there is none of that id.
     async fn sealed_get(&self, id: ServiceId) -> Result<Option<Sealed>>;
@@ -207,15 +173,9 @@ pub trait Store: Terms {
         limit: u32,
     ) -> Result<Vec<(ServiceId, Sealed)>>;
 
-    /// Puts `new` in the place of `old`; false when `old` is not there any more. Neither revision nor event.
+    /// For a rotation of keys: puts `new` in the place of `old`, which opens to the same; false when `old` is not there any
+    /// more. Neither revision nor event.
     async fn sealed_replace(&self, id: ServiceId, old: &Sealed, new: &Sealed) -> Result<bool>;
-
-    /// Like [`sealed_replace`](Self::sealed_replace), for the reconciler in its term of `epoch`. Fails with `Deposed` when
-    /// the term is over; while it is being written, nobody can begin another.
-    async fn sealed_promote(&self, epoch: i64, id: ServiceId, old: &Sealed, new: &Sealed) -> Result<bool>;
-
-    /// Appends an event that changes nothing, such as a reveal.
-    async fn event_append(&self, service: &Service, event: &NewEvent) -> Result<ServiceEvent>;
 
     /// Up to `limit` events of a project with a sequence above `after`, in order. 0 is the beginning.
     async fn event_list_since(&self, project: &ProjectId, after: i64, limit: u32) -> Result<Vec<ServiceEvent>>;

@@ -10,11 +10,13 @@ use crate::domain::id::ServiceId;
 use crate::domain::lifecycle::{InvalidState, Privilege, Requested, ServiceAction, request};
 use crate::domain::permission::{Denied, Principal};
 use crate::domain::service::Service;
-use crate::store::{Reseal, StoreError};
+use crate::store::{Committed, Guard, Reseal, StoreError, Write};
 use crate::telemetry::traces;
 
 /// How often a write may lose against a concurrent one before the caller is told.
 const ATTEMPTS: u32 = 100;
+
+const TOO_FAST: &str = "The service changes too fast; try again.";
 
 impl App {
     /// Starts, stops, restarts, destroys or rotates the credentials: writes what is wanted, and returns before it is done.
@@ -32,17 +34,25 @@ impl App {
                 Requested::Changed(after) => after,
             };
             after.trace = traces::here();
-            let written = if action == ServiceAction::RotateCredentials {
+            let rotates = action == ServiceAction::RotateCredentials;
+            let reseal = if rotates { self.with_next_password(id).await? } else { None };
+            let event = if rotates {
                 // Nothing is left to rotate of what was destroyed in between; then the next look at it says so.
-                let Some(reseal) = self.with_next_password(id).await? else { continue };
-                let event = NewEvent::rotation_requested(&after, &viewer.subject, now);
-                self.store.service_reseal(&before, &after, &reseal, Some(&event), now).await
+                if reseal.is_none() {
+                    continue;
+                }
+                Some(NewEvent::rotation_requested(&after, &viewer.subject, now))
             } else {
-                let event = NewEvent::of_change(&before, &after, Some(&viewer.subject), now);
-                self.store.service_update(&before, &after, event.as_ref(), now).await
+                NewEvent::of_change(&before, &after, Some(&viewer.subject), now)
             };
-            match written {
-                Ok(service) => {
+            let write = Write {
+                service: Some(&after),
+                sealed: reseal.as_ref(),
+                event: event.as_ref(),
+                ..Write::new(Guard::Revision(&before), now)
+            };
+            match self.store.commit(write).await {
+                Ok(Committed { service, .. }) => {
                     self.hints.project_changed(&service.project);
                     self.hints.wake(id);
                     audit::accepted(viewer, action, Object::Service(id));
@@ -52,24 +62,35 @@ impl App {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(AppError::Conflict("The service changes too fast; try again.".to_owned()))
+        Err(AppError::Conflict(TOO_FAST.to_owned()))
     }
 
     /// The credentials in clear. That they were revealed, and to whom, is an event.
     pub async fn reveal(&self, viewer: &Principal, id: ServiceId) -> Result<(Service, Vec<Credential>)> {
         let action = ServiceAction::RevealCredentials;
-        let service = self.permitted(viewer, id, Privilege::Act(action)).await?;
-        let invalid = AppError::InvalidState(InvalidState { action, state: service.state });
-        if !action.is_allowed_in(service.state) {
-            return Err(invalid);
+        let invalid = |state| AppError::InvalidState(InvalidState { action, state });
+        for _ in 0..ATTEMPTS {
+            let read = self.permitted(viewer, id, Privilege::Act(action)).await?;
+            if !action.is_allowed_in(read.state) {
+                return Err(invalid(read.state));
+            }
+            // Destroyed in between: then the next look at it says so.
+            let Some(access) = self.access(id).await? else { continue };
+            let Some(offer) = &definition(read.spec.kind).offer else { return Err(AppError::NotFound("service")) };
+            let now = now();
+            let event = NewEvent::credentials_revealed(&read, &viewer.subject, now);
+            let guard = Guard::State { read: &read, one_of: action.allowed_in() };
+            let service = match self.store.commit(Write { event: Some(&event), ..Write::new(guard, now) }).await {
+                Ok(Committed { service, .. }) => service,
+                Err(StoreError::InvalidState(state)) => return Err(invalid(state)),
+                Err(error) => return Err(error.into()),
+            };
+            self.hints.project_changed(&service.project);
+            audit::accepted(viewer, action, Object::Service(id));
+            let credentials = (offer.credentials)(&access, &service.spec.hostname);
+            return Ok((service, credentials));
         }
-        let access = self.access(id).await?.ok_or(invalid)?;
-        let Some(offer) = &definition(service.spec.kind).offer else { return Err(AppError::NotFound("service")) };
-        let event = NewEvent::credentials_revealed(&service, &viewer.subject, now());
-        self.store.event_append(&service, &event).await?;
-        self.hints.project_changed(&service.project);
-        audit::accepted(viewer, action, Object::Service(id));
-        Ok((service.clone(), (offer.credentials)(&access, &service.spec.hostname)))
+        Err(AppError::Conflict(TOO_FAST.to_owned()))
     }
 
     /// The sealed credentials, and the same with a password to be.
@@ -89,20 +110,16 @@ impl App {
         Access::from_bytes(&self.sealer.open(id, sealed)?).map_err(|error| AppError::Internal(Box::new(error)))
     }
 
-    /// The service, where the viewer may ask for `what` about it.
+    /// The service, where the viewer may ask for `what` about it. That they may not is told to the audit trail only: whoever
+    /// is refused must not be able to write into a log that others read.
     pub(super) async fn permitted(&self, viewer: &Principal, id: ServiceId, what: Privilege) -> Result<Service> {
         let service = self.store.service_get(id).await?.ok_or(AppError::NotFound("service"))?;
         let Err(denied) = viewer.authorize(&service.project, what.permission()) else { return Ok(service) };
         audit::refused(viewer, what.as_str(), Object::Service(id), denied);
-        match denied {
-            Denied::NotVisible => Err(AppError::NotFound("service")),
-            Denied::Missing(permission) => {
-                let event = NewEvent::refused(&service, what, &viewer.subject, now());
-                self.store.event_append(&service, &event).await?;
-                self.hints.project_changed(&service.project);
-                Err(AppError::Forbidden(permission))
-            }
-        }
+        Err(match denied {
+            Denied::NotVisible => AppError::NotFound("service"),
+            Denied::Missing(permission) => AppError::Forbidden(permission),
+        })
     }
 }
 

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use super::id::{ProjectId, ServiceId};
-use super::lifecycle::Privilege;
 use super::name::ServiceName;
 use super::service::{Operation, OperationKind, OperationPhase, Service, ServiceState};
 
@@ -23,13 +22,12 @@ pub struct ServiceEvent {
     pub occurred_at: Timestamp,
 }
 
-/// An event that is about to be appended; the log gives it its sequence number.
+/// What an event that is about to be appended tells. Its place in the log, the states before and after it and the operation
+/// are what the log finds when it appends it, so that no event contradicts another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    pub previous_state: Option<ServiceState>,
-    pub state: ServiceState,
-    pub operation: Option<Operation>,
     pub message: String,
+    /// None where the system acted.
     pub actor: Option<String>,
     pub occurred_at: Timestamp,
 }
@@ -37,44 +35,20 @@ pub struct NewEvent {
 impl NewEvent {
     /// The first event of `service`.
     pub fn provisioned(service: &Service, actor: &str) -> Self {
-        Self {
-            previous_state: None,
-            state: service.state,
-            operation: service.operation.clone(),
-            message: format!("{} was accepted and waits to be provisioned.", service.name),
-            actor: Some(actor.to_owned()),
-            occurred_at: service.created_at,
-        }
+        Self::asked(format!("{} was accepted and waits to be provisioned.", service.name), actor, service.created_at)
     }
 
     pub fn credentials_revealed(service: &Service, actor: &str, now: Timestamp) -> Self {
-        Self::without_change(service, format!("The credentials of {} were revealed.", service.name), actor, now)
-    }
-
-    /// A viewer who can see the service asked for something without the permission that it needs.
-    pub fn refused(service: &Service, what: Privilege, actor: &str, now: Timestamp) -> Self {
-        let (phrase, permission) = (what.phrase(), what.permission());
-        let message = format!("{phrase} {} was refused: the permission {permission} is missing.", service.name);
-        Self::without_change(service, message, actor, now)
-    }
-
-    fn without_change(service: &Service, message: String, actor: &str, now: Timestamp) -> Self {
-        Self {
-            previous_state: Some(service.state),
-            state: service.state,
-            operation: service.operation.clone(),
-            message,
-            actor: Some(actor.to_owned()),
-            occurred_at: now,
-        }
+        Self::asked(format!("The credentials of {} were revealed.", service.name), actor, now)
     }
 
     /// Of a service whose password `actor` wants changed.
     pub fn rotation_requested(service: &Service, actor: &str, now: Timestamp) -> Self {
-        Self {
-            message: format!("A change of the password of {} was requested.", service.name),
-            ..Self::credentials_revealed(service, actor, now)
-        }
+        Self::asked(format!("A change of the password of {} was requested.", service.name), actor, now)
+    }
+
+    fn asked(message: String, actor: &str, now: Timestamp) -> Self {
+        Self { message, actor: Some(actor.to_owned()), occurred_at: now }
     }
 
     /// The event of a change from `before` to `after`; None when a viewer can't see a difference.
@@ -85,9 +59,6 @@ impl NewEvent {
             (service.state, operation, error)
         };
         (shown(before) != shown(after)).then(|| Self {
-            previous_state: Some(before.state),
-            state: after.state,
-            operation: after.operation.clone(),
             message: sentence(before, after),
             actor: actor.map(str::to_owned),
             occurred_at: now,
@@ -171,7 +142,6 @@ mod tests {
         assert_eq!(NewEvent::of_change(&before, &after, None, Timestamp::UNIX_EPOCH), None);
         after.state = ServiceState::Stopped;
         let event = NewEvent::of_change(&before, &after, None, Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!((event.previous_state, event.state), (Some(ServiceState::Running), ServiceState::Stopped));
         assert_eq!(event.message, "postgresql is stopped; its data is kept.");
     }
 

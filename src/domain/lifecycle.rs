@@ -39,19 +39,6 @@ impl Privilege {
             Self::ReadLogs => "READ_LOGS",
         }
     }
-
-    /// The same for people, before a service's name.
-    pub const fn phrase(self) -> &'static str {
-        match self {
-            Self::Act(ServiceAction::Start) => "Starting",
-            Self::Act(ServiceAction::Stop) => "Stopping",
-            Self::Act(ServiceAction::Restart) => "Restarting",
-            Self::Act(ServiceAction::Destroy) => "Destroying",
-            Self::Act(ServiceAction::RevealCredentials) => "Revealing the credentials of",
-            Self::Act(ServiceAction::RotateCredentials) => "Changing the password of",
-            Self::ReadLogs => "Reading the log of",
-        }
-    }
 }
 
 impl ServiceAction {
@@ -145,10 +132,11 @@ pub fn request(service: &Service, action: ServiceAction, now: Timestamp) -> Resu
     Ok(Requested::Changed(Box::new(after)))
 }
 
-/// A rotation that failed can be asked for again, to have it tried at once.
+/// A rotation that failed can be asked for again, to have it tried at once. That of a service which is to be destroyed has
+/// come to its end.
 fn is_under_way(service: &Service, action: ServiceAction) -> bool {
     if action == ServiceAction::RotateCredentials {
-        return service.rotating && service.error.is_none();
+        return service.rotating && service.error.is_none() && service.desired != Desired::Destroyed;
     }
     let kind = service.operation.as_ref().map(|operation| operation.kind);
     kind.is_some() && kind == action.operation()
@@ -241,6 +229,11 @@ pub(crate) mod tests {
         };
         assert_eq!(rotating.operation, Some(Operation::queued(OperationKind::RotateCredentials, now)));
         assert_eq!(rotate(&rotating), Ok(Requested::Unchanged));
+        let Ok(Requested::Changed(destroyed)) = request(&rotating, ServiceAction::Destroy, now) else {
+            panic!("it is accepted")
+        };
+        let invalid = InvalidState { action: ServiceAction::RotateCredentials, state: ServiceState::Destroying };
+        assert_eq!(rotate(&destroyed), Err(invalid));
         rotating.operation = None;
         rotating.error =
             Some(ServiceError { code: ErrorCode::RotationFailed, message: "no".to_owned(), occurred_at: now });

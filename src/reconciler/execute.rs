@@ -13,7 +13,7 @@ use crate::crypto::Sealed;
 use crate::domain::event::NewEvent;
 use crate::domain::service::{ContainerStatus, Desired, ErrorCode, RunId, Service, ServiceState};
 use crate::engine::{EngineError, Readiness};
-use crate::store::{ServiceFilter, StoreError};
+use crate::store::{Guard, Reseal, ServiceFilter, StoreError, Write};
 
 /// How often at most the progress of a pull is written down, in milliseconds.
 const PROGRESS_INTERVAL: i64 = 1000;
@@ -177,12 +177,15 @@ impl Reconciler {
             return Done::Failed(Failure { code: ErrorCode::RotationFailed, message });
         }
         let Some(promoted) = access.promoted() else { return Done::Rotated };
-        let replaced = match self.sealer.seal(service.id, &promoted.to_bytes()) {
-            Ok(new) => self.store.sealed_promote(self.epoch(), service.id, &sealed, &new).await,
-            Err(error) => Err(StoreError::Failed(error.into())),
+        let new = match self.sealer.seal(service.id, &promoted.to_bytes()) {
+            Ok(new) => new,
+            Err(error) => return Done::StoreFailed(StoreError::Failed(error.into())),
         };
-        // Where a rotation of keys was quicker, it is done again.
-        replaced.map_or_else(Done::StoreFailed, |_| Done::Tried)
+        let reseal = Reseal { old: sealed, new };
+        let guard = Guard::Term { epoch: self.epoch(), read: service };
+        let write = Write { sealed: Some(&reseal), ..Write::new(guard, (self.clock)()) };
+        // Where somebody was quicker, such as a rotation of keys, it is done again.
+        self.store.commit(write).await.map_or_else(Done::StoreFailed, |_| Done::Tried)
     }
 
     /// A run that is over is the next look's business; one that goes on and does not answer is a failure.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Reconciler;
 use crate::domain::event::NewEvent;
 use crate::domain::service::{ErrorCode, Service};
-use crate::store::StoreError;
+use crate::store::{Guard, StoreError, Write};
 use crate::telemetry::traces;
 
 /// Lines of a container's log that an error shows.
@@ -52,7 +52,9 @@ impl Reconciler {
         event: Option<&NewEvent>,
         now: Timestamp,
     ) -> Result<Service, StoreError> {
-        self.store.service_observe(self.epoch(), before, after, event, now).await
+        let guard = Guard::Term { epoch: self.epoch(), read: before };
+        let write = Write { service: Some(after), event, ..Write::new(guard, now) };
+        Ok(self.store.commit(write).await?.service)
     }
 
     /// Adds the end of the container's log to an error that it may explain.

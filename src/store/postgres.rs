@@ -53,6 +53,14 @@ macro_rules! transaction {
     };
 }
 
+/// Locks the rows that a query finds until the transaction ends
+/// (<https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-ROWS>).
+macro_rules! lock {
+    ($query:expr, $mode:ident) => {
+        $query.$mode()
+    };
+}
+
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "lease.rs"]
 mod lease;

@@ -5,7 +5,6 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use futures_util::stream::BoxStream;
-use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::{Backend, Conn, Db, Lease, judge};
@@ -16,12 +15,17 @@ use crate::domain::name::ServiceName;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::term::{ReplicaId, Term};
 use crate::store::fault::{CALL_TIMEOUT, Fault};
-use crate::store::rows::{EventRow, NewServiceRow, SealedChange, ServiceChange, ServiceRow, Tombstone};
+use crate::store::rows::{EventRow, NewServiceRow, SealedChange, ServiceRow};
 use crate::store::schema::{installation, services};
-use crate::store::types::{Id, Instant, Word};
-use crate::store::{NewService, Notice, Page, Reseal, Result, ServiceFilter, Slice, Store, StoreError, Terms};
+use crate::store::types::{Id, Word};
+use crate::store::{
+    Committed, NewService, Notice, Page, Result, ServiceFilter, Slice, Store, StoreError, Terms, Write,
+};
 use crate::telemetry::{metrics, traces};
 
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
+#[path = "queries/commit.rs"]
+mod commit;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries/log.rs"]
 mod log;
@@ -29,8 +33,9 @@ mod log;
 #[path = "queries/term.rs"]
 mod term;
 
-use log::{event_append, event_insert, event_last, event_list_of_service, event_list_since, sequence_take};
-use term::{term_current, term_hold, term_replace};
+use commit::commit;
+use log::{event_insert, event_last, event_list_of_service, event_list_since, sequence_take};
+use term::{term_current, term_replace, term_take};
 
 /// Runs one query on a connection of its own.
 macro_rules! read {
@@ -116,36 +121,8 @@ impl Store for Backend {
         read!(self, port_list())
     }
 
-    async fn service_update(
-        &self,
-        before: &Service,
-        after: &Service,
-        event: Option<&NewEvent>,
-        now: Timestamp,
-    ) -> Result<Service> {
-        counted(write!(self, service_update(before, after, event, now.into())), event)
-    }
-
-    async fn service_reseal(
-        &self,
-        before: &Service,
-        after: &Service,
-        reseal: &Reseal,
-        event: Option<&NewEvent>,
-        now: Timestamp,
-    ) -> Result<Service> {
-        counted(write!(self, service_reseal(before, after, reseal, event, now.into())), event)
-    }
-
-    async fn service_observe(
-        &self,
-        epoch: i64,
-        before: &Service,
-        after: &Service,
-        event: Option<&NewEvent>,
-        now: Timestamp,
-    ) -> Result<Service> {
-        counted(write!(self, service_observe(epoch, before, after, event, now.into())), event)
+    async fn commit(&self, write: Write<'_>) -> Result<Committed> {
+        counted(write!(self, commit(write)), write.event)
     }
 
     async fn sealed_get(&self, id: ServiceId) -> Result<Option<Sealed>> {
@@ -167,14 +144,6 @@ impl Store for Backend {
 
     async fn sealed_replace(&self, id: ServiceId, old: &Sealed, new: &Sealed) -> Result<bool> {
         write!(self, sealed_replace(id, old, new))
-    }
-
-    async fn sealed_promote(&self, epoch: i64, id: ServiceId, old: &Sealed, new: &Sealed) -> Result<bool> {
-        write!(self, sealed_promote(epoch, id, old, new))
-    }
-
-    async fn event_append(&self, service: &Service, event: &NewEvent) -> Result<ServiceEvent> {
-        counted(write!(self, event_append(&service.project, service.id, event)), Some(event))
     }
 
     async fn event_list_since(&self, project: &ProjectId, after: i64, limit: u32) -> Result<Vec<ServiceEvent>> {
@@ -201,8 +170,7 @@ impl Terms for Backend {
     }
 
     async fn term_take(&self, seen: &Term, holder: ReplicaId) -> Result<Option<Term>> {
-        let next = Term { holder: Some(holder), epoch: seen.epoch + 1, beat: 0 };
-        write!(self, term_replace(seen, next))
+        write!(self, term_take(seen, holder))
     }
 
     async fn term_renew(&self, term: &Term) -> Result<Option<Term>> {
@@ -282,7 +250,7 @@ async fn service_create(connection: &mut Conn, new: &NewService, event: &NewEven
         return Err(Fault::Refused(StoreError::QuotaReached));
     }
     diesel::insert_into(services::table).values(NewServiceRow::from(new)).execute(connection).await?;
-    event_insert(connection, EventRow::new(&service.project, sequence, service.id, event)).await
+    event_insert(connection, EventRow::new(sequence, None, service, event)).await
 }
 
 async fn service_get(connection: &mut Conn, id: ServiceId) -> Answer<Option<Service>> {
@@ -382,65 +350,6 @@ async fn port_list(connection: &mut Conn) -> Answer<Vec<u16>> {
     ports.map_err(|error| Fault::Refused(StoreError::Failed(error.into())))
 }
 
-async fn service_update(
-    connection: &mut Conn,
-    before: &Service,
-    after: &Service,
-    event: Option<&NewEvent>,
-    now: Instant,
-) -> Answer<Service> {
-    // The project's row before the service's, as in service_create: that one may wait for a name that this one frees.
-    let sequence = match event {
-        Some(_) => Some(sequence_take(connection, &before.project).await?),
-        None => None,
-    };
-    let dies = before.state != ServiceState::Destroyed && after.state == ServiceState::Destroyed;
-    let row: Option<ServiceRow> = diesel::update(services::table.find(Id(before.id.0)))
-        .filter(services::generation.eq(before.generation))
-        .filter(services::revision.eq(before.revision))
-        .set((
-            ServiceChange::new(after, now),
-            services::revision.eq(services::revision + 1),
-            dies.then(|| Tombstone::new(now)),
-        ))
-        .returning(ServiceRow::as_returning())
-        .get_result(connection)
-        .await
-        .optional()?;
-    let service = Service::from(row.ok_or(Fault::Refused(StoreError::Stale))?);
-    if let (Some(sequence), Some(event)) = (sequence, event) {
-        event_insert(connection, EventRow::new(&service.project, sequence, service.id, event)).await?;
-    }
-    Ok(service)
-}
-
-async fn service_reseal(
-    connection: &mut Conn,
-    before: &Service,
-    after: &Service,
-    reseal: &Reseal,
-    event: Option<&NewEvent>,
-    now: Instant,
-) -> Answer<Service> {
-    let service = service_update(connection, before, after, event, now).await?;
-    if !sealed_replace(connection, before.id, &reseal.old, &reseal.new).await? {
-        return Err(Fault::Refused(StoreError::Stale));
-    }
-    Ok(service)
-}
-
-async fn service_observe(
-    connection: &mut Conn,
-    epoch: i64,
-    before: &Service,
-    after: &Service,
-    event: Option<&NewEvent>,
-    now: Instant,
-) -> Answer<Service> {
-    term_hold(connection, epoch).await?;
-    service_update(connection, before, after, event, now).await
-}
-
 async fn sealed_get(connection: &mut Conn, id: ServiceId) -> Answer<Option<Sealed>> {
     let sealed: Option<Option<Vec<u8>>> =
         services::table.find(Id(id.0)).select(services::sealed).first(connection).await.optional()?;
@@ -498,11 +407,6 @@ async fn sealed_replace(connection: &mut Conn, id: ServiceId, old: &Sealed, new:
         .execute(connection)
         .await?;
     Ok(written == 1)
-}
-
-async fn sealed_promote(connection: &mut Conn, epoch: i64, id: ServiceId, old: &Sealed, new: &Sealed) -> Answer<bool> {
-    term_hold(connection, epoch).await?;
-    sealed_replace(connection, id, old, new).await
 }
 
 /// What to ask for, to learn whether there is more than `limit`.

@@ -190,15 +190,16 @@ pub struct EventRow {
 }
 
 impl EventRow {
-    pub fn new(project: &ProjectId, sequence: i64, service: ServiceId, event: &NewEvent) -> Self {
-        let event = event.clone();
+    /// `service` as it is after what happened, and the state that it was in before; None where there was none.
+    pub fn new(sequence: i64, previous_state: Option<ServiceState>, service: &Service, event: &NewEvent) -> Self {
+        let (service, event) = (service.clone(), event.clone());
         Self {
-            project_id: Word(project.clone()),
+            project_id: Word(service.project),
             sequence,
-            service_id: Id(service.0),
-            previous_state: event.previous_state.map(Word),
-            state: Word(event.state),
-            operation: event.operation.map(Json),
+            service_id: Id(service.id.0),
+            previous_state: previous_state.map(Word),
+            state: Word(service.state),
+            operation: service.operation.map(Json),
             message: event.message,
             actor: event.actor,
             occurred_at: event.occurred_at.into(),

@@ -4,6 +4,8 @@
 //! removed when the test ends, also after a failure.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that can't go on has failed, and says why")]
 
+#[path = "../shared/chain.rs"]
+mod chain;
 mod support;
 
 mod audit;

@@ -384,6 +384,21 @@ async fn a_rotation_is_accepted_once_while_the_service_runs_and_reveal_shows_wha
     assert_eq!(server.written("demo").await, written);
     assert_eq!(server.store.sealed_get(id_).await.unwrap(), pending);
     assert_eq!(reveal().await, before, "no server has taken it yet");
+
+    // What was asked for before its end is not under way any more.
+    let destroy = "mutation($id: ID!) { destroyService(input: {id: $id}) { service { state } } }";
+    server.data(&token, destroy, json!({"id": id})).await;
+    let reveal = "mutation($id: ID!) { revealCredentials(input: {id: $id}) { service { state } } }";
+    for state in ["DESTROYING", "DESTROYED"] {
+        let written = server.written("demo").await;
+        for body in [rotate().await, server.run(&token, reveal, json!({"id": id})).await] {
+            assert_eq!((code(&body), &body["errors"][0]["extensions"]["state"]), ("INVALID_STATE", &json!(state)));
+        }
+        assert_eq!(server.written("demo").await, written);
+        if state == "DESTROYING" {
+            server.settle(&id, ServiceState::Destroyed).await;
+        }
+    }
 }
 
 #[tokio::test]

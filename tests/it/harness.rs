@@ -15,7 +15,7 @@ use project_services::domain::id::{ProjectId, ServiceId};
 use project_services::domain::service::{Service, ServiceState};
 use project_services::events::Hints;
 use project_services::http::{self, Parts, Ready, SocketLimits};
-use project_services::store::{Page, ServiceFilter, Store};
+use project_services::store::{Guard, Page, ServiceFilter, Store, Write};
 use project_services::{api, store};
 use reqwest::header;
 use serde_json::{Value, json};
@@ -27,6 +27,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::chain::Logs;
 use crate::instruments::FakeInstruments;
 
 /// A page of another origin that the servers of the tests allow.
@@ -205,7 +206,8 @@ impl Server {
         after.operation = None;
         let now = Timestamp::now();
         let event = NewEvent::of_change(&before, &after, None, now);
-        let service = self.store.service_update(&before, &after, event.as_ref(), now).await.unwrap();
+        let write = Write { service: Some(&after), event: event.as_ref(), ..Write::new(Guard::Revision(&before), now) };
+        let service = self.store.commit(write).await.unwrap().service;
         self.hints.project_changed(&service.project);
         service
     }
@@ -215,7 +217,8 @@ impl Server {
         let service = self.service(id).await;
         for _ in 0..count {
             let event = NewEvent::credentials_revealed(&service, "tests", Timestamp::now());
-            self.store.event_append(&service, &event).await.unwrap();
+            let guard = Guard::State { read: &service, one_of: ServiceState::ALL };
+            self.store.commit(Write { event: Some(&event), ..Write::new(guard, event.occurred_at) }).await.unwrap();
         }
         self.hints.project_changed(&service.project);
     }
@@ -234,6 +237,12 @@ impl Server {
         let id: ServiceId = id.parse().unwrap();
         let events = self.store.event_list_of_service(id, page).await.unwrap().rows;
         events.into_iter().map(|event| (event.message, event.actor)).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        Logs::of_sqlite(&self.directory.path().join("store.db")).check();
     }
 }
 

@@ -1,6 +1,9 @@
 //! One binary of tests that need no Docker Engine.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "../shared/chain.rs"]
+mod chain;
+
 mod api;
 mod architecture;
 mod clients;

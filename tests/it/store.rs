@@ -6,7 +6,7 @@ use project_services::domain::id::ServiceId;
 use project_services::domain::service::{Desired, Service, ServiceState};
 use project_services::store::{Page, Store};
 
-use fixture::project;
+use fixture::{project, update};
 
 macro_rules! contract {
     ($($test:ident,)+) => {
@@ -30,6 +30,7 @@ macro_rules! contract {
     };
 }
 
+mod chain;
 mod changes;
 mod credentials;
 mod fixture;
@@ -63,7 +64,7 @@ async fn destroy(store: &dyn Store, id: ServiceId) -> Service {
     };
     let now = later(before.updated_at);
     let event = NewEvent::of_change(&before, &after, None, now);
-    store.service_update(&before, &after, event.as_ref(), now).await.unwrap()
+    update(&*store, &before, &after, event.as_ref(), now).await.unwrap()
 }
 
 async fn sequences(store: &dyn Store, project_id: &str) -> Vec<i64> {

@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 
 use super::super::notify;
 use super::{Answer, Conn, one_more, slice};
-use crate::domain::event::{NewEvent, ServiceEvent};
+use crate::domain::event::ServiceEvent;
 use crate::domain::id::{ProjectId, ServiceId};
 use crate::store::rows::EventRow;
 use crate::store::schema::{projects, service_events};
@@ -32,16 +32,6 @@ pub(super) async fn event_insert(connection: &mut Conn, row: EventRow) -> Answer
     let event = ServiceEvent::from(row);
     notify(connection, &event.project, event.service).await?;
     Ok(event)
-}
-
-pub(super) async fn event_append(
-    connection: &mut Conn,
-    project: &ProjectId,
-    service: ServiceId,
-    event: &NewEvent,
-) -> Answer<ServiceEvent> {
-    let sequence = sequence_take(connection, project).await?;
-    event_insert(connection, EventRow::new(project, sequence, service, event)).await
 }
 
 pub(super) async fn event_list_since(

@@ -10,14 +10,18 @@ use crate::store::fault::Fault;
 use crate::store::schema::reconciler_term;
 use crate::store::types::Id;
 
-/// Lets no other term than that of `epoch` begin until this transaction has ended.
+/// Lets no other term than that of `epoch` begin until this transaction has ended. Its holder's signs of life go on
+/// meanwhile, and so do other writers.
 pub(super) async fn term_hold(connection: &mut Conn, epoch: i64) -> Answer<()> {
-    // An update that changes nothing: it locks the row.
-    let held = diesel::update(reconciler_term::table.filter(reconciler_term::epoch.eq(epoch)))
-        .set(reconciler_term::epoch.eq(epoch))
-        .execute(connection)
-        .await?;
-    if held == 0 { Err(Fault::Refused(StoreError::Deposed)) } else { Ok(()) }
+    let term = reconciler_term::table.filter(reconciler_term::epoch.eq(epoch)).select(reconciler_term::epoch);
+    let held: Option<i64> = lock!(term, for_key_share).first(connection).await.optional()?;
+    held.map(drop).ok_or(Fault::Refused(StoreError::Deposed))
+}
+
+/// Begins a term, once those who write in the last one have ended.
+pub(super) async fn term_take(connection: &mut Conn, seen: &Term, holder: ReplicaId) -> Answer<Option<Term>> {
+    let _: i64 = lock!(reconciler_term::table.select(reconciler_term::epoch), for_update).first(connection).await?;
+    term_replace(connection, seen, Term { holder: Some(holder), epoch: seen.epoch + 1, beat: 0 }).await
 }
 
 pub(super) async fn term_current(connection: &mut Conn) -> Answer<Term> {

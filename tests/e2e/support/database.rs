@@ -3,6 +3,8 @@
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
+use crate::chain::Logs;
+
 /// Dropped with the test.
 pub struct Database {
     server: String,
@@ -38,12 +40,14 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
+        let logs = Logs::of_postgres(&self.url());
         let (server, drop) = (self.server.clone(), format!("drop database {} with (force)", self.name));
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async { connect(&server).await.batch_execute(&drop).await })
         });
         let _ = dropping.join();
+        logs.check();
     }
 }
 

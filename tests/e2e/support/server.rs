@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::docker::{LABEL, remove_owned};
 use super::eventually;
+use crate::chain::Logs;
 
 pub const SECRET: &str = "the secret of the end-to-end tests, long enough";
 pub const OLD_KEY: &str = "old:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
@@ -174,6 +175,7 @@ impl Drop for Server {
         }
         self.kill();
         remove_owned(&self.test);
+        Logs::of_sqlite(&self.directory.path().join("project-services.db")).check();
     }
 }
 

@@ -7,7 +7,7 @@ use project_services::domain::service::{Service, ServiceState};
 use project_services::store::StoreError;
 use tokio::task::JoinSet;
 
-use super::fixture::{Database, create, note, project, service};
+use super::fixture::{Database, append, create, note, project, service, update};
 use super::{later, read, sequences};
 
 contract! {
@@ -29,8 +29,7 @@ async fn an_update_of_what_changed_meanwhile_is_stale(database: Database) {
         Service { revision: current.revision + 1, ..current.clone() },
         Service { revision: current.revision - 1, ..current.clone() },
     ] {
-        let answer =
-            store.service_update(&before, &after, Some(&note(&before, "lost")), later(current.updated_at)).await;
+        let answer = update(&*store, &before, &after, Some(&note("lost")), later(current.updated_at)).await;
         assert!(matches!(answer, Err(StoreError::Stale)), "{answer:?}");
     }
     assert_eq!(read(&*store, service.id).await, current);
@@ -53,8 +52,8 @@ async fn of_racing_updates_one_wins_each_revision(database: Database) {
                 let before = read(&*store, service.id).await;
                 let mut after = before.clone();
                 after.evidence.crashes += 1;
-                let event = note(&before, &format!("{writer} {}", won.len()));
-                match store.service_update(&before, &after, Some(&event), later(before.updated_at)).await {
+                let event = note(&format!("{writer} {}", won.len()));
+                match update(&*store, &before, &after, Some(&event), later(before.updated_at)).await {
                     Ok(written) => won.push(written.revision),
                     Err(StoreError::Stale) => {}
                     Err(error) => panic!("{error:?}"),
@@ -111,7 +110,7 @@ async fn a_reader_of_the_log_never_sees_a_gap(database: Database) {
         let store = Arc::clone(&stores[number % 2]);
         writers.spawn(async move {
             for event in 0..EVENTS {
-                store.event_append(&service, &note(&service, &event.to_string())).await.unwrap();
+                append(&*store, &service, &event.to_string()).await.unwrap();
             }
         });
     }
@@ -126,8 +125,8 @@ async fn an_event_of_no_service_takes_no_place_in_the_log(database: Database) {
     let store = database.connect().await;
     let (service, nobody) = (service("demo", "db"), service("demo", "nobody"));
     create(&*store, &service).await;
-    let answer = store.event_append(&nobody, &note(&nobody, "x")).await;
-    assert!(matches!(answer, Err(StoreError::Failed(_))), "{answer:?}");
-    store.event_append(&service, &note(&service, "x")).await.unwrap();
+    let answer = append(&*store, &nobody, "x").await;
+    assert!(matches!(answer, Err(StoreError::Stale)), "{answer:?}");
+    append(&*store, &service, "x").await.unwrap();
     assert_eq!(sequences(&*store, "demo").await, [1, 2]);
 }

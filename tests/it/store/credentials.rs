@@ -3,9 +3,9 @@
 use project_services::app::key_ring;
 use project_services::crypto::Sealed;
 use project_services::domain::service::{Service, ServiceState};
-use project_services::store::{Reseal, StoreError};
+use project_services::store::{Committed, Guard, Reseal, StoreError, Write};
 
-use super::fixture::{Database, create, note, seal, service};
+use super::fixture::{Database, create, note, seal, service, update};
 use super::{destroy, later, read, sequences};
 
 contract! {
@@ -33,10 +33,10 @@ async fn a_destroyed_service_has_no_credentials_and_never_comes_back(database: D
     let end = "SELECT CAST(destroyed_at AS TEXT) AS value FROM services";
     let ended = database.texts(end).await;
     let now = later(destroyed.updated_at);
-    let noted = store.service_update(&destroyed, &destroyed, None, now).await.unwrap();
+    let noted = update(&*store, &destroyed, &destroyed, None, now).await.unwrap();
     assert_eq!(database.texts(end).await, ended);
     let revived = Service { state: ServiceState::Running, ..noted.clone() };
-    let answer = store.service_update(&noted, &revived, None, now).await;
+    let answer = update(&*store, &noted, &revived, None, now).await;
     assert!(matches!(answer, Err(StoreError::Failed(_))), "{answer:?}");
     assert_eq!(read(&*store, service.id).await.state, ServiceState::Destroyed);
 }
@@ -63,23 +63,28 @@ async fn a_service_and_its_credentials_are_written_together_or_not_at_all(databa
     let before = service("demo", "db");
     create(&*store, &before).await;
     let after = Service { rotating: true, ..before.clone() };
-    let (event, now) = (note(&before, "rotating"), later(before.updated_at));
+    let (event, now) = (note("rotating"), later(before.updated_at));
     let old = store.sealed_get(before.id).await.unwrap().unwrap();
     let (new, other) = (seal("k1", before.id, "both"), seal("k1", before.id, "other"));
 
+    let reseal_with = async |before: &Service, reseal: &Reseal| {
+        let parts = Write { service: Some(&after), sealed: Some(reseal), ..Write::new(Guard::Revision(before), now) };
+        store.commit(Write { event: Some(&event), ..parts }).await
+    };
+
     // A key rotation came first, and then another write of the row.
     let reseal = Reseal { old: other, new: new.clone() };
-    let answer = store.service_reseal(&before, &after, &reseal, Some(&event), now).await;
+    let answer = reseal_with(&before, &reseal).await;
     assert!(matches!(answer, Err(StoreError::Stale)), "{answer:?}");
     let (reseal, changed) = (Reseal { old: old.clone(), new: new.clone() }, Service { revision: 7, ..before.clone() });
-    let answer = store.service_reseal(&changed, &after, &reseal, Some(&event), now).await;
+    let answer = reseal_with(&changed, &reseal).await;
     assert!(matches!(answer, Err(StoreError::Stale)), "{answer:?}");
     let row = read(&*store, before.id).await;
     assert_eq!((row.rotating, row.revision), (false, 1));
     assert_eq!(store.sealed_get(before.id).await.unwrap(), Some(old));
     assert_eq!(sequences(&*store, "demo").await, [1]);
 
-    let written = store.service_reseal(&before, &after, &reseal, Some(&event), now).await.unwrap();
+    let Committed { service: written, .. } = reseal_with(&before, &reseal).await.unwrap();
     assert_eq!((written.rotating, written.revision), (true, 2));
     assert_eq!(read(&*store, before.id).await, written);
     assert_eq!(store.sealed_get(before.id).await.unwrap(), Some(new));

@@ -1,7 +1,7 @@
 //! A database of its own for each test, on both backends, and services to put into it.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use diesel::connection::SimpleConnection;
@@ -9,12 +9,16 @@ use diesel::sql_types::{Nullable, Text};
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
 use jiff::Timestamp;
 use project_services::crypto::{Sealed, Sealer};
-use project_services::domain::event::NewEvent;
+use project_services::domain::event::{NewEvent, ServiceEvent};
 use project_services::domain::id::{IdempotencyKey, ProjectId, ServiceId};
-use project_services::domain::service::{Published, Service, ServiceKind, ServiceSpec, SizeTier, TierSpec};
-use project_services::store::{Idempotency, NewService, Store, connect};
+use project_services::domain::service::{
+    Published, Service, ServiceKind, ServiceSpec, ServiceState, SizeTier, TierSpec,
+};
+use project_services::store::{Guard, Idempotency, NewService, Result, Store, Write, connect};
 use tokio_postgres::{Client, Config, NoTls};
 use uuid::Uuid;
+
+use crate::chain::Logs;
 
 /// An empty database, gone when this is dropped, also by a failed test.
 pub enum Database {
@@ -83,17 +87,20 @@ struct Row {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let Self::Postgres { server, name } = self else { return };
-        let (server, name) = (server.clone(), name.clone());
+        let Self::Postgres { server, name } = &*self else {
+            return Logs::of_sqlite(Path::new(self.url().strip_prefix("sqlite:").unwrap())).check();
+        };
+        let (logs, server, name) = (Logs::of_postgres(&self.url()), server.clone(), name.clone());
         // In a thread and a runtime of its own: this one may be unwinding.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 raw(&server).await.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
             });
-        })
-        .join();
+        });
+        let dropped = dropped.join();
         assert!(dropped.is_ok() || std::thread::panicking(), "the test's database could not be dropped");
+        logs.check();
     }
 }
 
@@ -167,12 +174,30 @@ pub async fn create(store: &dyn Store, service: &Service) {
     store.service_create(&new(service), &NewEvent::provisioned(service, "ada")).await.unwrap();
 }
 
-/// An event with that message that changes nothing.
-pub fn note(service: &Service, message: &str) -> NewEvent {
-    NewEvent {
-        message: message.to_owned(),
-        ..NewEvent::credentials_revealed(service, "ada", "2026-11-23T12:00:00.000000001Z".parse().unwrap())
-    }
+/// An event with that message.
+pub fn note(message: &str) -> NewEvent {
+    let occurred_at = "2026-11-23T12:00:00.000000001Z".parse().unwrap();
+    NewEvent { message: message.to_owned(), actor: Some("ada".to_owned()), occurred_at }
+}
+
+/// Writes a service over the one that was read.
+pub async fn update(
+    store: &dyn Store,
+    before: &Service,
+    after: &Service,
+    event: Option<&NewEvent>,
+    now: Timestamp,
+) -> Result<Service> {
+    let write = Write { service: Some(after), event, ..Write::new(Guard::Revision(before), now) };
+    Ok(store.commit(write).await?.service)
+}
+
+/// Appends an event that changes nothing, whatever state the service is in.
+pub async fn append(store: &dyn Store, service: &Service, message: &str) -> Result<ServiceEvent> {
+    let guard = Guard::State { read: service, one_of: ServiceState::ALL };
+    let event = note(message);
+    let committed = store.commit(Write { event: Some(&event), ..Write::new(guard, event.occurred_at) }).await?;
+    Ok(committed.event.unwrap())
 }
 
 /// The same time without what is finer than a microsecond.

@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use tokio::task::JoinSet;
 
-use super::fixture::{Database, create, note, project, service};
+use super::fixture::{Database, append, create, project, service};
 use super::{read, sequences};
 
 contract! {
@@ -49,7 +49,7 @@ async fn a_restart_keeps_everything(database: Database) {
         store.installation_id().await.unwrap(),
     );
     assert_eq!(found, kept);
-    store.event_append(&service, &note(&service, "x")).await.unwrap();
+    append(&*store, &service, "x").await.unwrap();
     assert_eq!(sequences(&*store, "demo").await, [1, 2]);
 }
 
@@ -80,9 +80,9 @@ async fn a_call_that_is_dropped_midway_leaves_nothing_behind(database: Database)
     create(&*store, &service).await;
     let other = database.connect().await;
     for polls in 1..30 {
-        drop_after(polls, store.event_append(&service, &note(&service, "dropped"))).await;
+        drop_after(polls, append(&*store, &service, "dropped")).await;
         // Whatever it had locked is free again, though nobody has asked for its connection since.
-        other.event_append(&service, &note(&service, "kept")).await.unwrap();
+        append(&*other, &service, "kept").await.unwrap();
     }
     let events = store.event_list_since(&project("demo"), 0, 1000).await.unwrap();
     assert!(events.iter().enumerate().all(|(index, event)| event.sequence == i64::try_from(index).unwrap() + 1));

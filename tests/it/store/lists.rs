@@ -3,7 +3,7 @@
 use project_services::domain::service::{Service, ServiceKind, ServiceState};
 use project_services::store::{Page, ServiceFilter, Slice};
 
-use super::fixture::{Database, create, note, project, service};
+use super::fixture::{Database, append, create, note, project, service, update};
 use super::{destroy, later, read};
 
 contract! {
@@ -39,7 +39,7 @@ async fn a_filter_finds_what_it_names(database: Database) {
     }
     let before = read(&*store, running.id).await;
     let after = Service { state: ServiceState::Running, ..before.clone() };
-    store.service_update(&before, &after, None, later(before.updated_at)).await.unwrap();
+    update(&*store, &before, &after, Some(&note("runs")), later(before.updated_at)).await.unwrap();
     destroy(&*store, gone.id).await;
 
     let find = async |filter: ServiceFilter| {
@@ -128,8 +128,8 @@ async fn pages_walk_a_services_events_both_ways(database: Database) {
     create(&*store, &other).await;
     let mut all = vec![1];
     for number in 0..6 {
-        store.event_append(&other, &note(&other, "other")).await.unwrap();
-        all.push(store.event_append(&mine, &note(&mine, &number.to_string())).await.unwrap().sequence);
+        append(&*store, &other, "other").await.unwrap();
+        all.push(append(&*store, &mine, &number.to_string()).await.unwrap().sequence);
     }
     check_pages(&all, async |page| {
         let slice = store.event_list_of_service(mine.id, page).await.unwrap();

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 use tokio_postgres::config::Host;
 
-use super::fixture::{Database, ca_file, create, note, project, service};
+use super::fixture::{self, Database, ca_file, create, note, project, service, update};
 
 /// A certificate authority that has signed nothing.
 const ANOTHER_CA: &str = "-----BEGIN CERTIFICATE-----
@@ -42,7 +42,7 @@ async fn until_one_waits_for_a_lock(client: &Client) {
 
 fn append(store: &Arc<dyn Store>, service: &Service) -> JoinHandle<Result<i64, StoreError>> {
     let (store, service) = (Arc::clone(store), service.clone());
-    tokio::spawn(async move { Ok(store.event_append(&service, &note(&service, "mine")).await?.sequence) })
+    tokio::spawn(async move { Ok(fixture::append(&*store, &service, "mine").await?.sequence) })
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn an_update_that_waits_for_its_place_has_not_locked_its_service() {
     other.batch_execute("BEGIN; SELECT * FROM projects FOR UPDATE").await.unwrap();
     let update = tokio::spawn({
         let (store, service) = (Arc::clone(&store), service.clone());
-        async move { store.service_update(&service, &service, Some(&note(&service, "x")), service.updated_at).await }
+        async move { update(&*store, &service, &service, Some(&note("x")), service.updated_at).await }
     });
     until_one_waits_for_a_lock(&watch).await;
     watch.batch_execute("SELECT * FROM services FOR UPDATE NOWAIT").await.unwrap();

@@ -7,7 +7,7 @@ use project_services::domain::service::{Desired, ErrorCode, RunId, Service, Serv
 use project_services::store::{NewService, ServiceFilter, StoreError};
 use tokio::task::JoinSet;
 
-use super::fixture::{Database, create, keyed, micros, new, project, published, seal, sealer, service};
+use super::fixture::{Database, create, keyed, micros, new, project, published, seal, sealer, service, update};
 use super::{ALL, destroy, later, read, sequences};
 
 contract! {
@@ -56,7 +56,7 @@ async fn what_is_written_is_read_back(database: Database) {
     after.rotating = true;
     after.trace = Some("00-11111111111111111111111111111111-2222222222222222-00".parse().unwrap());
     let event = NewEvent::of_change(&service, &after, Some("ada"), now).unwrap();
-    let written = store.service_update(&service, &after, Some(&event), now).await.unwrap();
+    let written = update(&*store, &service, &after, Some(&event), now).await.unwrap();
     assert_eq!(written, Service { revision: 2, updated_at: micros(now), ..after });
     assert_eq!(read(&*store, service.id).await, written);
 
@@ -69,7 +69,7 @@ async fn what_is_written_is_read_back(database: Database) {
     assert_eq!(store.event_last(&project("demo")).await.unwrap(), 2);
 
     // Without an event nothing is appended.
-    store.service_update(&written, &written, None, now).await.unwrap();
+    update(&*store, &written, &written, None, now).await.unwrap();
     assert_eq!(store.event_last(&project("demo")).await.unwrap(), 2);
 }
 
@@ -86,7 +86,7 @@ async fn what_is_not_there_is_none_and_no_error(database: Database) {
     assert!(store.event_list_since(&nobody.project, 0, 10).await.unwrap().is_empty());
     assert!(store.event_list_of_service(nobody.id, ALL).await.unwrap().rows.is_empty());
     assert_eq!(store.service_count(&nobody.project, &ServiceFilter::default()).await.unwrap(), 0);
-    let stale = store.service_update(&nobody, &nobody, None, nobody.created_at).await;
+    let stale = update(&*store, &nobody, &nobody, None, nobody.created_at).await;
     assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
 }
 

@@ -9,7 +9,7 @@ use project_services::domain::service::ServiceState;
 use project_services::store::{NewService, StoreError, StoreUrl, connect};
 use tokio::task::JoinSet;
 
-use super::fixture::{Database, create, new, note, project, seal, service};
+use super::fixture::{Database, append, create, new, note, project, seal, service, update};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -59,7 +59,7 @@ async fn ciphertext_is_gone_from_the_file_once_the_service_is_destroyed() {
     };
     database.raw_sqlite().batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     assert!(holds_it());
-    store.service_update(&before, &after, None, before.updated_at).await.unwrap();
+    update(&*store, &before, &after, Some(&note("gone")), before.updated_at).await.unwrap();
     // Closing it empties the write-ahead log into the file.
     drop(store);
     database.raw_sqlite().batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
@@ -74,13 +74,12 @@ async fn another_process_that_writes_holds_up_writers_and_no_readers() {
     create(&*store, &service).await;
     let mut other = database.raw_sqlite();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
-    let event = note(&service, "x");
     // Longer than SQLite waits.
-    let (append, last) = tokio::join!(store.event_append(&service, &event), store.event_last(&service.project));
-    assert!(matches!(append, Err(StoreError::Unavailable(_))), "{append:?}");
+    let (appended, last) = tokio::join!(append(&*store, &service, "x"), store.event_last(&service.project));
+    assert!(matches!(appended, Err(StoreError::Unavailable(_))), "{appended:?}");
     assert_eq!(last.unwrap(), 1);
     other.batch_execute("COMMIT").unwrap();
-    assert_eq!(store.event_append(&service, &event).await.unwrap().sequence, 2);
+    assert_eq!(append(&*store, &service, "x").await.unwrap().sequence, 2);
     assert_eq!(store.event_last(&project("demo")).await.unwrap(), 2);
 }
 

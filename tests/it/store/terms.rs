@@ -3,7 +3,7 @@
 use project_services::domain::event::NewEvent;
 use project_services::domain::service::{Service, ServiceState};
 use project_services::domain::term::{ReplicaId, Term};
-use project_services::store::StoreError;
+use project_services::store::{Guard, Reseal, StoreError, Write};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -52,17 +52,21 @@ async fn what_a_deposed_reconciler_writes_is_refused(database: Database) {
     let free = store.term_current().await.unwrap();
     let first = store.term_take(&free, ReplicaId(Uuid::now_v7())).await.unwrap().unwrap();
     let second = store.term_take(&first, ReplicaId(Uuid::now_v7())).await.unwrap().unwrap();
-    let refused = store.service_observe(first.epoch, &before, &after, event.as_ref(), now).await;
-    assert!(matches!(refused, Err(StoreError::Deposed)), "{refused:?}");
     let old = store.sealed_get(before.id).await.unwrap().unwrap();
-    let new = seal("k1", before.id, "another");
-    let refused = store.sealed_promote(first.epoch, before.id, &old, &new).await;
-    assert!(matches!(refused, Err(StoreError::Deposed)), "{refused:?}");
+    let reseal = Reseal { old: old.clone(), new: seal("k1", before.id, "another") };
+    let changed = Write { service: Some(&after), event: event.as_ref(), ..Write::new(Guard::Revision(&before), now) };
+    let resealed = Write { sealed: Some(&reseal), ..Write::new(Guard::Revision(&before), now) };
+    let within = |term: &Term| Guard::Term { epoch: term.epoch, read: &before };
+    for write in [changed, resealed] {
+        let refused = store.commit(Write { guard: within(&first), ..write }).await;
+        assert!(matches!(refused, Err(StoreError::Deposed)), "{refused:?}");
+    }
     assert_eq!(store.sealed_get(before.id).await.unwrap().unwrap(), old);
     assert_eq!(read(&*store, before.id).await, before);
     assert_eq!(sequences(&*store, "demo").await, [1]);
-    assert!(store.sealed_promote(second.epoch, before.id, &old, &new).await.unwrap());
-    let written = store.service_observe(second.epoch, &before, &after, event.as_ref(), now).await.unwrap();
-    assert_eq!(written.state, ServiceState::Provisioning);
+    let kept = store.commit(Write { guard: within(&second), ..resealed }).await.unwrap();
+    assert_eq!((kept.service, kept.event), (before.clone(), None), "neither a revision nor an event");
+    let written = store.commit(Write { guard: within(&second), ..changed }).await.unwrap();
+    assert_eq!(written.service.state, ServiceState::Provisioning);
     assert_eq!(sequences(&*store, "demo").await, [1, 2]);
 }

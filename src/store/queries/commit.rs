@@ -1,0 +1,75 @@
+//! The one write of what is there: a guard and its parts.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::log::{event_insert, sequence_take};
+use super::term::term_hold;
+use super::{Answer, Conn, sealed_replace};
+use crate::domain::service::{Service, ServiceState};
+use crate::store::fault::Fault;
+use crate::store::rows::{EventRow, ServiceChange, ServiceRow, Tombstone};
+use crate::store::schema::services;
+use crate::store::types::{Id, Instant};
+use crate::store::{Committed, Guard, StoreError, Write};
+
+/// Locks are taken in one order by all who write: the project's row, the service's, the term's. The project's comes before
+/// the service's as in `service_create`, which may wait for a name that this write frees; the term's comes last, so that
+/// who waits for one of the others holds up nobody's term.
+pub(super) async fn commit(connection: &mut Conn, write: Write<'_>) -> Answer<Committed> {
+    let read = write.guard.read();
+    let sequence = match write.event {
+        Some(_) => Some(sequence_take(connection, &read.project).await?),
+        None => None,
+    };
+    let before = locked(connection, &write).await?;
+    let after = match write.service {
+        Some(after) => overwrite(connection, &before, after, write.now.into()).await?,
+        None => before.clone(),
+    };
+    if let Some(reseal) = write.sealed
+        && !sealed_replace(connection, after.id, &reseal.old, &reseal.new).await?
+    {
+        return Err(Fault::Refused(StoreError::Stale));
+    }
+    let mut event = None;
+    if let (Some(sequence), Some(new)) = (sequence, write.event) {
+        let row = EventRow::new(sequence, Some(before.state), &after, new);
+        event = Some(event_insert(connection, row).await?);
+    }
+    if let Guard::Term { epoch, .. } = write.guard {
+        term_hold(connection, epoch).await?;
+    }
+    Ok(Committed { service: after, event })
+}
+
+/// The row as it is, locked until the transaction ends, if the guard lets the write through.
+async fn locked(connection: &mut Conn, write: &Write<'_>) -> Answer<Service> {
+    let read = write.guard.read();
+    let row = services::table.find(Id(read.id.0)).select(ServiceRow::as_select());
+    let row: Option<ServiceRow> = lock!(row, for_no_key_update).first(connection).await.optional()?;
+    let Some(now) = row.map(Service::from) else { return Err(Fault::Refused(StoreError::Stale)) };
+    let is_read = (now.generation, now.revision) == (read.generation, read.revision);
+    match write.guard {
+        Guard::State { one_of, .. } if !one_of.contains(&now.state) => {
+            Err(Fault::Refused(StoreError::InvalidState(now.state)))
+        }
+        Guard::State { .. } if write.service.is_none() => Ok(now),
+        _ if is_read => Ok(now),
+        _ => Err(Fault::Refused(StoreError::Stale)),
+    }
+}
+
+async fn overwrite(connection: &mut Conn, before: &Service, after: &Service, now: Instant) -> Answer<Service> {
+    let dies = before.state != ServiceState::Destroyed && after.state == ServiceState::Destroyed;
+    let row: ServiceRow = diesel::update(services::table.find(Id(before.id.0)))
+        .set((
+            ServiceChange::new(after, now),
+            services::revision.eq(services::revision + 1),
+            dies.then(|| Tombstone::new(now)),
+        ))
+        .returning(ServiceRow::as_returning())
+        .get_result(connection)
+        .await?;
+    Ok(row.into())
+}

@@ -1,0 +1,67 @@
+//! The one way in which what is kept of a service changes: a guard and its parts, in one transaction.
+
+use jiff::Timestamp;
+
+use crate::crypto::Sealed;
+use crate::domain::event::{NewEvent, ServiceEvent};
+use crate::domain::service::{Service, ServiceState};
+
+/// A change: what has to hold for it, and what is written then. All of it happens or nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Write<'a> {
+    pub guard: Guard<'a>,
+    /// When it happens. Becomes the service's `updated_at`, where it is written.
+    pub now: Timestamp,
+    /// The service as it is to be. It differs from the one that was read in desired, generation, state, operation, error,
+    /// evidence, rotating and trace only; revision and updated_at are the store's to set. One that becomes DESTROYED loses
+    /// its sealed credentials.
+    pub service: Option<&'a Service>,
+    /// Sealed credentials in the place of others.
+    pub sealed: Option<&'a Reseal>,
+    /// What the log tells of it. The states and the operation that the event shows are those of the row, before and after
+    /// this write.
+    pub event: Option<&'a NewEvent>,
+}
+
+impl<'a> Write<'a> {
+    /// A change without any part yet.
+    pub fn new(guard: Guard<'a>, now: Timestamp) -> Self {
+        Self { guard, now, service: None, sealed: None, event: None }
+    }
+}
+
+/// What has to hold of a service for a change to happen. It is checked in the change's transaction, on the locked row.
+#[derive(Debug, Clone, Copy)]
+pub enum Guard<'a> {
+    /// It is the one that was read: nobody has written it since.
+    Revision(&'a Service),
+    /// The same, and the reconciler's term is the one of `epoch`; until the change is written nobody can begin another.
+    Term { epoch: i64, read: &'a Service },
+    /// It is in one of these states, whoever has written it since it was read. A change that writes the service needs that
+    /// nobody has, all the same.
+    State { read: &'a Service, one_of: &'a [ServiceState] },
+}
+
+impl<'a> Guard<'a> {
+    pub(super) fn read(&self) -> &'a Service {
+        match self {
+            Self::Revision(read) | Self::Term { read, .. } | Self::State { read, .. } => read,
+        }
+    }
+}
+
+/// Sealed credentials that were read, and what is to take their place.
+#[derive(Debug, Clone)]
+pub struct Reseal {
+    pub old: Sealed,
+    pub new: Sealed,
+}
+
+/// What a change came to.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// The service as it is now.
+    pub service: Service,
+    /// The change's event, in its place in the log.
+    pub event: Option<ServiceEvent>,
+}
