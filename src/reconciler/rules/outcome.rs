@@ -45,7 +45,7 @@ impl<'a> Outcome<'a> {
                 self.after.operation = self.after.operation.filter(|o| o.phase == OperationPhase::Queued);
                 self.set_error(failure);
             }
-            _ => self.after.operation = self.after.operation.or(self.rotation),
+            _ => self.after.operation = self.after.operation.or(self.rotation.take()),
         }
         let again = self.pause().or(Some(self.now + SOON));
         Plan { after: self.after, step: None, reason: "the engine does not tell", again }
