@@ -34,6 +34,7 @@ mod orphans;
 mod queue;
 mod rules;
 mod steps;
+mod things;
 
 use lanes::Lanes;
 pub use look::{Looked, Memory};
@@ -117,14 +118,14 @@ impl Reconciler {
     async fn follow_engine(self: Arc<Self>) {
         loop {
             match self.engine.watch().await {
-                Ok(mut services) => {
+                Ok(mut instances) => {
                     tracing::info!("Following the engine's events");
                     self.wake_all().await;
                     let mut silence = std::pin::pin!(self.engine_silent());
                     loop {
                         tokio::select! {
-                            service = services.next() => match service {
-                                Some(service) => self.hints.wake(service),
+                            instance = instances.next() => match instance {
+                                Some(instance) => self.hints.wake(instance.service()),
                                 None => break,
                             },
                             () = &mut silence => break,

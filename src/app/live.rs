@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{App, AppError, Result};
 use crate::catalog::definition;
-use crate::domain::id::ServiceId;
+use crate::domain::id::{InstanceId, ServiceId};
 use crate::domain::lifecycle::Privilege;
 use crate::domain::live::{Holdings, LogLine, Measured};
 use crate::domain::permission::Principal;
@@ -55,7 +55,7 @@ impl App {
                     return;
                 }
                 // While there is no container there is no output either.
-                if let Ok(mut lines) = app.instruments.follow_logs(id, tail, last.or(since)).await {
+                if let Ok(mut lines) = app.instruments.follow_logs(InstanceId::of(id), tail, last.or(since)).await {
                     let Some(mut access) = app.access(id).await? else { return };
                     let seen = last;
                     loop {
@@ -155,14 +155,15 @@ impl App {
     /// Measures one run of the container.
     async fn measure_run(&self, service: &Service, sender: &watch::Sender<Option<Measured>>) {
         let Some(offer) = &definition(service.spec.kind).offer else { return };
-        let Ok(mut usage) = self.instruments.usage(service.id).await else { return };
+        let instance = InstanceId::of(service.id);
+        let Ok(mut usage) = self.instruments.usage(instance).await else { return };
         let mut count = interval(COUNT);
         count.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut holdings: Option<Holdings> = None;
         loop {
             tokio::select! {
                 _ = count.tick() => {
-                    let counted = self.instruments.holdings(service.id, offer.data_path, offer.port).await;
+                    let counted = self.instruments.holdings(instance, offer.data_path, offer.port).await;
                     holdings = counted.ok().or(holdings);
                 }
                 usage = usage.next() => {

@@ -11,6 +11,8 @@ use uuid::Uuid;
 pub enum InvalidId {
     #[error("a service id is \"svc_\" and 32 lower-case hexadecimal digits")]
     Service,
+    #[error("an instance id is \"svc_\" and 32 lower-case hexadecimal digits")]
+    Instance,
     #[error("a project id is 1 to 63 letters, digits, '.', '_' or '-', and starts and ends with a letter or digit")]
     Project,
     #[error("an idempotency key is 1 to 128 visible ASCII characters")]
@@ -43,13 +45,46 @@ impl FromStr for ServiceId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let digits = text.strip_prefix(Self::PREFIX).ok_or(InvalidId::Service)?;
-        let canonical = digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        if !canonical {
-            return Err(InvalidId::Service);
-        }
-        Uuid::try_parse(digits).map(Self).map_err(|_| InvalidId::Service)
+        uuid_after(Self::PREFIX, text).map(Self).ok_or(InvalidId::Service)
     }
+}
+
+/// The id of what runs a service: one container and one volume, both named by it. Shown like a service's id, since what
+/// was made before there were instances is named by its service: there the two are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InstanceId(pub Uuid);
+
+impl InstanceId {
+    /// The one instance of `service`.
+    pub fn of(service: ServiceId) -> Self {
+        Self(service.0)
+    }
+
+    /// The service whose instance it is.
+    pub fn service(self) -> ServiceId {
+        ServiceId(self.0)
+    }
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", ServiceId::PREFIX, self.0.simple())
+    }
+}
+
+impl FromStr for InstanceId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        uuid_after(ServiceId::PREFIX, text).map(Self).ok_or(InvalidId::Instance)
+    }
+}
+
+/// The UUID whose 32 lower-case hexadecimal digits follow `prefix`, and nothing else.
+fn uuid_after(prefix: &str, text: &str) -> Option<Uuid> {
+    let digits = text.strip_prefix(prefix)?;
+    let canonical = digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if canonical { Uuid::try_parse(digits).ok() } else { None }
 }
 
 /// The platform's id of a project. It becomes part of a network's name, hence Docker's alphabet for names.

@@ -17,10 +17,10 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::{Mutex, OnceCell, watch};
 
-use super::{Engine, EngineError, Owned, OwnedThing, Readiness, Result};
-use crate::catalog::deployment::{CredentialChange, Deployment};
-use crate::domain::id::{InstallationId, ProjectId, ServiceId};
-use crate::domain::service::{ErrorCode, Observed, Service, Volume};
+use super::{Command, Ended, Engine, EngineError, Owned, OwnedThing, Result, Target, Thing, thing};
+use crate::catalog::deployment::Deployment;
+use crate::domain::id::{InstallationId, InstanceId, ProjectId};
+use crate::domain::service::{ErrorCode, Observed, Volume};
 
 mod container;
 mod events;
@@ -36,13 +36,6 @@ use labels::Labels;
 const QUICK: Duration = Duration::from_secs(10);
 /// How long creating, starting or removing may take on a busy host.
 const SLOW: Duration = Duration::from_secs(90);
-
-/// How long a server may take to change its passwords; longer than what has it do so tries.
-const CREDENTIAL_CHANGE: Duration = Duration::from_secs(30);
-/// How much is kept of what is said of a change of passwords that failed, in bytes.
-const COMPLAINT: usize = 2000;
-/// How long a check for readiness waits for a hint that it may be worth while.
-const HINT_PATIENCE: Duration = Duration::from_secs(8);
 
 /// What the engine is and how things on it are named.
 #[derive(Debug, Clone)]
@@ -102,48 +95,91 @@ impl DockerEngine {
         }
     }
 
-    async fn ensure_volume(&self, service: &Service) -> Result<()> {
+    async fn ensure_endpoint(&self, endpoint: &thing::Endpoint) -> Result<()> {
+        let client = self.client().await?;
+        self.ensure_network(&endpoint.project).await?;
+        let request = NetworkConnectRequest {
+            container: endpoint.instance.to_string(),
+            endpoint_config: Some(container::endpoint(endpoint)),
+        };
+        match within(SLOW, client.connect_network(&self.network_name(&endpoint.project), request)).await {
+            Err(BollardError::DockerResponseServerError { message, .. }) if message.contains("already exists") => {
+                Ok(())
+            }
+            outcome => outcome.map_err(failure),
+        }
+    }
+
+    async fn ensure_volume(&self, volume: &thing::Volume) -> Result<()> {
         let client = self.client().await?;
         let request = VolumeCreateRequest {
-            name: Some(service.id.to_string()),
-            labels: Some(self.labels.of_volume(service)),
+            name: Some(volume.instance.to_string()),
+            labels: Some(self.labels.of_volume(volume)),
             ..Default::default()
         };
         within(SLOW, client.create_volume(request)).await.map(|_| ()).map_err(failure)
     }
 
-    async fn volume(&self, service: ServiceId) -> Result<Volume> {
+    async fn volume(&self, instance: InstanceId) -> Result<Volume> {
         let client = self.client().await?;
-        let volume = found(within(QUICK, client.inspect_volume(&service.to_string())).await)?;
+        let volume = found(within(QUICK, client.inspect_volume(&instance.to_string())).await)?;
         Ok(match volume {
             None => Volume::Absent,
             Some(volume) if volume.labels.is_empty() => Volume::Stray,
-            Some(volume) if !self.labels.are_of(service, Some(&volume.labels)) => Volume::Foreign,
+            Some(volume) if !self.labels.are_of(instance, Some(&volume.labels)) => Volume::Foreign,
             Some(volume) if labels::is_made_for_data(&volume.labels) => Volume::Ours,
             Some(_) => Volume::Stray,
         })
     }
 
-    /// The service's container, whoever made it. One of ours that was renamed by hand gets its name back: a second one
+    /// An instance's container, whoever made it. One of ours that was renamed by hand gets its name back: a second one
     /// beside it would work on the same volume.
-    async fn container(&self, service: ServiceId) -> Result<Option<ContainerInspectResponse>> {
+    async fn container(&self, instance: InstanceId) -> Result<Option<ContainerInspectResponse>> {
         let client = self.client().await?;
-        let name = service.to_string();
+        let name = instance.to_string();
         let by_name = || within(QUICK, client.inspect_container(&name, None::<query::InspectContainerOptions>));
         if let Some(container) = found(by_name().await)? {
             return Ok(Some(container));
         }
         let filters = HashMap::from([(
             "label".to_owned(),
-            vec![self.labels.installation_filter(), Labels::service_filter(service)],
+            vec![self.labels.installation_filter(), Labels::instance_filter(instance)],
         )]);
         let options = query::ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
         let renamed = within(QUICK, client.list_containers(Some(options))).await.map_err(failure)?;
         let Some(id) = renamed.into_iter().find_map(|container| container.id) else { return Ok(None) };
-        tracing::warn!(%service, container = id, "A container was renamed by hand and gets its name back");
+        tracing::warn!(%instance, container = id, "A container was renamed by hand and gets its name back");
         let options = query::RenameContainerOptions { name: name.clone() };
         found(within(QUICK, client.rename_container(&id, options)).await)?;
         found(by_name().await)
+    }
+
+    async fn ensure_container(&self, container: &thing::Container) -> Result<()> {
+        let client = self.client().await?;
+        let endpoint = &container.endpoint;
+        self.ensure_network(&endpoint.project).await?;
+        let network = self.network_name(&endpoint.project);
+        let body = container::body(container, &network, &self.labels.of_container(container));
+        let options = query::CreateContainerOptionsBuilder::default().name(&endpoint.instance.to_string()).build();
+        match within(SLOW, client.create_container(Some(options), body)).await {
+            // Of one name there is one container; whether it is ours is found out by the look that follows.
+            Ok(_) | Err(BollardError::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    async fn remove_container_of(&self, instance: InstanceId) -> Result<()> {
+        let container = self.container(instance).await?;
+        let labels = container.as_ref().and_then(|container| container.config.as_ref()?.labels.as_ref());
+        if self.labels.are_of(instance, labels) {
+            self.remove_container(&instance.to_string()).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<()> {
+        let client = self.client().await?;
+        found(within(SLOW, client.remove_volume(name, None::<query::RemoveVolumeOptions>)).await).map(|_| ())
     }
 
     /// Removes a container with its anonymous volumes, whatever it does.
@@ -172,24 +208,11 @@ impl DockerEngine {
         }
     }
 
-    async fn set_restart_policy(&self, service: ServiceId, name: RestartPolicyNameEnum) -> Result<()> {
+    async fn set_restart_policy(&self, instance: InstanceId, name: RestartPolicyNameEnum) -> Result<()> {
         let client = self.client().await?;
         let policy = RestartPolicy { name: Some(name), maximum_retry_count: None };
         let update = ContainerUpdateBody { restart_policy: Some(policy), ..Default::default() };
-        within(QUICK, client.update_container(&service.to_string(), update)).await.map_err(failure)
-    }
-
-    /// Follows the container's output until a line has `text` in it, or it ends.
-    async fn await_output(&self, service: ServiceId, text: &str) -> Result<()> {
-        let client = self.client().await?;
-        let options = query::LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true).tail("all").build();
-        let mut output = std::pin::pin!(client.logs(&service.to_string(), Some(options)));
-        while let Some(Ok(line)) = output.next().await {
-            if String::from_utf8_lossy(line.as_ref()).contains(text) {
-                break;
-            }
-        }
-        Ok(())
+        within(QUICK, client.update_container(&instance.to_string(), update)).await.map_err(failure)
     }
 
     fn filter(&self) -> Option<HashMap<String, Vec<String>>> {
@@ -203,18 +226,18 @@ impl Engine for DockerEngine {
         within(QUICK, self.client().await?.ping()).await.map(|_| ()).map_err(failure)
     }
 
-    async fn inspect(&self, service: ServiceId, image: &str) -> Result<Observed> {
+    async fn look(&self, instance: InstanceId, image: &str) -> Result<Observed> {
         let client = self.client().await?;
-        let (container, volume) = tokio::try_join!(self.container(service), self.volume(service))?;
+        let (container, volume) = tokio::try_join!(self.container(instance), self.volume(instance))?;
         let Some(container) = container else {
             let image = found(within(QUICK, client.inspect_image(image)).await)?.is_some();
             return Ok(Observed { container: None, volume, image });
         };
         let found_labels = container.config.as_ref().and_then(|config| config.labels.as_ref());
-        if !self.labels.are_of(service, found_labels) {
+        if !self.labels.are_of(instance, found_labels) {
             return Err(EngineError::Refused {
                 code: ErrorCode::NameTaken,
-                message: format!("A container named {service} exists that this installation did not make."),
+                message: format!("A container named {instance} exists that this installation did not make."),
             });
         }
         let project = found_labels.and_then(labels::project);
@@ -222,7 +245,7 @@ impl Engine for DockerEngine {
         Ok(Observed { container: Some(observe::container(&container, network.as_deref())), volume, image: true })
     }
 
-    async fn ensure_image(&self, image: &str, progress: watch::Sender<Option<u8>>) -> Result<()> {
+    async fn pull(&self, image: &str, progress: watch::Sender<Option<u8>>) -> Result<()> {
         let client = self.client().await?;
         if found(within(QUICK, client.inspect_image(image)).await)?.is_some() {
             return Ok(());
@@ -230,26 +253,18 @@ impl Engine for DockerEngine {
         pull::pull(client, image, progress).await
     }
 
-    async fn ensure_storage(&self, service: &Service) -> Result<()> {
-        tokio::try_join!(self.ensure_network(&service.project), self.ensure_volume(service)).map(|_| ())
-    }
-
-    async fn ensure_container(&self, service: &Service, deployment: &Deployment) -> Result<()> {
-        let client = self.client().await?;
-        self.ensure_network(&service.project).await?;
-        let network = self.network_name(&service.project);
-        let body = container::body(service, deployment, &network, &self.labels.of_container(service));
-        let options = query::CreateContainerOptionsBuilder::default().name(&service.id.to_string()).build();
-        match within(SLOW, client.create_container(Some(options), body)).await {
-            // Of one name there is one container; whether it is ours is found out by the look that follows.
-            Ok(_) | Err(BollardError::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
-            Err(error) => Err(failure(error)),
+    async fn ensure(&self, thing: &Thing) -> Result<()> {
+        match thing {
+            Thing::Network(project) => self.ensure_network(project).await,
+            Thing::Volume(volume) => self.ensure_volume(volume).await,
+            Thing::Container(container) => self.ensure_container(container).await,
+            Thing::Endpoint(endpoint) => self.ensure_endpoint(endpoint).await,
         }
     }
 
-    async fn ensure_started(&self, service: &Service, deployment: &Deployment) -> Result<()> {
+    async fn start(&self, instance: InstanceId, deployment: &Deployment) -> Result<()> {
         let client = self.client().await?;
-        let name = service.id.to_string();
+        let name = instance.to_string();
         let inspected = within(QUICK, client.inspect_container(&name, None::<query::InspectContainerOptions>))
             .await
             .map_err(failure)?;
@@ -265,7 +280,7 @@ impl Engine for DockerEngine {
         }
         // Not before its files are there: the engine would start it without them, again and again.
         if !observe::brought_back(inspected.host_config.as_ref()) {
-            self.set_restart_policy(service.id, RestartPolicyNameEnum::ALWAYS).await?;
+            self.set_restart_policy(instance, RestartPolicyNameEnum::ALWAYS).await?;
         }
         if runs {
             return Ok(());
@@ -283,50 +298,10 @@ impl Engine for DockerEngine {
         }
     }
 
-    async fn ensure_connected(&self, service: &Service) -> Result<()> {
+    async fn stop(&self, instance: InstanceId, grace: Duration) -> Result<()> {
         let client = self.client().await?;
-        self.ensure_network(&service.project).await?;
-        let request = NetworkConnectRequest {
-            container: service.id.to_string(),
-            endpoint_config: Some(container::endpoint(service)),
-        };
-        match within(SLOW, client.connect_network(&self.network_name(&service.project), request)).await {
-            Err(BollardError::DockerResponseServerError { message, .. }) if message.contains("already exists") => {
-                Ok(())
-            }
-            outcome => outcome.map_err(failure),
-        }
-    }
-
-    async fn await_ready(&self, service: ServiceId, check: &[String], hint: Option<&str>) -> Result<Readiness> {
-        let client = self.client().await?;
-        if let Some(hint) = hint {
-            // Whatever becomes of it: the check is what tells.
-            let _ = tokio::time::timeout(HINT_PATIENCE, self.await_output(service, hint)).await;
-        }
-        let command = exec::Command { words: check, user: None, input: None, kept: 0 };
-        match found(exec::run(client, service, command).await) {
-            Ok(Some(exec::Ended { exit_code: Some(0), .. })) => Ok(Readiness::Ready),
-            Ok(_) | Err(EngineError::Refused { .. }) => Ok(Readiness::NotReady),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn ensure_credentials(&self, service: ServiceId, change: &CredentialChange) -> Result<()> {
-        let client = self.client().await?;
-        let (words, input) = (change.command.as_slice(), Some(&change.input));
-        let command = exec::Command { words, user: Some(change.user), input, kept: COMPLAINT };
-        let ended = within(CREDENTIAL_CHANGE, exec::run(client, service, command)).await.map_err(failure)?;
-        if ended.exit_code == Some(0) {
-            return Ok(());
-        }
-        Err(EngineError::Refused { code: ErrorCode::RotationFailed, message: ended.output })
-    }
-
-    async fn ensure_stopped(&self, service: ServiceId, grace: Duration) -> Result<()> {
-        let client = self.client().await?;
-        let name = service.to_string();
-        self.set_restart_policy(service, RestartPolicyNameEnum::NO).await?;
+        let name = instance.to_string();
+        self.set_restart_policy(instance, RestartPolicyNameEnum::NO).await?;
         let inspected = within(QUICK, client.inspect_container(&name, None::<query::InspectContainerOptions>)).await;
         if inspected.map_err(failure)?.state.is_some_and(|state| state.paused == Some(true)) {
             // A paused server can't shut down.
@@ -337,22 +312,22 @@ impl Engine for DockerEngine {
         within(grace + SLOW, client.stop_container(&name, Some(options))).await.map_err(failure)
     }
 
-    async fn ensure_removed(&self, service: ServiceId) -> Result<()> {
-        let name = service.to_string();
-        let container = self.container(service).await?;
-        let labels = container.as_ref().and_then(|container| container.config.as_ref()?.labels.as_ref());
-        if self.labels.are_of(service, labels) {
-            self.remove_container(&name).await?;
+    async fn remove(&self, target: &Target) -> Result<()> {
+        match target {
+            Target::Container(instance) => self.remove_container_of(*instance).await,
+            Target::Volume(instance) => match self.volume(*instance).await? {
+                Volume::Ours | Volume::Stray => self.remove_volume(&instance.to_string()).await,
+                Volume::Absent | Volume::Foreign => Ok(()),
+            },
+            Target::Network(project) => self.remove_network(&self.network_name(project)).await,
+            Target::Found(Owned { what: OwnedThing::Container(_), name, .. }) => self.remove_container(name).await,
+            Target::Found(Owned { what: OwnedThing::Volume(_), name, .. }) => self.remove_volume(name).await,
+            Target::Found(Owned { what: OwnedThing::Network(_), name, .. }) => self.remove_network(name).await,
         }
-        if matches!(self.volume(service).await?, Volume::Ours | Volume::Stray) {
-            let client = self.client().await?;
-            found(within(SLOW, client.remove_volume(&name, None::<query::RemoveVolumeOptions>)).await)?;
-        }
-        Ok(())
     }
 
-    async fn ensure_network_removed(&self, project: &ProjectId) -> Result<()> {
-        self.remove_network(&self.network_name(project)).await
+    async fn run(&self, instance: InstanceId, command: &Command) -> Result<Ended> {
+        exec::run(self.client().await?, instance, command).await.map_err(failure)
     }
 
     async fn list_owned(&self) -> Result<Vec<Owned>> {
@@ -367,14 +342,14 @@ impl Engine for DockerEngine {
         );
         let mut owned = Vec::new();
         for container in containers.map_err(failure)? {
-            let what = OwnedThing::Container(container.labels.as_ref().and_then(labels::service));
+            let what = OwnedThing::Container(container.labels.as_ref().and_then(labels::instance));
             let name = container.names.unwrap_or_default().into_iter().next().unwrap_or_default();
             let created_at = container.created.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
             owned.push(Owned { what, name: name.trim_start_matches('/').to_owned(), created_at });
         }
         for volume in volumes.map_err(failure)?.volumes.unwrap_or_default() {
             let created_at = volume.created_at.and_then(|text| text.parse().ok());
-            let what = OwnedThing::Volume(labels::service(&volume.labels));
+            let what = OwnedThing::Volume(labels::instance(&volume.labels));
             owned.push(Owned { what, name: volume.name, created_at });
         }
         for network in networks.map_err(failure)? {
@@ -389,27 +364,27 @@ impl Engine for DockerEngine {
         self.settings.network_template.replace("{project}", project.as_str())
     }
 
-    async fn ensure_orphan_removed(&self, orphan: &Owned) -> Result<()> {
-        match orphan.what {
-            OwnedThing::Container(_) => self.remove_container(&orphan.name).await,
-            OwnedThing::Network(_) => self.remove_network(&orphan.name).await,
-            OwnedThing::Volume(_) => {
-                let client = self.client().await?;
-                found(within(SLOW, client.remove_volume(&orphan.name, None::<query::RemoveVolumeOptions>)).await)
-                    .map(|_| ())
-            }
-        }
-    }
-
-    async fn watch(&self) -> Result<BoxStream<'static, ServiceId>> {
+    async fn watch(&self) -> Result<BoxStream<'static, InstanceId>> {
         events::watch(self.client().await?, self.filter().unwrap_or_default()).await
     }
 
-    async fn logs(&self, service: ServiceId, lines: usize) -> Result<Vec<String>> {
+    async fn await_output(&self, instance: InstanceId, text: &str) -> Result<()> {
+        let client = self.client().await?;
+        let options = query::LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true).tail("all").build();
+        let mut output = std::pin::pin!(client.logs(&instance.to_string(), Some(options)));
+        while let Some(Ok(line)) = output.next().await {
+            if String::from_utf8_lossy(line.as_ref()).contains(text) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn logs(&self, instance: InstanceId, lines: usize) -> Result<Vec<String>> {
         let client = self.client().await?;
         let tail = lines.to_string();
         let options = query::LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&tail).build();
-        let output = client.logs(&service.to_string(), Some(options)).map_ok(LogOutput::into_bytes);
+        let output = client.logs(&instance.to_string(), Some(options)).map_ok(LogOutput::into_bytes);
         let chunks: Vec<_> = within(QUICK, output.try_collect()).await.map_err(failure)?;
         Ok(chunks
             .iter()

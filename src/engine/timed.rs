@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
-use super::{Engine, EngineError, Owned, Readiness, Result};
-use crate::catalog::deployment::{CredentialChange, Deployment};
-use crate::domain::id::{ProjectId, ServiceId};
-use crate::domain::service::{Observed, Service};
+use super::{Command, Ended, Engine, EngineError, Owned, Result, Target, Thing};
+use crate::catalog::deployment::Deployment;
+use crate::domain::id::{InstanceId, ProjectId};
+use crate::domain::service::Observed;
 use crate::telemetry::{metrics, traces};
 
 pub struct Timed<E>(pub Arc<E>);
@@ -39,48 +39,56 @@ impl<E: Engine> Engine for Timed<E> {
         timed("ping", self.0.ping()).await
     }
 
-    async fn inspect(&self, service: ServiceId, image: &str) -> Result<Observed> {
-        timed("inspect", self.0.inspect(service, image)).await
+    async fn look(&self, instance: InstanceId, image: &str) -> Result<Observed> {
+        timed("look", self.0.look(instance, image)).await
     }
 
-    async fn ensure_image(&self, image: &str, progress: watch::Sender<Option<u8>>) -> Result<()> {
-        timed("ensure_image", self.0.ensure_image(image, progress)).await
+    async fn pull(&self, image: &str, progress: watch::Sender<Option<u8>>) -> Result<()> {
+        timed("pull", self.0.pull(image, progress)).await
     }
 
-    async fn ensure_storage(&self, service: &Service) -> Result<()> {
-        timed("ensure_storage", self.0.ensure_storage(service)).await
+    async fn ensure(&self, thing: &Thing) -> Result<()> {
+        let call = match thing {
+            Thing::Network(_) => "ensure_network",
+            Thing::Volume(_) => "ensure_volume",
+            Thing::Container(_) => "ensure_container",
+            Thing::Endpoint(_) => "ensure_endpoint",
+        };
+        timed(call, self.0.ensure(thing)).await
     }
 
-    async fn ensure_container(&self, service: &Service, deployment: &Deployment) -> Result<()> {
-        timed("ensure_container", self.0.ensure_container(service, deployment)).await
+    async fn start(&self, instance: InstanceId, deployment: &Deployment) -> Result<()> {
+        timed("start", self.0.start(instance, deployment)).await
     }
 
-    async fn ensure_started(&self, service: &Service, deployment: &Deployment) -> Result<()> {
-        timed("ensure_started", self.0.ensure_started(service, deployment)).await
+    async fn stop(&self, instance: InstanceId, grace: Duration) -> Result<()> {
+        timed("stop", self.0.stop(instance, grace)).await
     }
 
-    async fn ensure_connected(&self, service: &Service) -> Result<()> {
-        timed("ensure_connected", self.0.ensure_connected(service)).await
+    async fn remove(&self, target: &Target) -> Result<()> {
+        let call = match target {
+            Target::Container(_) => "remove_container",
+            Target::Volume(_) => "remove_volume",
+            Target::Network(_) => "remove_network",
+            Target::Found(_) => "remove_found",
+        };
+        timed(call, self.0.remove(target)).await
     }
 
-    async fn await_ready(&self, service: ServiceId, check: &[String], hint: Option<&str>) -> Result<Readiness> {
-        timed("await_ready", self.0.await_ready(service, check, hint)).await
+    async fn run(&self, instance: InstanceId, command: &Command) -> Result<Ended> {
+        timed("run", self.0.run(instance, command)).await
     }
 
-    async fn ensure_credentials(&self, service: ServiceId, change: &CredentialChange) -> Result<()> {
-        timed("ensure_credentials", self.0.ensure_credentials(service, change)).await
+    async fn await_output(&self, instance: InstanceId, text: &str) -> Result<()> {
+        timed("await_output", self.0.await_output(instance, text)).await
     }
 
-    async fn ensure_stopped(&self, service: ServiceId, grace: Duration) -> Result<()> {
-        timed("ensure_stopped", self.0.ensure_stopped(service, grace)).await
+    async fn logs(&self, instance: InstanceId, lines: usize) -> Result<Vec<String>> {
+        timed("logs", self.0.logs(instance, lines)).await
     }
 
-    async fn ensure_removed(&self, service: ServiceId) -> Result<()> {
-        timed("ensure_removed", self.0.ensure_removed(service)).await
-    }
-
-    async fn ensure_network_removed(&self, project: &ProjectId) -> Result<()> {
-        timed("ensure_network_removed", self.0.ensure_network_removed(project)).await
+    async fn watch(&self) -> Result<BoxStream<'static, InstanceId>> {
+        timed("watch", self.0.watch()).await
     }
 
     async fn list_owned(&self) -> Result<Vec<Owned>> {
@@ -89,17 +97,5 @@ impl<E: Engine> Engine for Timed<E> {
 
     fn network_name(&self, project: &ProjectId) -> String {
         self.0.network_name(project)
-    }
-
-    async fn ensure_orphan_removed(&self, orphan: &Owned) -> Result<()> {
-        timed("ensure_orphan_removed", self.0.ensure_orphan_removed(orphan)).await
-    }
-
-    async fn watch(&self) -> Result<BoxStream<'static, ServiceId>> {
-        timed("watch", self.0.watch()).await
-    }
-
-    async fn logs(&self, service: ServiceId, lines: usize) -> Result<Vec<String>> {
-        timed("logs", self.0.logs(service, lines)).await
     }
 }

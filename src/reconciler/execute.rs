@@ -1,22 +1,31 @@
 //! One step on the engine, for one service.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
-use super::Reconciler;
 use super::rules::Failure;
 use super::steps::{Left, Step};
+use super::{Reconciler, things};
 use crate::catalog::access::Access;
 use crate::catalog::definition;
 use crate::catalog::deployment::Deployment;
 use crate::crypto::Sealed;
 use crate::domain::event::NewEvent;
+use crate::domain::id::InstanceId;
 use crate::domain::service::{ContainerStatus, Desired, ErrorCode, RunId, Service, ServiceState};
-use crate::engine::{EngineError, Readiness};
+use crate::engine::{Command, EngineError, Target, Thing};
 use crate::store::{Guard, Reseal, ServiceFilter, StoreError, Write};
 
 /// How often at most the progress of a pull is written down, in milliseconds.
 const PROGRESS_INTERVAL: i64 = 1000;
+/// How long a server may take to change its passwords; longer than what has it do so tries.
+const CREDENTIAL_CHANGE: Duration = Duration::from_secs(30);
+/// How much is kept of what is said of a change of passwords that failed, in bytes.
+const COMPLAINT: usize = 2000;
+/// How long a check for readiness waits for a hint that it may be worth while.
+const HINT_PATIENCE: Duration = Duration::from_secs(8);
 
 /// What a step came to.
 pub(super) enum Done {
@@ -85,19 +94,22 @@ impl Reconciler {
             Step::AwaitReady(run) => return self.await_ready(service, run).await,
             Step::RotateCredentials => return self.rotate(service).await,
             Step::Discard | Step::Remove => return self.remove(service).await,
-            Step::CreateStorage => self.engine.ensure_storage(service).await,
-            Step::Connect => self.engine.ensure_connected(service).await,
+            Step::CreateStorage => {
+                let (network, volume) = (Thing::Network(service.project.clone()), things::volume(service));
+                tokio::try_join!(self.engine.ensure(&network), self.engine.ensure(&volume)).map(|_| ())
+            }
+            Step::Connect => self.engine.ensure(&Thing::Endpoint(things::endpoint(service))).await,
             Step::CreateContainer => match self.deployment(service).await {
-                Ok(deployment) => self.engine.ensure_container(service, &deployment).await,
+                Ok(deployment) => self.engine.ensure(&things::container(service, deployment)).await,
                 Err(done) => return done,
             },
             Step::Start => match self.deployment(service).await {
-                Ok(deployment) => self.engine.ensure_started(service, &deployment).await,
+                Ok(deployment) => self.engine.start(InstanceId::of(service.id), &deployment).await,
                 Err(done) => return done,
             },
             Step::Stop => {
                 let grace = definition(service.spec.kind).offer.as_ref().map(|offer| offer.stop_grace);
-                self.engine.ensure_stopped(service.id, grace.unwrap_or_default()).await
+                self.engine.stop(InstanceId::of(service.id), grace.unwrap_or_default()).await
             }
         };
         outcome.map_or_else(Done::from, |()| Done::Tried)
@@ -120,15 +132,18 @@ impl Reconciler {
     }
 
     async fn is_silent(&self, service: &Service) -> bool {
-        let looked = self.engine.inspect(service.id, &image(service)).await;
+        let looked = self.engine.look(InstanceId::of(service.id), &image(service)).await;
         matches!(looked, Err(EngineError::Unavailable(_) | EngineError::Unknown(_)))
     }
 
     /// Removes what the service had, and its project's network if no service stays that uses it. Of several that are
     /// destroyed at once each tries that, and the one whose container goes last succeeds.
     async fn remove(&self, service: &Service) -> Done {
-        if let Err(error) = self.engine.ensure_removed(service.id).await {
-            return error.into();
+        let instance = InstanceId::of(service.id);
+        for target in [Target::Container(instance), Target::Volume(instance)] {
+            if let Err(error) = self.engine.remove(&target).await {
+                return error.into();
+            }
         }
         let gone = [ServiceState::Destroying, ServiceState::Destroyed];
         let staying = ServiceState::ALL.iter().copied().filter(|state| !gone.contains(state)).collect();
@@ -137,7 +152,8 @@ impl Reconciler {
             Ok(staying) => staying,
             Err(error) => return Done::StoreFailed(error),
         };
-        let removed = if staying == 0 { self.engine.ensure_network_removed(&service.project).await } else { Ok(()) };
+        let network = Target::Network(service.project.clone());
+        let removed = if staying == 0 { self.engine.remove(&network).await } else { Ok(()) };
         removed.map_or_else(Done::from, |()| Done::Tried)
     }
 
@@ -148,15 +164,31 @@ impl Reconciler {
         };
         let hint = deployment.ready_hint.filter(|_| !service.evidence.initialised);
         let deadline = service.operation.as_ref().and_then(|operation| operation.deadline);
-        let left = deadline.map_or(std::time::Duration::from_secs(300), |deadline| {
+        let left = deadline.map_or(Duration::from_secs(300), |deadline| {
             deadline.duration_since((self.clock)()).try_into().unwrap_or_default()
         });
-        let wait = self.engine.await_ready(service.id, &deployment.ready_check, hint);
+        let wait = self.answers(InstanceId::of(service.id), deployment.ready_check, hint);
         match tokio::time::timeout(left, wait).await {
-            Ok(Ok(Readiness::Ready)) => Done::Ready(run.clone()),
-            Ok(Ok(Readiness::NotReady)) => self.why_not_ready(service, run).await,
+            Ok(Ok(true)) => Done::Ready(run.clone()),
+            Ok(Ok(false)) => self.why_not_ready(service, run).await,
             Ok(Err(error)) => error.into(),
             Err(_) => Done::Tried,
+        }
+    }
+
+    /// Waits until the server in the running container answers `check`, which may take long; false where the container ended
+    /// or the check gave up. With a `hint`, `check` begins when the container's output has it, or a few seconds later: until
+    /// then it would only take CPU time from what it waits for.
+    async fn answers(&self, instance: InstanceId, check: Vec<String>, hint: Option<&str>) -> Result<bool, EngineError> {
+        if let Some(hint) = hint {
+            // Whatever becomes of it: the check is what tells.
+            let _ = tokio::time::timeout(HINT_PATIENCE, self.engine.await_output(instance, hint)).await;
+        }
+        let command = Command { words: check, ..Command::default() };
+        match self.engine.run(instance, &command).await {
+            Ok(ended) => Ok(ended.exit_code == Some(0)),
+            Err(EngineError::Refused { .. }) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -171,8 +203,20 @@ impl Reconciler {
         let rotation = definition(service.spec.kind).offer.as_ref().and_then(|offer| offer.live_rotation);
         let Some(rotation) = rotation else { return Done::Failed(withdrawn()) };
         let change = rotation(&service.spec, &access);
-        if let Err(error) = self.engine.ensure_credentials(service.id, &change).await {
-            let why = access.redact(&failure(&error).message);
+        let command = Command {
+            words: change.command,
+            user: Some(change.user),
+            input: Some(change.input),
+            kept: COMPLAINT,
+            limit: Some(CREDENTIAL_CHANGE),
+        };
+        let complaint = match self.engine.run(InstanceId::of(service.id), &command).await {
+            Ok(ended) if ended.exit_code == Some(0) => None,
+            Ok(ended) => Some(ended.output),
+            Err(error) => Some(failure(&error).message),
+        };
+        if let Some(complaint) = complaint {
+            let why = access.redact(&complaint);
             let message = format!("Its password could not be changed yet: {why}");
             return Done::Failed(Failure { code: ErrorCode::RotationFailed, message });
         }
@@ -200,7 +244,7 @@ impl Reconciler {
     }
 
     async fn still_runs(&self, service: &Service, run: &RunId) -> bool {
-        match self.engine.inspect(service.id, &image(service)).await {
+        match self.engine.look(InstanceId::of(service.id), &image(service)).await {
             Ok(observed) => observed.container.is_some_and(|container| {
                 container.status == ContainerStatus::Running && container.run.as_ref() == Some(run)
             }),
@@ -212,7 +256,7 @@ impl Reconciler {
     async fn pull(&self, service: &Service) -> Done {
         let (sender, mut progress) = watch::channel(None);
         let image = image(service);
-        let mut pull = std::pin::pin!(self.engine.ensure_image(&image, sender));
+        let mut pull = std::pin::pin!(self.engine.pull(&image, sender));
         let mut service = service.clone();
         let mut written_at = Timestamp::UNIX_EPOCH;
         loop {

@@ -12,7 +12,7 @@ use super::execute::{Done, failure, image};
 use super::lanes::Slot;
 use super::rules::{Attempts, Failure, Look, Pause, Plan, decide};
 use super::steps::{Lane, Note, Step};
-use crate::domain::id::ServiceId;
+use crate::domain::id::{InstanceId, ServiceId};
 use crate::domain::service::{Service, ServiceState};
 use crate::store::StoreError;
 use crate::telemetry::metrics;
@@ -113,7 +113,7 @@ impl Reconciler {
         interrupt: &Notify,
     ) -> Result<Next, StoreError> {
         let asked_at = (self.clock)();
-        let look = match slot.briefly(self.engine.inspect(service.id, &image(&service))).await {
+        let look = match slot.briefly(self.engine.look(InstanceId::of(service.id), &image(&service))).await {
             Ok(observed) => {
                 memory.attempts.unseen_since = None;
                 Look::Seen(observed)

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::Reconciler;
 use crate::domain::event::NewEvent;
+use crate::domain::id::InstanceId;
 use crate::domain::service::{ErrorCode, Service};
 use crate::store::{Guard, StoreError, Write};
 use crate::telemetry::traces;
@@ -63,7 +64,7 @@ impl Reconciler {
         if !matches!(error.code, ErrorCode::CrashLoop | ErrorCode::StartTimeout | ErrorCode::OutOfMemory) {
             return;
         }
-        let Ok(lines) = self.engine.logs(service.id, LOG_LINES).await else { return };
+        let Ok(lines) = self.engine.logs(InstanceId::of(service.id), LOG_LINES).await else { return };
         let mut excerpt = lines.join("\n");
         if let Some((start, _)) = excerpt.char_indices().rev().nth(LOG_LENGTH) {
             excerpt.drain(..start);

@@ -10,9 +10,9 @@ use std::collections::HashSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Reconciler;
-use crate::domain::id::ServiceId;
+use crate::domain::id::InstanceId;
 use crate::domain::service::ServiceState;
-use crate::engine::{EngineError, Owned, OwnedThing};
+use crate::engine::{EngineError, Owned, OwnedThing, Target};
 use crate::store::StoreError;
 
 /// Why a sweep was broken off; the next one begins anew.
@@ -34,15 +34,15 @@ impl Reconciler {
         for orphan in owned.iter().filter(old) {
             // Read after the list was made: what is there was made for a row that is there.
             let unwanted = match &orphan.what {
-                OwnedThing::Container(Some(service)) => {
-                    let name = service.to_string();
+                OwnedThing::Container(Some(instance)) => {
+                    let name = instance.to_string();
                     // One under another name is the service's own until there is one under the right name.
-                    !self.is_active(*service).await? || (orphan.name != name && containers.contains(name.as_str()))
+                    !self.is_active(*instance).await? || (orphan.name != name && containers.contains(name.as_str()))
                 }
-                OwnedThing::Volume(Some(service)) => {
-                    let row = self.store.service_get(*service).await?;
+                OwnedThing::Volume(Some(instance)) => {
+                    let row = self.store.service_get(instance.service()).await?;
                     let destroyed = row.as_ref().is_some_and(|row| row.state == ServiceState::Destroyed);
-                    let named = orphan.name == service.to_string();
+                    let named = orphan.name == instance.to_string();
                     if row.is_none() || !named {
                         tracing::warn!(volume = orphan.name, "No service wants this volume; left for a person");
                     }
@@ -60,7 +60,7 @@ impl Reconciler {
             };
             if unwanted {
                 tracing::warn!(what = ?orphan.what, name = orphan.name, "Removing what nobody wants");
-                if let Err(error) = self.engine.ensure_orphan_removed(orphan).await {
+                if let Err(error) = self.engine.remove(&Target::Found(orphan.clone())).await {
                     tracing::warn!(name = orphan.name, error = ?error, "It could not be removed; tried again later");
                 }
             }
@@ -68,8 +68,8 @@ impl Reconciler {
         Ok(())
     }
 
-    async fn is_active(&self, service: ServiceId) -> Result<bool, StoreError> {
-        let row = self.store.service_get(service).await?;
+    async fn is_active(&self, instance: InstanceId) -> Result<bool, StoreError> {
+        let row = self.store.service_get(instance.service()).await?;
         Ok(row.is_some_and(|row| row.state != ServiceState::Destroyed))
     }
 }

@@ -96,7 +96,7 @@ async fn one_trace_follows_a_provisioning_from_its_request_to_running() {
     let actions: Vec<_> = steps.iter().map(|step| step.attribute(ACTION)).collect();
     let expected = ["CREATE_STORAGE", "CREATE_CONTAINER", "START", "AWAIT_READY"].map(Some);
     assert_eq!(actions, [&expected[..], &[None]].concat());
-    let calls = ["engine ensure_storage", "engine ensure_container", "engine ensure_started", "engine await_ready"];
+    let calls = ["engine ensure_volume", "engine ensure_container", "engine start", "engine run"];
     for (step, call) in steps.iter().zip(calls) {
         assert_eq!((step.attribute(OUTCOME), step.failed), (Some("OK"), false), "{step:?}");
         assert!(children(&spans, step).contains(&call), "{step:?} in {spans:#?}");
@@ -130,7 +130,7 @@ async fn one_trace_follows_a_provisioning_from_its_request_to_running() {
     let end = |span: &Span| span.trace == other && span.attribute(STATE) == Some("DESTROYED");
     collector.until("the end of the destroying", end).await;
     let removal = collector.trace(other);
-    assert!(children(&removal, one(&removal, "reconcile REMOVE")).contains(&"engine ensure_removed"), "{removal:#?}");
+    assert!(children(&removal, one(&removal, "reconcile REMOVE")).contains(&"engine remove_container"), "{removal:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use jiff::Timestamp;
-use project_services::domain::id::ServiceId;
+use project_services::domain::id::InstanceId;
 use project_services::domain::live::{Holdings, LogLine, LogStream, Usage};
 use project_services::engine::{Instruments, Result};
 use tokio::sync::watch;
@@ -43,7 +43,7 @@ impl FakeInstruments {
 impl Instruments for FakeInstruments {
     async fn follow_logs(
         &self,
-        _service: ServiceId,
+        _instance: InstanceId,
         tail: u32,
         since: Option<Timestamp>,
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
@@ -69,7 +69,7 @@ impl Instruments for FakeInstruments {
         Ok(past.chain(to_come).boxed())
     }
 
-    async fn usage(&self, _service: ServiceId) -> Result<BoxStream<'static, Result<Usage>>> {
+    async fn usage(&self, _instance: InstanceId) -> Result<BoxStream<'static, Result<Usage>>> {
         self.measuring.fetch_add(1, Ordering::SeqCst);
         let measuring = Measuring(Arc::clone(&self.measuring));
         let usage = Usage { measured_at: Timestamp::now(), cpu_millis: 125, memory_bytes: 3 << 19 };
@@ -81,7 +81,7 @@ impl Instruments for FakeInstruments {
             .boxed())
     }
 
-    async fn holdings(&self, _service: ServiceId, _path: &str, _port: u16) -> Result<Holdings> {
+    async fn holdings(&self, _instance: InstanceId, _path: &str, _port: u16) -> Result<Holdings> {
         Ok(Holdings { storage_bytes: 1 << 22, connections: 2 })
     }
 }

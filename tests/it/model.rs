@@ -18,7 +18,7 @@ use project_services::app::provision::ProvisionRequest;
 use project_services::catalog::access::Access;
 use project_services::crypto::Sealer;
 use project_services::domain::event::ServiceEvent;
-use project_services::domain::id::{ProjectId, ServiceId};
+use project_services::domain::id::{InstanceId, ProjectId, ServiceId};
 use project_services::domain::lifecycle::ServiceAction;
 use project_services::domain::permission::{Principal, Projects};
 use project_services::domain::service::{Desired, ErrorCode, Service, ServiceKind, ServiceState, SizeTier};
@@ -182,7 +182,7 @@ impl World {
             Step::Look(faults) => {
                 self.look(faults).await;
             }
-            Step::Befall(what) => self.engine.befall(self.id, what),
+            Step::Befall(what) => self.engine.befall(InstanceId::of(self.id), what),
             Step::Wait(seconds) => advance(SignedDuration::from_secs(i64::from(seconds))),
             Step::Restart => {
                 self.memory = None;
@@ -216,7 +216,7 @@ impl World {
     /// under way, it takes nothing else.
     async fn assert_admitted(&self) {
         let Some(access) = self.access().await else { return };
-        let (kept, live) = self.engine.passwords(self.id);
+        let (kept, live) = self.engine.passwords(InstanceId::of(self.id));
         let service = self.service().await;
         if service.spec.kind == ServiceKind::Redis {
             let known: Vec<_> = access.passwords().map(digest).collect();
@@ -259,13 +259,13 @@ async fn run(kind: ServiceKind, steps: Vec<Step>) {
         }
     }
     world.assert_admitted().await;
-    world.engine.heal(world.id);
+    world.engine.heal(InstanceId::of(world.id));
     let service = world.settle().await;
     world.engine.assert_sound();
 
     assert!(service.operation.is_none(), "no passing state: {service:?}");
-    let lost = world.engine.has_lost_data(world.id);
-    let engine = world.engine.state(world.id);
+    let lost = world.engine.has_lost_data(InstanceId::of(world.id));
+    let engine = world.engine.state(InstanceId::of(world.id));
     match (service.desired, service.state) {
         (Desired::Destroyed, ServiceState::Destroyed) => {
             assert_eq!(engine, (None, false), "nothing is left");
@@ -277,7 +277,7 @@ async fn run(kind: ServiceKind, steps: Vec<Step>) {
         }
         (Desired::Running, ServiceState::Running) => {
             assert_eq!(engine, (Some(true), true));
-            assert!(world.engine.is_connected(world.id));
+            assert!(world.engine.is_connected(InstanceId::of(world.id)));
             assert!(!service.rotating && service.error.is_none(), "{service:?}");
             world.assert_admitted().await;
             assert_eq!(world.access().await.unwrap().passwords().count(), 1, "what works is what is revealed");
@@ -299,11 +299,11 @@ async fn a_reconciler_whose_term_is_over_makes_nothing() {
         faults.push(Fault::CutOffBefore);
         world.look(faults).await;
         let made = |(container, volume): (Option<bool>, bool)| (container.is_some(), volume);
-        let before = made(world.engine.state(world.id));
+        let before = made(world.engine.state(InstanceId::of(world.id)));
         let free = world.store.term_current().await.unwrap();
         assert!(world.store.term_take(&free, ReplicaId(Uuid::now_v7())).await.unwrap().is_some());
         world.look(Vec::new()).await;
-        assert_eq!(made(world.engine.state(world.id)), before, "after {calls} calls");
+        assert_eq!(made(world.engine.state(InstanceId::of(world.id))), before, "after {calls} calls");
     }
 }
 

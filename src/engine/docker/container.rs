@@ -9,7 +9,7 @@ use bollard::models::{
 };
 
 use crate::catalog::deployment::{Deployment, FILES};
-use crate::domain::service::Service;
+use crate::engine::thing::{Container, Endpoint};
 use crate::engine::{EngineError, Result};
 
 const MIB: i64 = 1024 * 1024;
@@ -25,17 +25,13 @@ const HEALTH_RETRIES: i64 = 2;
 /// File descriptors that a container may have open; enough for the largest tier's clients.
 const OPEN_FILES: i64 = 16_384;
 
-pub(super) fn body(
-    service: &Service,
-    deployment: &Deployment,
-    network: &str,
-    labels: &HashMap<String, String>,
-) -> ContainerCreateBody {
+pub(super) fn body(container: &Container, network: &str, labels: &HashMap<String, String>) -> ContainerCreateBody {
+    let Container { endpoint: place, deployment, .. } = container;
     let mut command = vec!["CMD".to_owned()];
     command.extend(deployment.health_check.iter().cloned());
     let environment = deployment.environment.iter().map(|(key, value)| format!("{key}={value}"));
     ContainerCreateBody {
-        hostname: Some(service.spec.hostname.clone()),
+        hostname: Some(place.hostname.clone()),
         user: Some(deployment.user.to_owned()),
         image: Some(deployment.image.clone()),
         entrypoint: Some(deployment.entrypoint.clone()),
@@ -55,20 +51,21 @@ pub(super) fn body(
             start_period: None,
             start_interval: None,
         }),
-        host_config: Some(host(service, deployment, network, labels)),
+        host_config: Some(host(container, network, labels)),
         networking_config: Some(NetworkingConfig {
-            endpoints_config: Some(HashMap::from([(network.to_owned(), endpoint(service))])),
+            endpoints_config: Some(HashMap::from([(network.to_owned(), endpoint(place))])),
         }),
         ..Default::default()
     }
 }
 
 /// How the container is known on its project's network.
-pub(super) fn endpoint(service: &Service) -> EndpointSettings {
-    EndpointSettings { aliases: Some(vec![service.spec.hostname.clone()]), ..Default::default() }
+pub(super) fn endpoint(endpoint: &Endpoint) -> EndpointSettings {
+    EndpointSettings { aliases: Some(vec![endpoint.hostname.clone()]), ..Default::default() }
 }
 
-fn host(service: &Service, deployment: &Deployment, network: &str, labels: &HashMap<String, String>) -> HostConfig {
+fn host(container: &Container, network: &str, labels: &HashMap<String, String>) -> HostConfig {
+    let deployment = &container.deployment;
     let memory = i64::from(deployment.tier.memory_mib) * MIB;
     let tmpfs = deployment.tmpfs.iter();
     HostConfig {
@@ -96,25 +93,26 @@ fn host(service: &Service, deployment: &Deployment, network: &str, labels: &Hash
         // A start sets `always`, for with anything less the engine does not bring it back after a crash of its own.
         restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
         network_mode: Some(network.to_owned()),
-        port_bindings: service.spec.published.map(|published| {
+        port_bindings: container.published.map(|published| {
             let binding = PortBinding {
                 host_ip: Some(published.address.to_string()),
                 host_port: Some(published.port.to_string()),
             };
             HashMap::from([(port(deployment), Some(vec![binding]))])
         }),
-        mounts: Some(mounts(service, deployment, labels)),
+        mounts: Some(mounts(container, labels)),
         ..Default::default()
     }
 }
 
-fn mounts(service: &Service, deployment: &Deployment, labels: &HashMap<String, String>) -> Vec<Mount> {
+fn mounts(container: &Container, labels: &HashMap<String, String>) -> Vec<Mount> {
+    let deployment = &container.deployment;
     // Only the first mount may fill an empty volume from the image: it takes the directory's owner with it. The labels
     // are for a volume that is gone by now, which the engine makes anew without asking: it has to be known as ours, and
     // as empty.
     let mount = |target: &str, no_copy: bool| Mount {
         typ: Some(MountType::VOLUME),
-        source: Some(service.id.to_string()),
+        source: Some(container.endpoint.instance.to_string()),
         target: Some(target.to_owned()),
         volume_options: Some(MountVolumeOptions {
             no_copy: Some(no_copy),

@@ -9,14 +9,14 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
 use super::{QUICK, failure, labels, within};
-use crate::domain::id::ServiceId;
+use crate::domain::id::InstanceId;
 use crate::engine::Result;
 
-/// The services that something happens to, of the containers that the filter `ours` finds. It ends with the connection.
+/// The instances that something happens to, of the containers that the filter `ours` finds. It ends with the connection.
 pub(super) async fn watch(
     client: &Docker,
     ours: HashMap<String, Vec<String>>,
-) -> Result<BoxStream<'static, ServiceId>> {
+) -> Result<BoxStream<'static, InstanceId>> {
     within(QUICK, client.ping()).await.map_err(failure)?;
     // Health checks flood the stream with exec events, hence the names.
     let of_containers =
@@ -40,16 +40,16 @@ pub(super) async fn watch(
     Ok(stream.boxed())
 }
 
-/// The service that an event concerns.
-async fn concerned(client: &Docker, event: EventMessage) -> Option<ServiceId> {
+/// The instance that an event concerns.
+async fn concerned(client: &Docker, event: EventMessage) -> Option<InstanceId> {
     let actor = event.actor?;
     match event.typ? {
-        EventMessageTypeEnum::CONTAINER => labels::service(&actor.attributes?),
+        EventMessageTypeEnum::CONTAINER => labels::instance(&actor.attributes?),
         EventMessageTypeEnum::VOLUME => actor.id?.parse().ok(),
         EventMessageTypeEnum::NETWORK => {
             let container = actor.attributes?.remove("container")?;
             let inspect = client.inspect_container(&container, None::<query::InspectContainerOptions>);
-            labels::service(&within(QUICK, inspect).await.ok()?.config?.labels?)
+            labels::instance(&within(QUICK, inspect).await.ok()?.config?.labels?)
         }
         _ => None,
     }

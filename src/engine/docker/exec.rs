@@ -6,33 +6,25 @@ use bollard::Docker;
 use bollard::errors::Error as BollardError;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use futures_util::StreamExt;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tokio::io::AsyncWriteExt;
 
 use super::{QUICK, within};
-use crate::domain::id::ServiceId;
+use crate::domain::id::InstanceId;
+use crate::engine::{Command, Ended};
 
-/// A command. Its words can be seen in the container's process list and in the engine; its input can't.
-pub(super) struct Command<'a> {
-    pub words: &'a [String],
-    /// None: the container's own.
-    pub user: Option<&'a str>,
-    pub input: Option<&'a SecretString>,
-    /// How much of its output is kept, in bytes.
-    pub kept: usize,
+/// Runs a command to its end. If this is dropped, it runs on.
+pub(super) async fn run(client: &Docker, instance: InstanceId, command: &Command) -> Result<Ended, BollardError> {
+    let to_its_end = run_on(client, instance, command);
+    match command.limit {
+        Some(limit) => within(limit, to_its_end).await,
+        None => to_its_end.await,
+    }
 }
 
-/// How it ended, and the beginning of what it said.
-pub(super) struct Ended {
-    /// None where the engine doesn't tell, such as of a container that ended first.
-    pub exit_code: Option<i64>,
-    pub output: String,
-}
-
-/// Runs a command to its end, which may take long. If this is dropped, it runs on.
-pub(super) async fn run(client: &Docker, service: ServiceId, command: Command<'_>) -> Result<Ended, BollardError> {
+async fn run_on(client: &Docker, instance: InstanceId, command: &Command) -> Result<Ended, BollardError> {
     let options = CreateExecOptions {
-        cmd: Some(command.words.to_vec()),
+        cmd: Some(command.words.clone()),
         user: command.user.map(str::to_owned),
         attach_stdin: Some(command.input.is_some()),
         // Unattached, the start returns early and the exit code comes late.
@@ -40,12 +32,12 @@ pub(super) async fn run(client: &Docker, service: ServiceId, command: Command<'_
         attach_stderr: Some(true),
         ..Default::default()
     };
-    let exec = within(QUICK, client.create_exec(&service.to_string(), options)).await?;
+    let exec = within(QUICK, client.create_exec(&instance.to_string(), options)).await?;
     let mut said = Vec::new();
     if let StartExecResults::Attached { mut output, mut input } =
         within(QUICK, client.start_exec(&exec.id, None)).await?
     {
-        if let Some(text) = command.input {
+        if let Some(text) = &command.input {
             // One that ends without reading all of it says why by its exit code.
             let _ = input.write_all(text.expose_secret().as_bytes()).await;
             let _ = input.flush().await;

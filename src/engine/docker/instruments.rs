@@ -11,10 +11,10 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 
-use super::{DockerEngine, exec, failure, within};
-use crate::domain::id::ServiceId;
+use super::{DockerEngine, exec, failure};
+use crate::domain::id::InstanceId;
 use crate::domain::live::{Holdings, LogLine, LogStream, Usage};
-use crate::engine::{EngineError, Instruments, Result};
+use crate::engine::{Command, EngineError, Instruments, Result};
 
 /// How long counting what is on a volume may take.
 const COUNTING: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ const TABLES: usize = 4 << 20;
 impl Instruments for DockerEngine {
     async fn follow_logs(
         &self,
-        service: ServiceId,
+        instance: InstanceId,
         tail: u32,
         since: Option<Timestamp>,
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
@@ -36,7 +36,7 @@ impl Instruments for DockerEngine {
         let seconds = since.and_then(|since| i32::try_from(since.as_second()).ok()).unwrap_or(0);
         let options = options.tail(&tail).since(seconds).build();
         Ok(Box::pin(try_stream! {
-            let mut output = std::pin::pin!(client.logs(&service.to_string(), Some(options)));
+            let mut output = std::pin::pin!(client.logs(&instance.to_string(), Some(options)));
             while let Some(chunk) = output.next().await {
                 for line in lines(chunk.map_err(failure)?) {
                     if since.is_none_or(|since| line.occurred_at >= since) {
@@ -47,11 +47,11 @@ impl Instruments for DockerEngine {
         }))
     }
 
-    async fn usage(&self, service: ServiceId) -> Result<BoxStream<'static, Result<Usage>>> {
+    async fn usage(&self, instance: InstanceId) -> Result<BoxStream<'static, Result<Usage>>> {
         let client = self.client().await?.clone();
         Ok(Box::pin(try_stream! {
             let options = query::StatsOptionsBuilder::default().stream(true).build();
-            let mut stats = std::pin::pin!(client.stats(&service.to_string(), Some(options)));
+            let mut stats = std::pin::pin!(client.stats(&instance.to_string(), Some(options)));
             let mut before = None;
             while let Some(now) = stats.next().await {
                 let now = Sample::of(&now.map_err(failure)?);
@@ -63,13 +63,13 @@ impl Instruments for DockerEngine {
         }))
     }
 
-    async fn holdings(&self, service: ServiceId, path: &str, port: u16) -> Result<Holdings> {
+    async fn holdings(&self, instance: InstanceId, path: &str, port: u16) -> Result<Holdings> {
         let client = self.client().await?;
         // Of what comes and goes while it is counted `du` complains, and counts the rest.
         let script = format!("du -sk {path} 2>/dev/null; cat /proc/net/tcp /proc/net/tcp6 2>/dev/null");
         let words = ["sh".to_owned(), "-c".to_owned(), script];
-        let command = exec::Command { words: &words, user: None, input: None, kept: TABLES };
-        let ended = within(COUNTING, exec::run(client, service, command)).await.map_err(failure)?;
+        let command = Command { words: words.to_vec(), kept: TABLES, limit: Some(COUNTING), ..Command::default() };
+        let ended = exec::run(client, instance, &command).await.map_err(failure)?;
         counted(&ended.output, port).ok_or_else(|| EngineError::Unknown("du told no size".into()))
     }
 }

@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 
-use crate::domain::id::{InstallationId, ProjectId, ServiceId};
-use crate::domain::service::Service;
+use crate::domain::id::{InstallationId, InstanceId, ProjectId};
+use crate::engine::thing::{Container, Volume};
 
+const PREFIX: &str = "dev.project-services.";
 const INSTALLATION: &str = "dev.project-services.installation";
+/// The instance's id, on what was made before there were instances.
 const SERVICE: &str = "dev.project-services.service";
 const PROJECT: &str = "dev.project-services.project";
-const NAME: &str = "dev.project-services.name";
-const KIND: &str = "dev.project-services.kind";
-const TIER: &str = "dev.project-services.tier";
 const STORAGE: &str = "dev.project-services.storage-mib";
 
 type Map = HashMap<String, String>;
@@ -29,32 +28,32 @@ impl Labels {
         format!("{INSTALLATION}={}", self.installation)
     }
 
-    pub(super) fn service_filter(service: ServiceId) -> String {
-        format!("{SERVICE}={service}")
+    pub(super) fn instance_filter(instance: InstanceId) -> String {
+        format!("{SERVICE}={instance}")
     }
 
     pub(super) fn of_network(&self, project: &ProjectId) -> Map {
-        self.with([(PROJECT, project.to_string())])
+        self.with([(PROJECT, project.to_string())], &[])
     }
 
-    pub(super) fn of_container(&self, service: &Service) -> Map {
-        self.with([
-            (SERVICE, service.id.to_string()),
-            (PROJECT, service.project.to_string()),
-            (NAME, service.name.to_string()),
-            (KIND, service.spec.kind.to_string()),
-            (TIER, service.spec.tier.tier.to_string()),
-        ])
+    pub(super) fn of_container(&self, container: &Container) -> Map {
+        let endpoint = &container.endpoint;
+        self.with([(SERVICE, endpoint.instance.to_string()), (PROJECT, endpoint.project.to_string())], &container.marks)
     }
 
-    pub(super) fn of_volume(&self, service: &Service) -> Map {
-        let mut labels = self.of_container(service);
-        labels.insert(STORAGE.to_owned(), service.spec.tier.storage_mib.to_string());
-        labels
+    pub(super) fn of_volume(&self, volume: &Volume) -> Map {
+        self.with(
+            [
+                (SERVICE, volume.instance.to_string()),
+                (PROJECT, volume.project.to_string()),
+                (STORAGE, volume.storage_mib.to_string()),
+            ],
+            &volume.marks,
+        )
     }
 
-    pub(super) fn are_of(&self, of: ServiceId, labels: Option<&Map>) -> bool {
-        labels.is_some_and(|labels| self.ours(labels) && service(labels) == Some(of))
+    pub(super) fn are_of(&self, of: InstanceId, labels: Option<&Map>) -> bool {
+        labels.is_some_and(|labels| self.ours(labels) && instance(labels) == Some(of))
     }
 
     /// Whether they are of this installation.
@@ -66,10 +65,11 @@ impl Labels {
         labels.get(INSTALLATION) == Some(&self.installation)
     }
 
-    fn with<const N: usize>(&self, own: [(&str, String); N]) -> Map {
+    fn with<const N: usize>(&self, own: [(&str, String); N], marks: &[(&'static str, String)]) -> Map {
         let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
+        let marks = marks.iter().map(|(key, value)| (format!("{PREFIX}{key}"), value.clone()));
         let installation = (INSTALLATION.to_owned(), self.installation.clone());
-        self.extra.iter().cloned().chain([installation]).chain(own).collect()
+        self.extra.iter().cloned().chain(marks).chain([installation]).chain(own).collect()
     }
 }
 
@@ -79,8 +79,8 @@ pub(super) fn is_made_for_data(labels: &Map) -> bool {
     labels.contains_key(STORAGE)
 }
 
-/// The service that labels name, whatever the installation.
-pub(super) fn service(labels: &Map) -> Option<ServiceId> {
+/// The instance that labels name, whatever the installation.
+pub(super) fn instance(labels: &Map) -> Option<InstanceId> {
     labels.get(SERVICE)?.parse().ok()
 }
 

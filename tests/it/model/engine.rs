@@ -1,4 +1,4 @@
-//! A model of an engine for one or more services: it keeps to the engine's rules, and fails as it is told.
+//! A model of an engine for one or more instances: it keeps to the engine's rules, and fails as it is told.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -7,12 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use project_services::catalog::deployment::{CredentialChange, DATA_GONE, Deployment};
-use project_services::domain::id::{ProjectId, ServiceId};
-use project_services::domain::service::{
-    Container, ContainerStatus, ErrorCode, Health, Observed, RunId, Service, Volume,
-};
-use project_services::engine::{Engine, EngineError, Owned, Readiness, Result};
+use project_services::catalog::deployment::{DATA_GONE, Deployment};
+use project_services::domain::id::{InstanceId, ProjectId};
+use project_services::domain::service::{Container, ContainerStatus, ErrorCode, Health, Observed, RunId, Volume};
+use project_services::engine::{Command, Ended, Engine, EngineError, Owned, Result, Target, Thing};
 use tokio::sync::{Notify, watch};
 
 use super::passwords::Kept;
@@ -75,14 +73,14 @@ impl Befalls {
 
 #[derive(Debug, Default)]
 struct State {
-    containers: HashMap<ServiceId, FakeContainer>,
-    volumes: HashMap<ServiceId, FakeVolume>,
+    containers: HashMap<InstanceId, FakeContainer>,
+    volumes: HashMap<InstanceId, FakeVolume>,
     image: bool,
     runs: u64,
     script: VecDeque<Fault>,
     may_remove_data: bool,
-    /// Services whose data was lost by hand, which nobody can repair.
-    lost: Vec<ServiceId>,
+    /// Instances whose data was lost by hand, which nobody can repair.
+    lost: Vec<InstanceId>,
     violations: Vec<String>,
 }
 
@@ -136,41 +134,41 @@ impl FakeEngine {
         assert!(state.violations.is_empty(), "{:?}", state.violations);
     }
 
-    pub fn has_lost_data(&self, service: ServiceId) -> bool {
-        self.state.lock().unwrap().lost.contains(&service)
+    pub fn has_lost_data(&self, instance: InstanceId) -> bool {
+        self.state.lock().unwrap().lost.contains(&instance)
     }
 
     /// Whether the container runs (None: there is none), and whether there is a volume.
-    pub fn state(&self, service: ServiceId) -> (Option<bool>, bool) {
+    pub fn state(&self, instance: InstanceId) -> (Option<bool>, bool) {
         let state = self.state.lock().unwrap();
-        let running = state.containers.get(&service).map(|c| c.status == ContainerStatus::Running);
-        (running, state.volumes.contains_key(&service))
+        let running = state.containers.get(&instance).map(|c| c.status == ContainerStatus::Running);
+        (running, state.volumes.contains_key(&instance))
     }
 
     /// What a volume with data has kept of passwords, and what a running Redis takes.
-    pub fn passwords(&self, service: ServiceId) -> (Option<Kept>, Option<Vec<String>>) {
+    pub fn passwords(&self, instance: InstanceId) -> (Option<Kept>, Option<Vec<String>>) {
         let state = self.state.lock().unwrap();
-        let kept = state.volumes.get(&service).filter(|volume| volume.data).map(|volume| volume.kept.clone());
+        let kept = state.volumes.get(&instance).filter(|volume| volume.data).map(|volume| volume.kept.clone());
         let running = |container: &&FakeContainer| container.status == ContainerStatus::Running;
-        (kept, state.containers.get(&service).filter(running).map(|container| container.live.clone()))
+        (kept, state.containers.get(&instance).filter(running).map(|container| container.live.clone()))
     }
 
-    pub fn is_connected(&self, service: ServiceId) -> bool {
-        self.state.lock().unwrap().containers.get(&service).is_some_and(|container| container.connected)
+    pub fn is_connected(&self, instance: InstanceId) -> bool {
+        self.state.lock().unwrap().containers.get(&instance).is_some_and(|container| container.connected)
     }
 
     /// Ends what a person has to end: a server that is sick is well again, also one that is paused as well.
-    pub fn heal(&self, service: ServiceId) {
+    pub fn heal(&self, instance: InstanceId) {
         let mut state = self.state.lock().unwrap();
         state.script.clear();
-        if let Some(container) = state.containers.get_mut(&service)
+        if let Some(container) = state.containers.get_mut(&instance)
             && matches!(container.status, ContainerStatus::Running | ContainerStatus::Paused)
         {
             container.health = Health::Healthy;
         }
     }
 
-    pub fn befall(&self, service: ServiceId, what: Befalls) {
+    pub fn befall(&self, instance: InstanceId, what: Befalls) {
         let mut state = self.state.lock().unwrap();
         let State { containers, volumes, image, runs, lost, .. } = &mut *state;
         let exit = |exit_code, out_of_memory| ContainerStatus::Exited { exit_code, out_of_memory };
@@ -178,19 +176,19 @@ impl FakeEngine {
             *image = false;
         }
         if what == Befalls::VolumeEmptied
-            && containers.get(&service).is_none_or(|container| container.status != ContainerStatus::Running)
-            && let Some(volume) = volumes.get_mut(&service)
+            && containers.get(&instance).is_none_or(|container| container.status != ContainerStatus::Running)
+            && let Some(volume) = volumes.get_mut(&instance)
             && volume.data
         {
             volume.data = false;
-            lost.push(service);
+            lost.push(instance);
         }
-        let Some(container) = containers.get_mut(&service) else {
+        let Some(container) = containers.get_mut(&instance) else {
             if what == Befalls::VolumeRemoved
-                && let Some(volume) = volumes.remove(&service)
+                && let Some(volume) = volumes.remove(&instance)
                 && volume.data
             {
-                lost.push(service);
+                lost.push(instance);
             }
             return;
         };
@@ -211,13 +209,13 @@ impl FakeEngine {
                 let back = what == Befalls::Start || container.restarts;
                 if back {
                     *runs += 1;
-                    begin(container, volumes.entry(service).or_default(), *runs);
+                    begin(container, volumes.entry(instance).or_default(), *runs);
                 } else if runs_now {
                     container.status = exit(255, false);
                 }
             }
             Befalls::Remove => {
-                containers.remove(&service);
+                containers.remove(&instance);
             }
             Befalls::Pause if runs_now => container.status = ContainerStatus::Paused,
             Befalls::Disconnected if runs_now => container.connected = false,
@@ -285,9 +283,9 @@ fn refused() -> EngineError {
 }
 
 /// The container, if it runs, with its volume.
-fn running(state: &mut State, service: ServiceId) -> Result<(&mut FakeContainer, &mut FakeVolume)> {
-    let container = state.containers.get_mut(&service).filter(|c| c.status == ContainerStatus::Running);
-    container.zip(state.volumes.get_mut(&service)).ok_or_else(refused)
+fn running(state: &mut State, instance: InstanceId) -> Result<(&mut FakeContainer, &mut FakeVolume)> {
+    let container = state.containers.get_mut(&instance).filter(|c| c.status == ContainerStatus::Running);
+    container.zip(state.volumes.get_mut(&instance)).ok_or_else(refused)
 }
 
 fn run_id(run: u64) -> RunId {
@@ -300,9 +298,9 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    async fn inspect(&self, service: ServiceId, _image: &str) -> Result<Observed> {
+    async fn look(&self, instance: InstanceId, _image: &str) -> Result<Observed> {
         self.call(|state| {
-            let container = state.containers.get_mut(&service).map(|container| {
+            let container = state.containers.get_mut(&instance).map(|container| {
                 container.looks += 1;
                 if container.looks >= 3 && container.health == Health::Starting {
                     container.health = Health::Healthy;
@@ -311,7 +309,7 @@ impl Engine for FakeEngine {
                 let shown = container.clone();
                 if matches!(container.status, ContainerStatus::Restarting { .. }) {
                     state.runs += 1;
-                    begin(container, state.volumes.entry(service).or_default(), state.runs);
+                    begin(container, state.volumes.entry(instance).or_default(), state.runs);
                 }
                 Container {
                     status: shown.status,
@@ -321,7 +319,7 @@ impl Engine for FakeEngine {
                     connected: shown.connected,
                 }
             });
-            let volume = match state.volumes.get(&service) {
+            let volume = match state.volumes.get(&instance) {
                 None => Volume::Absent,
                 Some(volume) if volume.ours => Volume::Ours,
                 Some(_) => Volume::Stray,
@@ -331,7 +329,7 @@ impl Engine for FakeEngine {
         .await
     }
 
-    async fn ensure_image(&self, _image: &str, progress: watch::Sender<Option<u8>>) -> Result<()> {
+    async fn pull(&self, _image: &str, progress: watch::Sender<Option<u8>>) -> Result<()> {
         progress.send_replace(Some(50));
         self.call(|state| {
             state.image = true;
@@ -340,36 +338,43 @@ impl Engine for FakeEngine {
         .await
     }
 
-    async fn ensure_storage(&self, service: &Service) -> Result<()> {
+    async fn ensure(&self, thing: &Thing) -> Result<()> {
         self.call(|state| {
-            state.volumes.entry(service.id).or_insert(FakeVolume { ours: true, ..FakeVolume::default() });
+            match thing {
+                Thing::Network(_) => {}
+                Thing::Volume(volume) => {
+                    let ours = FakeVolume { ours: true, ..FakeVolume::default() };
+                    state.volumes.entry(volume.instance).or_insert(ours);
+                }
+                Thing::Container(container) => {
+                    let instance = container.endpoint.instance;
+                    state.volumes.entry(instance).or_default();
+                    state.containers.entry(instance).or_insert(FakeContainer {
+                        status: ContainerStatus::Created,
+                        run: None,
+                        health: Health::Starting,
+                        restarts: false,
+                        connected: true,
+                        expects_data: false,
+                        live: Vec::new(),
+                        looks: 0,
+                    });
+                }
+                Thing::Endpoint(endpoint) => {
+                    if let Some(container) = state.containers.get_mut(&endpoint.instance) {
+                        container.connected = true;
+                    }
+                }
+            }
             Ok(())
         })
         .await
     }
 
-    async fn ensure_container(&self, service: &Service, _deployment: &Deployment) -> Result<()> {
-        self.call(|state| {
-            state.volumes.entry(service.id).or_default();
-            state.containers.entry(service.id).or_insert(FakeContainer {
-                status: ContainerStatus::Created,
-                run: None,
-                health: Health::Starting,
-                restarts: false,
-                connected: true,
-                expects_data: false,
-                live: Vec::new(),
-                looks: 0,
-            });
-            Ok(())
-        })
-        .await
-    }
-
-    async fn ensure_started(&self, service: &Service, deployment: &Deployment) -> Result<()> {
+    async fn start(&self, instance: InstanceId, deployment: &Deployment) -> Result<()> {
         let expects_data = deployment.files.iter().any(|file| file.path.ends_with("expect-data"));
         self.call(|state| {
-            let Some(container) = state.containers.get_mut(&service.id) else {
+            let Some(container) = state.containers.get_mut(&instance) else {
                 return Err(refused());
             };
             container.restarts = true;
@@ -379,10 +384,7 @@ impl Engine for FakeEngine {
             }
             if container.status != ContainerStatus::Running {
                 state.runs += 1;
-                let volume = state.volumes.entry(service.id).or_default();
-                if service.evidence.initialised && !volume.data && container.status == ContainerStatus::Running {
-                    state.violations.push("data was replaced by an empty volume".to_owned());
-                }
+                let volume = state.volumes.entry(instance).or_default();
                 volume.files = true;
                 volume.kept.upload(&deployment.files);
                 begin(container, volume, state.runs);
@@ -392,42 +394,37 @@ impl Engine for FakeEngine {
         .await
     }
 
-    async fn ensure_connected(&self, service: &Service) -> Result<()> {
+    /// A command with an input is a change of passwords, one without a check for readiness.
+    async fn run(&self, instance: InstanceId, command: &Command) -> Result<Ended> {
+        let ended = |succeeded: bool| Ok(Ended { exit_code: Some(i64::from(!succeeded)), output: String::new() });
+        let Some(input) = &command.input else {
+            return self
+                .call(|state| {
+                    let container = state.containers.get(&instance);
+                    let running = container.filter(|container| container.status == ContainerStatus::Running);
+                    ended(running.is_some_and(|container| container.health != Health::Unhealthy))
+                })
+                .await;
+        };
         self.call(|state| {
-            if let Some(container) = state.containers.get_mut(&service.id) {
-                container.connected = true;
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    async fn await_ready(&self, service: ServiceId, _check: &[String], _hint: Option<&str>) -> Result<Readiness> {
-        self.call(|state| {
-            let container = state.containers.get(&service);
-            let ready =
-                container.is_some_and(|c| c.status == ContainerStatus::Running && c.health != Health::Unhealthy);
-            Ok(if ready { Readiness::Ready } else { Readiness::NotReady })
-        })
-        .await
-    }
-
-    async fn ensure_credentials(&self, service: ServiceId, change: &CredentialChange) -> Result<()> {
-        self.call(|state| {
-            running(state, service)?.1.kept.prepare(change);
+            running(state, instance)?.1.kept.prepare(input);
             Ok(())
         })
         .await?;
         self.call(|state| {
-            let (container, volume) = running(state, service)?;
-            if volume.kept.take(change, &mut container.live) { Ok(()) } else { Err(refused()) }
+            let (container, volume) = running(state, instance)?;
+            ended(volume.kept.take(input, &mut container.live))
         })
         .await
     }
 
-    async fn ensure_stopped(&self, service: ServiceId, _grace: Duration) -> Result<()> {
+    async fn await_output(&self, _instance: InstanceId, _text: &str) -> Result<()> {
+        Ok(())
+    }
+
+    async fn stop(&self, instance: InstanceId, _grace: Duration) -> Result<()> {
         self.call(|state| {
-            let Some(container) = state.containers.get_mut(&service) else {
+            let Some(container) = state.containers.get_mut(&instance) else {
                 return Err(refused());
             };
             container.restarts = false;
@@ -439,23 +436,26 @@ impl Engine for FakeEngine {
         .await
     }
 
-    async fn ensure_removed(&self, service: ServiceId) -> Result<()> {
+    async fn remove(&self, target: &Target) -> Result<()> {
         self.call(|state| {
-            state.containers.remove(&service);
-            if let Some(volume) = state.volumes.remove(&service)
-                && volume.ours
-                && volume.data
-                && !state.may_remove_data
-            {
-                state.violations.push("a volume with data was removed".to_owned());
+            match target {
+                Target::Container(instance) => {
+                    state.containers.remove(instance);
+                }
+                Target::Volume(instance) => {
+                    if let Some(volume) = state.volumes.remove(instance)
+                        && volume.ours
+                        && volume.data
+                        && !state.may_remove_data
+                    {
+                        state.violations.push("a volume with data was removed".to_owned());
+                    }
+                }
+                Target::Network(_) | Target::Found(_) => {}
             }
             Ok(())
         })
         .await
-    }
-
-    async fn ensure_network_removed(&self, _project: &ProjectId) -> Result<()> {
-        self.call(|_| Ok(())).await
     }
 
     async fn list_owned(&self) -> Result<Vec<Owned>> {
@@ -466,15 +466,11 @@ impl Engine for FakeEngine {
         project.to_string()
     }
 
-    async fn ensure_orphan_removed(&self, _orphan: &Owned) -> Result<()> {
-        Ok(())
-    }
-
-    async fn watch(&self) -> Result<BoxStream<'static, ServiceId>> {
+    async fn watch(&self) -> Result<BoxStream<'static, InstanceId>> {
         Ok(futures_util::stream::pending().boxed())
     }
 
-    async fn logs(&self, _service: ServiceId, _lines: usize) -> Result<Vec<String>> {
+    async fn logs(&self, _instance: InstanceId, _lines: usize) -> Result<Vec<String>> {
         self.call(|_| Ok(vec!["the last line".to_owned()])).await
     }
 }

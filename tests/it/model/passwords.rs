@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use project_services::catalog::deployment::{CredentialChange, File};
-use secrecy::ExposeSecret;
+use project_services::catalog::deployment::File;
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 /// The files in a volume, and a role's verifier in the database.
@@ -32,15 +32,15 @@ impl Kept {
     }
 
     /// What is done with a change ahead of the server: Redis gets another file.
-    pub fn prepare(&mut self, change: &CredentialChange) {
-        if let Some((configuration, _)) = change.input.expose_secret().split_once("\n.\n") {
+    pub fn prepare(&mut self, input: &SecretString) {
+        if let Some((configuration, _)) = input.expose_secret().split_once("\n.\n") {
             self.files.insert(".service/redis.conf".to_owned(), configuration.to_owned());
         }
     }
 
     /// Tells the server, which takes `live` in the case of Redis. False where it refuses.
-    pub fn take(&mut self, change: &CredentialChange, live: &mut Vec<String>) -> bool {
-        let input = change.input.expose_secret();
+    pub fn take(&mut self, input: &SecretString, live: &mut Vec<String>) -> bool {
+        let input = input.expose_secret();
         if let Some((_, commands)) = input.split_once("\n.\n") {
             let login = commands.lines().find_map(|line| line.strip_prefix("AUTH ")).unwrap();
             if !live.contains(&digest(login)) {

@@ -1,0 +1,26 @@
+//! A command inside a running container.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+/// A command. Its words can be seen in the container's process list and in the engine; its input can't.
+#[derive(Debug, Default)]
+pub struct Command {
+    pub words: Vec<String>,
+    /// None: the container's own.
+    pub user: Option<&'static str>,
+    pub input: Option<SecretString>,
+    /// How much of its output is kept, in bytes.
+    pub kept: usize,
+    /// How long it is waited for; None: for as long as it takes.
+    pub limit: Option<Duration>,
+}
+
+/// How it ended, and the beginning of what it said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// None where the engine doesn't tell, such as of a container that ended first.
+    pub exit_code: Option<i64>,
+    pub output: String,
+}

@@ -1,0 +1,80 @@
+//! What is to be there, what is to go, and what is found.
+
+use jiff::Timestamp;
+
+use crate::catalog::deployment::Deployment;
+use crate::domain::id::{InstanceId, ProjectId};
+use crate::domain::service::Published;
+
+/// What is to be there.
+#[derive(Debug)]
+pub enum Thing {
+    /// A project's network.
+    Network(ProjectId),
+    Volume(Volume),
+    /// Made, but not started; with its project's network, where that is not there yet.
+    Container(Box<Container>),
+    Endpoint(Endpoint),
+}
+
+/// What is written on a container or a volume for people and their tools, as the last part of a label's key and its value.
+pub type Marks = Vec<(&'static str, String)>;
+
+/// What holds an instance's data.
+#[derive(Debug)]
+pub struct Volume {
+    pub instance: InstanceId,
+    pub project: ProjectId,
+    /// Size that it is meant to have, in MiB.
+    pub storage_mib: u32,
+    pub marks: Marks,
+}
+
+/// What an instance runs in.
+#[derive(Debug)]
+pub struct Container {
+    pub endpoint: Endpoint,
+    /// The host address and port that its server is published on, if any.
+    pub published: Option<Published>,
+    pub deployment: Deployment,
+    pub marks: Marks,
+}
+
+/// An instance's place on its project's network, which is made as well where it is not there.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    pub instance: InstanceId,
+    pub project: ProjectId,
+    /// The name by which others on the network find it.
+    pub hostname: String,
+}
+
+/// What is to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// An instance's container, with its anonymous volumes.
+    Container(InstanceId),
+    /// An instance's volume, with all data.
+    Volume(InstanceId),
+    /// A project's network, if this installation made it and nothing is attached to it.
+    Network(ProjectId),
+    /// Something that was found; not a network that something is attached to.
+    Found(Owned),
+}
+
+/// A thing that bears this installation's labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owned {
+    pub what: OwnedThing,
+    pub name: String,
+    /// None where the engine does not tell.
+    pub created_at: Option<Timestamp>,
+}
+
+/// What it is, and what its labels say that it is for; None where they don't say it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnedThing {
+    Container(Option<InstanceId>),
+    Volume(Option<InstanceId>),
+    Network(Option<ProjectId>),
+}

@@ -1,0 +1,42 @@
+//! What a service is made of, in the engine's words.
+
+use crate::catalog::deployment::Deployment;
+use crate::domain::id::InstanceId;
+use crate::domain::service::Service;
+use crate::engine::Thing;
+use crate::engine::thing::{Container, Endpoint, Marks, Volume};
+
+pub(super) fn volume(service: &Service) -> Thing {
+    Thing::Volume(Volume {
+        instance: InstanceId::of(service.id),
+        project: service.project.clone(),
+        storage_mib: service.spec.tier.storage_mib,
+        marks: marks(service),
+    })
+}
+
+pub(super) fn container(service: &Service, deployment: Deployment) -> Thing {
+    Thing::Container(Box::new(Container {
+        endpoint: endpoint(service),
+        published: service.spec.published,
+        deployment,
+        marks: marks(service),
+    }))
+}
+
+/// The service's address, for the instance that it is given to.
+pub(super) fn endpoint(service: &Service) -> Endpoint {
+    Endpoint {
+        instance: InstanceId::of(service.id),
+        project: service.project.clone(),
+        hostname: service.spec.hostname.clone(),
+    }
+}
+
+fn marks(service: &Service) -> Marks {
+    vec![
+        ("name", service.name.to_string()),
+        ("kind", service.spec.kind.to_string()),
+        ("tier", service.spec.tier.tier.to_string()),
+    ]
+}
