@@ -16,7 +16,7 @@ use crate::domain::id::ProjectId;
 use crate::domain::lifecycle::{InvalidState, ServiceAction};
 use crate::domain::permission::{Denied, Permission, Principal};
 use crate::engine::Instruments;
-use crate::events::Hints;
+use crate::hints::Hints;
 use crate::store::{BoxError, Store, StoreError};
 
 pub mod actions;
@@ -24,7 +24,7 @@ pub mod key_ring;
 pub mod live;
 pub mod provision;
 pub mod queries;
-pub mod rotation;
+pub mod key_rotation;
 pub mod subscriptions;
 
 /// Why a use case did not do what was asked. Display is for operators; what a client reads is `api::error`'s.

@@ -11,7 +11,7 @@
 //! | [`audit`] | the audit trail's lines | decides anything |
 //! | [`store`] | rows, transactions, the event log | decides about a service's life |
 //! | [`engine`] | containers, volumes and networks, in verbs that can be repeated | touches what bears no label of ours |
-//! | [`events`] | waking those who wait | carries facts |
+//! | [`hints`] | waking those who wait | carries facts |
 //! | [`reconciler`] | bringing services to where they were sent | answers a request |
 //! | [`app`] | the use cases | calls the engine |
 //! | [`api`] | the GraphQL schema, error codes | knows the store |
@@ -29,7 +29,7 @@ pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod engine;
-pub mod events;
+pub mod hints;
 pub mod http;
 pub mod reconciler;
 pub mod server;

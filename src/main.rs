@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use jiff::{SignedDuration, Timestamp};
 use project_services::app::key_ring;
-use project_services::app::rotation::rotate;
+use project_services::app::key_rotation::rotate;
 use project_services::auth::{self, KeySource, TokenSettings};
 use project_services::config::{self, Cli, Command, ServeArgs, StoreArgs, TokenArgs};
 use project_services::domain::id::ProjectId;

@@ -21,7 +21,7 @@ use crate::crypto::Sealer;
 use crate::domain::id::ServiceId;
 use crate::domain::term::{ReplicaId, Term};
 use crate::engine::Engine;
-use crate::events::Hints;
+use crate::hints::Hints;
 use crate::store::Store;
 use crate::telemetry::metrics;
 

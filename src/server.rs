@@ -21,7 +21,7 @@ use crate::config::{Keys, ServeArgs};
 use crate::engine::Engine;
 use crate::engine::docker::{DockerEngine, DockerSettings};
 use crate::engine::timed::Timed;
-use crate::events::Hints;
+use crate::hints::Hints;
 use crate::http;
 use crate::reconciler::{Reconciler, ReconcilerSettings};
 use crate::store::{self, Notice, Store};

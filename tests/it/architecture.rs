@@ -11,12 +11,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("crypto", &["domain"]),
     ("auth", &["domain"]),
     ("audit", &["domain"]),
-    ("events", &["domain"]),
+    ("hints", &["domain"]),
     ("store", &["domain", "crypto", "telemetry"]),
     ("engine", &["domain", "catalog", "telemetry"]),
-    ("reconciler", &["domain", "catalog", "crypto", "store", "engine", "events", "telemetry"]),
-    ("app", &["domain", "catalog", "crypto", "store", "engine", "events", "audit", "telemetry"]),
-    ("api", &["domain", "catalog", "app", "events", "audit", "telemetry"]),
+    ("reconciler", &["domain", "catalog", "crypto", "store", "engine", "hints", "telemetry"]),
+    ("app", &["domain", "catalog", "crypto", "store", "engine", "hints", "audit", "telemetry"]),
+    ("api", &["domain", "catalog", "app", "hints", "audit", "telemetry"]),
     ("http", &["api", "auth", "audit", "telemetry"]),
 ];
 

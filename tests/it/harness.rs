@@ -13,7 +13,7 @@ use project_services::crypto::Sealer;
 use project_services::domain::event::NewEvent;
 use project_services::domain::id::{ProjectId, ServiceId};
 use project_services::domain::service::{Service, ServiceState};
-use project_services::events::Hints;
+use project_services::hints::Hints;
 use project_services::http::{self, Parts, Ready, SocketLimits};
 use project_services::store::{Guard, Page, ServiceFilter, Store, Write};
 use project_services::{api, store};

@@ -24,7 +24,7 @@ use project_services::domain::permission::{Principal, Projects};
 use project_services::domain::service::{Desired, ErrorCode, Service, ServiceKind, ServiceState, SizeTier};
 use project_services::domain::term::ReplicaId;
 use project_services::engine::Engine;
-use project_services::events::Hints;
+use project_services::hints::Hints;
 use project_services::reconciler::{Memory, Reconciler, ReconcilerSettings};
 use project_services::store::{self, Store};
 use proptest::prelude::*;

@@ -16,7 +16,7 @@ pub struct Rotated {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum RotationError {
+pub enum KeyRotationError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -25,7 +25,7 @@ pub enum RotationError {
 
 /// Seals every row anew that is sealed with another key than the first. Each row is one compare-and-set, so it may run
 /// beside the server, be broken off at any point, and be run again.
-pub async fn rotate(store: &dyn Store, sealer: &Sealer) -> Result<Rotated, RotationError> {
+pub async fn rotate(store: &dyn Store, sealer: &Sealer) -> Result<Rotated, KeyRotationError> {
     let mut rotated = Rotated::default();
     let mut position = None;
     loop {
