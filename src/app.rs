@@ -7,10 +7,9 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use crate::audit::{self, Object};
 use crate::catalog::access::Seed;
+use crate::clock::now;
 use crate::crypto::{CryptoError, Sealer};
 use crate::domain::id::ProjectId;
 use crate::domain::lifecycle::{InvalidState, ServiceAction};
@@ -21,10 +20,10 @@ use crate::store::{BoxError, Store, StoreError};
 
 pub mod actions;
 pub mod key_ring;
+pub mod key_rotation;
 pub mod live;
 pub mod provision;
 pub mod queries;
-pub mod key_rotation;
 pub mod subscriptions;
 
 /// Why a use case did not do what was asked. Display is for operators; what a client reads is `api::error`'s.
@@ -126,10 +125,4 @@ fn new_seed() -> Result<Seed> {
     let mut seed = Seed([0; Seed::LENGTH]);
     getrandom::fill(&mut seed.0).map_err(|error| AppError::Internal(Box::new(error)))?;
     Ok(seed)
-}
-
-/// The time, in the microseconds that both databases keep.
-fn now() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }

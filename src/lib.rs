@@ -16,6 +16,9 @@
 //! | [`app`] | the use cases | calls the engine |
 //! | [`api`] | the GraphQL schema, error codes | knows the store |
 //! | [`http`] | routes, protocols, pages, health | knows a use case |
+//! | [`causes`] | what an error came of, as text | decides what of it is shown |
+//! | [`clock`] | what time it is | decides what is due |
+//! | [`tls`] | how connections to others are secured | connects |
 //! | [`config`] | the environment and the command line | does anything with them |
 //! | [`telemetry`] | the log's shape, metrics, traces | decides anything |
 //! | [`server`] | building and stopping it all | |
@@ -25,6 +28,8 @@ pub mod app;
 pub mod audit;
 pub mod auth;
 pub mod catalog;
+pub mod causes;
+pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod domain;
@@ -35,3 +40,4 @@ pub mod reconciler;
 pub mod server;
 pub mod store;
 pub mod telemetry;
+pub mod tls;

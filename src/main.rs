@@ -12,7 +12,7 @@ use project_services::config::{self, Cli, Command, ServeArgs, StoreArgs, TokenAr
 use project_services::domain::id::ProjectId;
 use project_services::domain::permission::{Permission, Principal, Projects};
 use project_services::server::{self, BoxError};
-use project_services::{api, audit, telemetry};
+use project_services::{api, audit, causes, telemetry};
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// How long the token that a development server prints is valid.
@@ -39,11 +39,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            let mut source = error.source();
-            while let Some(cause) = source {
-                eprintln!("  because: {cause}");
-                source = cause.source();
-            }
+            causes::of(&*error).for_each(|cause| eprintln!("  because: {cause}"));
             ExitCode::FAILURE
         }
     }

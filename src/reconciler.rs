@@ -17,6 +17,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::clock::now;
 use crate::crypto::Sealer;
 use crate::domain::id::ServiceId;
 use crate::domain::term::{ReplicaId, Term};
@@ -218,10 +219,4 @@ impl Reconciler {
     fn epoch(&self) -> i64 {
         self.epoch.load(Ordering::Relaxed)
     }
-}
-
-/// The time, in the microseconds that both databases keep.
-fn now() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_graphql::{ErrorExtensionValues, Response, ServerError, Value};
 
 use crate::app::AppError;
+use crate::causes;
 use crate::domain::lifecycle::InvalidState;
 
 /// The value of `extensions.code`, which every error has.
@@ -67,14 +68,7 @@ pub(super) struct Cause(Arc<dyn StdError + Send + Sync>);
 impl Cause {
     /// The error and what caused it, outermost first.
     pub fn chain(&self) -> String {
-        let mut text = self.0.to_string();
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            source = error.source();
-        }
-        text
+        causes::line(&*self.0)
     }
 }
 

@@ -16,11 +16,10 @@ use backon::{BackoffBuilder as _, ExponentialBuilder};
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use jsonwebtoken::Algorithm;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::RootCertStore;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
@@ -29,6 +28,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::AuthError;
 use super::key::Key;
+use crate::{causes, tls};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -202,7 +202,7 @@ impl Reader {
                 Err(error) => {
                     self.state.send_modify(|state| state.ended = Some(ended));
                     let (location, kept) = (&self.settings.location, self.state.borrow().keys.is_some());
-                    let error = with_causes(&*error);
+                    let error = causes::line(&*error);
                     tracing::warn!(%location, error, kept, "The keys of tokens can't be read");
                     retry.next().unwrap_or(pause)
                 }
@@ -266,15 +266,8 @@ impl Reader {
 
 /// Reads what is at an address, and at no other that it may point to.
 async fn fetch(url: &Uri) -> Result<Bytes, BoxError> {
-    let mut roots = RootCertStore::empty();
-    if url.scheme_str() == Some("https") {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    }
-    let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+    let roots = if url.scheme_str() == Some("https") { tls::system_roots() } else { RootCertStore::empty() };
+    let connector = tls::connector(roots)?;
     let request = Request::get(url)
         .header(header::ACCEPT, "application/jwk-set+json, application/json")
         .header(header::USER_AGENT, "project-services")
@@ -284,14 +277,4 @@ async fn fetch(url: &Uri) -> Result<Bytes, BoxError> {
         return Err(format!("the answer is {}", response.status()).into());
     }
     Ok(Limited::new(response.into_body(), MAX_DOCUMENT).collect().await?.to_bytes())
-}
-
-fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

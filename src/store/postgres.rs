@@ -1,7 +1,6 @@
 //! PostgreSQL, with TLS by rustls. Any number of replicas may use one database.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::result::Error;
@@ -14,9 +13,9 @@ use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
+use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -24,6 +23,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::fault::{Fault, Verdict};
 use super::{BoxError, Notice, Result, StoreError, listen};
 use crate::domain::id::{ProjectId, ServiceId};
+use crate::tls;
 
 type Conn = AsyncPgConnection;
 type Db = diesel::pg::Pg;
@@ -157,8 +157,8 @@ async fn establish(config: &Config, tls: MakeRustlsConnect) -> ConnectionResult<
 }
 
 fn tls(config: &Config, ca_file: Option<&Path>) -> Result<MakeRustlsConnect, BoxError> {
-    let mut roots = RootCertStore::empty();
-    if let Some(path) = ca_file {
+    let roots = if let Some(path) = ca_file {
+        let mut roots = RootCertStore::empty();
         let unreadable = |error| format!("the CA file {} can't be read: {error}", path.display());
         for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
             roots.add(certificate.map_err(unreadable)?)?;
@@ -166,15 +166,14 @@ fn tls(config: &Config, ca_file: Option<&Path>) -> Result<MakeRustlsConnect, Box
         if roots.is_empty() {
             return Err(format!("the CA file {} holds no certificate", path.display()).into());
         }
+        roots
     } else if config.get_ssl_mode() != SslMode::Disable {
         // None at all is no failure yet: with "prefer" the server may offer no TLS.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
+        tls::system_roots()
+    } else {
+        RootCertStore::empty()
+    };
+    Ok(MakeRustlsConnect::new(tls::client(roots)?))
 }
 
 /// Runs what is pending on a connection of its own. Its end frees the lock, however it comes about.

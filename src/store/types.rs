@@ -79,7 +79,7 @@ impl From<Timestamp> for Instant {
     /// Cuts off what is finer than a microsecond.
     fn from(time: Timestamp) -> Self {
         // Whole microseconds of a time in range are in range; the fallback is never taken.
-        Self(Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time))
+        Self(crate::clock::in_microseconds(time))
     }
 }
 

@@ -3,13 +3,12 @@
 //!
 //! What OpenTelemetry's variables say beyond [`TraceSettings`] its SDK reads by itself, as its specification has it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -20,12 +19,12 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
-use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::TraceSettings;
+use crate::tls;
 
 /// The largest answer of a collector that is read, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
@@ -102,13 +101,7 @@ struct Wire {
 
 impl Wire {
     fn new(patience: Duration) -> Result<Self, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+        let connector = tls::connector(tls::system_roots())?;
         let client = Client::builder(TokioExecutor::new()).build(connector);
         Ok(Self { client, patience, runtime: Handle::current() })
     }
