@@ -8,26 +8,22 @@ use std::sync::Arc;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Context, Request, SDLExportOptions};
 
+use self::extensions::error_codes::ErrorCodes;
+use self::extensions::meter::Meter;
 use crate::app::App;
 use crate::domain::permission::Principal;
 
+mod documents;
 pub mod error;
-mod expansion;
-mod finish;
+mod extensions;
 mod guard;
-mod limits;
-mod meter;
 mod mutation;
-mod operation;
 mod query;
-mod root_field;
-mod seats;
 mod subscription;
-mod tokens;
+mod subscription_quota;
 mod types;
-mod variables;
 
-pub use limits::Limits;
+pub use documents::limits::Limits;
 
 /// The schema that [`schema`] builds.
 pub type Schema = async_graphql::Schema<query::Query, mutation::Mutation, subscription::Subscription>;
@@ -46,14 +42,14 @@ pub struct RequestId(pub String);
 
 /// The schema over the use cases.
 pub fn schema(app: Arc<App>, limits: Limits) -> Schema {
-    let seats = Arc::new(seats::Seats::new(&limits));
+    let quota = Arc::new(subscription_quota::SubscriptionQuota::new(&limits));
     let mut builder = builder();
     if !limits.introspection {
         builder = builder.disable_introspection().disable_suggestions();
     }
     let limits = Arc::new(limits);
-    let builder = builder.extension(meter::Meter);
-    builder.extension(finish::Finish { limits: Arc::clone(&limits) }).data(limits).data(seats).data(app).finish()
+    let codes = ErrorCodes { limits: Arc::clone(&limits) };
+    builder.extension(Meter).extension(codes).data(limits).data(quota).data(app).finish()
 }
 
 /// The schema in GraphQL's definition language, as it is committed in `schema.graphql`.
@@ -67,7 +63,7 @@ pub fn operation_type(schema: &Schema, request: &mut Request) -> Option<Operatio
     schema.data::<Arc<Limits>>()?.check_text(&request.query).ok()?;
     let name = request.operation_name.clone();
     let document = request.parsed_query().ok()?;
-    operation::selected(document, name.as_deref()).map(|operation| operation.ty)
+    documents::operation::selected(document, name.as_deref()).map(|operation| operation.ty)
 }
 
 fn builder() -> async_graphql::SchemaBuilder<query::Query, mutation::Mutation, subscription::Subscription> {

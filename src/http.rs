@@ -15,35 +15,26 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{Identity, Schema};
+use crate::api::Schema;
 use crate::auth::Verifier;
 
-mod accept;
-mod admission;
-mod answer;
-mod client_address;
-mod crowd;
-mod event_stream;
-mod execution;
-mod graphql;
 mod health;
+mod limits;
 mod metrics;
-mod origin;
+mod middleware;
 mod pages;
-mod parameters;
-mod request_id;
 mod serve;
-mod trace;
-mod turns;
-mod websocket;
+mod transports;
 
-pub use admission::{Admission, Limits};
-pub use client_address::ClientAddress;
-pub use execution::Executor;
+use middleware::{client_address, origin, request_id, trace};
+
 pub use health::{Readiness, Ready};
+pub use limits::{Limiter, Limits};
 pub use metrics::{Metrics, metrics_router};
-pub use origin::{Origin, OriginError};
+pub use middleware::ClientAddress;
+pub use middleware::origin::{Origin, OriginError};
 pub use serve::serve;
+pub use transports::execution::Executor;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -59,7 +50,7 @@ pub struct Parts {
     pub shutdown: CancellationToken,
     /// Counts the open WebSockets, which a graceful shutdown of the listener does not wait for, and event streams.
     pub sockets: TaskTracker,
-    pub admission: Arc<Admission>,
+    pub limiter: Arc<Limiter>,
     pub socket_limits: SocketLimits,
 }
 
@@ -89,7 +80,7 @@ impl Default for SocketLimits {
 
 /// All routes, to be served by [`serve`], which says where a request comes from.
 pub fn router(parts: Parts) -> Router {
-    let graphql = get(graphql::get).post(graphql::post).fallback(graphql::other_method);
+    let graphql = get(transports::get).post(transports::post).fallback(transports::other_method);
     let graphql = graphql.layer(from_fn_with_state(parts.clone(), origin::check)).layer(from_fn(trace::follow));
     Router::new()
         .route(trace::PATH, graphql)
@@ -104,17 +95,4 @@ pub fn router(parts: Parts) -> Router {
         .layer(from_fn(request_id::assign))
         .layer(from_fn_with_state(parts.clone(), client_address::resolve))
         .with_state(parts)
-}
-
-impl Parts {
-    /// Who sends `authorization`, as the Authorization header or as a value of `connection_init`.
-    async fn identify(&self, authorization: Option<&str>) -> Identity {
-        let Some(authorization) = authorization else {
-            return Identity::Anonymous("no token was sent".to_owned());
-        };
-        match self.verifier.verify_bearer(authorization).await {
-            Ok(principal) => Identity::Known(principal),
-            Err(refusal) => Identity::Anonymous(refusal.to_string()),
-        }
-    }
 }

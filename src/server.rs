@@ -85,7 +85,7 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
     }
     let verifier = Arc::new(Verifier::new(&keys.tokens));
     let metrics = metrics(Arc::clone(&store), telemetry::metrics::init()?);
-    let admission = Arc::new(http::Admission::new(within_open_files(args.limits.of_the_wire(args.dev))));
+    let limiter = Arc::new(http::Limiter::new(within_open_files(args.limits.of_the_wire(args.dev))));
     let executor = http::Executor::new()?;
     let router = http::router(http::Parts {
         schema: api::schema(Arc::new(app), args.limits.of_requests(args.dev)),
@@ -95,7 +95,7 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
         allowed_origins: args.allowed_origins.as_slice().into(),
         shutdown: shutdown.clone(),
         sockets: sockets.clone(),
-        admission: Arc::clone(&admission),
+        limiter: Arc::clone(&limiter),
         socket_limits: args.limits.of_a_socket(),
     });
     let router = match args.metrics_address {
@@ -110,7 +110,7 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
         None if args.dev => router.merge(http::metrics_router(metrics)),
         None => router,
     };
-    let serving = tokio::spawn(http::serve(listener, router, admission, shutdown.clone()));
+    let serving = tokio::spawn(http::serve(listener, router, limiter, shutdown.clone()));
     tracing::info!(%address, "Serving");
     let reconciling = Arc::new(reconciler).run(shutdown.clone());
     let reconciling = tokio::spawn(async { tokio::join!(reconciling, following) }.map(|((), ())| ()));

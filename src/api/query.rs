@@ -3,9 +3,9 @@
 use async_graphql::{Context, ID, Object};
 
 use super::app;
+use super::documents::limits::list_cost;
 use super::error::Result;
 use super::guard::{Authenticated, viewer};
-use super::limits::list_cost;
 use super::types::Node;
 use super::types::catalog::{Availability, CatalogEntry};
 use super::types::enums::ServiceKind;

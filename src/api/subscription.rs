@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::app;
 use super::error::{Error, Result};
 use super::guard::{Authenticated, expired, viewer};
-use super::seats::{Seat, Seats};
+use super::subscription_quota::{SubscriptionPermit, SubscriptionQuota};
 use super::types::date_time::DateTime;
 use super::types::ids::{parse_project, parse_service};
 use super::types::live::{LogLine, ServiceMetrics};
@@ -39,10 +39,10 @@ impl Subscription {
         #[graphql(desc = "The cursor of the last event that you have seen.")] after: Option<String>,
     ) -> Result<impl Stream<Item = Result<ServiceEvent>>> {
         let viewer = viewer(ctx)?;
-        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject, "serviceEvents")?;
+        let permit = ctx.data_unchecked::<Arc<SubscriptionQuota>>().acquire(&viewer.subject, "serviceEvents")?;
         let project = parse_project("projectId", &project_id)?;
         let events = app(ctx).service_events(viewer, project, after.as_deref()).await?;
-        Ok(until(viewer.ends_at(), seat, events.map(|event| event.map(ServiceEvent))))
+        Ok(until(viewer.ends_at(), permit, events.map(|event| event.map(ServiceEvent))))
     }
 
     /// The service as it is now, at once, and again after each change. Ends when the service is destroyed.
@@ -52,10 +52,10 @@ impl Subscription {
         #[graphql(desc = "The service to watch.")] id: ID,
     ) -> Result<impl Stream<Item = Result<Service>>> {
         let viewer = viewer(ctx)?;
-        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject, "serviceChanged")?;
+        let permit = ctx.data_unchecked::<Arc<SubscriptionQuota>>().acquire(&viewer.subject, "serviceChanged")?;
         let id = parse_service("id", &id)?;
         let services = app(ctx).service_changes(viewer, id).await?;
-        Ok(until(viewer.ends_at(), seat, services.map(|service| service.map(Service))))
+        Ok(until(viewer.ends_at(), permit, services.map(|service| service.map(Service))))
     }
 
     /// What the service's server writes: its last lines, and then each as it comes, also after restarts. Ends when the
@@ -69,12 +69,12 @@ impl Subscription {
         #[graphql(desc = "Leaves out lines that are older.")] since: Option<DateTime>,
     ) -> Result<impl Stream<Item = Result<LogLine>>> {
         let viewer = viewer(ctx)?;
-        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject, "serviceLogs")?;
+        let permit = ctx.data_unchecked::<Arc<SubscriptionQuota>>().acquire(&viewer.subject, "serviceLogs")?;
         let id = parse_service("id", &id)?;
         let tail = u32::try_from(tail.unwrap_or(100)).ok().filter(|tail| *tail <= MAX_TAIL);
         let tail = tail.ok_or_else(|| Error::bad_input("tail", format!("It is from 0 to {MAX_TAIL}.")))?;
         let lines = app(ctx).service_logs(viewer, id, tail, since.map(|since| since.0)).await?;
-        Ok(until(viewer.ends_at(), seat, lines.map(|line| line.map(LogLine))))
+        Ok(until(viewer.ends_at(), permit, lines.map(|line| line.map(LogLine))))
     }
 
     /// What the service takes and holds, about once a second while its container runs. Ends when the service is
@@ -85,22 +85,22 @@ impl Subscription {
         #[graphql(desc = "The service to measure.")] id: ID,
     ) -> Result<impl Stream<Item = Result<ServiceMetrics>>> {
         let viewer = viewer(ctx)?;
-        let seat = ctx.data_unchecked::<Arc<Seats>>().take(&viewer.subject, "serviceMetrics")?;
+        let permit = ctx.data_unchecked::<Arc<SubscriptionQuota>>().acquire(&viewer.subject, "serviceMetrics")?;
         let id = parse_service("id", &id)?;
         let (service, metrics) = app(ctx).service_metrics(viewer, id).await?;
         let tier = service.spec.tier;
-        Ok(until(viewer.ends_at(), seat, metrics.map(move |measured| Ok(ServiceMetrics { measured, tier }))))
+        Ok(until(viewer.ends_at(), permit, metrics.map(move |measured| Ok(ServiceMetrics { measured, tier }))))
     }
 }
 
-/// `items` until `ends_at`; then, or when an item is an error, that error and the end. Keeps `seat` for as long.
+/// `items` until `ends_at`; then, or when an item is an error, that error and the end. Keeps `permit` for as long.
 fn until<T>(
     ends_at: Timestamp,
-    seat: Seat,
+    permit: SubscriptionPermit,
     items: impl Stream<Item = Result<T, AppError>>,
 ) -> impl Stream<Item = Result<T>> {
     stream! {
-        let _seat = seat;
+        let _permit = permit;
         let mut items = pin!(items);
         let mut expiry = pin!(reached(ends_at));
         loop {

@@ -9,7 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rust_embed::Embed;
 use sha2::{Digest, Sha256};
 
-use super::{Parts, accept};
+use super::Parts;
+use super::transports::accept;
 
 #[derive(Embed)]
 #[folder = "web/dist"]
@@ -57,7 +58,7 @@ pub async fn dashboard(State(parts): State<Parts>, headers: HeaderMap) -> Respon
     let text = Built::get("index.html").map_or_else(
         || NO_PAGES.to_owned(),
         |file| {
-            let token_field = if parts.admission.limits().token_field { "shown" } else { "" };
+            let token_field = if parts.limiter.limits().token_field { "shown" } else { "" };
             String::from_utf8_lossy(&file.data)
                 .replace(
                     r#"name="embedders" content="""#,
@@ -82,7 +83,7 @@ pub async fn dashboard(State(parts): State<Parts>, headers: HeaderMap) -> Respon
 
 /// GET /graphiql.
 pub async fn graphiql(State(parts): State<Parts>, headers: HeaderMap) -> Response {
-    if !parts.admission.limits().graphiql {
+    if !parts.limiter.limits().graphiql {
         return (StatusCode::NOT_FOUND, "GraphiQL is switched off.\n").into_response();
     }
     graphiql_page(&headers)

@@ -20,14 +20,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::admission::Admission;
-use super::crowd::Place;
+use super::limits::{ConnectionSlot, Limiter};
 
 /// After a failure to take a connection, which is most likely for want of a file descriptor.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `router` until `shutdown`, and then until open requests are answered. WebSockets are the router's own.
-pub async fn serve(listener: TcpListener, router: Router, admission: Arc<Admission>, shutdown: CancellationToken) {
+pub async fn serve(listener: TcpListener, router: Router, limiter: Arc<Limiter>, shutdown: CancellationToken) {
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -36,10 +35,10 @@ pub async fn serve(listener: TcpListener, router: Router, admission: Arc<Admissi
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(place) = admission.connections.enter() else { continue };
-                let connection = Connection { stream, peer, place, shutdown: shutdown.clone() };
-                connections.spawn(connection.serve(router.clone(), Arc::clone(&admission)));
-                // Who was asked to leave gets to do so ahead of the next one.
+                let Some(slot) = limiter.connections.admit() else { continue };
+                let connection = Connection { stream, peer, slot, shutdown: shutdown.clone() };
+                connections.spawn(connection.serve(router.clone(), Arc::clone(&limiter)));
+                // Who has to make room gets to do so ahead of the next one.
                 tokio::task::yield_now().await;
             }
             Err(error) => {
@@ -56,24 +55,24 @@ pub async fn serve(listener: TcpListener, router: Router, admission: Arc<Admissi
 struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
-    place: Arc<Place>,
+    slot: Arc<ConnectionSlot>,
     shutdown: CancellationToken,
 }
 
 impl Connection {
-    async fn serve(self, router: Router, admission: Arc<Admission>) {
-        let limits = admission.limits();
+    async fn serve(self, router: Router, limiter: Arc<Limiter>) {
+        let limits = limiter.limits();
         // Without the second one, who does not read an answer could keep it in memory for ever.
         let socket = SockRef::from(&self.stream);
         let set = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_user_timeout(Some(limits.request_time)));
         if let Err(error) = set {
             tracing::debug!(%error, "A connection's options could not be set");
         }
-        let (peer, place) = (self.peer, Arc::clone(&self.place));
+        let (peer, slot) = (self.peer, Arc::clone(&self.slot));
         let router = TowerToHyperService::new(router);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
-            request.extensions_mut().insert(Arc::clone(&place));
+            request.extensions_mut().insert(Arc::clone(&slot));
             router.call(request).map(|response: Result<Response, Infallible>| response)
         });
         let connection = http1::Builder::new()
@@ -91,7 +90,7 @@ impl Connection {
                     }
                     return;
                 }
-                () = self.place.asked_to_leave() => return,
+                () = self.slot.evicted() => return,
                 () = &mut shutdown => connection.as_mut().graceful_shutdown(),
             }
         }

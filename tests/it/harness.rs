@@ -128,7 +128,7 @@ impl Server {
         let shown = Arc::clone(&instruments) as _;
         let app =
             App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), shown, publishing, limits.services);
-        let admission = Arc::new(http::Admission::new(limits.wire));
+        let limiter = Arc::new(http::Limiter::new(limits.wire));
         let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
         let executor = http::Executor::new().unwrap();
         let router = http::router(Parts {
@@ -142,12 +142,12 @@ impl Server {
             allowed_origins: [ALLOWED_ORIGIN.parse().unwrap()].into(),
             shutdown: shutdown.clone(),
             sockets: sockets.clone(),
-            admission: Arc::clone(&admission),
+            limiter: Arc::clone(&limiter),
             socket_limits: limits.sockets,
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(http::serve(listener, router, admission, shutdown.clone()));
+        tokio::spawn(http::serve(listener, router, limiter, shutdown.clone()));
         Self {
             address,
             store,

@@ -7,7 +7,7 @@ mod chain;
 mod api;
 mod architecture;
 mod clients;
-mod crowd;
+mod concurrency;
 mod errors;
 mod event_stream;
 mod fuzz;

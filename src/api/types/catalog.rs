@@ -3,7 +3,7 @@
 use async_graphql::{Enum, Object};
 
 use super::enums::{ServiceKind, SizeTier};
-use crate::api::limits::list_cost;
+use crate::api::documents::limits::list_cost;
 use crate::catalog::Definition;
 use crate::domain::service;
 

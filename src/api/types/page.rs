@@ -2,8 +2,8 @@
 
 use async_graphql::SimpleObject;
 
+use crate::api::documents::limits::list_cost;
 use crate::api::error::{Error, Result};
-use crate::api::limits::list_cost;
 use crate::domain::page::Page;
 
 /// How many a page holds when the client does not say.

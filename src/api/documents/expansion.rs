@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use async_graphql::parser::types::{ExecutableDocument, Field, Selection, SelectionSet};
 use async_graphql::{Name, Pos, ServerError, ServerResult};
 
-use super::error::{Code, Error};
+use crate::api::error::{Code, Error};
 
 /// How deep selections may be nested, fragments included. async-graphql's own bound, which it checks later.
 const MAX_NESTING: usize = 32;

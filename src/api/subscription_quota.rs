@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::Limits;
 use super::error::{Code, Error, Result};
-use super::limits::Limits;
 use crate::telemetry::metrics::OpenSubscription;
 
-pub struct Seats {
+pub struct SubscriptionQuota {
     most: usize,
     most_of_a_subject: usize,
     taken: Mutex<Taken>,
@@ -20,21 +20,21 @@ struct Taken {
     by_subject: HashMap<String, usize>,
 }
 
-/// A subscription's, free again when it is dropped.
-pub struct Seat {
-    seats: Arc<Seats>,
+/// A subscription's leave to be open, given back when it is dropped.
+pub struct SubscriptionPermit {
+    quota: Arc<SubscriptionQuota>,
     subject: String,
     _open: OpenSubscription,
 }
 
-impl Seats {
+impl SubscriptionQuota {
     pub fn new(limits: &Limits) -> Self {
         let Limits { subscriptions: most, subscriptions_per_subject: most_of_a_subject, .. } = *limits;
         Self { most, most_of_a_subject, taken: Mutex::default() }
     }
 
-    /// A seat for a subscription to `field`.
-    pub fn take(self: &Arc<Self>, subject: &str, field: &'static str) -> Result<Seat> {
+    /// Leave for a subscription to `field`.
+    pub fn acquire(self: &Arc<Self>, subject: &str, field: &'static str) -> Result<SubscriptionPermit> {
         let mut taken = self.taken();
         if taken.all >= self.most {
             return Err(refusal("subscriptions", self.most, "on this server"));
@@ -45,7 +45,11 @@ impl Seats {
         }
         *own += 1;
         taken.all += 1;
-        Ok(Seat { seats: Arc::clone(self), subject: subject.to_owned(), _open: OpenSubscription::new(field) })
+        Ok(SubscriptionPermit {
+            quota: Arc::clone(self),
+            subject: subject.to_owned(),
+            _open: OpenSubscription::new(field),
+        })
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -59,9 +63,9 @@ fn refusal(limit: &str, most: usize, whose: &str) -> Error {
         .with("maximum", most)
 }
 
-impl Drop for Seat {
+impl Drop for SubscriptionPermit {
     fn drop(&mut self) {
-        let mut taken = self.seats.taken();
+        let mut taken = self.quota.taken();
         taken.all -= 1;
         if let Entry::Occupied(mut own) = taken.by_subject.entry(std::mem::take(&mut self.subject)) {
             *own.get_mut() -= 1;

@@ -9,11 +9,11 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Name, Positioned, ServerError, ServerResult};
 
-use super::error::{Code, Error};
+use crate::api::error::{Code, Error};
 
 type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
-/// The document, which [`Limits`](super::Limits) have found to be of a sane size, with the root field of each
+/// The document, which [`Limits`](crate::api::Limits) have found to be of a sane size, with the root field of each
 /// subscription outside of fragments. Fragments that are left without a use by that are dropped, since an unused one is
 /// an error.
 pub fn of_subscriptions(mut document: ExecutableDocument) -> ServerResult<ExecutableDocument> {

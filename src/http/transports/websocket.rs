@@ -5,33 +5,36 @@
 //! results over through one short queue, in turn: a slow client slows its own operations down and costs bounded memory,
 //! and an operation that always has a result can't keep the others from theirs.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::Response;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
+mod protocol;
+
+use protocol::{Close, Dialect, Incoming, Outgoing, answered, close, reading_failed};
+
 use super::accept::Media;
 use super::answer::{self, Body};
-use super::crowd::Place;
+use super::caller::{Caller, authorization};
 use super::execution::Signed;
-use super::graphql::{self, Caller};
-use super::{ClientAddress, Parts, parameters};
+use super::parameters;
 use crate::api::error::{Code, Error, retry_seconds};
 use crate::api::{self, Identity, RequestId};
 use crate::audit;
+use crate::http::limits::ConnectionSlot;
+use crate::http::{ClientAddress, Parts};
 use crate::telemetry::traces;
 
 /// Results that wait for a slow client, for a whole connection.
@@ -39,9 +42,6 @@ const QUEUE: usize = 8;
 
 /// Memory that each WebSocket takes to read, in bytes; the library's own choice is 128 KiB.
 const READ_BUFFER: usize = 4096;
-
-/// The longest reason in a close frame, in bytes (RFC 6455, section 5.5: 125, two of them for the code).
-const MAX_REASON: usize = 123;
 
 /// Switches to WebSocket. A client that speaks neither subprotocol is told so by a close code, since the browser's API
 /// shows it nothing else.
@@ -51,12 +51,12 @@ pub fn accept(
     headers: &HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> axum::response::Response {
-    let Some(place) = parts.admission.websockets.enter() else {
+    let Some(slot) = parts.limiter.websockets.admit() else {
         let error = Error::new(Code::Unavailable, "There are too many WebSockets; try again in a moment.");
         return answer::refusal(StatusCode::SERVICE_UNAVAILABLE, error, Media::Json);
     };
-    let most = parts.admission.limits().body;
-    let authorization = graphql::authorization(headers).map(str::to_owned);
+    let most = parts.limiter.limits().body;
+    let authorization = authorization(headers).map(str::to_owned);
     let sockets = parts.sockets.clone();
     let Caller { request_id, address, .. } = caller;
     let span = tracing::info_span!(target: audit::TARGET, "websocket", id = request_id.0, client = %address.0);
@@ -64,8 +64,8 @@ pub fn accept(
     let run = move |mut socket: WebSocket| {
         let connection = async move {
             let Some(dialect) = Dialect::of(&socket) else {
-                let goodbye = Goodbye::new(4406, "Subprotocol not acceptable");
-                return close(&mut socket, goodbye, parts.socket_limits.patience).await;
+                let refusal = Close::new(4406, "Subprotocol not acceptable");
+                return close(&mut socket, refusal, parts.socket_limits.patience).await;
             };
             let patience = parts.socket_limits.patience;
             let (results, queue) = mpsc::channel(QUEUE);
@@ -76,16 +76,16 @@ pub fn accept(
                 address,
                 authorization,
                 socket,
-                place,
+                slot,
                 identity: None,
                 operations: HashMap::new(),
                 begun: 0,
                 results,
             };
-            if let Some(goodbye) = connection.serve(queue).await {
-                tracing::debug!(code = goodbye.code, reason = %goodbye.reason, "Closing a WebSocket");
+            if let Some(ending) = connection.serve(queue).await {
+                tracing::debug!(code = ending.code, reason = %ending.reason, "Closing a WebSocket");
                 connection.operations.clear();
-                close(&mut connection.socket, goodbye, patience).await;
+                close(&mut connection.socket, ending, patience).await;
             }
         };
         sockets.track_future(conversation.around(connection).instrument(span))
@@ -96,73 +96,6 @@ pub fn accept(
         .max_frame_size(most)
         .read_buffer_size(READ_BUFFER)
         .on_upgrade(run)
-}
-
-/// A subprotocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Dialect {
-    Modern,
-    Legacy,
-}
-
-impl Dialect {
-    /// In the order of preference.
-    const ALL: [Self; 2] = [Self::Modern, Self::Legacy];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Modern => "graphql-transport-ws",
-            Self::Legacy => "graphql-ws",
-        }
-    }
-
-    fn of(socket: &WebSocket) -> Option<Self> {
-        let protocol = socket.protocol()?.to_str().ok()?;
-        Self::ALL.into_iter().find(|dialect| dialect.name() == protocol)
-    }
-
-    const fn result(self) -> &'static str {
-        match self {
-            Self::Modern => "next",
-            Self::Legacy => "data",
-        }
-    }
-}
-
-/// Why the server ends a connection: a close code and a reason.
-struct Goodbye {
-    code: u16,
-    reason: Cow<'static, str>,
-}
-
-impl Goodbye {
-    fn new(code: u16, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, reason: reason.into() }
-    }
-
-    fn invalid(why: &'static str) -> Self {
-        Self::new(4400, why)
-    }
-}
-
-/// What a client sends.
-#[derive(Deserialize)]
-struct Incoming {
-    #[serde(rename = "type")]
-    kind: String,
-    id: Option<String>,
-    payload: Option<Value>,
-}
-
-/// What the server sends.
-#[derive(Serialize)]
-struct Outgoing<'a, P> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<P>,
 }
 
 /// A result of an operation; None says that there are no more.
@@ -186,7 +119,7 @@ struct Connection {
     /// The Authorization header of the upgrade.
     authorization: Option<String>,
     socket: WebSocket,
-    place: Arc<Place>,
+    slot: Arc<ConnectionSlot>,
     /// None until `connection_init` was accepted.
     identity: Option<Identity>,
     operations: HashMap<String, Operation>,
@@ -196,13 +129,13 @@ struct Connection {
 }
 
 /// Ok, or why the connection ends; None within it when there is nobody left to be told.
-type Step = Result<(), Option<Goodbye>>;
+type Step = Result<(), Option<Close>>;
 
 impl Connection {
-    /// Serves until the end; gives back what to say then, unless there is nobody to hear it.
-    async fn serve(&mut self, mut queue: mpsc::Receiver<OperationResult>) -> Option<Goodbye> {
+    /// Serves until the end; gives back why, unless there is nobody to hear it.
+    async fn serve(&mut self, mut queue: mpsc::Receiver<OperationResult>) -> Option<Close> {
         let limits = self.parts.socket_limits.clone();
-        let (shutdown, place) = (self.parts.shutdown.clone(), Arc::clone(&self.place));
+        let (shutdown, slot) = (self.parts.shutdown.clone(), Arc::clone(&self.slot));
         let mut shutdown = pin!(shutdown.cancelled());
         let mut init_timeout = pin!(sleep(limits.init_timeout));
         let mut ping = interval_at(Instant::now() + limits.ping_interval, limits.ping_interval);
@@ -210,12 +143,12 @@ impl Connection {
         let mut silence = pin!(sleep(limits.ping_interval + limits.patience));
         loop {
             let step = tokio::select! {
-                () = &mut shutdown => return Some(Goodbye::new(1001, "Going away")),
+                () = &mut shutdown => return Some(Close::new(1001, "Going away")),
                 () = &mut init_timeout, if self.identity.is_none() => {
-                    return Some(Goodbye::new(4408, "Connection initialisation timeout"));
+                    return Some(Close::new(4408, "Connection initialisation timeout"));
                 }
-                () = place.asked_to_leave() => return Some(Goodbye::new(1013, "Others need the connection")),
-                () = &mut silence => return Some(Goodbye::new(1008, "No answer to a ping")),
+                () = slot.evicted() => return Some(Close::new(1013, "Others need the connection")),
+                () = &mut silence => return Some(Close::new(1008, "No answer to a ping")),
                 _ = ping.tick() => self.ping().await,
                 Some(result) = queue.recv() => self.deliver(result).await,
                 message = self.socket.recv() => {
@@ -231,8 +164,8 @@ impl Connection {
                     }
                 }
             };
-            if let Err(goodbye) = step {
-                return goodbye;
+            if let Err(ending) = step {
+                return ending;
             }
         }
     }
@@ -240,11 +173,11 @@ impl Connection {
     async fn receive(&mut self, message: Message) -> Step {
         let text = match message {
             Message::Text(text) => text,
-            Message::Binary(_) => return Err(Some(Goodbye::invalid("Messages are text"))),
+            Message::Binary(_) => return Err(Some(Close::invalid("Messages are text"))),
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) => return Ok(()),
         };
         let Ok(Incoming { kind, id, payload }) = serde_json::from_str(&text) else {
-            return Err(Some(Goodbye::invalid("Not a JSON object with a type")));
+            return Err(Some(Close::invalid("Not a JSON object with a type")));
         };
         match (self.dialect, kind.as_str()) {
             (_, "connection_init") => self.init(payload).await,
@@ -252,20 +185,20 @@ impl Connection {
             (Dialect::Modern, "complete") | (Dialect::Legacy, "stop") => self.end(id).await,
             (Dialect::Modern, "ping") => self.send("pong", None, payload).await,
             (Dialect::Modern, "pong") => Ok(()),
-            (Dialect::Legacy, "connection_terminate") => Err(Some(Goodbye::new(1000, "Terminated"))),
-            _ => Err(Some(Goodbye::invalid("Unknown type of message"))),
+            (Dialect::Legacy, "connection_terminate") => Err(Some(Close::new(1000, "Terminated"))),
+            _ => Err(Some(Close::invalid("Unknown type of message"))),
         }
     }
 
     /// Without a token the connection is accepted, and each operation says that it needs one. A bad token is refused.
     async fn init(&mut self, payload: Option<Value>) -> Step {
         if self.identity.is_some() {
-            return Err(Some(Goodbye::new(4429, "Too many initialisation requests")));
+            return Err(Some(Close::new(4429, "Too many initialisation requests")));
         }
         let members = match &payload {
             None | Some(Value::Null) => None,
             Some(Value::Object(members)) => Some(members),
-            Some(_) => return Err(Some(Goodbye::invalid("The payload of connection_init must be an object"))),
+            Some(_) => return Err(Some(Close::invalid("The payload of connection_init must be an object"))),
         };
         let given = members
             .into_iter()
@@ -280,11 +213,11 @@ impl Connection {
             if self.dialect == Dialect::Legacy {
                 self.send("connection_error", None, Some(json!({"message": reason}))).await?;
             }
-            if let Err(excess) = self.parts.admission.count(&identity, self.address.0) {
+            if let Err(excess) = self.parts.limiter.count(&identity, self.address.0) {
                 let wait = retry_seconds(excess.after);
-                return Err(Some(Goodbye::new(4429, format!("Too many requests; try again in {wait} s"))));
+                return Err(Some(Close::new(4429, format!("Too many requests; try again in {wait} s"))));
             }
-            return Err(Some(Goodbye::new(4403, format!("Forbidden: {reason}"))));
+            return Err(Some(Close::new(4403, format!("Forbidden: {reason}"))));
         }
         self.identity = Some(identity);
         self.authorization = None;
@@ -296,16 +229,16 @@ impl Connection {
     }
 
     async fn begin(&mut self, id: Option<String>, payload: Option<Value>) -> Step {
-        let Some(identity) = self.identity.clone() else { return Err(Some(Goodbye::new(4401, "Unauthorized"))) };
+        let Some(identity) = self.identity.clone() else { return Err(Some(Close::new(4401, "Unauthorized"))) };
         let Some(id) = id.filter(|id| !id.is_empty()) else {
-            return Err(Some(Goodbye::invalid("An operation needs an id")));
+            return Err(Some(Close::invalid("An operation needs an id")));
         };
         let Ok(mut request) = parameters::from_json(payload.unwrap_or_default()) else {
-            return Err(Some(Goodbye::invalid("The payload is not a GraphQL request")));
+            return Err(Some(Close::invalid("The payload is not a GraphQL request")));
         };
         match self.dialect {
             Dialect::Modern if self.operations.contains_key(&id) => {
-                return Err(Some(Goodbye::new(4409, format!("Subscriber for {id} already exists"))));
+                return Err(Some(Close::new(4409, format!("Subscriber for {id} already exists"))));
             }
             Dialect::Modern => {}
             // The older protocol's server ends the operation that had the id.
@@ -316,7 +249,7 @@ impl Connection {
             let message = format!("There are {most} operations on this connection, which is the most.");
             return self.refuse(&id, &Error::new(Code::RateLimited, message).into_response()).await;
         }
-        if let Err(excess) = self.parts.admission.count(&identity, self.address.0) {
+        if let Err(excess) = self.parts.limiter.count(&identity, self.address.0) {
             return self.refuse(&id, &Error::from(excess).into_response()).await;
         }
         let operation = api::operation_type(&self.parts.schema, &mut request);
@@ -325,8 +258,8 @@ impl Connection {
         let request_id = RequestId(format!("{}.{number}", self.request_id));
         let span = tracing::info_span!(target: audit::TARGET, parent: None, "websocket", id = request_id.0,
             client = %self.address.0, trace_id = tracing::field::Empty);
-        let place = Arc::clone(&self.place);
-        let signed = Signed { request, id: request_id, identity, address: self.address.0, place };
+        let slot = Arc::clone(&self.slot);
+        let signed = Signed { request, id: request_id, identity, address: self.address.0, slot };
         let mut responses = self.parts.responses(operation, signed);
         let (results, of) = (self.results.clone(), id.clone());
         let task = async move {
@@ -345,7 +278,7 @@ impl Connection {
 
     /// The client wants no more of an operation. It may have ended by itself already.
     async fn end(&mut self, id: Option<String>) -> Step {
-        let Some(id) = id else { return Err(Some(Goodbye::invalid("An operation has an id"))) };
+        let Some(id) = id else { return Err(Some(Close::invalid("An operation has an id"))) };
         if self.operations.remove(&id).is_some() && self.dialect == Dialect::Legacy {
             return self.send::<()>("complete", Some(&id), None).await;
         }
@@ -407,34 +340,4 @@ impl Connection {
             }
         }
     }
-}
-
-/// What is wrong with a frame or a message has a close code (RFC 6455, section 7.4.1); after other failures nobody listens
-/// any more.
-fn reading_failed(error: axum::Error) -> Option<Goodbye> {
-    let text = error.to_string();
-    tracing::debug!(error = text, "A WebSocket failed");
-    if text.contains("too long") || text.contains("too big") {
-        Some(Goodbye::new(1009, "A message is too large"))
-    } else if text.contains("UTF-8") {
-        Some(Goodbye::new(1007, "A message is not UTF-8"))
-    } else if text.contains("protocol error") {
-        Some(Goodbye::new(1002, "Protocol error"))
-    } else {
-        None
-    }
-}
-
-/// Says goodbye, and waits for the client's own goodbye so that it gets to read ours.
-async fn close(socket: &mut WebSocket, Goodbye { code, reason }: Goodbye, patience: Duration) {
-    let reason = &reason[..reason.floor_char_boundary(MAX_REASON)];
-    let frame = CloseFrame { code, reason: reason.into() };
-    if let Ok(Ok(())) = timeout(patience, socket.send(Message::Close(Some(frame)))).await {
-        answered(socket, patience).await;
-    }
-}
-
-/// Reads on until both sides have said goodbye (RFC 6455, section 7.1.2); reading answers the client's by itself.
-async fn answered(socket: &mut WebSocket, patience: Duration) {
-    let _ = timeout(patience, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
 }

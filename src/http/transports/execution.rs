@@ -17,10 +17,10 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-use super::Parts;
-use super::crowd::Place;
 use crate::api::error::Error;
 use crate::api::{Identity, RequestId};
+use crate::http::Parts;
+use crate::http::limits::ConnectionSlot;
 use crate::telemetry::traces;
 
 /// After how many steps of tasks a thread looks for what the store and the clock have to tell. The library's own choice,
@@ -65,8 +65,8 @@ pub struct Signed {
     pub id: RequestId,
     pub identity: Identity,
     pub address: IpAddr,
-    /// Its connection's. It is busy from when the request's turn has come.
-    pub place: Arc<Place>,
+    /// Its connection's. It is in use from when the request's turn has come.
+    pub slot: Arc<ConnectionSlot>,
 }
 
 impl Signed {
@@ -80,10 +80,10 @@ impl Parts {
     /// it waits is not executed; what has begun is brought to its end all the same, for a client that goes away between a
     /// commit and the word of it must not keep that from others.
     pub async fn execute(&self, signed: Signed) -> Result<Response, Error> {
-        let deadline = Instant::now() + self.admission.limits().request_time;
+        let deadline = Instant::now() + self.limiter.limits().request_time;
         // What has no turn yet must not stand in the executor's queue, which is everybody's.
-        let turn = timeout_at(deadline, self.admission.turn(&signed.identity, signed.address)).await;
-        let held = (turn.map_err(|_| Error::timed_out())?, signed.place.busy());
+        let permit = timeout_at(deadline, self.limiter.execution(&signed.identity, signed.address)).await;
+        let held = (permit.map_err(|_| Error::timed_out())?, signed.slot.in_use());
         let schema = self.schema.clone();
         let executing = self.executor.spawn(in_context(async move {
             let _held = held;
@@ -105,9 +105,9 @@ impl Parts {
             let response = async move { parts.execute(signed).await.unwrap_or_else(Error::into_response) };
             return response.into_stream().boxed();
         }
-        let busy = signed.place.busy();
+        let in_use = signed.slot.in_use();
         let responses = stream! {
-            let _busy = busy;
+            let _in_use = in_use;
             let mut responses = parts.schema.execute_stream(signed.into_request());
             while let Some(response) = responses.next().await {
                 yield response;

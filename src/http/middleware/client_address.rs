@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use ipnet::IpNet;
 
-use super::Parts;
+use crate::http::Parts;
 
 const FORWARDED: &str = "x-forwarded-for";
 
@@ -23,7 +23,7 @@ pub async fn resolve(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let address = of(peer.ip(), request.headers(), &parts.admission.limits().trusted_proxies);
+    let address = of(peer.ip(), request.headers(), &parts.limiter.limits().trusted_proxies);
     request.extensions_mut().insert(ClientAddress(address));
     next.run(request).await
 }

@@ -14,24 +14,25 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 
-use super::error::{Cause, Code, Error};
-use super::{Limits, RequestId, root_field, variables};
+use crate::api::documents::{root_field, variables};
+use crate::api::error::{Cause, Code, Error};
+use crate::api::{Limits, RequestId};
 
 /// How the library begins when it can't convert an argument.
 const UNREADABLE: &str = "Failed to parse ";
 
-pub struct Finish {
+pub struct ErrorCodes {
     pub limits: Arc<Limits>,
 }
 
-impl ExtensionFactory for Finish {
+impl ExtensionFactory for ErrorCodes {
     fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Finisher { limits: Arc::clone(&self.limits), seen: Arc::default() })
+        Arc::new(RequestErrors { limits: Arc::clone(&self.limits), seen: Arc::default() })
     }
 }
 
 /// One request's. What is known of it is filled in as it goes through.
-struct Finisher {
+struct RequestErrors {
     limits: Arc<Limits>,
     seen: Arc<Seen>,
 }
@@ -44,10 +45,10 @@ struct Seen {
 }
 
 #[async_trait]
-impl Extension for Finisher {
+impl Extension for RequestErrors {
     async fn request(&self, ctx: &ExtensionContext<'_>, next: NextRequest<'_>) -> Response {
         match AssertUnwindSafe(next.run(ctx)).catch_unwind().await {
-            Ok(response) => self.seen.finish(response),
+            Ok(response) => self.seen.coded(response),
             Err(panic) => self.seen.panicked(&*panic),
         }
     }
@@ -63,7 +64,7 @@ impl Extension for Finisher {
         AssertUnwindSafe(next.run(ctx, stream))
             .catch_unwind()
             .map(move |response| match response {
-                Ok(response) => seen.finish(response),
+                Ok(response) => seen.coded(response),
                 Err(panic) => seen.panicked(&*panic),
             })
             .boxed()
@@ -133,7 +134,7 @@ impl Extension for Finisher {
 
 impl Seen {
     /// Gives every error a code, and logs causes under the request's id.
-    fn finish(&self, mut response: Response) -> Response {
+    fn coded(&self, mut response: Response) -> Response {
         for error in &mut response.errors {
             if !has_code(error) {
                 self.explain(error);

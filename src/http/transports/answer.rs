@@ -6,8 +6,8 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 
 use super::accept::Media;
-use super::admission::Excess;
 use crate::api::error::{Error, retry_seconds};
+use crate::http::limits::Excess;
 
 /// What all answers have in common.
 pub const HEADERS: [(HeaderName, &str); 3] = [

@@ -15,8 +15,9 @@ use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
+use super::answer;
 use super::execution::Signed;
-use super::{Parts, answer};
+use crate::http::Parts;
 
 /// Results that wait for a slow client.
 const QUEUE: usize = 8;

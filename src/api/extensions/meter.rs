@@ -1,5 +1,5 @@
 //! Counts, times and traces requests by what they ask for, and never by their text or variables. Open subscriptions are
-//! counted by their seats.
+//! counted by their quota.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
-use super::operation::{self, Asked};
+use crate::api::documents::operation::{self, Asked};
 use crate::telemetry::metrics;
 use crate::telemetry::traces::{self, Span};
 

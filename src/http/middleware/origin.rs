@@ -16,10 +16,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::accept::Media;
-use super::{Parts, answer};
 use crate::api::error::{Code, Error};
 use crate::audit;
+use crate::http::Parts;
+use crate::http::transports::accept::Media;
+use crate::http::transports::answer;
 
 /// How long a browser may remember that an origin is allowed, in seconds: the longest that Chromium does.
 const MAX_AGE: &str = "7200";

@@ -3,9 +3,9 @@
 use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::{Pos, ServerError, ServerResult, Value};
 
-use super::error::{Code, Error};
 use super::expansion::{self, Size};
 use super::tokens::{self, Excess};
+use crate::api::error::{Code, Error};
 
 /// The most that a document may come to once its fragments are opened. async-graphql's own checks walk all of it.
 const MAX_SELECTIONS: usize = 10_000;

@@ -5,8 +5,8 @@ use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::registry::{MetaType, MetaTypeName, Registry};
 use async_graphql::{ServerError, Value, Variables};
 
-use super::error::Error;
 use super::operation;
+use crate::api::error::Error;
 
 /// The first variable of the operation that is missing or of another type. A type that does not exist is left to the
 /// validation of the document.

@@ -1,28 +1,23 @@
 //! GraphQL over HTTP (graphql.github.io/graphql-over-http/draft).
 
-use std::sync::Arc;
-
 use async_graphql::Request;
 use async_graphql::parser::types::OperationType;
-use axum::Extension;
 use axum::body::Body;
-use axum::extract::rejection::ExtensionRejection;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{FromRequestParts, Query, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::accept::{self, Accepted, Media};
-use super::crowd::Place;
+use super::accept::{Accepted, Media};
+use super::caller::{Caller, authorization};
 use super::execution::Signed;
-use super::{ClientAddress, Limits, Parts, answer, event_stream, pages, parameters, websocket};
+use super::{answer, event_stream, parameters};
 use crate::api::error::{Code, Error};
-use crate::api::{self, Identity, RequestId};
+use crate::api::{self, Identity};
+use crate::http::{Limits, Parts};
 
 /// How much of a body that is too large is read and thrown away, in multiples of what is taken, so that its sender gets to
 /// read the answer.
@@ -37,10 +32,10 @@ pub async fn post(State(parts): State<Parts>, caller: Caller, headers: HeaderMap
         return answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, error, media);
     }
     let identity = parts.identify(authorization(&headers)).await;
-    if let Err(excess) = parts.admission.count(&identity, caller.address.0) {
+    if let Err(excess) = parts.limiter.count(&identity, caller.address.0) {
         return answer::too_many(excess, media);
     }
-    let Limits { body: most, request_time, batch, .. } = *parts.admission.limits();
+    let Limits { body: most, request_time, batch, .. } = *parts.limiter.limits();
     let bytes = match timeout(request_time, read(body, most)).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err((status, message))) => return answer::refusal(status, Error::bad_input("body", message), media),
@@ -62,7 +57,7 @@ pub async fn post(State(parts): State<Parts>, caller: Caller, headers: HeaderMap
         }
         Ok(Value::Array(requests)) => {
             for _ in 1..requests.len() {
-                if let Err(excess) = parts.admission.count(&operations.identity, operations.caller.address.0) {
+                if let Err(excess) = parts.limiter.count(&operations.identity, operations.caller.address.0) {
                     return answer::too_many(excess, media);
                 }
             }
@@ -80,29 +75,11 @@ pub async fn post(State(parts): State<Parts>, caller: Caller, headers: HeaderMap
     }
 }
 
-pub async fn get(
-    State(parts): State<Parts>,
-    caller: Caller,
-    headers: HeaderMap,
-    uri: Uri,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    match upgrade {
-        Ok(upgrade) => return websocket::accept(parts, caller, &headers, upgrade),
-        Err(rejection) if wants_websocket(&headers) => {
-            let error = Error::bad_input("Upgrade", rejection.body_text());
-            return answer::refusal(rejection.status(), error, Media::Json);
-        }
-        Err(_) => {}
-    }
-    let pairs = Query::<Vec<(String, String)>>::try_from_uri(&uri).map(|Query(pairs)| pairs).unwrap_or_default();
-    let has_query = pairs.iter().any(|(key, _)| key == "query");
-    if parts.admission.limits().graphiql && accept::prefers_html(&headers) && !has_query {
-        return pages::graphiql_page(&headers);
-    }
-    let Some(accepted) = Accepted::by(&headers) else { return not_acceptable() };
-    let identity = parts.identify(authorization(&headers)).await;
-    if let Err(excess) = parts.admission.count(&identity, caller.address.0) {
+/// Runs the query that stands in the address, in its `pairs`.
+pub async fn get(parts: Parts, caller: Caller, headers: &HeaderMap, pairs: Vec<(String, String)>) -> Response {
+    let Some(accepted) = Accepted::by(headers) else { return not_acceptable() };
+    let identity = parts.identify(authorization(headers)).await;
+    if let Err(excess) = parts.limiter.count(&identity, caller.address.0) {
         return answer::too_many(excess, accepted.media());
     }
     let operations = Operations { parts: &parts, caller, identity, method: Method::GET, accepted };
@@ -114,26 +91,6 @@ pub async fn other_method() -> Response {
     let mut response = answer::refusal(StatusCode::METHOD_NOT_ALLOWED, error, Media::Json);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
     response
-}
-
-/// Whose request it is; put together of what is in its extensions.
-#[derive(Clone)]
-pub struct Caller {
-    pub request_id: RequestId,
-    pub address: ClientAddress,
-    /// Its connection's.
-    place: Arc<Place>,
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Caller {
-    type Rejection = ExtensionRejection;
-
-    async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let Extension(request_id) = Extension::from_request_parts(parts, state).await?;
-        let Extension(address) = Extension::from_request_parts(parts, state).await?;
-        let Extension(place) = Extension::from_request_parts(parts, state).await?;
-        Ok(Self { request_id, address, place })
-    }
 }
 
 /// Executes what one HTTP request asks for.
@@ -197,19 +154,9 @@ impl Operations<'_> {
     }
 
     fn signed(&self, request: Request) -> Signed {
-        let Caller { request_id, address, place } = self.caller.clone();
-        Signed { request, id: request_id, identity: self.identity.clone(), address: address.0, place }
+        let Caller { request_id, address, slot } = self.caller.clone();
+        Signed { request, id: request_id, identity: self.identity.clone(), address: address.0, slot }
     }
-}
-
-/// The Authorization header; one that is no text is as good as one that is no token.
-pub fn authorization(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default())
-}
-
-fn wants_websocket(headers: &HeaderMap) -> bool {
-    let upgrade = headers.get(header::UPGRADE).and_then(|value| value.to_str().ok());
-    upgrade.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket"))
 }
 
 fn not_acceptable() -> Response {

@@ -1,4 +1,4 @@
-//! Who may come in, how often, and how many at once.
+//! What clients may take of the wire: how many may be connected, how often each may ask, how much is done at once for one.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
@@ -6,14 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
 
-use super::crowd::Crowd;
-use super::turns::{Turn, Turns};
 use crate::api::Identity;
-use crate::api::error::Error;
+
+mod callers;
+mod connections;
+mod rates;
+
+pub use callers::{CallerConcurrency, ExecutionPermit};
+pub use connections::{ConnectionLimit, ConnectionSlot};
+pub use rates::{Admission, Excess};
 
 /// After so many requests those who came long ago are forgotten, so that many addresses take little memory.
 const FORGET_EVERY: u32 = 4096;
@@ -66,28 +69,24 @@ impl Default for Limits {
     }
 }
 
-/// Keeps to [`Limits`].
-pub struct Admission {
+/// Keeps to [`Limits`]: one for all that a server serves.
+pub struct Limiter {
     limits: Limits,
-    subjects: DefaultKeyedRateLimiter<String>,
-    addresses: DefaultKeyedRateLimiter<IpAddr>,
-    turns_of_subjects: Turns<String>,
-    turns_of_addresses: Turns<IpAddr>,
+    admission: Admission,
+    callers: CallerConcurrency,
     counted: AtomicU32,
-    pub(super) connections: Arc<Crowd>,
-    pub(super) websockets: Arc<Crowd>,
+    pub(super) connections: Arc<ConnectionLimit>,
+    pub(super) websockets: Arc<ConnectionLimit>,
 }
 
-impl Admission {
+impl Limiter {
     pub fn new(limits: Limits) -> Self {
         Self {
-            subjects: RateLimiter::keyed(Quota::per_minute(limits.subject_rate)),
-            addresses: RateLimiter::keyed(Quota::per_minute(limits.address_rate)),
-            turns_of_subjects: Turns::new(limits.executions),
-            turns_of_addresses: Turns::new(limits.executions),
+            admission: Admission::new(limits.subject_rate, limits.address_rate),
+            callers: CallerConcurrency::new(limits.executions),
             counted: AtomicU32::new(0),
-            connections: Crowd::new(limits.connections),
-            websockets: Crowd::new(limits.websockets),
+            connections: ConnectionLimit::new(limits.connections),
+            websockets: ConnectionLimit::new(limits.websockets),
             limits,
         }
     }
@@ -99,37 +98,31 @@ impl Admission {
     /// Counts an operation. Fails with how long to wait when there were too many of late.
     pub fn count(&self, identity: &Identity, address: IpAddr) -> Result<(), Excess> {
         if self.counted.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
-            self.subjects.retain_recent();
-            self.addresses.retain_recent();
-            self.turns_of_subjects.forget_idle();
-            self.turns_of_addresses.forget_idle();
+            self.admission.forget_idle();
+            self.callers.forget_idle();
         }
-        let (counted, whose) = match identity {
-            Identity::Known(principal) => (self.subjects.check_key(&principal.subject), "yours"),
-            Identity::Anonymous(_) => (self.addresses.check_key(&network(address)), "your address"),
-        };
-        counted.map_err(|until| Excess { whose, after: until.wait_time_from(DefaultClock::default().now()) })
+        self.admission.count(&CallerKey::of(identity, address))
     }
 
     /// Waits until a query or a mutation may be executed.
-    pub async fn turn(&self, identity: &Identity, address: IpAddr) -> Turn {
-        match identity {
-            Identity::Known(principal) => self.turns_of_subjects.take(principal.subject.clone()).await,
-            Identity::Anonymous(_) => self.turns_of_addresses.take(network(address)).await,
-        }
+    pub async fn execution(&self, identity: &Identity, address: IpAddr) -> ExecutionPermit {
+        self.callers.acquire(CallerKey::of(identity, address)).await
     }
 }
 
-/// Too many operations.
-pub struct Excess {
-    whose: &'static str,
-    /// When it is worth another try.
-    pub after: Duration,
+/// Whose an operation is: a subject's or, without a valid token, an address's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum CallerKey {
+    Subject(String),
+    Address(IpAddr),
 }
 
-impl From<Excess> for Error {
-    fn from(Excess { whose, after }: Excess) -> Self {
-        Self::rate_limited(whose, after)
+impl CallerKey {
+    fn of(identity: &Identity, address: IpAddr) -> Self {
+        match identity {
+            Identity::Known(principal) => Self::Subject(principal.subject.clone()),
+            Identity::Anonymous(_) => Self::Address(network(address)),
+        }
     }
 }
 
@@ -147,12 +140,13 @@ mod tests {
 
     #[test]
     fn addresses_that_come_once_are_forgotten() {
-        let admission = Admission::new(Limits { address_rate: NonZeroU32::MAX, ..Limits::default() });
+        let limiter = Limiter::new(Limits { address_rate: NonZeroU32::MAX, ..Limits::default() });
         for n in 0..3 * FORGET_EVERY {
             let nobody = Identity::Anonymous(String::new());
-            assert!(admission.count(&nobody, IpAddr::V4(n.into())).is_ok());
+            assert!(limiter.count(&nobody, IpAddr::V4(n.into())).is_ok());
         }
-        assert!(admission.addresses.len() <= FORGET_EVERY as usize, "{}", admission.addresses.len());
+        let known = limiter.admission.known();
+        assert!(known <= FORGET_EVERY as usize, "{known}");
     }
 
     #[test]
