@@ -9,13 +9,13 @@ use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
 use bollard::models::{
-    ContainerInspectResponse, ContainerUpdateBody, NetworkConnectRequest, NetworkCreateRequest, RestartPolicy,
-    RestartPolicyNameEnum, VolumeCreateRequest,
+    ContainerInspectResponse, ContainerUpdateBody, NetworkConnectRequest, RestartPolicy, RestartPolicyNameEnum,
+    VolumeCreateRequest,
 };
 use bollard::query_parameters as query;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
-use tokio::sync::{Mutex, OnceCell, watch};
+use tokio::sync::{OnceCell, watch};
 
 use super::{Command, Ended, Engine, EngineError, Owned, OwnedThing, Result, Target, Thing, thing};
 use crate::catalog::deployment::Deployment;
@@ -27,10 +27,12 @@ mod events;
 mod exec;
 mod instruments;
 mod labels;
+mod network;
 mod observe;
 mod pull;
 
 use labels::Labels;
+use network::Networks;
 
 /// How long a call that only reads or notes something may take.
 const QUICK: Duration = Duration::from_secs(10);
@@ -54,14 +56,14 @@ pub struct DockerEngine {
     settings: DockerSettings,
     labels: Labels,
     client: OnceCell<Docker>,
-    /// Network names are not unique to the engine (before API 1.44): two creations at once would make two.
-    networks: Mutex<()>,
+    networks: Networks,
 }
 
 impl DockerEngine {
     pub fn new(settings: DockerSettings) -> Self {
         let labels = Labels::new(settings.installation, settings.extra_labels.clone());
-        Self { settings, labels, client: OnceCell::new(), networks: Mutex::new(()) }
+        let networks = Networks::new(settings.network_template.clone());
+        Self { settings, labels, client: OnceCell::new(), networks }
     }
 
     async fn client(&self) -> Result<&Docker> {
@@ -77,22 +79,7 @@ impl DockerEngine {
     }
 
     async fn ensure_network(&self, project: &ProjectId) -> Result<()> {
-        let client = self.client().await?;
-        let name = self.network_name(project);
-        let _guard = self.networks.lock().await;
-        if found(within(QUICK, client.inspect_network(&name, None)).await)?.is_some() {
-            return Ok(());
-        }
-        let request = NetworkCreateRequest {
-            name,
-            driver: Some("bridge".to_owned()),
-            labels: Some(self.labels.of_network(project)),
-            ..Default::default()
-        };
-        match within(SLOW, client.create_network(request)).await {
-            Ok(_) | Err(BollardError::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
-            Err(error) => Err(failure(error)),
-        }
+        self.networks.ensure(self.client().await?, &self.labels, project).await
     }
 
     async fn ensure_endpoint(&self, endpoint: &thing::Endpoint) -> Result<()> {
@@ -192,20 +179,8 @@ impl DockerEngine {
         }
     }
 
-    /// Removes a network of ours unless something is attached to it.
     async fn remove_network(&self, name: &str) -> Result<()> {
-        let client = self.client().await?;
-        let _guard = self.networks.lock().await;
-        let Some(network) = found(within(QUICK, client.inspect_network(name, None)).await)? else { return Ok(()) };
-        let attached = network.containers.is_some_and(|containers| !containers.is_empty());
-        if attached || !self.labels.are_ours(network.labels.as_ref()) {
-            return Ok(());
-        }
-        match found(within(SLOW, client.remove_network(name)).await) {
-            // Somebody attached to it in the meantime: it is in use.
-            Ok(_) | Err(EngineError::Refused { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.networks.remove(self.client().await?, &self.labels, name).await
     }
 
     async fn set_restart_policy(&self, instance: InstanceId, name: RestartPolicyNameEnum) -> Result<()> {
@@ -361,7 +336,7 @@ impl Engine for DockerEngine {
     }
 
     fn network_name(&self, project: &ProjectId) -> String {
-        self.settings.network_template.replace("{project}", project.as_str())
+        self.networks.name(project)
     }
 
     async fn watch(&self) -> Result<BoxStream<'static, InstanceId>> {
