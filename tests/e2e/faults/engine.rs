@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{provisioned, redis, run, shows_error};
 use crate::support::client::Client;
-use crate::support::docker::{docker, try_docker};
+use crate::support::docker::{docker, engine_socket, try_docker};
 use crate::support::engine::Engine;
 use crate::support::eventually;
 use crate::support::proxy::Proxy;
@@ -36,7 +36,7 @@ async fn while_the_engine_is_away_provisioning_waits_with_the_reason_and_then_go
     let ready = reqwest::get(format!("http://{}/readyz", server.address)).await.unwrap();
     assert_eq!(ready.status(), 503);
 
-    symlink("/var/run/docker.sock", &socket).unwrap();
+    symlink(engine_socket(), &socket).unwrap();
     let running = client.settled(&id, "RUNNING").await;
     assert!(running["error"].is_null());
     let ready = reqwest::get(format!("http://{}/readyz", server.address)).await.unwrap();

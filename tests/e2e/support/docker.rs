@@ -7,6 +7,12 @@ use serde_json::Value;
 /// The label that everything a test makes bears; its value is the test's own.
 pub const LABEL: &str = "dev.project-services.test";
 
+/// Where the engine listens that the docker command talks to.
+pub fn engine_socket() -> String {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    host.strip_prefix("unix://").expect("the tests' engine listens on a socket").to_owned()
+}
+
 /// Runs docker and gives back its output; panics when it fails.
 pub fn docker(arguments: &[&str]) -> String {
     try_docker(arguments).unwrap_or_else(|error| panic!("docker {arguments:?}: {error}"))

@@ -9,6 +9,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::docker::engine_socket;
+
 pub struct Proxy {
     directory: TempDir,
     way: watch::Sender<Way>,
@@ -75,15 +77,9 @@ fn socket(directory: &Path) -> PathBuf {
     directory.join("docker.sock")
 }
 
-/// The machine's engine, as the docker command finds it.
-fn engine() -> String {
-    let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
-    host.strip_prefix("unix://").expect("the machine's engine listens on a socket").to_owned()
-}
-
 async fn pass(mut client: UnixStream, mut way: watch::Receiver<Way>) {
     let cuts = way.borrow_and_update().cuts;
-    let Ok(mut engine) = UnixStream::connect(engine()).await else { return };
+    let Ok(mut engine) = UnixStream::connect(engine_socket()).await else { return };
     let mut copy = std::pin::pin!(copy_bidirectional(&mut client, &mut engine));
     loop {
         let now = *way.borrow_and_update();
