@@ -13,6 +13,7 @@ use crate::clock::now;
 use crate::crypto::{CryptoError, Sealer};
 use crate::domain::id::ProjectId;
 use crate::domain::lifecycle::{InvalidState, ServiceAction};
+use crate::domain::network::NetworkTemplate;
 use crate::domain::permission::{Denied, Permission, Principal};
 use crate::engine::Instruments;
 use crate::hints::Hints;
@@ -86,30 +87,36 @@ pub struct Publishing {
     pub ports: RangeInclusive<u16>,
 }
 
+/// What new services get.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    pub networks: NetworkTemplate,
+    /// None leaves them reachable on their project's network only.
+    pub publishing: Option<Publishing>,
+    /// How many services that are not destroyed a project may have.
+    pub services_per_project: u32,
+}
+
 /// Everything that the use cases need.
 pub struct App {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
     hints: Arc<Hints>,
     instruments: Arc<dyn Instruments>,
-    publishing: Option<Publishing>,
-    services_per_project: u32,
+    terms: Terms,
     gauges: live::Gauges,
 }
 
 impl App {
-    /// `publishing`: None leaves new services reachable on their project's network only. `services_per_project` counts
-    /// those that are not destroyed.
     pub fn new(
         store: Arc<dyn Store>,
         sealer: Arc<Sealer>,
         hints: Arc<Hints>,
         instruments: Arc<dyn Instruments>,
-        publishing: Option<Publishing>,
-        services_per_project: u32,
+        terms: Terms,
     ) -> Self {
         let gauges = live::Gauges::default();
-        Self { store, sealer, hints, instruments, publishing, services_per_project, gauges }
+        Self { store, sealer, hints, instruments, terms, gauges }
     }
 }
 

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use crate::auth::{MIN_SECRET_LENGTH, TokenSettings};
 use crate::crypto::Sealer;
 use crate::domain::id::ProjectId;
+use crate::domain::network::{AddressPool, NetworkTemplate};
 use crate::domain::permission::Permission;
 use crate::http::Origin;
 use crate::telemetry::LogFormat;
@@ -137,12 +138,16 @@ pub struct ServeArgs {
     pub allowed_origins: Vec<Origin>,
     #[command(flatten)]
     pub store: StoreArgs,
-    /// The Docker Engine: `unix://…`, `tcp://…` or `https://…`.
-    #[arg(long, env = "DOCKER_HOST", default_value = "unix:///var/run/docker.sock")]
+    /// The Docker Engine: `unix://…`, `tcp://…`, `http://…` or `https://…`.
+    #[arg(long, env = "DOCKER_HOST", default_value = DOCKER_HOST, value_parser = docker_host)]
     pub docker_host: String,
     /// Name of a project's network; `{project}` stands for the project's id.
-    #[arg(long, env = "NETWORK_TEMPLATE", default_value = "project-{project}", value_parser = network_template)]
-    pub network_template: String,
+    #[arg(long, env = "NETWORK_TEMPLATE", default_value = "project-{project}")]
+    pub network_template: NetworkTemplate,
+    /// Where projects' networks get their subnets from, and how long their prefixes are: `10.200.0.0/16,28`; from the
+    /// engine's own pools when left out.
+    #[arg(long, env = "NETWORK_POOL")]
+    pub network_pool: Option<AddressPool>,
     /// Labels that every container, volume and network bears as well: `key=value`, separated by commas.
     #[arg(long, env = "EXTRA_LABELS", value_delimiter = ',', value_parser = label)]
     pub extra_labels: Vec<(String, String)>,
@@ -281,11 +286,21 @@ fn generated_ring() -> Result<Zeroizing<String>, ConfigError> {
     Ok(Zeroizing::new(["dev:", key.as_str()].concat()))
 }
 
-fn network_template(text: &str) -> Result<String, String> {
-    if text.contains("{project}") {
-        Ok(text.to_owned())
-    } else {
-        Err("it must contain {project}, for projects must not share a network".to_owned())
+/// Where an engine listens unless it is told otherwise; the docker command takes no value at all for it, too.
+const DOCKER_HOST: &str = "unix:///var/run/docker.sock";
+
+fn docker_host(text: &str) -> Result<String, String> {
+    match text.split_once("://") {
+        None if text.is_empty() => Ok(DOCKER_HOST.to_owned()),
+        Some(("unix", path)) if path.starts_with('/') => Ok(text.to_owned()),
+        Some(("tcp" | "http" | "https", host)) if !host.is_empty() => Ok(text.to_owned()),
+        Some(("ssh", _)) => Err("an engine is not reached over ssh; have ssh forward its socket (ssh -NL \
+                                 /run/engine.sock:/var/run/docker.sock HOST) and give unix:///run/engine.sock"
+            .to_owned()),
+        _ => {
+            Err("an engine's address is unix:///PATH, tcp://HOST:PORT, http://HOST:PORT or https://HOST:PORT"
+                .to_owned())
+        }
     }
 }
 
@@ -334,11 +349,30 @@ mod tests {
     }
 
     #[test]
-    fn ranges_and_templates_are_checked() {
+    fn ranges_are_checked() {
         assert_eq!(port_range("20000-20010"), Ok(20000..=20010));
         for text in ["", "1", "5-1", "0-5", "1-70000", "a-b"] {
             assert!(port_range(text).is_err(), "{text}");
         }
-        assert!(network_template("all-in-one").is_err());
+    }
+
+    #[test]
+    fn an_engine_that_could_never_be_reached_is_refused_at_the_start() {
+        for given in ["unix:///run/docker.sock", "tcp://127.0.0.1:2375", "http://engine:2375", "https://engine:2376"] {
+            assert_eq!(docker_host(given).as_deref(), Ok(given));
+        }
+        assert_eq!(docker_host("").as_deref(), Ok(DOCKER_HOST));
+        assert!(docker_host("ssh://root@engine").unwrap_err().contains("ssh -NL"));
+        for given in [
+            "npipe:////./pipe/docker",
+            "fd://",
+            "unix://",
+            "unix://docker.sock",
+            "tcp://",
+            "engine:2375",
+            "/run/docker.sock",
+        ] {
+            assert!(docker_host(given).unwrap_err().contains("unix:///PATH"), "{given}");
+        }
     }
 }

@@ -51,6 +51,7 @@ pub mod id;
 pub mod lifecycle;
 pub mod live;
 pub mod name;
+pub mod network;
 pub mod page;
 pub mod permission;
 pub mod service;

@@ -98,6 +98,6 @@ pub trait Engine: Send + Sync {
     /// Everything that bears this installation's labels.
     async fn list_owned(&self) -> Result<Vec<Owned>>;
 
-    /// The name of the network that a project's services are attached to.
-    fn network_name(&self, project: &ProjectId) -> String;
+    /// The name of the network that a project's services are attached to; None where it can't have one.
+    fn network_name(&self, project: &ProjectId) -> Option<String>;
 }

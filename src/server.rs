@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api;
-use crate::app::{App, Publishing, key_ring};
+use crate::app::{App, Publishing, Terms, key_ring};
 use crate::auth::{KeySource, Verifier};
 use crate::config::{Keys, ServeArgs};
 use crate::engine::Engine;
@@ -56,6 +56,7 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
         host: args.docker_host.clone(),
         installation: store.installation_id().await?,
         network_template: args.network_template.clone(),
+        network_pool: args.network_pool,
         extra_labels: args.extra_labels.clone(),
     }));
     let engine: Arc<dyn Engine> = Arc::new(Timed(Arc::clone(&docker)));
@@ -65,8 +66,11 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
         Arc::clone(&sealer),
         Arc::clone(&hints),
         docker,
-        publishing,
-        args.limits.services_per_project,
+        Terms {
+            networks: args.network_template.clone(),
+            publishing,
+            services_per_project: args.limits.services_per_project,
+        },
     );
     let settings = ReconcilerSettings {
         concurrency: usize::from(args.reconcile_concurrency),

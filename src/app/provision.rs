@@ -37,6 +37,10 @@ impl App {
         viewer.authorize(&request.project, Permission::ProjectSettings).inspect_err(|denied| {
             audit::refused(viewer, "PROVISION", Object::Project(&request.project), denied);
         })?;
+        self.terms.networks.name(&request.project).map_err(|invalid| AppError::BadInput {
+            field: "projectId",
+            message: format!("The project can't have services here: {invalid}."),
+        })?;
         let definition = definition(request.kind);
         let offer = definition.offer.as_ref().ok_or_else(|| AppError::BadInput {
             field: "kind",
@@ -72,7 +76,7 @@ impl App {
                 Err(StoreError::NameTaken) => name = names.next().unwrap_or_else(|| base.clone()),
                 Err(StoreError::PortTaken) => {}
                 Err(StoreError::QuotaReached) => {
-                    return Err(AppError::QuotaExceeded { most: self.services_per_project });
+                    return Err(AppError::QuotaExceeded { most: self.terms.services_per_project });
                 }
                 Err(StoreError::KeyUsed) => {
                     if let Some(known) = self.provisioned_before(&request.project, idempotency.as_ref()).await? {
@@ -110,7 +114,7 @@ impl App {
     ) -> Result<NewService> {
         let id = ServiceId(Uuid::now_v7());
         let sealed = self.sealer.seal(id, &(offer.access)(&new_seed()?).to_bytes())?;
-        let published = match &self.publishing {
+        let published = match &self.terms.publishing {
             Some(publishing) => Some(self.free_port(publishing, id).await?),
             None => None,
         };
@@ -123,7 +127,7 @@ impl App {
         };
         let accepted = Service::accepted(id, request.project.clone(), name, spec, now());
         let service = Service { trace: traces::here(), ..accepted };
-        Ok(NewService { service, sealed, idempotency, quota: self.services_per_project })
+        Ok(NewService { service, sealed, idempotency, quota: self.terms.services_per_project })
     }
 
     /// A port that no other service has; searched from a place that depends on the id, so that two installations on

@@ -58,12 +58,18 @@ impl NewEvent {
             let error = service.error.as_ref().map(|e| (e.code, e.message.clone()));
             (service.state, operation, error)
         };
-        (shown(before) != shown(after)).then(|| Self {
+        (shown(before) != shown(after) || is_moved(before, after)).then(|| Self {
             message: sentence(before, after),
             actor: actor.map(str::to_owned),
             occurred_at: now,
         })
     }
+}
+
+/// Whether it runs on, and is published elsewhere than before. With a change of its state that goes without saying.
+fn is_moved(before: &Service, after: &Service) -> bool {
+    let runs = |service: &Service| service.state == ServiceState::Running;
+    runs(before) && runs(after) && before.evidence.published != after.evidence.published
 }
 
 fn sentence(before: &Service, after: &Service) -> String {
@@ -87,6 +93,10 @@ fn sentence(before: &Service, after: &Service) -> String {
                 let why = after.error.as_ref().map_or("", |error| error.message.lines().next().unwrap_or_default());
                 format!("{name} is still in error: {why}")
             }
+            ServiceState::Running if is_moved(before, after) => match after.evidence.published {
+                Some(published) => format!("{name} is published on {published} now."),
+                None => format!("{name} is not published any more."),
+            },
             ServiceState::Running => format!("{name} is running and answers its health check."),
             ServiceState::Stopped => format!("{name} is stopped; its data is kept."),
             ServiceState::Destroyed => format!("{name} is destroyed: its container and its volume are gone."),
@@ -130,7 +140,8 @@ fn step(name: &ServiceName, operation: &Operation) -> String {
 mod tests {
     use super::*;
     use crate::domain::lifecycle::tests::service;
-    use crate::domain::service::{Desired, RunId};
+    use crate::domain::service::{Desired, Published, RunId};
+    use std::net::{IpAddr, Ipv6Addr};
 
     #[test]
     fn a_change_that_nobody_sees_is_no_event() {
@@ -143,6 +154,24 @@ mod tests {
         after.state = ServiceState::Stopped;
         let event = NewEvent::of_change(&before, &after, None, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(event.message, "postgresql is stopped; its data is kept.");
+    }
+
+    #[test]
+    fn where_a_service_that_runs_is_published_is_told_when_it_changes() {
+        let mut before = service(ServiceState::Provisioning, Desired::Running);
+        let mut after = before.clone();
+        after.evidence.published = Some(Published { address: IpAddr::V6(Ipv6Addr::LOCALHOST), port: 20_000 });
+        let message = |before: &Service, after: &Service| {
+            NewEvent::of_change(before, after, None, Timestamp::UNIX_EPOCH).map(|event| event.message)
+        };
+        assert_eq!(message(&before, &after), None, "it does not run yet");
+        after.state = ServiceState::Running;
+        after.operation = None;
+        let runs = "postgresql is running and answers its health check.";
+        assert_eq!(message(&before, &after).as_deref(), Some(runs));
+        before = Service { evidence: before.evidence, ..after.clone() };
+        assert_eq!(message(&before, &after).as_deref(), Some("postgresql is published on [::1]:20000 now."));
+        assert_eq!(message(&after, &before).as_deref(), Some("postgresql is not published any more."));
     }
 
     #[test]

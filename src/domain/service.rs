@@ -1,6 +1,7 @@
 //! A service: what was asked for (spec, desired, generation) and what is known (state, operation, error, evidence).
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -108,6 +109,8 @@ text_enum! {
         Unhealthy = "UNHEALTHY",
         /// The host port that the service is published on is taken by something else.
         PortInUse = "PORT_IN_USE",
+        /// No addresses are left for another project's network.
+        NetworkPoolExhausted = "NETWORK_POOL_EXHAUSTED",
         /// The volume with the service's data is gone.
         VolumeLost = "VOLUME_LOST",
         /// The engine's host has no disk space left.
@@ -144,6 +147,12 @@ pub struct Published {
     pub port: u16,
 }
 
+impl fmt::Display for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        SocketAddr::new(self.address, self.port).fmt(f)
+    }
+}
+
 /// What was asked for. It does not change in a service's life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceSpec {
@@ -153,6 +162,7 @@ pub struct ServiceSpec {
     pub tier: TierSpec,
     /// The container's hostname on the project's network.
     pub hostname: String,
+    /// Where it is meant to be published; where it is, [`Evidence`] tells.
     pub published: Option<Published>,
 }
 
@@ -202,6 +212,9 @@ pub struct Evidence {
     /// When the newest of them was seen.
     #[serde(default)]
     pub crashed_at: Option<Timestamp>,
+    /// Where it is published, by what the engine said last.
+    #[serde(default)]
+    pub published: Option<Published>,
 }
 
 /// A service as the store keeps it.
@@ -272,6 +285,25 @@ pub struct Container {
     pub restarts: bool,
     /// Whether it is on its project's network, where its users are.
     pub connected: bool,
+    /// Where the engine publishes its ports now. That need not be where it was told to: on a network without a way out it
+    /// publishes nothing.
+    pub published: Vec<PublishedPort>,
+}
+
+impl Container {
+    /// Where its port `inside` is published; where `meant` to be, if there is a choice.
+    pub fn published(&self, inside: u16, meant: Option<Published>) -> Option<Published> {
+        let mut outside = self.published.iter().filter(|port| port.inside == inside).map(|port| port.outside);
+        let first = outside.clone().next();
+        outside.find(|outside| Some(*outside) == meant).or(first)
+    }
+}
+
+/// A TCP port of a container that can be reached on the engine's host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublishedPort {
+    pub inside: u16,
+    pub outside: Published,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,6 +20,7 @@ use tokio::sync::{OnceCell, watch};
 use super::{Command, Ended, Engine, EngineError, Owned, OwnedThing, Result, Target, Thing, thing};
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstallationId, InstanceId, ProjectId};
+use crate::domain::network::{AddressPool, NetworkTemplate};
 use crate::domain::service::{ErrorCode, Observed, Volume};
 
 mod container;
@@ -45,8 +46,9 @@ pub struct DockerSettings {
     /// `unix://…`, `tcp://…`, `http://…` or `https://…`, as in DOCKER_HOST.
     pub host: String,
     pub installation: InstallationId,
-    /// The name of a project's network; `{project}` stands for the project's id.
-    pub network_template: String,
+    pub network_template: NetworkTemplate,
+    /// Where their subnets come from; None leaves that to the engine.
+    pub network_pool: Option<AddressPool>,
     /// Labels that everything which is made bears as well.
     pub extra_labels: Vec<(String, String)>,
 }
@@ -62,7 +64,7 @@ pub struct DockerEngine {
 impl DockerEngine {
     pub fn new(settings: DockerSettings) -> Self {
         let labels = Labels::new(settings.installation, settings.extra_labels.clone());
-        let networks = Networks::new(settings.network_template.clone());
+        let networks = Networks::new(settings.network_template.clone(), settings.network_pool);
         Self { settings, labels, client: OnceCell::new(), networks }
     }
 
@@ -89,7 +91,8 @@ impl DockerEngine {
             container: endpoint.instance.to_string(),
             endpoint_config: Some(container::endpoint(endpoint)),
         };
-        match within(SLOW, client.connect_network(&self.network_name(&endpoint.project), request)).await {
+        let network = self.networks.name(&endpoint.project)?;
+        match within(SLOW, client.connect_network(&network, request)).await {
             Err(BollardError::DockerResponseServerError { message, .. }) if message.contains("already exists") => {
                 Ok(())
             }
@@ -145,7 +148,7 @@ impl DockerEngine {
         let client = self.client().await?;
         let endpoint = &container.endpoint;
         self.ensure_network(&endpoint.project).await?;
-        let network = self.network_name(&endpoint.project);
+        let network = self.networks.name(&endpoint.project)?;
         let body = container::body(container, &network, &self.labels.of_container(container));
         let options = query::CreateContainerOptionsBuilder::default().name(&endpoint.instance.to_string()).build();
         match within(SLOW, client.create_container(Some(options), body)).await {
@@ -187,7 +190,16 @@ impl DockerEngine {
         let client = self.client().await?;
         let policy = RestartPolicy { name: Some(name), maximum_retry_count: None };
         let update = ContainerUpdateBody { restart_policy: Some(policy), ..Default::default() };
-        within(QUICK, client.update_container(&instance.to_string(), update)).await.map_err(failure)
+        match within(QUICK, client.update_container(&instance.to_string(), update)).await {
+            // Podman before 5 has no such call.
+            Err(BollardError::DockerResponseServerError { status_code: 404 | 405, message })
+                if !message.to_lowercase().contains("no such container") =>
+            {
+                let message = format!("The engine can't change a container's restart policy: {message}");
+                Err(EngineError::Refused { code: ErrorCode::EngineRefused, message })
+            }
+            outcome => outcome.map_err(failure),
+        }
     }
 
     fn filter(&self) -> Option<HashMap<String, Vec<String>>> {
@@ -216,8 +228,8 @@ impl Engine for DockerEngine {
             });
         }
         let project = found_labels.and_then(labels::project);
-        let network = project.map(|project| self.network_name(&project));
-        Ok(Observed { container: Some(observe::container(&container, network.as_deref())), volume, image: true })
+        let connected = project.is_none_or(|project| self.networks.connects(&container, &project));
+        Ok(Observed { container: Some(observe::container(&container, connected)), volume, image: true })
     }
 
     async fn pull(&self, image: &str, progress: watch::Sender<Option<u8>>) -> Result<()> {
@@ -294,7 +306,11 @@ impl Engine for DockerEngine {
                 Volume::Ours | Volume::Stray => self.remove_volume(&instance.to_string()).await,
                 Volume::Absent | Volume::Foreign => Ok(()),
             },
-            Target::Network(project) => self.remove_network(&self.network_name(project)).await,
+            // A name that can't be a project's own was never given to a network.
+            Target::Network(project) => match self.networks.name(project) {
+                Ok(name) => self.remove_network(&name).await,
+                Err(_) => Ok(()),
+            },
             Target::Found(Owned { what: OwnedThing::Container(_), name, .. }) => self.remove_container(name).await,
             Target::Found(Owned { what: OwnedThing::Volume(_), name, .. }) => self.remove_volume(name).await,
             Target::Found(Owned { what: OwnedThing::Network(_), name, .. }) => self.remove_network(name).await,
@@ -315,6 +331,7 @@ impl Engine for DockerEngine {
             within(QUICK, client.list_volumes(Some(volumes))),
             within(QUICK, client.list_networks(Some(networks))),
         );
+        self.networks.count(client).await;
         let mut owned = Vec::new();
         for container in containers.map_err(failure)? {
             let what = OwnedThing::Container(container.labels.as_ref().and_then(labels::instance));
@@ -335,8 +352,8 @@ impl Engine for DockerEngine {
         Ok(owned)
     }
 
-    fn network_name(&self, project: &ProjectId) -> String {
-        self.networks.name(project)
+    fn network_name(&self, project: &ProjectId) -> Option<String> {
+        self.networks.name(project).ok()
     }
 
     async fn watch(&self) -> Result<BoxStream<'static, InstanceId>> {
@@ -400,6 +417,8 @@ fn refusal(message: String) -> EngineError {
     let (code, message) =
         if any(&["port is already allocated", "address already in use", "cannot assign requested address"]) {
             (ErrorCode::PortInUse, "The host port that it is published on is taken by something else.".to_owned())
+        } else if network::is_exhausted(&lower) {
+            (ErrorCode::NetworkPoolExhausted, network::EXHAUSTED.to_owned())
         } else if any(&["no space left on device", "disk quota exceeded"]) {
             (ErrorCode::NoSpace, "The engine's host has no disk space left.".to_owned())
         } else {
@@ -422,6 +441,13 @@ mod tests {
                     Bind for 127.0.0.1:20000 failed: port is already allocated";
         assert_eq!(code(port), ErrorCode::PortInUse);
         assert_eq!(code("write /var/lib/x: no space left on device"), ErrorCode::NoSpace);
+        for networks in [
+            "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network",
+            "all predefined address pools have been fully subnetted",
+            "could not find free subnet from subnet pools",
+        ] {
+            assert_eq!(code(networks), ErrorCode::NetworkPoolExhausted);
+        }
         assert_eq!(code("something else"), ErrorCode::EngineRefused);
     }
 }

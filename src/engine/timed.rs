@@ -95,7 +95,7 @@ impl<E: Engine> Engine for Timed<E> {
         timed("list_owned", self.0.list_owned()).await
     }
 
-    fn network_name(&self, project: &ProjectId) -> String {
+    fn network_name(&self, project: &ProjectId) -> Option<String> {
         self.0.network_name(project)
     }
 }

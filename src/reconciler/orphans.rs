@@ -49,7 +49,7 @@ impl Reconciler {
                     destroyed && named
                 }
                 OwnedThing::Network(Some(project)) => {
-                    orphan.name != self.engine.network_name(project)
+                    self.engine.network_name(project).is_none_or(|name| orphan.name != name)
                         || self.store.service_list_names(project).await?.is_empty()
                 }
                 OwnedThing::Container(None) | OwnedThing::Network(None) => true,

@@ -172,6 +172,7 @@ pub fn decide(service: &Service, look: &Look, attempts: &Attempts, now: Timestam
         Look::Seen(seen) => seen,
     };
     outcome.engine_answers();
+    outcome.note_address(seen);
     let (rules, ended_anew) = match bare.desired {
         Desired::Destroyed => {
             outcome.begin_destroying();
@@ -268,6 +269,7 @@ mod tests {
                 health: Health::Healthy,
                 restarts: true,
                 connected: true,
+                published: Vec::new(),
             };
             Self {
                 service,

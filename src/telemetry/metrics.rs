@@ -14,6 +14,7 @@ const EVENTS: &str = "project_services_events_total";
 const ACTIONS: &str = "project_services_reconcile_actions_total";
 const QUEUE: &str = "project_services_reconcile_queue";
 const ENGINE_SECONDS: &str = "project_services_engine_call_seconds";
+const NETWORKS_LEFT: &str = "project_services_networks_left";
 const SERVICES: &str = "project_services_services";
 
 /// Upper bounds in seconds: from an answer out of memory to a stop that waits for a database's shutdown.
@@ -34,6 +35,7 @@ pub fn init() -> Result<PrometheusHandle, BuildError> {
     describe_counter!(ACTIONS, "Actions of the reconciler, by action, reason and outcome.");
     describe_gauge!(QUEUE, "Services that wait for the reconciler to look at them.");
     describe_histogram!(ENGINE_SECONDS, Unit::Seconds, "Time of a call to the engine, by call and outcome.");
+    describe_gauge!(NETWORKS_LEFT, "Networks of further projects that there are addresses for.");
     describe_gauge!(SERVICES, "Services by kind and state.");
     Ok(handle)
 }
@@ -80,6 +82,11 @@ pub fn queue_length(waiting: usize) {
 /// A call to the engine came back.
 pub fn engine_call(call: &'static str, outcome: &'static str, took: Duration) {
     histogram!(ENGINE_SECONDS, "call" => call, "outcome" => outcome).record(took);
+}
+
+/// There are addresses for so many networks more.
+pub fn networks_left(left: usize) {
+    gauge!(NETWORKS_LEFT).set(left as f64);
 }
 
 /// So many services of each kind are in each state; of the others there are none.

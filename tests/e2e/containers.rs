@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::client::Client;
 use crate::support::docker::{LABEL, docker, inspect, owned, preview};
+use crate::support::eventually;
 use crate::support::server::Server;
 
 const MIB: u64 = 1024 * 1024;
@@ -167,10 +168,35 @@ async fn a_published_service_is_reached_from_the_host_on_the_port_it_keeps() {
         database.query_one("select 1", &[]).await.unwrap().get::<_, i32>(0)
     };
     assert_eq!(connect().await, 1);
-    client.act("restartService", &id).await;
+    client.act("stopService", &id).await;
+    let stopped = client.settled(&id, "STOPPED").await;
+    assert!(stopped["externalHost"].is_null() && stopped["externalPort"].is_null(), "{stopped}");
+    client.act("startService", &id).await;
     let after = client.settled(&id, "RUNNING").await;
     assert_eq!(after["externalPort"], before["externalPort"]);
     assert_eq!(connect().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_the_engine_does_not_publish_is_not_shown() {
+    let server = Server::start(&[("PUBLISH_ADDRESS", "127.0.0.1"), ("PUBLISH_PORTS", "21000-28999")]).await;
+    let client = Client::new(&server);
+    let label = format!("{LABEL}={}", server.test);
+    docker(&["network", "create", "--internal", "--label", &label, &server.network()]);
+    let id = provisioned(&client, "REDIS", "DEV").await;
+    let service = client.service(&id).await;
+    assert!(service["externalHost"].is_null() && service["externalPort"].is_null(), "{service}");
+
+    // Put on a network with a way out by hand, it is published.
+    let open = format!("{}-open", server.network());
+    docker(&["network", "create", "--label", &label, &open]);
+    docker(&["network", "connect", &open, &id]);
+    let shown = eventually("the address to be shown", async || {
+        let service = client.service(&id).await;
+        Some(format!("{}:{}", service["externalHost"].as_str()?, service["externalPort"]))
+    })
+    .await;
+    assert_eq!(shown, docker(&["port", &id, "6379/tcp"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ mod containers;
 mod faults;
 mod live;
 mod metrics;
+mod networks;
 mod pages;
 mod replicas;
 mod rotation;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use project_services::app::Publishing;
 use project_services::domain::service::ServiceState;
 use project_services::http::SocketLimits;
+use project_services::store::{Guard, Write};
 use serde_json::{Value, json};
 
 use crate::harness::{BOTH, READY, Server, code, code_and_field, demo, in_seconds, sign, token};
@@ -402,14 +403,32 @@ async fn a_rotation_is_accepted_once_while_the_service_runs_and_reveal_shows_wha
 }
 
 #[tokio::test]
-async fn a_published_service_says_where() {
+async fn a_published_service_says_where_once_the_engine_does() {
     let publishing = Publishing { address: IpAddr::V4(Ipv4Addr::LOCALHOST), ports: 20000..=20001 };
     let server = Server::start_with(SocketLimits::default(), Some(publishing), READY).await;
     let token = demo();
     let id = server.provision(&token, json!({"projectId": "demo", "kind": "REDIS"})).await;
-    let data = server
-        .data(&token, "query($id: ID!) { service(id: $id) { externalHost externalPort } }", json!({"id": id}))
-        .await;
-    assert_eq!(data["service"]["externalHost"], "127.0.0.1");
-    assert!((20000..=20001).contains(&data["service"]["externalPort"].as_u64().unwrap()));
+    let shown = async || {
+        let query = "query($id: ID!) { service(id: $id) { externalHost externalPort } }";
+        server.data(&token, query, json!({"id": id})).await["service"].clone()
+    };
+    assert_eq!(shown().await, json!({"externalHost": null, "externalPort": null}));
+    let before = server.service(&id).await;
+    let meant = before.spec.published.unwrap();
+    assert!((20000..=20001).contains(&meant.port));
+    let mut after = before.clone();
+    after.evidence.published = Some(meant);
+    let write = Write::new(Guard::Revision(&before), jiff::Timestamp::now());
+    server.store.commit(Write { service: Some(&after), ..write }).await.unwrap();
+    assert_eq!(shown().await, json!({"externalHost": "127.0.0.1", "externalPort": meant.port}));
+}
+
+#[tokio::test]
+async fn a_project_whose_network_would_be_the_hosts_gets_no_services() {
+    let server = Server::start().await;
+    let token = token(&["host"], BOTH);
+    let input = json!({"projectId": "host", "kind": "REDIS"});
+    let answer = server.run(&token, PROVISION, json!({"input": input})).await;
+    assert_eq!(code_and_field(&answer), ("BAD_USER_INPUT", "projectId"), "{answer}");
+    assert_eq!(server.written("host").await, (0, 0));
 }

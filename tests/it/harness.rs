@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use project_services::app::{App, Publishing};
+use project_services::app::{App, Publishing, Terms};
 use project_services::auth::{KeySource, TokenSettings, Verifier};
 use project_services::crypto::Sealer;
 use project_services::domain::event::NewEvent;
@@ -126,8 +126,10 @@ impl Server {
         let sealer: Arc<Sealer> = Arc::new(key.parse().unwrap());
         let instruments = Arc::<FakeInstruments>::default();
         let shown = Arc::clone(&instruments) as _;
-        let app =
-            App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), shown, publishing, limits.services);
+        // In which a project named `host` can't have a network of its own.
+        let networks = "{project}".parse().unwrap();
+        let terms = Terms { networks, publishing, services_per_project: limits.services };
+        let app = App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), shown, terms);
         let limiter = Arc::new(http::Limiter::new(limits.wire));
         let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
         let executor = http::Executor::new().unwrap();

@@ -13,13 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use project_services::app::App;
 use project_services::app::provision::ProvisionRequest;
+use project_services::app::{App, Terms};
 use project_services::catalog::access::Access;
 use project_services::crypto::Sealer;
 use project_services::domain::event::ServiceEvent;
 use project_services::domain::id::{InstanceId, ProjectId, ServiceId};
 use project_services::domain::lifecycle::ServiceAction;
+use project_services::domain::network::NetworkTemplate;
 use project_services::domain::permission::{Principal, Projects};
 use project_services::domain::service::{Desired, ErrorCode, Service, ServiceKind, ServiceState, SizeTier};
 use project_services::domain::term::ReplicaId;
@@ -112,8 +113,7 @@ impl World {
             Arc::clone(&sealer),
             Arc::clone(&hints),
             Arc::<FakeInstruments>::default(),
-            None,
-            1,
+            Terms { networks: NetworkTemplate::default(), publishing: None, services_per_project: 1 },
         );
         let viewer = Principal {
             subject: "model".to_owned(),

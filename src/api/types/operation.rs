@@ -37,8 +37,8 @@ pub struct ServiceError(pub service::ServiceError);
 /// Why a service does not do what it should.
 #[Object]
 impl ServiceError {
-    /// For programs, such as `PULL_FAILED`, `START_TIMEOUT`, `OUT_OF_MEMORY`, `PORT_IN_USE`, `VOLUME_LOST`,
-    /// `ENGINE_UNAVAILABLE` or `ROTATION_FAILED`. More may come.
+    /// For programs, such as `PULL_FAILED`, `START_TIMEOUT`, `OUT_OF_MEMORY`, `PORT_IN_USE`, `NETWORK_POOL_EXHAUSTED`,
+    /// `VOLUME_LOST`, `ENGINE_UNAVAILABLE` or `ROTATION_FAILED`. More may come.
     async fn code(&self) -> &str {
         self.0.code.as_str()
     }

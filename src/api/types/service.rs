@@ -82,14 +82,16 @@ impl Service {
         definition(self.0.spec.kind).offer.as_ref().map_or(0, |offer| offer.port)
     }
 
-    /// The address that it is also published on, outside the project's network; null when it is not published.
+    /// The address that it is also published on, outside the project's network, as the engine tells; null while it is
+    /// not: before it is started, while it is stopped, and always where the server publishes nothing or the project's
+    /// network has no way out.
     async fn external_host(&self) -> Option<String> {
-        self.0.spec.published.map(|published| published.address.to_string())
+        self.0.evidence.published.map(|published| published.address.to_string())
     }
 
-    /// The TCP port that it is published on at `externalHost`; null when it is not published.
+    /// The TCP port that it is published on at `externalHost`; null while it is not. A start gives it the same one again.
     async fn external_port(&self) -> Option<u16> {
-        self.0.spec.published.map(|published| published.port)
+        self.0.evidence.published.map(|published| published.port)
     }
 
     /// The environment variables to connect with, with masked values. `revealCredentials` shows the real ones.

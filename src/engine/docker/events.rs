@@ -29,7 +29,7 @@ pub(super) async fn watch(
     };
     let containers = events(&["container"], &of_containers, ours);
     // The events of networks and volumes don't bear their labels.
-    let others = events(&["network", "volume"], &["disconnect", "destroy"], HashMap::new());
+    let others = events(&["network", "volume"], &["connect", "disconnect", "destroy"], HashMap::new());
     let client = client.clone();
     let stream = futures_util::stream::select(containers, others)
         .take_while(|event| std::future::ready(event.is_ok()))
@@ -47,7 +47,9 @@ async fn concerned(client: &Docker, event: EventMessage) -> Option<InstanceId> {
         EventMessageTypeEnum::CONTAINER => labels::instance(&actor.attributes?),
         EventMessageTypeEnum::VOLUME => actor.id?.parse().ok(),
         EventMessageTypeEnum::NETWORK => {
-            let container = actor.attributes?.remove("container")?;
+            let mut attributes = actor.attributes?;
+            // Podman has the container's name where Docker has the network's.
+            let container = attributes.remove("container").or_else(|| attributes.remove("name"))?;
             let inspect = client.inspect_container(&container, None::<query::InspectContainerOptions>);
             labels::instance(&within(QUICK, inspect).await.ok()?.config?.labels?)
         }

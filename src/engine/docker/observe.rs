@@ -1,15 +1,19 @@
 //! What an inspection of a container tells, in domain words.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum, HostConfig, RestartPolicyNameEnum,
+    ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum, HostConfig, PortBinding, PortMap,
+    RestartPolicyNameEnum,
 };
 
-use crate::domain::service::{Container, ContainerStatus, Health, RunId};
+use crate::domain::service::{Container, ContainerStatus, Health, Published, PublishedPort, RunId};
 
 /// The engine's text for "never".
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
-pub(super) fn container(inspected: &ContainerInspectResponse, network: Option<&str>) -> Container {
+/// `connected`: whether it is on the network where it belongs.
+pub(super) fn container(inspected: &ContainerInspectResponse, connected: bool) -> Container {
     let state = inspected.state.clone().unwrap_or_default();
     let exit_code = state.exit_code.unwrap_or_default();
     let out_of_memory = state.oom_killed.unwrap_or_default();
@@ -27,13 +31,60 @@ pub(super) fn container(inspected: &ContainerInspectResponse, network: Option<&s
         _ => Health::Starting,
     };
     let run = state.started_at.filter(|started| started != NEVER).map(RunId);
-    let networks = inspected.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
-    let connected = network.is_none_or(|name| networks.is_some_and(|networks| networks.contains_key(name)));
-    Container { status, run, health, restarts: brought_back(inspected.host_config.as_ref()), connected }
+    let restarts = brought_back(inspected.host_config.as_ref());
+    let ports = inspected.network_settings.as_ref().and_then(|settings| settings.ports.as_ref());
+    Container { status, run, health, restarts, connected, published: ports.map(published).unwrap_or_default() }
+}
+
+/// The TCP ports that are published, in order.
+fn published(ports: &PortMap) -> Vec<PublishedPort> {
+    let mut published: Vec<_> = ports
+        .iter()
+        .filter_map(|(inside, bindings)| Some((inside.strip_suffix("/tcp")?.parse().ok()?, bindings.as_ref()?)))
+        .flat_map(|(inside, bindings)| {
+            bindings.iter().filter_map(outside).map(move |outside| PublishedPort { inside, outside })
+        })
+        .collect();
+    published.sort_by_key(|port| (port.inside, port.outside.address, port.outside.port));
+    published
+}
+
+fn outside(binding: &PortBinding) -> Option<Published> {
+    // No address means all of them.
+    let address = match binding.host_ip.as_deref().unwrap_or_default() {
+        "" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        address => address.parse().ok()?,
+    };
+    Some(Published { address, port: binding.host_port.as_ref()?.parse().ok()? })
 }
 
 /// Whether the engine brings the container back by itself.
 pub(super) fn brought_back(host: Option<&HostConfig>) -> bool {
     let policy = host.and_then(|host| host.restart_policy.as_ref()).and_then(|policy| policy.name);
     policy == Some(RestartPolicyNameEnum::ALWAYS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_published_is_what_the_engine_says_is() {
+        let inspected: ContainerInspectResponse = serde_json::from_str(
+            r#"{"NetworkSettings": {"Ports": {"5432/tcp": [
+                {"HostIp": "::", "HostPort": "20001"}, {"HostIp": "", "HostPort": "20001"},
+                {"HostIp": "192.0.2.1", "HostPort": "30000"}
+            ], "5433/tcp": null, "5434/udp": [{"HostIp": "", "HostPort": "1"}]}}}"#,
+        )
+        .unwrap();
+        let container = container(&inspected, true);
+        let on = |text: &str, port| Published { address: text.parse().unwrap(), port };
+        assert_eq!(container.published(5432, None), Some(on("0.0.0.0", 20_001)));
+        assert_eq!(container.published(5432, Some(on("::", 20_001))), Some(on("::", 20_001)));
+        assert_eq!(container.published(5432, Some(on("127.0.0.1", 20_001))), Some(on("0.0.0.0", 20_001)));
+        assert_eq!(container.published(5433, None), None);
+        assert_eq!(container.published(5434, None), None);
+        let stopped = serde_json::from_str(r#"{"NetworkSettings": {"Ports": {}}}"#).unwrap();
+        assert_eq!(super::container(&stopped, true).published, []);
+    }
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::limits::{SILENCE, time_limit, timed_out};
 use super::{Attempts, Failing, Failure, LIMIT, Plan, SOON, Verdict, Wait, Why, crash};
+use crate::catalog::definition;
 use crate::domain::service::{
     Desired, ErrorCode, Evidence, Observed, Operation, OperationKind, OperationPhase, Service, ServiceError,
     ServiceState,
@@ -59,6 +60,14 @@ impl<'a> Outcome<'a> {
         if self.service.state != ServiceState::Error && self.service.error.as_ref().is_some_and(unavailable) {
             self.after.error = None;
         }
+    }
+
+    /// Where it is published, as the engine tells.
+    pub(super) fn note_address(&mut self, seen: &Observed) {
+        self.after.evidence.published = seen.container.as_ref().and_then(|container| {
+            let offer = definition(self.service.spec.kind).offer.as_ref()?;
+            container.published(offer.port, self.service.spec.published)
+        });
     }
 
     pub(super) fn begin_destroying(&mut self) {

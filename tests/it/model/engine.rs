@@ -317,6 +317,7 @@ impl Engine for FakeEngine {
                     health: shown.health,
                     restarts: shown.restarts,
                     connected: shown.connected,
+                    published: Vec::new(),
                 }
             });
             let volume = match state.volumes.get(&instance) {
@@ -462,8 +463,8 @@ impl Engine for FakeEngine {
         Ok(Vec::new())
     }
 
-    fn network_name(&self, project: &ProjectId) -> String {
-        project.to_string()
+    fn network_name(&self, project: &ProjectId) -> Option<String> {
+        Some(project.to_string())
     }
 
     async fn watch(&self) -> Result<BoxStream<'static, InstanceId>> {
