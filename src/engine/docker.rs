@@ -68,6 +68,8 @@ impl DockerEngine {
         Self { settings, labels, client: OnceCell::new(), networks }
     }
 
+    /// Its calls name no version of the API, so each is answered in the engine's own. An engine that is replaced by a newer
+    /// one under a running server would refuse the one that was agreed on with the old one.
     async fn client(&self) -> Result<&Docker> {
         self.client
             .get_or_try_init(|| async {
