@@ -55,5 +55,6 @@ pub mod network;
 pub mod page;
 pub mod permission;
 pub mod service;
+pub mod task;
 pub mod term;
 pub mod trace;

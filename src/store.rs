@@ -21,6 +21,7 @@ use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::id::{IdempotencyKey, InstallationId, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
+use crate::domain::task::Task;
 use crate::domain::term::{ReplicaId, Term};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -158,6 +159,9 @@ pub trait Store: Terms {
     /// credentials are not those that were read, with `InvalidState` and `Deposed` where the guard says so, and with `Failed`
     /// when the service was DESTROYED and is to be something else.
     async fn commit(&self, write: Write<'_>) -> Result<Committed>;
+
+    /// A service's tasks that have not ended, oldest first.
+    async fn task_list_open(&self, service: ServiceId) -> Result<Vec<Task>>;
 
     /// The sealed credentials; None once the service is DESTROYED, or if there is none of that id.
     async fn sealed_get(&self, id: ServiceId) -> Result<Option<Sealed>>;

@@ -1,5 +1,7 @@
 //! Actions on a service that is there.
 
+use uuid::Uuid;
+
 use super::{App, AppError, Result, new_seed, now};
 use crate::audit::{self, Object};
 use crate::catalog::access::Access;
@@ -10,6 +12,7 @@ use crate::domain::id::ServiceId;
 use crate::domain::lifecycle::{InvalidState, Privilege, Requested, ServiceAction, request};
 use crate::domain::permission::{Denied, Principal};
 use crate::domain::service::Service;
+use crate::domain::task::TaskId;
 use crate::store::{Committed, Guard, Reseal, StoreError, Write};
 use crate::telemetry::traces;
 
@@ -29,25 +32,29 @@ impl App {
                 return Err(AppError::NotSupported { kind: kind.name, action });
             }
             let now = now();
-            let mut after = match request(&before, action, now).map_err(AppError::InvalidState)? {
+            let open = self.store.task_list_open(id).await?;
+            let new = TaskId(Uuid::now_v7());
+            let (mut after, task) = match request(&before, &open, action, new, now).map_err(AppError::InvalidState)? {
                 Requested::Unchanged => return Ok(before),
-                Requested::Changed(after) => after,
+                Requested::Changed(after, task) => (after, task),
             };
             after.trace = traces::here();
-            let rotates = action == ServiceAction::RotateCredentials;
-            let reseal = if rotates { self.with_next_password(id).await? } else { None };
-            let event = if rotates {
-                // Nothing is left to rotate of what was destroyed in between; then the next look at it says so.
-                if reseal.is_none() {
-                    continue;
-                }
-                Some(NewEvent::rotation_requested(&after, &viewer.subject, now))
-            } else {
-                NewEvent::of_change(&before, &after, Some(&viewer.subject), now)
+            let reseal = match &task {
+                Some(_) => match self.with_next_password(id).await? {
+                    Some(reseal) => Some(reseal),
+                    // Nothing is left to change of what was destroyed in between; then the next look at it says so.
+                    None => continue,
+                },
+                None => None,
+            };
+            let event = match &task {
+                Some(_) => Some(NewEvent::rotation_requested(&after, &viewer.subject, now)),
+                None => NewEvent::of_change(&before, &after, Some(&viewer.subject), now),
             };
             let write = Write {
                 service: Some(&after),
                 sealed: reseal.as_ref(),
+                tasks: task.as_deref().map(std::slice::from_ref).unwrap_or_default(),
                 event: event.as_ref(),
                 ..Write::new(Guard::Revision(&before), now)
             };

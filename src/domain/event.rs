@@ -47,6 +47,12 @@ impl NewEvent {
         Self::asked(format!("A change of the password of {} was requested.", service.name), actor, now)
     }
 
+    /// Of a service whose server takes the new password, and no other any more.
+    pub fn credentials_rotated(service: &Service, now: Timestamp) -> Self {
+        let message = format!("The password of {} was changed; the old one is no longer accepted.", service.name);
+        Self { message, actor: None, occurred_at: now }
+    }
+
     fn asked(message: String, actor: &str, now: Timestamp) -> Self {
         Self { message, actor: Some(actor.to_owned()), occurred_at: now }
     }
@@ -74,9 +80,6 @@ fn is_moved(before: &Service, after: &Service) -> bool {
 
 fn sentence(before: &Service, after: &Service) -> String {
     let name = &after.name;
-    if before.rotating && !after.rotating {
-        return format!("The password of {name} was changed; the old one is no longer accepted.");
-    }
     if after.error != before.error
         && let Some(error) = &after.error
     {

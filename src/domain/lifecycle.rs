@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::permission::Permission;
 use super::service::{Desired, Operation, OperationKind, Service, ServiceState};
+use super::task::{Job, Task, TaskId};
 
 text_enum! {
     /// What a viewer can do to a service.
@@ -78,6 +79,14 @@ impl ServiceAction {
         }
     }
 
+    /// The task that it asks for.
+    pub const fn job(self) -> Option<Job> {
+        match self {
+            Self::RotateCredentials => Some(Job::RotateCredentials),
+            Self::Start | Self::Stop | Self::Restart | Self::Destroy | Self::RevealCredentials => None,
+        }
+    }
+
     const fn desired(self) -> Option<Desired> {
         match self {
             Self::Start | Self::Restart => Some(Desired::Running),
@@ -98,15 +107,22 @@ pub struct InvalidState {
 /// What a request comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Requested {
-    /// The service as it has to be stored, with a new generation.
-    Changed(Box<Service>),
+    /// The service as it has to be stored, with a new generation, and the task that it was asked for.
+    Changed(Box<Service>, Option<Box<Task>>),
     /// The same action is under way, or the action changes nothing.
     Unchanged,
 }
 
-/// Decides what `action` does to `service` at `now`.
-pub fn request(service: &Service, action: ServiceAction, now: Timestamp) -> Result<Requested, InvalidState> {
-    if is_under_way(service, action) {
+/// Decides what `action` does at `now` to `service`, of which `open` are the tasks that have not ended. A task that it asks
+/// for is one of those, or else gets the id `new`.
+pub fn request(
+    service: &Service,
+    open: &[Task],
+    action: ServiceAction,
+    new: TaskId,
+    now: Timestamp,
+) -> Result<Requested, InvalidState> {
+    if is_under_way(service, open, action) {
         return Ok(Requested::Unchanged);
     }
     if !action.is_allowed_in(service.state) {
@@ -115,13 +131,15 @@ pub fn request(service: &Service, action: ServiceAction, now: Timestamp) -> Resu
     let Some(kind) = action.operation() else { return Ok(Requested::Unchanged) };
     let mut after = service.clone();
     after.generation += 1;
-    let Some(desired) = action.desired() else {
-        // It goes nowhere, so it waits for what is under way.
-        after.rotating = true;
+    if let Some(job) = action.job() {
+        let known = open.iter().find(|task| task.job == job);
+        let task = known.map_or_else(|| Task::new(new, service.id, job, now), |task| task.asked_again(now));
+        // It leads to no other state, so it waits for what is under way.
         after.operation = after.operation.or_else(|| Some(Operation::queued(kind, now)));
         after.error = None;
-        return Ok(Requested::Changed(Box::new(after)));
-    };
+        return Ok(Requested::Changed(Box::new(after), Some(Box::new(task))));
+    }
+    let Some(desired) = action.desired() else { return Ok(Requested::Unchanged) };
     after.desired = desired;
     after.operation = Some(Operation::queued(kind, now));
     after.evidence.crashes = 0;
@@ -129,14 +147,15 @@ pub fn request(service: &Service, action: ServiceAction, now: Timestamp) -> Resu
         after.state = ServiceState::Destroying;
         after.error = None;
     }
-    Ok(Requested::Changed(Box::new(after)))
+    Ok(Requested::Changed(Box::new(after), None))
 }
 
-/// A rotation that failed can be asked for again, to have it tried at once. That of a service which is to be destroyed has
-/// come to its end.
-fn is_under_way(service: &Service, action: ServiceAction) -> bool {
-    if action == ServiceAction::RotateCredentials {
-        return service.rotating && service.error.is_none() && service.desired != Desired::Destroyed;
+/// A task that fails can be asked for again, to have it tried at once. That of a service which is to be destroyed has come
+/// to its end.
+fn is_under_way(service: &Service, open: &[Task], action: ServiceAction) -> bool {
+    if let Some(job) = action.job() {
+        let task = open.iter().find(|task| task.job == job);
+        return task.is_some_and(|task| task.shown_error().is_none()) && service.desired != Desired::Destroyed;
     }
     let kind = service.operation.as_ref().map(|operation| operation.kind);
     kind.is_some() && kind == action.operation()
@@ -145,7 +164,10 @@ fn is_under_way(service: &Service, action: ServiceAction) -> bool {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::domain::service::{ErrorCode, Evidence, ServiceError, ServiceKind, ServiceSpec, SizeTier, TierSpec};
+    use crate::domain::service::{ErrorCode, Evidence, ServiceKind, ServiceSpec, SizeTier, TierSpec};
+    use crate::domain::task::SHOWN_AFTER;
+
+    const NEW: TaskId = TaskId(uuid::Uuid::from_u128(7));
 
     /// A PostgreSQL service in `state`, with nothing under way.
     pub(crate) fn service(state: ServiceState, desired: Desired) -> Service {
@@ -167,7 +189,6 @@ pub(crate) mod tests {
             operation: None,
             error: None,
             evidence: Evidence::default(),
-            rotating: false,
             trace: None,
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::UNIX_EPOCH,
@@ -186,10 +207,12 @@ pub(crate) mod tests {
         ];
         for &(action, allowed) in table {
             for &state in S::ALL {
-                let outcome = request(&service(state, Desired::Running), action, Timestamp::UNIX_EPOCH);
+                let outcome = request(&service(state, Desired::Running), &[], action, NEW, Timestamp::UNIX_EPOCH);
                 if allowed.contains(&state) {
-                    let Ok(Requested::Changed(after)) = outcome else { panic!("{action} in {state}: {outcome:?}") };
-                    assert_eq!(after.generation, 2);
+                    let Ok(Requested::Changed(after, task)) = outcome else {
+                        panic!("{action} in {state}: {outcome:?}")
+                    };
+                    assert_eq!((after.generation, task.map(|task| task.job)), (2, action.job()));
                     assert_eq!(after.desired, action.desired().unwrap_or(Desired::Running));
                 } else {
                     assert_eq!(outcome, Err(InvalidState { action, state }));
@@ -203,41 +226,48 @@ pub(crate) mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let mut stopping = service(ServiceState::Running, Desired::Stopped);
         stopping.operation = Some(Operation::queued(OperationKind::Stop, now));
-        assert_eq!(request(&stopping, ServiceAction::Stop, now), Ok(Requested::Unchanged));
-        let Ok(Requested::Changed(after)) = request(&stopping, ServiceAction::Restart, now) else {
+        assert_eq!(request(&stopping, &[], ServiceAction::Stop, NEW, now), Ok(Requested::Unchanged));
+        let Ok(Requested::Changed(after, _)) = request(&stopping, &[], ServiceAction::Restart, NEW, now) else {
             panic!("a restart takes over from a stop")
         };
         assert_eq!(after.desired, Desired::Running);
 
         let mut destroying = service(ServiceState::Destroying, Desired::Destroyed);
         destroying.operation = Some(Operation::queued(OperationKind::Destroy, now));
-        assert_eq!(request(&destroying, ServiceAction::Destroy, now), Ok(Requested::Unchanged));
-        assert!(request(&destroying, ServiceAction::Start, now).is_err());
+        assert_eq!(request(&destroying, &[], ServiceAction::Destroy, NEW, now), Ok(Requested::Unchanged));
+        assert!(request(&destroying, &[], ServiceAction::Start, NEW, now).is_err());
     }
 
     #[test]
-    fn a_rotation_waits_for_what_is_under_way_and_is_asked_for_anew_only_when_it_failed() {
+    fn a_task_waits_for_what_is_under_way_and_is_asked_for_anew_only_when_it_failed() {
         let now = Timestamp::UNIX_EPOCH;
-        let rotate = |service: &Service| request(service, ServiceAction::RotateCredentials, now);
+        let rotate =
+            |service: &Service, open: &[Task]| request(service, open, ServiceAction::RotateCredentials, NEW, now);
         let mut stopping = service(ServiceState::Running, Desired::Stopped);
         stopping.operation = Some(Operation::queued(OperationKind::Stop, now));
-        let Ok(Requested::Changed(after)) = rotate(&stopping) else { panic!("it is accepted") };
-        assert_eq!((after.rotating, after.desired, &after.operation), (true, Desired::Stopped, &stopping.operation));
+        let Ok(Requested::Changed(after, Some(_))) = rotate(&stopping, &[]) else { panic!("it is accepted") };
+        assert_eq!((after.desired, &after.operation), (Desired::Stopped, &stopping.operation));
 
-        let Ok(Requested::Changed(mut rotating)) = rotate(&service(ServiceState::Running, Desired::Running)) else {
-            panic!("it is accepted")
-        };
+        let running = service(ServiceState::Running, Desired::Running);
+        let Ok(Requested::Changed(rotating, Some(task))) = rotate(&running, &[]) else { panic!("it is accepted") };
         assert_eq!(rotating.operation, Some(Operation::queued(OperationKind::RotateCredentials, now)));
-        assert_eq!(rotate(&rotating), Ok(Requested::Unchanged));
-        let Ok(Requested::Changed(destroyed)) = request(&rotating, ServiceAction::Destroy, now) else {
+        assert_eq!(*task, Task::new(NEW, running.id, Job::RotateCredentials, now));
+        let mut open = [*task];
+        assert_eq!(rotate(&rotating, &open), Ok(Requested::Unchanged));
+        let Ok(Requested::Changed(destroyed, None)) = request(&rotating, &open, ServiceAction::Destroy, NEW, now)
+        else {
             panic!("it is accepted")
         };
         let invalid = InvalidState { action: ServiceAction::RotateCredentials, state: ServiceState::Destroying };
-        assert_eq!(rotate(&destroyed), Err(invalid));
-        rotating.operation = None;
-        rotating.error =
-            Some(ServiceError { code: ErrorCode::RotationFailed, message: "no".to_owned(), occurred_at: now });
-        let Ok(Requested::Changed(again)) = rotate(&rotating) else { panic!("it is tried again") };
+        assert_eq!(rotate(&destroyed, &open), Err(invalid));
+
+        for _ in 0..SHOWN_AFTER {
+            assert_eq!(rotate(&rotating, &open), Ok(Requested::Unchanged));
+            let pause = jiff::SignedDuration::from_secs(60);
+            open = [open[0].failed(ErrorCode::RotationFailed, "no".to_owned(), pause, now)];
+        }
+        let Ok(Requested::Changed(again, Some(task))) = rotate(&rotating, &open) else { panic!("it is tried again") };
         assert_eq!((again.error, again.generation), (None, rotating.generation + 1));
+        assert_eq!((task.id, task.attempts, task.not_before), (open[0].id, 0, None));
     }
 }

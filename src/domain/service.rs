@@ -77,6 +77,13 @@ text_enum! {
     }
 }
 
+impl OperationKind {
+    /// Whether it is a task, which ends, and leads the service to no other state.
+    pub const fn is_task(self) -> bool {
+        matches!(self, Self::RotateCredentials)
+    }
+}
+
 text_enum! {
     /// How far an operation is.
     pub enum OperationPhase {
@@ -233,9 +240,6 @@ pub struct Service {
     pub operation: Option<Operation>,
     pub error: Option<ServiceError>,
     pub evidence: Evidence,
-    /// Its password is being changed: from the request until the server inside takes the new one only, whatever else is
-    /// done about the service in between.
-    pub rotating: bool,
     /// Where what is being done about it, or was last, is to be found in a trace. Nobody decides by it.
     pub trace: Option<TraceParent>,
     pub created_at: Timestamp,
@@ -257,7 +261,6 @@ impl Service {
             operation: Some(Operation::queued(OperationKind::Provision, now)),
             error: None,
             evidence: Evidence::default(),
-            rotating: false,
             trace: None,
             created_at: now,
             updated_at: now,

@@ -33,8 +33,8 @@ pub(super) enum Done {
     Tried,
     /// The server inside answered.
     Ready(RunId),
-    /// The server inside takes the password that is in the store, and no other.
-    Rotated,
+    /// The task is done; this is the event of it.
+    Finished(NewEvent),
     Failed(Failure),
     StoreFailed(StoreError),
 }
@@ -43,7 +43,7 @@ impl Done {
     /// What it is called in metrics.
     pub(super) fn outcome(&self) -> &'static str {
         match self {
-            Self::Tried | Self::Ready(_) | Self::Rotated => "OK",
+            Self::Tried | Self::Ready(_) | Self::Finished(_) => "OK",
             Self::Failed(failure) => failure.code.as_str(),
             Self::StoreFailed(_) => "UNAVAILABLE",
         }
@@ -92,7 +92,7 @@ impl Reconciler {
                 return self.pull(service).await;
             }
             Step::AwaitReady(run) => return self.await_ready(service, run).await,
-            Step::RotateCredentials => return self.rotate(service).await,
+            Step::RotateCredentials(_) => return self.rotate(service).await,
             Step::Discard | Step::Remove => return self.remove(service).await,
             Step::CreateStorage => {
                 let (network, volume) = (Thing::Network(service.project.clone()), things::volume(service));
@@ -220,7 +220,9 @@ impl Reconciler {
             let message = format!("Its password could not be changed yet: {why}");
             return Done::Failed(Failure { code: ErrorCode::RotationFailed, message });
         }
-        let Some(promoted) = access.promoted() else { return Done::Rotated };
+        let Some(promoted) = access.promoted() else {
+            return Done::Finished(NewEvent::credentials_rotated(service, (self.clock)()));
+        };
         let new = match self.sealer.seal(service.id, &promoted.to_bytes()) {
             Ok(new) => new,
             Err(error) => return Done::StoreFailed(StoreError::Failed(error.into())),

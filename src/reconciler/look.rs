@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tracing::Instrument as _;
@@ -14,6 +14,7 @@ use super::rules::{Attempts, Failure, Look, Pause, Plan, decide};
 use super::steps::{Lane, Note, Step};
 use crate::domain::id::{InstanceId, ServiceId};
 use crate::domain::service::{Service, ServiceState};
+use crate::domain::task::Task;
 use crate::store::StoreError;
 use crate::telemetry::metrics;
 use crate::telemetry::traces::{self, Span};
@@ -25,25 +26,17 @@ const STEPS: u32 = 32;
 pub struct Memory {
     generation: i64,
     attempts: Attempts,
-    pauses: ExponentialBackoff,
 }
 
 impl Memory {
     fn new(generation: i64) -> Self {
-        let pauses = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(500))
-            .with_max_delay(Duration::from_secs(300))
-            .with_jitter()
-            .without_max_times()
-            .build();
-        Self { generation, attempts: Attempts::default(), pauses }
+        Self { generation, attempts: Attempts::default() }
     }
 
     fn note_failure(&mut self, failure: Failure, now: Timestamp) {
-        let pause = self.pauses.next().unwrap_or(Duration::from_secs(300));
         self.attempts.failures = self.attempts.failures.saturating_add(1);
         self.attempts.last = Some(failure);
-        self.attempts.pause = SignedDuration::try_from(pause).ok().map(|pause| Pause { from: now, until: now + pause });
+        self.attempts.pause = Some(Pause { from: now, until: now + pause_after(self.attempts.failures) });
     }
 
     /// An engine that is away is asked again soon: it is not the service's fault, and the answer is waited for.
@@ -51,6 +44,19 @@ impl Memory {
         self.attempts.unseen_since.get_or_insert(now);
         self.attempts.pause = None;
     }
+}
+
+/// How long to wait after so many failures: from half a second to five minutes, with some chance in it.
+fn pause_after(failures: u32) -> SignedDuration {
+    let mut pauses = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(500))
+        .with_max_delay(Duration::from_secs(300))
+        .with_jitter()
+        .without_max_times()
+        .build();
+    // After some more doublings it does not grow any more.
+    let pause = pauses.nth(usize::try_from(failures.saturating_sub(1).min(12)).unwrap_or_default());
+    pause.and_then(|pause| SignedDuration::try_from(pause).ok()).unwrap_or(SignedDuration::from_mins(5))
 }
 
 /// What a look came to.
@@ -124,18 +130,19 @@ impl Reconciler {
                 Look::Unseen(failure(&error))
             }
         };
-        let mut plan = decide(&service, &look, &memory.attempts, (self.clock)());
+        let tasks = self.store.task_list_open(service.id).await?;
+        let mut plan = decide(&service, &tasks, &look, &memory.attempts, (self.clock)());
         tracing::debug!(service = %service.id, step = ?plan.step, reason = plan.reason, "Looked at a service");
         let span = traced(&service, &mut plan, asked_at);
         let log_span = span.log_span();
-        let next = span.around(self.take(service, plan, memory, slot, interrupt)).instrument(log_span).await;
+        let next = span.around(self.take((service, &tasks), plan, memory, slot, interrupt)).instrument(log_span).await;
         next.inspect_err(|error| span.failed(&error.to_string()))
     }
 
     /// Writes down what a look came to, and does what it calls for.
     async fn take(
         &self,
-        service: Service,
+        (service, tasks): (Service, &[Task]),
         plan: Plan,
         memory: &mut Memory,
         slot: &mut Slot,
@@ -143,7 +150,7 @@ impl Reconciler {
     ) -> Result<Next, StoreError> {
         let Some(step) = plan.step else {
             self.write(service, plan.after).await?;
-            (memory.attempts.answered, memory.attempts.rotated) = (None, false);
+            memory.attempts.answered = None;
             if plan.again.is_none() {
                 memory.attempts = Attempts::default();
             }
@@ -163,21 +170,32 @@ impl Reconciler {
                 (service, done)
             }
         };
-        (memory.attempts.answered, memory.attempts.rotated) = (None, false);
+        memory.attempts.answered = None;
         metrics::action(traits.name, plan.reason, done.outcome());
         traces::outcome(done.outcome());
-        match done {
-            Done::Tried => memory.attempts.last = None,
-            Done::Ready(run) => memory.attempts = Attempts { answered: Some(run), ..Attempts::default() },
-            Done::Rotated => memory.attempts = Attempts { rotated: true, ..Attempts::default() },
-            Done::Failed(failure) => {
+        let task = tasks.iter().find(|task| Some(task.id) == step.task());
+        match (done, task) {
+            (Done::Tried, _) => memory.attempts.last = None,
+            (Done::Ready(run), _) => memory.attempts = Attempts { answered: Some(run), ..Attempts::default() },
+            (Done::Finished(event), Some(task)) => self.finish(&service, task, &event).await?,
+            (Done::Finished(_), None) => {}
+            (Done::Failed(failure), task) => {
                 tracing::warn!(service = %service.id, ?step, code = %failure.code, why = failure.message,
                     "A step on a service failed");
-                memory.note_failure(failure, (self.clock)());
+                match task {
+                    Some(task) => self.note_failure(&service, task, failure).await?,
+                    None => memory.note_failure(failure, (self.clock)()),
+                }
             }
-            Done::StoreFailed(error) => return Err(error),
+            (Done::StoreFailed(error), _) => return Err(error),
         }
         Ok(Next::LookAgain)
+    }
+
+    /// Writes down that a task's step failed.
+    async fn note_failure(&self, service: &Service, task: &Task, failure: Failure) -> Result<(), StoreError> {
+        let pause = pause_after(task.attempts.saturating_add(1));
+        self.write_task(service, &task.failed(failure.code, failure.message, pause, (self.clock)())).await
     }
 
     /// Does a step in its lane.

@@ -6,6 +6,7 @@ use super::Reconciler;
 use crate::domain::event::NewEvent;
 use crate::domain::id::InstanceId;
 use crate::domain::service::{ErrorCode, Service};
+use crate::domain::task::Task;
 use crate::store::{Guard, StoreError, Write};
 use crate::telemetry::traces;
 
@@ -56,6 +57,26 @@ impl Reconciler {
         let guard = Guard::Term { epoch: self.epoch(), read: before };
         let write = Write { service: Some(after), event, ..Write::new(guard, now) };
         Ok(self.store.commit(write).await?.service)
+    }
+
+    /// Writes down that a task is done, with its event.
+    pub(super) async fn finish(&self, before: &Service, task: &Task, event: &NewEvent) -> Result<(), StoreError> {
+        let now = (self.clock)();
+        let mut after = before.clone();
+        after.operation.take_if(|operation| operation.kind == task.job.operation());
+        after.error.take_if(|error| Some(&*error) == task.error.as_ref());
+        let guard = Guard::Term { epoch: self.epoch(), read: before };
+        let tasks = &[task.done(now)];
+        let write = Write { service: Some(&after), tasks, event: Some(event), ..Write::new(guard, now) };
+        self.store.commit(write).await?;
+        self.hints.project_changed(&before.project);
+        Ok(())
+    }
+
+    pub(super) async fn write_task(&self, service: &Service, task: &Task) -> Result<(), StoreError> {
+        let guard = Guard::Term { epoch: self.epoch(), read: service };
+        let tasks = std::slice::from_ref(task);
+        self.store.commit(Write { tasks, ..Write::new(guard, (self.clock)()) }).await.map(|_| ())
     }
 
     /// Adds the end of the container's log to an error that it may explain.

@@ -9,8 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::steps::Step;
 use crate::domain::service::{
-    Container, ContainerStatus, Desired, ErrorCode, Evidence, Observed, OperationKind, RunId, Service, ServiceState,
+    Container, ContainerStatus, Desired, ErrorCode, Evidence, Observed, RunId, Service, ServiceState,
 };
+use crate::domain::task::Task;
 
 mod address;
 mod container;
@@ -61,8 +62,10 @@ type Rule = fn(&Facts<'_>) -> Verdict;
 /// What a rule may know.
 #[derive(Debug)]
 struct Facts<'a> {
-    /// Without the operation of a rotation, which leads to no state.
+    /// Without the operation of a task, which leads to no state.
     service: &'a Service,
+    /// Its tasks that have not ended.
+    tasks: &'a [Task],
     seen: &'a Observed,
     attempts: &'a Attempts,
     /// What is proved, this look's own part included.
@@ -142,8 +145,6 @@ pub struct Attempts {
     pub unseen_since: Option<Timestamp>,
     /// The run whose server answered just now, until that is noted.
     pub answered: Option<RunId>,
-    /// The server took the new password only, until that is noted.
-    pub rotated: bool,
 }
 
 /// A while. A clock that was put back to before it began ends it: nobody knows how much of it is left.
@@ -160,12 +161,12 @@ impl Pause {
     }
 }
 
-/// Decides what comes of a look at `service`.
-pub fn decide(service: &Service, look: &Look, attempts: &Attempts, now: Timestamp) -> Plan {
-    // A rotation leads to no state. It is shown only while there is nothing else to do, so that all else is decided without it.
+/// Decides what comes of a look at `service`, of which `tasks` are those that have not ended.
+pub fn decide(service: &Service, tasks: &[Task], look: &Look, attempts: &Attempts, now: Timestamp) -> Plan {
+    // A task leads to no state. It is shown only while there is nothing else to do, so that all else is decided without it.
     let mut bare = service.clone();
-    let rotation = bare.operation.take_if(|operation| operation.kind == OperationKind::RotateCredentials);
-    let mut outcome = Outcome::new(&bare, rotation, attempts, now);
+    let of_task = bare.operation.take_if(|operation| operation.kind.is_task());
+    let mut outcome = Outcome::new(&bare, tasks, of_task, attempts, now);
     let seen = match look {
         _ if bare.state == ServiceState::Destroyed => return outcome.settled("destroyed"),
         Look::Unseen(failure) => return outcome.unseen(failure),
@@ -182,7 +183,7 @@ pub fn decide(service: &Service, look: &Look, attempts: &Attempts, now: Timestam
         Desired::Running => (TOWARDS_RUNNING, outcome.note_end(seen)),
     };
     let evidence = outcome.evidence();
-    let facts = Facts { service: &bare, seen, attempts, evidence: &evidence, ended_anew, now };
+    let facts = Facts { service: &bare, tasks, seen, attempts, evidence: &evidence, ended_anew, now };
     let verdict = first(rules, &facts);
     if verdict != Verdict::Pass {
         return outcome.take(verdict);
@@ -243,11 +244,12 @@ impl Verdict {
 mod tests {
     use super::*;
     use crate::domain::lifecycle::tests::service;
-    use crate::domain::service::{Health, Operation, OperationPhase, Volume};
+    use crate::domain::service::{Health, Operation, OperationKind, OperationPhase, Volume};
 
     /// Facts of a service that runs and answers, to be changed at will.
     pub(super) struct Case {
         pub service: Service,
+        pub tasks: Vec<Task>,
         pub seen: Observed,
         pub attempts: Attempts,
         pub ended_anew: bool,
@@ -273,6 +275,7 @@ mod tests {
             };
             Self {
                 service,
+                tasks: Vec::new(),
                 seen: Observed { container: Some(container), volume: Volume::Ours, image: true },
                 attempts: Attempts::default(),
                 ended_anew: false,
@@ -306,6 +309,7 @@ mod tests {
         pub fn says(&self, rule: Rule) -> Verdict {
             rule(&Facts {
                 service: &self.service,
+                tasks: &self.tasks,
                 seen: &self.seen,
                 attempts: &self.attempts,
                 evidence: &self.service.evidence,
@@ -315,7 +319,7 @@ mod tests {
         }
 
         pub fn plan(&self) -> Plan {
-            decide(&self.service, &Look::Seen(self.seen.clone()), &self.attempts, self.now)
+            decide(&self.service, &self.tasks, &Look::Seen(self.seen.clone()), &self.attempts, self.now)
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the reconciler can do about a service, and in one table all that is particular to each step.
 
 use crate::domain::service::{OperationPhase, RunId};
+use crate::domain::task::TaskId;
 
 /// One step, to be followed by another look.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub enum Step {
     Connect,
     AwaitReady(RunId),
     /// Have the server inside take the password to be.
-    RotateCredentials,
+    RotateCredentials(TaskId),
     Stop,
     /// Remove what was begun and holds nothing yet, to begin anew.
     Discard,
@@ -77,6 +78,14 @@ const SUPERSEDED: Left = Left { superseded: true, ..SILENT };
 const ENDED: Left = Left { superseded: true, ended: true, ..NEVER };
 
 impl Step {
+    /// The task that it is part of.
+    pub fn task(&self) -> Option<TaskId> {
+        match self {
+            Self::RotateCredentials(task) => Some(*task),
+            _ => None,
+        }
+    }
+
     pub fn traits(&self) -> Traits {
         use Lane::{Bulk, Quick, Wait};
         use Note::{Alongside, Before};
@@ -88,7 +97,9 @@ impl Step {
             Self::Start => ("START", Phase::Starting, Quick, Alongside, SILENT, true),
             Self::Connect => ("CONNECT", Phase::Starting, Quick, Before, SILENT, true),
             Self::AwaitReady(_) => ("AWAIT_READY", Phase::WaitingForReady, Wait, Alongside, ENDED, true),
-            Self::RotateCredentials => ("ROTATE_CREDENTIALS", Phase::ChangingPassword, Wait, Before, SUPERSEDED, false),
+            Self::RotateCredentials(_) => {
+                ("ROTATE_CREDENTIALS", Phase::ChangingPassword, Wait, Before, SUPERSEDED, false)
+            }
             Self::Stop => ("STOP", Phase::Stopping, Wait, Before, DELETED, true),
             Self::Discard => ("DISCARD", Phase::CreatingVolume, Quick, Before, NEVER, true),
             Self::Remove => ("REMOVE", Phase::Removing, Quick, Before, NEVER, false),

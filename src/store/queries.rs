@@ -13,6 +13,7 @@ use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::id::{IdempotencyKey, InstallationId, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
+use crate::domain::task::Task;
 use crate::domain::term::{ReplicaId, Term};
 use crate::store::fault::{CALL_TIMEOUT, Fault};
 use crate::store::rows::{EventRow, NewServiceRow, SealedChange, ServiceRow};
@@ -30,11 +31,15 @@ mod commit;
 #[path = "queries/log.rs"]
 mod log;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
+#[path = "queries/tasks.rs"]
+mod tasks;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries/term.rs"]
 mod term;
 
 use commit::commit;
 use log::{event_insert, event_last, event_list_of_service, event_list_since, sequence_take};
+use tasks::task_list_open;
 use term::{term_current, term_replace, term_take};
 
 /// Runs one query on a connection of its own.
@@ -123,6 +128,10 @@ impl Store for Backend {
 
     async fn commit(&self, write: Write<'_>) -> Result<Committed> {
         counted(write!(self, commit(write)), write.event)
+    }
+
+    async fn task_list_open(&self, service: ServiceId) -> Result<Vec<Task>> {
+        read!(self, task_list_open(service))
     }
 
     async fn sealed_get(&self, id: ServiceId) -> Result<Option<Sealed>> {

@@ -2,8 +2,9 @@
 //! ciphertext.
 
 use diesel::prelude::*;
+use jiff::Timestamp;
 
-use super::schema::{service_events, services};
+use super::schema::{service_events, services, tasks};
 use super::types::{Id, Instant, Json, Word};
 use super::{Idempotency, NewService};
 use crate::crypto::Sealed;
@@ -13,6 +14,7 @@ use crate::domain::name::ServiceName;
 use crate::domain::service::{
     Desired, Evidence, Operation, Service, ServiceError, ServiceKind, ServiceSpec, ServiceState,
 };
+use crate::domain::task::{Job, Task, TaskId, TaskOutcome};
 use crate::domain::trace::TraceParent;
 
 /// A service without its credentials.
@@ -30,7 +32,6 @@ pub struct ServiceRow {
     operation: Option<Json<Operation>>,
     error: Option<Json<ServiceError>>,
     evidence: Json<Evidence>,
-    rotating: bool,
     traceparent: Option<Word<TraceParent>>,
     created_at: Instant,
     updated_at: Instant,
@@ -51,7 +52,6 @@ impl From<&Service> for ServiceRow {
             operation: service.operation.map(Json),
             error: service.error.map(Json),
             evidence: Json(service.evidence),
-            rotating: service.rotating,
             traceparent: service.trace.map(Word),
             created_at: service.created_at.into(),
             updated_at: service.updated_at.into(),
@@ -73,7 +73,6 @@ impl From<ServiceRow> for Service {
             operation: row.operation.map(|json| json.0),
             error: row.error.map(|json| json.0),
             evidence: row.evidence.0,
-            rotating: row.rotating,
             trace: row.traceparent.map(|word| word.0),
             created_at: row.created_at.into(),
             updated_at: row.updated_at.into(),
@@ -124,7 +123,6 @@ pub struct ServiceChange {
     operation: Option<Json<Operation>>,
     error: Option<Json<ServiceError>>,
     evidence: Json<Evidence>,
-    rotating: bool,
     traceparent: Option<Word<TraceParent>>,
     updated_at: Instant,
 }
@@ -139,7 +137,6 @@ impl ServiceChange {
             operation: after.operation.map(Json),
             error: after.error.map(Json),
             evidence: Json(after.evidence),
-            rotating: after.rotating,
             traceparent: after.trace.map(Word),
             updated_at: now,
         }
@@ -219,6 +216,52 @@ impl From<EventRow> for ServiceEvent {
             message: row.message,
             actor: row.actor,
             occurred_at: row.occurred_at.into(),
+        }
+    }
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = tasks)]
+pub struct TaskRow {
+    id: Id,
+    service_id: Id,
+    job: Word<Job>,
+    attempts: i32,
+    not_before: Option<Instant>,
+    error: Option<Json<ServiceError>>,
+    outcome: Option<Word<TaskOutcome>>,
+    created_at: Instant,
+    updated_at: Instant,
+}
+
+impl From<&Task> for TaskRow {
+    fn from(task: &Task) -> Self {
+        Self {
+            id: Id(task.id.0),
+            service_id: Id(task.service.0),
+            job: Word(task.job),
+            attempts: i32::try_from(task.attempts).unwrap_or(i32::MAX),
+            not_before: task.not_before.map(Instant::from),
+            error: task.error.clone().map(Json),
+            outcome: task.outcome.map(Word),
+            created_at: task.created_at.into(),
+            updated_at: task.updated_at.into(),
+        }
+    }
+}
+
+impl From<TaskRow> for Task {
+    fn from(row: TaskRow) -> Self {
+        Self {
+            id: TaskId(row.id.0),
+            service: ServiceId(row.service_id.0),
+            job: row.job.0,
+            attempts: row.attempts.unsigned_abs(),
+            not_before: row.not_before.map(Timestamp::from),
+            error: row.error.map(|json| json.0),
+            outcome: row.outcome.map(|word| word.0),
+            created_at: row.created_at.into(),
+            updated_at: row.updated_at.into(),
         }
     }
 }

@@ -14,6 +14,17 @@ diesel::table! {
     use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
     use crate::store::types::sql::{Instant, Jsonb, Uuid};
 
+    instances (id) {
+        id -> Uuid,
+        service_id -> Uuid,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
+    use crate::store::types::sql::{Instant, Jsonb, Uuid};
+
     projects (project_id) {
         project_id -> Text,
         last_sequence -> Int8,
@@ -74,13 +85,39 @@ diesel::table! {
         created_at -> Instant,
         updated_at -> Instant,
         destroyed_at -> Nullable<Instant>,
-        rotating -> Bool,
         traceparent -> Nullable<Text>,
+        instance_id -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
+    use crate::store::types::sql::{Instant, Jsonb, Uuid};
+
+    tasks (id) {
+        id -> Uuid,
+        service_id -> Uuid,
+        job -> Text,
+        attempts -> Int4,
+        not_before -> Nullable<Instant>,
+        error -> Nullable<Jsonb>,
+        outcome -> Nullable<Text>,
+        created_at -> Instant,
+        updated_at -> Instant,
     }
 }
 
 diesel::joinable!(service_events -> projects (project_id));
 diesel::joinable!(service_events -> services (service_id));
 diesel::joinable!(services -> projects (project_id));
+diesel::joinable!(tasks -> services (service_id));
 
-diesel::allow_tables_to_appear_in_same_query!(installation, projects, reconciler_term, service_events, services,);
+diesel::allow_tables_to_appear_in_same_query!(
+    installation,
+    instances,
+    projects,
+    reconciler_term,
+    service_events,
+    services,
+    tasks,
+);

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::crypto::Sealed;
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::service::{Service, ServiceState};
+use crate::domain::task::Task;
 
 /// A change: what has to hold for it, and what is written then. All of it happens or nothing.
 #[derive(Debug, Clone, Copy)]
@@ -13,11 +14,13 @@ pub struct Write<'a> {
     /// When it happens. Becomes the service's `updated_at`, where it is written.
     pub now: Timestamp,
     /// The service as it is to be. It differs from the one that was read in desired, generation, state, operation, error,
-    /// evidence, rotating and trace only; revision and updated_at are the store's to set. One that becomes DESTROYED loses
+    /// evidence and trace only; revision and updated_at are the store's to set. One that becomes DESTROYED loses
     /// its sealed credentials.
     pub service: Option<&'a Service>,
     /// Sealed credentials in the place of others.
     pub sealed: Option<&'a Reseal>,
+    /// Tasks as they are to be, new ones among them. What is still open of a service that becomes DESTROYED is cancelled.
+    pub tasks: &'a [Task],
     /// What the log tells of it. The states and the operation that the event shows are those of the row, before and after
     /// this write.
     pub event: Option<&'a NewEvent>,
@@ -26,7 +29,7 @@ pub struct Write<'a> {
 impl<'a> Write<'a> {
     /// A change without any part yet.
     pub fn new(guard: Guard<'a>, now: Timestamp) -> Self {
-        Self { guard, now, service: None, sealed: None, event: None }
+        Self { guard, now, service: None, sealed: None, tasks: &[], event: None }
     }
 }
 

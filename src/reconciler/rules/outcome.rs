@@ -9,12 +9,14 @@ use crate::domain::service::{
     Desired, ErrorCode, Evidence, Observed, Operation, OperationKind, OperationPhase, Service, ServiceError,
     ServiceState,
 };
+use crate::domain::task::Task;
 use crate::reconciler::steps::Step;
 
 pub(super) struct Outcome<'a> {
     service: &'a Service,
-    /// The operation under way, where it is a rotation of credentials; then `service` has none.
-    rotation: Option<Operation>,
+    tasks: &'a [Task],
+    /// The operation under way, where it is a task's; then `service` has none.
+    of_task: Option<Operation>,
     attempts: &'a Attempts,
     now: Timestamp,
     after: Service,
@@ -23,11 +25,12 @@ pub(super) struct Outcome<'a> {
 impl<'a> Outcome<'a> {
     pub(super) fn new(
         service: &'a Service,
-        rotation: Option<Operation>,
+        tasks: &'a [Task],
+        of_task: Option<Operation>,
         attempts: &'a Attempts,
         now: Timestamp,
     ) -> Self {
-        Self { service, rotation, attempts, now, after: service.clone() }
+        Self { service, tasks, of_task, attempts, now, after: service.clone() }
     }
 
     /// What is proved by now.
@@ -46,7 +49,7 @@ impl<'a> Outcome<'a> {
                 self.after.operation = self.after.operation.filter(|o| o.phase == OperationPhase::Queued);
                 self.set_error(failure);
             }
-            _ => self.after.operation = self.after.operation.or(self.rotation.take()),
+            _ => self.after.operation = self.after.operation.or(self.of_task.take()),
         }
         let again = self.pause().or(Some(self.now + SOON));
         Plan { after: self.after, step: None, reason: "the engine does not tell", again }
@@ -138,33 +141,31 @@ impl<'a> Outcome<'a> {
 
     /// Takes a verdict on what is where its user sent it. It changes nothing of that.
     pub(super) fn take_beside(mut self, verdict: Verdict) -> Plan {
-        let Verdict::Do(step, why) = verdict else {
-            if self.attempts.rotated {
-                self.after.rotating = false;
-                return self.settled("its password was changed");
+        match verdict {
+            Verdict::Do(step, why) => {
+                self.show_task(&step);
+                self.act_beside(step, why)
             }
-            return self.settled("it is where its user sent it");
-        };
-        if step == Step::RotateCredentials {
-            self.show_rotation();
+            Verdict::Wait(Wait { until, under_way }, why) => {
+                under_way.iter().for_each(|step| self.show_task(step));
+                self.rest(why, until)
+            }
+            Verdict::Pass | Verdict::Fail(..) => self.settled("it is where its user sent it"),
         }
-        self.act_beside(step, why)
     }
 
     pub(super) fn settled(self, why: Why) -> Plan {
         self.rest(why, None)
     }
 
-    /// After some failures only the error is shown.
-    fn show_rotation(&mut self) {
-        match &self.attempts.last {
-            Some(failure) if self.attempts.failures >= LIMIT => self.set_error(failure),
-            _ => self.after.error = self.service.error.clone().filter(|error| error.code == ErrorCode::RotationFailed),
-        }
+    /// Shows the task that `step` is part of, if it is: as what is under way, or after some failures as what it fails of.
+    fn show_task(&mut self, step: &Step) {
+        let Some(task) = self.tasks.iter().find(|task| Some(task.id) == step.task()) else { return };
+        self.after.error = task.shown_error().cloned();
         if self.after.error.is_none() {
-            let begun = self.rotation.take();
-            let mut operation = begun.unwrap_or_else(|| Operation::queued(OperationKind::RotateCredentials, self.now));
-            operation.phase = OperationPhase::ChangingPassword;
+            let begun = self.of_task.take().filter(|operation| operation.kind == task.job.operation());
+            let mut operation = begun.unwrap_or_else(|| Operation::queued(task.job.operation(), self.now));
+            operation.phase = step.traits().phase;
             self.after.operation = Some(operation);
         }
     }

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::log::{event_insert, sequence_take};
+use super::tasks::{tasks_cancel, tasks_write};
 use super::term::term_hold;
 use super::{Answer, Conn, sealed_replace};
 use crate::domain::service::{Service, ServiceState};
@@ -31,6 +32,10 @@ pub(super) async fn commit(connection: &mut Conn, write: Write<'_>) -> Answer<Co
         && !sealed_replace(connection, after.id, &reseal.old, &reseal.new).await?
     {
         return Err(Fault::Refused(StoreError::Stale));
+    }
+    tasks_write(connection, write.tasks).await?;
+    if after.state == ServiceState::Destroyed {
+        tasks_cancel(connection, after.id, write.now.into()).await?;
     }
     let mut event = None;
     if let (Some(sequence), Some(new)) = (sequence, write.event) {

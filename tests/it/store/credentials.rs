@@ -1,17 +1,21 @@
 //! Sealed credentials, from the first to none.
 
+use jiff::SignedDuration;
 use project_services::app::key_ring;
 use project_services::crypto::Sealed;
-use project_services::domain::service::{Service, ServiceState};
+use project_services::domain::service::{ErrorCode, Service, ServiceState};
+use project_services::domain::task::{Job, Task, TaskId};
 use project_services::store::{Committed, Guard, Reseal, StoreError, Write};
+use uuid::Uuid;
 
-use super::fixture::{Database, create, note, seal, service, update};
+use super::fixture::{Database, create, micros, note, seal, service, update};
 use super::{destroy, later, read, sequences};
 
 contract! {
     a_destroyed_service_has_no_credentials_and_never_comes_back,
     credentials_are_replaced_only_where_they_are_the_old_ones,
-    a_service_and_its_credentials_are_written_together_or_not_at_all,
+    a_service_its_credentials_and_its_tasks_are_written_together_or_not_at_all,
+    a_task_is_open_until_it_has_an_outcome,
     a_key_rotation_finds_what_is_left,
     a_key_ring_that_does_not_fit_is_refused_with_the_ids_of_its_keys,
 }
@@ -58,17 +62,20 @@ async fn credentials_are_replaced_only_where_they_are_the_old_ones(database: Dat
     assert_eq!(sequences(&*store, "demo").await, [1]);
 }
 
-async fn a_service_and_its_credentials_are_written_together_or_not_at_all(database: Database) {
+async fn a_service_its_credentials_and_its_tasks_are_written_together_or_not_at_all(database: Database) {
     let store = database.connect().await;
     let before = service("demo", "db");
     create(&*store, &before).await;
-    let after = Service { rotating: true, ..before.clone() };
+    let after = Service { generation: 2, ..before.clone() };
     let (event, now) = (note("rotating"), later(before.updated_at));
+    let now = micros(now);
+    let tasks = [Task::new(TaskId(Uuid::now_v7()), before.id, Job::RotateCredentials, now)];
     let old = store.sealed_get(before.id).await.unwrap().unwrap();
     let (new, other) = (seal("k1", before.id, "both"), seal("k1", before.id, "other"));
 
     let reseal_with = async |before: &Service, reseal: &Reseal| {
         let parts = Write { service: Some(&after), sealed: Some(reseal), ..Write::new(Guard::Revision(before), now) };
+        let parts = Write { tasks: &tasks, ..parts };
         store.commit(Write { event: Some(&event), ..parts }).await
     };
 
@@ -80,15 +87,46 @@ async fn a_service_and_its_credentials_are_written_together_or_not_at_all(databa
     let answer = reseal_with(&changed, &reseal).await;
     assert!(matches!(answer, Err(StoreError::Stale)), "{answer:?}");
     let row = read(&*store, before.id).await;
-    assert_eq!((row.rotating, row.revision), (false, 1));
+    assert_eq!((row.generation, row.revision), (1, 1));
+    assert_eq!(store.task_list_open(before.id).await.unwrap(), []);
     assert_eq!(store.sealed_get(before.id).await.unwrap(), Some(old));
     assert_eq!(sequences(&*store, "demo").await, [1]);
 
     let Committed { service: written, .. } = reseal_with(&before, &reseal).await.unwrap();
-    assert_eq!((written.rotating, written.revision), (true, 2));
+    assert_eq!((written.generation, written.revision), (2, 2));
+    assert_eq!(store.task_list_open(before.id).await.unwrap(), tasks);
     assert_eq!(read(&*store, before.id).await, written);
     assert_eq!(store.sealed_get(before.id).await.unwrap(), Some(new));
     assert_eq!(sequences(&*store, "demo").await, [1, 2]);
+}
+
+async fn a_task_is_open_until_it_has_an_outcome(database: Database) {
+    let store = database.connect().await;
+    let services = [service("demo", "db"), service("demo", "cache")];
+    for service in &services {
+        create(&*store, service).await;
+    }
+    let now = micros(later(services[0].updated_at));
+    let write = async |service: &Service, task: &Task| {
+        let parts = Write { tasks: std::slice::from_ref(task), ..Write::new(Guard::Revision(service), now) };
+        store.commit(parts).await.unwrap();
+    };
+    let task = |service: &Service| Task::new(TaskId(Uuid::now_v7()), service.id, Job::RotateCredentials, now);
+    let [first, second] = services.each_ref().map(task);
+    write(&services[0], &first).await;
+    write(&services[1], &second).await;
+    let failed = first.failed(ErrorCode::RotationFailed, "no".to_owned(), SignedDuration::from_secs(8), now);
+    write(&services[0], &failed).await;
+    assert_eq!(store.task_list_open(services[0].id).await.unwrap(), std::slice::from_ref(&failed));
+    write(&services[0], &failed.done(now)).await;
+    assert_eq!(store.task_list_open(services[0].id).await.unwrap(), []);
+
+    let mut gone = services[1].clone();
+    gone.state = ServiceState::Destroyed;
+    let parts = Write { service: Some(&gone), ..Write::new(Guard::Revision(&services[1]), now) };
+    assert_eq!(store.task_list_open(services[1].id).await.unwrap(), [second]);
+    store.commit(parts).await.unwrap();
+    assert_eq!(store.task_list_open(services[1].id).await.unwrap(), [], "it is cancelled");
 }
 
 async fn a_key_rotation_finds_what_is_left(database: Database) {

@@ -53,7 +53,6 @@ async fn what_is_written_is_read_back(database: Database) {
     });
     after.evidence.initialised = true;
     after.evidence.ready_run = Some(RunId("run".to_owned()));
-    after.rotating = true;
     after.trace = Some("00-11111111111111111111111111111111-2222222222222222-00".parse().unwrap());
     let event = NewEvent::of_change(&service, &after, Some("ada"), now).unwrap();
     let written = update(&*store, &service, &after, Some(&event), now).await.unwrap();
