@@ -3,14 +3,13 @@
 //! Every one takes the viewer and checks what they may do. A mutation writes what is wanted, in one transaction, and
 //! wakes the reconciler. Of the engine only its [`Instruments`] are known here, to read logs and measurements.
 
-use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::audit::{self, Object};
 use crate::catalog::access::Seed;
 use crate::clock::now;
 use crate::crypto::{CryptoError, Sealer};
+use crate::domain::address::Publishing;
 use crate::domain::id::ProjectId;
 use crate::domain::lifecycle::{InvalidState, ServiceAction};
 use crate::domain::network::NetworkTemplate;
@@ -78,13 +77,6 @@ impl From<Denied> for AppError {
             Denied::Missing(permission) => Self::Forbidden(permission),
         }
     }
-}
-
-/// Where new services are published outside their network.
-#[derive(Debug, Clone)]
-pub struct Publishing {
-    pub address: IpAddr,
-    pub ports: RangeInclusive<u16>,
 }
 
 /// What new services get.

@@ -46,6 +46,7 @@ pub struct UnknownText {
     pub found: String,
 }
 
+pub mod address;
 pub mod event;
 pub mod id;
 pub mod lifecycle;

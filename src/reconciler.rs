@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::clock::now;
 use crate::crypto::Sealer;
+use crate::domain::address::Publishing;
 use crate::domain::id::ServiceId;
 use crate::domain::term::{ReplicaId, Term};
 use crate::engine::Engine;
@@ -54,6 +55,8 @@ pub struct ReconcilerSettings {
     pub interval: Duration,
     /// How old a thing that nobody wants must be before it is removed.
     pub orphan_grace: SignedDuration,
+    /// Where a service may go whose port turns out to be somebody else's.
+    pub publishing: Option<Publishing>,
 }
 
 pub struct Reconciler {

@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api;
-use crate::app::{App, Publishing, Terms, key_ring};
+use crate::app::{App, Terms, key_ring};
 use crate::auth::{KeySource, Verifier};
 use crate::config::{Keys, ServeArgs};
+use crate::domain::address::Publishing;
 use crate::engine::Engine;
 use crate::engine::docker::{DockerEngine, DockerSettings};
 use crate::engine::timed::Timed;
@@ -61,6 +62,12 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
     }));
     let engine: Arc<dyn Engine> = Arc::new(Timed(Arc::clone(&docker)));
     let publishing = args.publish_address.map(|address| Publishing { address, ports: args.publish_ports.clone() });
+    let settings = ReconcilerSettings {
+        concurrency: usize::from(args.reconcile_concurrency),
+        interval: args.reconcile_interval,
+        orphan_grace: SignedDuration::try_from(args.orphan_grace)?,
+        publishing: publishing.clone(),
+    };
     let app = App::new(
         Arc::clone(&store),
         Arc::clone(&sealer),
@@ -72,11 +79,6 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
             services_per_project: args.limits.services_per_project,
         },
     );
-    let settings = ReconcilerSettings {
-        concurrency: usize::from(args.reconcile_concurrency),
-        interval: args.reconcile_interval,
-        orphan_grace: SignedDuration::try_from(args.orphan_grace)?,
-    };
     let reconciler = Reconciler::new(Arc::clone(&store), Arc::clone(&engine), sealer, Arc::clone(&hints), settings);
 
     let shutdown = CancellationToken::new();

@@ -3,9 +3,10 @@
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{App, AppError, Publishing, Result, new_seed, now};
+use super::{App, AppError, Result, new_seed, now};
 use crate::audit::{self, Object};
 use crate::catalog::{Offer, definition};
+use crate::domain::address::Publishing;
 use crate::domain::event::NewEvent;
 use crate::domain::id::{IdempotencyKey, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
@@ -134,14 +135,8 @@ impl App {
     /// one host rarely meet.
     async fn free_port(&self, publishing: &Publishing, id: ServiceId) -> Result<Published> {
         let taken = self.store.port_list().await?;
-        let (first, last) = (u128::from(*publishing.ports.start()), u128::from(*publishing.ports.end()));
-        let count = last.saturating_sub(first) + 1;
-        let start = id.0.as_u128() % count;
-        (0..count)
-            .filter_map(|step| u16::try_from(first + (start + step) % count).ok())
-            .find(|port| !taken.contains(port))
-            .map(|port| Published { address: publishing.address, port })
-            .ok_or_else(|| AppError::Conflict("Every port that services may be published on is taken.".to_owned()))
+        let found = publishing.choose(&taken, id.0.as_u128());
+        found.ok_or_else(|| AppError::Conflict("Every port that services may be published on is taken.".to_owned()))
     }
 }
 

@@ -13,6 +13,9 @@ pub const FILES: &str = ".service";
 /// What a container exits with when its volume should hold data and doesn't.
 pub const DATA_GONE: i64 = 78;
 
+/// How many failures in a row of the engine's checks make a container unhealthy.
+pub const UNHEALTHY_AFTER: u32 = 2;
+
 /// A container to be. It holds no password in clear: not in its environment, its command or its files.
 #[derive(Debug)]
 pub struct Deployment {

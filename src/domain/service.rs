@@ -210,6 +210,9 @@ pub struct Evidence {
     pub initialised: bool,
     /// The run whose server has answered the health check.
     pub ready_run: Option<RunId>,
+    /// The engine's failed checks of that run from before it answered. A check that answers takes them away.
+    #[serde(default)]
+    pub excused_checks: u32,
     /// The newest run whose end was taken note of.
     #[serde(default)]
     pub ended_run: Option<RunId>,
@@ -284,6 +287,8 @@ pub struct Container {
     /// The newest run; None when it was never started.
     pub run: Option<RunId>,
     pub health: Health,
+    /// Checks of the engine's own that have failed in a row.
+    pub failed_checks: u32,
     /// Whether the engine brings it back by itself.
     pub restarts: bool,
     /// Whether it is on its project's network, where its users are.

@@ -93,11 +93,12 @@ impl Reconciler {
             }
             Step::AwaitReady(run) => return self.await_ready(service, run).await,
             Step::RotateCredentials(_) => return self.rotate(service).await,
+            Step::ChangePort => return self.change_port(service).await,
             Step::Discard | Step::Remove => return self.remove(service).await,
-            Step::CreateStorage => {
-                let (network, volume) = (Thing::Network(service.project.clone()), things::volume(service));
-                tokio::try_join!(self.engine.ensure(&network), self.engine.ensure(&volume)).map(|_| ())
-            }
+            Step::CreateStorage => match self.engine.ensure(&Thing::Network(service.project.clone())).await {
+                Ok(()) => self.engine.ensure(&things::volume(service)).await,
+                Err(error) => Err(error),
+            },
             Step::Connect => self.engine.ensure(&Thing::Endpoint(things::endpoint(service))).await,
             Step::CreateContainer => match self.deployment(service).await {
                 Ok(deployment) => self.engine.ensure(&things::container(service, deployment)).await,
@@ -155,6 +156,33 @@ impl Reconciler {
         let network = Target::Network(service.project.clone());
         let removed = if staying == 0 { self.engine.remove(&network).await } else { Ok(()) };
         removed.map_or_else(Done::from, |()| Done::Tried)
+    }
+
+    /// What is there knows the old port, and nobody has used it yet.
+    async fn change_port(&self, service: &Service) -> Done {
+        let (Some(publishing), Some(published)) = (&self.settings.publishing, service.spec.published) else {
+            return Done::Failed(Failure {
+                code: ErrorCode::PortInUse,
+                message: "The host port that it is published on is taken by something else.".to_owned(),
+            });
+        };
+        if let Err(error) = self.engine.remove(&Target::Container(InstanceId::of(service.id))).await {
+            return error.into();
+        }
+        let taken = match self.store.port_list().await {
+            Ok(taken) => taken,
+            Err(error) => return Done::StoreFailed(error),
+        };
+        let mut after = service.clone();
+        after.spec.published = publishing.choose_behind(&taken, published.port).or(Some(published));
+        match self.observe(service, &after, None, (self.clock)()).await {
+            Ok(_) => {
+                self.hints.project_changed(&service.project);
+                Done::Tried
+            }
+            Err(StoreError::PortTaken) => Done::Tried,
+            Err(error) => Done::StoreFailed(error),
+        }
     }
 
     async fn await_ready(&self, service: &Service, run: &RunId) -> Done {

@@ -40,6 +40,7 @@ const TOWARDS_RUNNING: &[Rule] = &[
     volume::emptied,
     power::shut_down_first,
     container::going,
+    address::taken,
     crash::looping,
     volume::foreign,
     image::absent,
@@ -172,7 +173,7 @@ pub fn decide(service: &Service, tasks: &[Task], look: &Look, attempts: &Attempt
         Look::Unseen(failure) => return outcome.unseen(failure),
         Look::Seen(seen) => seen,
     };
-    outcome.engine_answers();
+    outcome.engine_answers(seen);
     outcome.note_address(seen);
     let (rules, ended_anew) = match bare.desired {
         Desired::Destroyed => {
@@ -269,6 +270,7 @@ mod tests {
                 status: ContainerStatus::Running,
                 run: run_id("1"),
                 health: Health::Healthy,
+                failed_checks: 0,
                 restarts: true,
                 connected: true,
                 published: Vec::new(),

@@ -117,6 +117,8 @@ impl<'a> From<&'a NewService> for NewServiceRow<'a> {
 #[derive(AsChangeset)]
 #[diesel(table_name = services, treat_none_as_null = true)]
 pub struct ServiceChange {
+    spec: Json<ServiceSpec>,
+    published_port: Option<i32>,
     desired: Word<Desired>,
     generation: i64,
     state: Word<ServiceState>,
@@ -131,6 +133,8 @@ impl ServiceChange {
     pub fn new(after: &Service, now: Instant) -> Self {
         let after = after.clone();
         Self {
+            published_port: after.spec.published.map(|published| published.port.into()),
+            spec: Json(after.spec),
             desired: Word(after.desired),
             generation: after.generation,
             state: Word(after.state),

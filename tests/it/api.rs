@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use project_services::app::Publishing;
+use project_services::domain::address::Publishing;
 use project_services::domain::service::ServiceState;
 use project_services::http::SocketLimits;
 use project_services::store::{Guard, Write};

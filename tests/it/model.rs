@@ -146,6 +146,7 @@ impl World {
             concurrency: 1,
             interval: Duration::from_secs(30),
             orphan_grace: SignedDuration::from_secs(600),
+            publishing: None,
         };
         let engine: Arc<dyn Engine> = Arc::clone(engine) as Arc<dyn Engine>;
         Reconciler::new(Arc::clone(store), engine, Arc::clone(sealer), Arc::clone(hints), settings).with_clock(clock)

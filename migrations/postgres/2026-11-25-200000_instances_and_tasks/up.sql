@@ -29,6 +29,7 @@ CREATE TABLE tasks (
     updated_at TIMESTAMPTZ NOT NULL
 );
 COMMENT ON TABLE tasks IS 'Work on services that ends';
+COMMENT ON TABLE tasks IS 'Work on services that ends';
 COMMENT ON COLUMN tasks.id IS 'A UUID of version 7, so that ids sort by creation';
 COMMENT ON COLUMN tasks.service_id IS 'The service that it is about';
 COMMENT ON COLUMN tasks.job IS 'What is to be done';

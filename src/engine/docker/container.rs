@@ -8,7 +8,7 @@ use bollard::models::{
     MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 
-use crate::catalog::deployment::{Deployment, FILES};
+use crate::catalog::deployment::{Deployment, FILES, UNHEALTHY_AFTER};
 use crate::engine::thing::{Container, Endpoint};
 use crate::engine::{EngineError, Result};
 
@@ -20,8 +20,6 @@ const SECOND: i64 = 1_000_000_000;
 const HEALTH_INTERVAL: i64 = 4 * SECOND;
 /// How long one answer may take.
 const HEALTH_TIMEOUT: i64 = 3 * SECOND;
-/// How many failures in a row make it unhealthy.
-const HEALTH_RETRIES: i64 = 2;
 /// File descriptors that a container may have open; enough for the largest tier's clients.
 const OPEN_FILES: i64 = 16_384;
 
@@ -45,7 +43,7 @@ pub(super) fn body(container: &Container, network: &str, labels: &HashMap<String
             test: Some(command),
             interval: Some(HEALTH_INTERVAL),
             timeout: Some(HEALTH_TIMEOUT),
-            retries: Some(HEALTH_RETRIES),
+            retries: Some(i64::from(UNHEALTHY_AFTER)),
             // The plan waits for the first answer by itself, for as long as that takes. With a start period, one that
             // answers it and hangs before the engine has asked would count as healthy until the period is over.
             start_period: None,

@@ -25,7 +25,9 @@ pub(super) fn container(inspected: &ContainerInspectResponse, connected: bool) -
         Some(ContainerStateStatusEnum::EXITED) => ContainerStatus::Exited { exit_code, out_of_memory },
         Some(ContainerStateStatusEnum::CREATED | ContainerStateStatusEnum::EMPTY) | None => ContainerStatus::Created,
     };
-    let health = match state.health.and_then(|health| health.status) {
+    let health = state.health.unwrap_or_default();
+    let failed_checks = health.failing_streak.and_then(|streak| u32::try_from(streak).ok()).unwrap_or_default();
+    let health = match health.status {
         Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
         Some(HealthStatusEnum::UNHEALTHY) => Health::Unhealthy,
         _ => Health::Starting,
@@ -33,7 +35,8 @@ pub(super) fn container(inspected: &ContainerInspectResponse, connected: bool) -
     let run = state.started_at.filter(|started| started != NEVER).map(RunId);
     let restarts = brought_back(inspected.host_config.as_ref());
     let ports = inspected.network_settings.as_ref().and_then(|settings| settings.ports.as_ref());
-    Container { status, run, health, restarts, connected, published: ports.map(published).unwrap_or_default() }
+    let published = ports.map(published).unwrap_or_default();
+    Container { status, run, health, failed_checks, restarts, connected, published }
 }
 
 /// The TCP ports that are published, in order.

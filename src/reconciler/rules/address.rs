@@ -1,6 +1,7 @@
 //! Whether those who use the service can reach it.
 
 use super::{Facts, Verdict};
+use crate::domain::service::ErrorCode;
 use crate::reconciler::steps::Step;
 
 pub(super) fn disconnected(facts: &Facts<'_>) -> Verdict {
@@ -10,12 +11,33 @@ pub(super) fn disconnected(facts: &Facts<'_>) -> Verdict {
     }
 }
 
+/// Somebody else has its port. While nobody knows the address yet it can be another one.
+pub(super) fn taken(facts: &Facts<'_>) -> Verdict {
+    let in_use = facts.attempts.last.as_ref().is_some_and(|failure| failure.code == ErrorCode::PortInUse);
+    if in_use && !facts.evidence.initialised && facts.idle().is_some() {
+        return Verdict::Do(Step::ChangePort, "its port is taken by something else");
+    }
+    Verdict::Pass
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::tests::Case;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::super::tests::{Case, exited};
     use super::*;
     use crate::domain::service::{Published, PublishedPort};
-    use std::net::{IpAddr, Ipv4Addr};
+    use crate::reconciler::rules::Failure;
+
+    #[test]
+    fn a_port_that_is_taken_is_changed_unless_somebody_may_know_it() {
+        let mut case = Case::new().status(exited(128));
+        assert_eq!(case.says(taken), Verdict::Pass);
+        case.attempts.last = Some(Failure { code: ErrorCode::PortInUse, message: String::new() });
+        assert_eq!(case.says(taken), Verdict::Pass, "it ran once");
+        case.service.evidence.initialised = false;
+        assert!(matches!(case.says(taken), Verdict::Do(Step::ChangePort, _)));
+    }
 
     #[test]
     fn what_is_cut_off_is_connected() {

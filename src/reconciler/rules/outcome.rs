@@ -6,7 +6,7 @@ use super::limits::{SILENCE, time_limit, timed_out};
 use super::{Attempts, Failing, Failure, LIMIT, Plan, SOON, Verdict, Wait, Why, crash};
 use crate::catalog::definition;
 use crate::domain::service::{
-    Desired, ErrorCode, Evidence, Observed, Operation, OperationKind, OperationPhase, Service, ServiceError,
+    Desired, ErrorCode, Evidence, Health, Observed, Operation, OperationKind, OperationPhase, Service, ServiceError,
     ServiceState,
 };
 use crate::domain::task::Task;
@@ -55,9 +55,10 @@ impl<'a> Outcome<'a> {
         Plan { after: self.after, step: None, reason: "the engine does not tell", again }
     }
 
-    pub(super) fn engine_answers(&mut self) {
+    pub(super) fn engine_answers(&mut self, seen: &Observed) {
         if self.attempts.answered.is_some() {
             self.after.evidence.ready_run.clone_from(&self.attempts.answered);
+            self.after.evidence.excused_checks = seen.container.as_ref().map_or(0, |container| container.failed_checks);
         }
         let unavailable = |error: &ServiceError| error.code == ErrorCode::EngineUnavailable;
         if self.service.state != ServiceState::Error && self.service.error.as_ref().is_some_and(unavailable) {
@@ -97,6 +98,9 @@ impl<'a> Outcome<'a> {
             Desired::Running => {
                 self.after.evidence.initialised = true;
                 self.after.evidence.ready_run = run;
+                if seen.container.as_ref().is_some_and(|container| container.health == Health::Healthy) {
+                    self.after.evidence.excused_checks = 0;
+                }
                 ServiceState::Running
             }
         };

@@ -2,6 +2,7 @@
 
 use super::crash::{STABLE, pause};
 use super::{Facts, LIMIT, Pause, SOON, Verdict};
+use crate::catalog::deployment::UNHEALTHY_AFTER;
 use crate::domain::service::{Container, ErrorCode, Health, ServiceState};
 use crate::reconciler::steps::Step;
 
@@ -33,18 +34,13 @@ pub(super) fn silent(facts: &Facts<'_>) -> Verdict {
 /// It has not answered in this run yet.
 pub(super) fn waiting(facts: &Facts<'_>) -> Verdict {
     let Some(container) = facts.running().filter(|container| !answers(facts, container)) else { return Verdict::Pass };
-    let step = Step::AwaitReady;
     match &container.run {
         // The engine's own health check will tell. It may be of another run than the one that was given up.
         _ if facts.settled_error() == Some(ErrorCode::StartTimeout) && facts.service.state == ServiceState::Error => {
             Verdict::wait(Some(facts.now + SOON * 5), "it runs and has not answered yet")
         }
         None => Verdict::wait(facts.soon(), "its container has just been started"),
-        // Our own check may succeed before the engine's next one does, and then it would seem to fail again.
-        Some(run) if container.health == Health::Unhealthy => {
-            Verdict::under_way(facts.soon(), step(run.clone()), "the engine's health check has yet to succeed")
-        }
-        Some(run) => Verdict::Do(step(run.clone()), "it has not answered yet"),
+        Some(run) => Verdict::Do(Step::AwaitReady(run.clone()), "it has not answered yet"),
     }
 }
 
@@ -53,7 +49,17 @@ fn answered(facts: &Facts<'_>, container: &Container) -> bool {
 }
 
 fn answers(facts: &Facts<'_>, container: &Container) -> bool {
-    container.health == Health::Healthy || (answered(facts, container) && container.health != Health::Unhealthy)
+    match container.health {
+        Health::Healthy => true,
+        Health::Starting => answered(facts, container),
+        Health::Unhealthy => answered(facts, container) && is_excused(facts, container),
+    }
+}
+
+/// The engine's verdict is older than the answer: too few of its checks have failed since.
+fn is_excused(facts: &Facts<'_>, container: &Container) -> bool {
+    let since = container.failed_checks.checked_sub(facts.evidence.excused_checks);
+    since.is_some_and(|failed| failed < UNHEALTHY_AFTER)
 }
 
 #[cfg(test)]
@@ -76,10 +82,30 @@ mod tests {
         ] {
             let mut case = Case::new();
             (case.container().run, case.container().health) = (run_id(run), health);
+            case.container().failed_checks = if health == Health::Unhealthy { UNHEALTHY_AFTER } else { 0 };
             let verdicts = (case.says(silent), case.says(waiting));
             assert_eq!(matches!(verdicts.0, Verdict::Fail(..)), fails, "{run} {health:?}");
             assert_eq!(verdicts.0 == Verdict::Pass && verdicts.1 == Verdict::Pass, passes, "{run} {health:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_outweighs_what_the_engine_found_before_it() {
+        let mut case = Case::fresh();
+        case.seen = Case::new().seen;
+        (case.container().health, case.container().failed_checks) = (Health::Unhealthy, 5);
+        case.attempts.answered = run_id("1");
+        let mut look = |failed_checks, health| {
+            (case.container().health, case.container().failed_checks) = (health, failed_checks);
+            case.service = case.plan().after;
+            case.attempts.answered = None;
+            case.service.state
+        };
+        assert_eq!(look(5, Health::Unhealthy), ServiceState::Running);
+        assert_eq!(look(6, Health::Unhealthy), ServiceState::Running, "it may have begun before the answer");
+        assert_eq!(look(7, Health::Unhealthy), ServiceState::Error);
+        assert_eq!(look(0, Health::Healthy), ServiceState::Running);
+        assert_eq!(look(5, Health::Unhealthy), ServiceState::Error, "nothing is excused twice");
     }
 
     #[test]

@@ -263,3 +263,22 @@ async fn a_port_that_is_taken_is_shown_and_the_service_starts_once_it_is_free() 
     drop(taken);
     client.settled(id, "RUNNING").await;
 }
+
+#[tokio::test]
+async fn a_service_that_never_ran_takes_another_port_where_its_own_is_taken() {
+    // Two ports in a row, of which the service can only get one.
+    let (taken, free) = loop {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+            break (taken, port + 1);
+        }
+    };
+    let range = format!("{}-{free}", free - 1);
+    let server = Server::start(&[("PUBLISH_ADDRESS", "127.0.0.1"), ("PUBLISH_PORTS", &range)]).await;
+    let client = Client::new(&server);
+    let service = client.provision("REDIS", "7").await;
+    let running = client.settled(service["id"].as_str().unwrap(), "RUNNING").await;
+    assert_eq!(running["externalPort"], free, "{running}");
+    drop(taken);
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use project_services::catalog::deployment::{DATA_GONE, Deployment};
+use project_services::catalog::deployment::{DATA_GONE, Deployment, UNHEALTHY_AFTER};
 use project_services::domain::id::{InstanceId, ProjectId};
 use project_services::domain::service::{Container, ContainerStatus, ErrorCode, Health, Observed, RunId, Volume};
 use project_services::engine::{Command, Ended, Engine, EngineError, Owned, Result, Target, Thing};
@@ -315,6 +315,7 @@ impl Engine for FakeEngine {
                     status: shown.status,
                     run: shown.run.map(run_id),
                     health: shown.health,
+                    failed_checks: if shown.health == Health::Unhealthy { UNHEALTHY_AFTER } else { 0 },
                     restarts: shown.restarts,
                     connected: shown.connected,
                     published: Vec::new(),

@@ -6,6 +6,7 @@ use project_services::domain::event::NewEvent;
 use project_services::domain::id::ServiceId;
 use project_services::domain::lifecycle::{Requested, ServiceAction, request};
 use project_services::domain::service::{Service, ServiceState};
+use project_services::domain::task::TaskId;
 use project_services::store::{Guard, Store, StoreError, Write};
 use tokio::task::JoinSet;
 
@@ -34,7 +35,8 @@ async fn settle(store: &dyn Store, id: ServiceId, action: ServiceAction) {
     loop {
         let before = read(store, id).await;
         let now = later(before.updated_at);
-        let Ok(Requested::Changed(asked)) = request(&before, action, now) else { panic!("{action} is allowed") };
+        let asked = request(&before, &[], action, TaskId(before.id.0), now);
+        let Ok(Requested::Changed(asked, None)) = asked else { panic!("{action} is allowed") };
         let state = if action == ServiceAction::Stop { ServiceState::Stopped } else { ServiceState::Running };
         let after = Service { state, operation: None, ..*asked };
         let event = NewEvent::of_change(&before, &after, None, now);

@@ -123,7 +123,8 @@ async fn a_task_is_open_until_it_has_an_outcome(database: Database) {
 
     let mut gone = services[1].clone();
     gone.state = ServiceState::Destroyed;
-    let parts = Write { service: Some(&gone), ..Write::new(Guard::Revision(&services[1]), now) };
+    let event = note("gone");
+    let parts = Write { service: Some(&gone), event: Some(&event), ..Write::new(Guard::Revision(&services[1]), now) };
     assert_eq!(store.task_list_open(services[1].id).await.unwrap(), [second]);
     store.commit(parts).await.unwrap();
     assert_eq!(store.task_list_open(services[1].id).await.unwrap(), [], "it is cancelled");
