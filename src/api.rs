@@ -11,10 +11,12 @@ use async_graphql::{Context, Request, SDLExportOptions};
 use self::extensions::error_codes::ErrorCodes;
 use self::extensions::meter::Meter;
 use crate::app::App;
+use crate::clock::Clock;
 use crate::domain::permission::Principal;
 
 mod documents;
 pub mod error;
+mod execution_permit;
 mod extensions;
 mod guard;
 mod mutation;
@@ -24,6 +26,7 @@ mod subscription_quota;
 mod types;
 
 pub use documents::limits::Limits;
+pub use execution_permit::ExecutionPermit;
 
 /// The schema that [`schema`] builds.
 pub type Schema = async_graphql::Schema<query::Query, mutation::Mutation, subscription::Subscription>;
@@ -40,8 +43,8 @@ pub enum Identity {
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
-/// The schema over the use cases.
-pub fn schema(app: Arc<App>, limits: Limits) -> Schema {
+/// The schema over the use cases. Tokens expire by `clock`.
+pub fn schema(app: Arc<App>, limits: Limits, clock: Clock) -> Schema {
     let quota = Arc::new(subscription_quota::SubscriptionQuota::new(&limits));
     let mut builder = builder();
     if !limits.introspection {
@@ -49,7 +52,7 @@ pub fn schema(app: Arc<App>, limits: Limits) -> Schema {
     }
     let limits = Arc::new(limits);
     let codes = ErrorCodes { limits: Arc::clone(&limits) };
-    builder.extension(Meter).extension(codes).data(limits).data(quota).data(app).finish()
+    builder.extension(Meter).extension(codes).data(limits).data(quota).data(clock).data(app).finish()
 }
 
 /// The schema in GraphQL's definition language, as it is committed in `schema.graphql`.
@@ -57,13 +60,24 @@ pub fn sdl() -> String {
     builder().finish().sdl_with_options(SDLExportOptions::new().use_space_ident())
 }
 
-/// What kind of operation `request` would run; None when its document does not say, for instance because it is no
-/// GraphQL at all, or too much of it.
-pub fn operation_type(schema: &Schema, request: &mut Request) -> Option<OperationType> {
-    schema.data::<Arc<Limits>>()?.check_text(&request.query).ok()?;
+/// What a request would run.
+#[derive(Debug, Clone, Copy)]
+pub struct Operation {
+    pub kind: OperationType,
+    /// Fields at its root, those in fragments included, each as often as it is asked for; never more than are let through.
+    pub root_fields: u32,
+}
+
+/// What operation `request` would run; None when its document does not say, for instance because it is no GraphQL at all, or
+/// too much of it.
+pub fn operation(schema: &Schema, request: &mut Request) -> Option<Operation> {
+    let limits = schema.data::<Arc<Limits>>()?;
+    limits.check_text(&request.query).ok()?;
     let name = request.operation_name.clone();
     let document = request.parsed_query().ok()?;
-    documents::operation::selected(document, name.as_deref()).map(|operation| operation.ty)
+    let selected = documents::operation::selected(document, name.as_deref())?;
+    let root_fields = documents::root_fields(document, selected).clamp(1, limits.root_fields.max(1));
+    Some(Operation { kind: selected.ty, root_fields: u32::try_from(root_fields).unwrap_or(u32::MAX) })
 }
 
 fn builder() -> async_graphql::SchemaBuilder<query::Query, mutation::Mutation, subscription::Subscription> {

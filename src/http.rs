@@ -28,7 +28,7 @@ mod transports;
 
 use middleware::{client_address, origin, request_id, trace};
 
-pub use health::{Readiness, Ready};
+pub use health::{Readiness, Ready, coalesced};
 pub use limits::{Limiter, Limits};
 pub use metrics::{Metrics, metrics_router};
 pub use middleware::ClientAddress;
@@ -82,13 +82,14 @@ impl Default for SocketLimits {
 pub fn router(parts: Parts) -> Router {
     let graphql = get(transports::get).post(transports::post).fallback(transports::other_method);
     let graphql = graphql.layer(from_fn_with_state(parts.clone(), origin::check)).layer(from_fn(trace::follow));
+    let probes = Router::new().route("/healthz", get(health::alive)).route("/readyz", get(health::ready));
+    let probes = probes.route_layer(from_fn_with_state(parts.clone(), health::meter));
     Router::new()
         .route(trace::PATH, graphql)
         .route("/", get(pages::dashboard))
         .route("/graphiql", get(pages::graphiql))
         .route("/assets/{*path}", get(pages::asset))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
+        .merge(probes)
         .fallback(|| async {
             (StatusCode::NOT_FOUND, "There is nothing here; GraphQL is at /graphql.\n").into_response()
         })

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::api;
 use crate::app::{App, Terms, key_ring};
 use crate::auth::{KeySource, Verifier};
+use crate::clock::Clock;
 use crate::config::{Keys, ServeArgs};
 use crate::domain::address::Publishing;
 use crate::engine::Engine;
@@ -90,13 +91,17 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
         tracing::warn!("Without JWT_AUDIENCE, tokens are good here that the issuer gave out for other services");
     }
     let verifier = Arc::new(Verifier::new(&keys.tokens));
-    let metrics = metrics(Arc::clone(&store), telemetry::metrics::init()?);
+    // Where nobody can read them, nothing is counted.
+    let metrics = match args.metrics_address.is_some() || args.dev {
+        true => Some(metrics(Arc::clone(&store), telemetry::metrics::init()?)),
+        false => None,
+    };
     let limiter = Arc::new(http::Limiter::new(within_open_files(args.limits.of_the_wire(args.dev))));
     let executor = http::Executor::new()?;
     let router = http::router(http::Parts {
-        schema: api::schema(Arc::new(app), args.limits.of_requests(args.dev)),
+        schema: api::schema(Arc::new(app), args.limits.of_requests(args.dev), Clock::system()),
         executor: executor.handle(),
-        readiness: readiness(store, engine, Arc::clone(&verifier)),
+        readiness: http::coalesced(readiness(store, engine, Arc::clone(&verifier))),
         verifier,
         allowed_origins: args.allowed_origins.as_slice().into(),
         shutdown: shutdown.clone(),
@@ -104,8 +109,8 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
         limiter: Arc::clone(&limiter),
         socket_limits: args.limits.of_a_socket(),
     });
-    let router = match args.metrics_address {
-        Some(address) => {
+    let router = match (metrics, args.metrics_address) {
+        (Some(metrics), Some(address)) => {
             let listener = bind("METRICS_ADDRESS", address).await?;
             tracing::info!(address = %listener.local_addr()?, "Serving metrics");
             let stop = shutdown.clone().cancelled_owned();
@@ -113,8 +118,8 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
             tokio::spawn(serving.into_future());
             router
         }
-        None if args.dev => router.merge(http::metrics_router(metrics)),
-        None => router,
+        (Some(metrics), None) => router.merge(http::metrics_router(metrics)),
+        (None, _) => router,
     };
     let serving = tokio::spawn(http::serve(listener, router, limiter, shutdown.clone()));
     tracing::info!(%address, "Serving");

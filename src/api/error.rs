@@ -94,6 +94,13 @@ impl Error {
             .with("retryAfter", seconds)
     }
 
+    /// The server has no memory left for the request; `after` as with [`Self::rate_limited`].
+    pub fn overloaded(after: Duration) -> Self {
+        let seconds = retry_seconds(after);
+        Self::new(Code::Unavailable, format!("The server has too much under way; try again in {seconds} s."))
+            .with("retryAfter", seconds)
+    }
+
     pub fn timed_out() -> Self {
         Self::new(Code::Unavailable, "The request took too long and was broken off; what it changes may have happened.")
     }

@@ -1,11 +1,11 @@
 //! Who is asking.
 
 use async_graphql::{Context, Guard};
-use jiff::Timestamp;
 
 use super::Identity;
 use super::error::{Error, Result};
 use crate::audit;
+use crate::clock::Clock;
 use crate::domain::permission::Principal;
 
 const EXPIRED: &str = "the token is expired";
@@ -17,7 +17,7 @@ pub struct Authenticated;
 impl Guard for Authenticated {
     async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
         let refusal = match ctx.data_opt::<Identity>() {
-            Some(Identity::Known(viewer)) if viewer.ends_at() > Timestamp::now() => return Ok(()),
+            Some(Identity::Known(viewer)) if viewer.ends_at() > ctx.data_unchecked::<Clock>().now() => return Ok(()),
             Some(Identity::Known(_)) => EXPIRED,
             Some(Identity::Anonymous(reason)) => reason,
             None => MISSING,

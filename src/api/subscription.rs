@@ -2,14 +2,12 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::{Context, ID, Subscription};
 use async_stream::stream;
 use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
 
-use super::app;
 use super::error::{Error, Result};
 use super::guard::{Authenticated, expired, viewer};
 use super::subscription_quota::{SubscriptionPermit, SubscriptionQuota};
@@ -18,11 +16,11 @@ use super::types::ids::{parse_project, parse_service};
 use super::types::live::{LogLine, ServiceMetrics};
 use super::types::service::Service;
 use super::types::service_event::ServiceEvent;
+use super::{ExecutionPermit, app};
 use crate::app::AppError;
 use crate::app::live::MAX_TAIL;
-
-/// How long a stream sleeps at most before it looks at the clock again, which may have been set or have slept itself.
-const CLOCK_CHECK: Duration = Duration::from_secs(30);
+use crate::clock::Clock;
+use crate::domain::permission::Principal;
 
 pub struct Subscription;
 
@@ -39,10 +37,10 @@ impl Subscription {
         #[graphql(desc = "The cursor of the last event that you have seen.")] after: Option<String>,
     ) -> Result<impl Stream<Item = Result<ServiceEvent>>> {
         let viewer = viewer(ctx)?;
-        let permit = ctx.data_unchecked::<Arc<SubscriptionQuota>>().acquire(&viewer.subject, "serviceEvents")?;
+        let watch = Watch::open(ctx, viewer, "serviceEvents")?;
         let project = parse_project("projectId", &project_id)?;
         let events = app(ctx).service_events(viewer, project, after.as_deref()).await?;
-        Ok(until(viewer.ends_at(), permit, events.map(|event| event.map(ServiceEvent))))
+        Ok(watch.follow(events.map(|event| event.map(ServiceEvent))))
     }
 
     /// The service as it is now, at once, and again after each change. Ends when the service is destroyed.
@@ -52,10 +50,10 @@ impl Subscription {
         #[graphql(desc = "The service to watch.")] id: ID,
     ) -> Result<impl Stream<Item = Result<Service>>> {
         let viewer = viewer(ctx)?;
-        let permit = ctx.data_unchecked::<Arc<SubscriptionQuota>>().acquire(&viewer.subject, "serviceChanged")?;
+        let watch = Watch::open(ctx, viewer, "serviceChanged")?;
         let id = parse_service("id", &id)?;
         let services = app(ctx).service_changes(viewer, id).await?;
-        Ok(until(viewer.ends_at(), permit, services.map(|service| service.map(Service))))
+        Ok(watch.follow(services.map(|service| service.map(Service))))
     }
 
     /// What the service's server writes: its last lines, and then each as it comes, also after restarts. Ends when the
@@ -69,12 +67,12 @@ impl Subscription {
         #[graphql(desc = "Leaves out lines that are older.")] since: Option<DateTime>,
     ) -> Result<impl Stream<Item = Result<LogLine>>> {
         let viewer = viewer(ctx)?;
-        let permit = ctx.data_unchecked::<Arc<SubscriptionQuota>>().acquire(&viewer.subject, "serviceLogs")?;
+        let watch = Watch::open(ctx, viewer, "serviceLogs")?;
         let id = parse_service("id", &id)?;
         let tail = u32::try_from(tail.unwrap_or(100)).ok().filter(|tail| *tail <= MAX_TAIL);
         let tail = tail.ok_or_else(|| Error::bad_input("tail", format!("It is from 0 to {MAX_TAIL}.")))?;
         let lines = app(ctx).service_logs(viewer, id, tail, since.map(|since| since.0)).await?;
-        Ok(until(viewer.ends_at(), permit, lines.map(|line| line.map(LogLine))))
+        Ok(watch.follow(lines.map(|line| line.map(LogLine))))
     }
 
     /// What the service takes and holds, about once a second while its container runs. Ends when the service is
@@ -85,46 +83,72 @@ impl Subscription {
         #[graphql(desc = "The service to measure.")] id: ID,
     ) -> Result<impl Stream<Item = Result<ServiceMetrics>>> {
         let viewer = viewer(ctx)?;
-        let permit = ctx.data_unchecked::<Arc<SubscriptionQuota>>().acquire(&viewer.subject, "serviceMetrics")?;
+        let watch = Watch::open(ctx, viewer, "serviceMetrics")?;
         let id = parse_service("id", &id)?;
         let (service, metrics) = app(ctx).service_metrics(viewer, id).await?;
         let tier = service.spec.tier;
-        Ok(until(viewer.ends_at(), permit, metrics.map(move |measured| Ok(ServiceMetrics { measured, tier }))))
+        Ok(watch.follow(metrics.map(move |measured| Ok(ServiceMetrics { measured, tier }))))
     }
 }
 
-/// `items` until `ends_at`; then, or when an item is an error, that error and the end. Keeps `permit` for as long.
-fn until<T>(
+/// What a subscription has for as long as it is open.
+struct Watch {
+    clock: Clock,
+    /// When its viewer's token expires.
     ends_at: Timestamp,
-    permit: SubscriptionPermit,
-    items: impl Stream<Item = Result<T, AppError>>,
-) -> impl Stream<Item = Result<T>> {
-    stream! {
-        let _permit = permit;
-        let mut items = pin!(items);
-        let mut expiry = pin!(reached(ends_at));
-        loop {
-            let item = tokio::select! {
-                biased;
-                () = &mut expiry => Some(Err(expired())),
-                item = items.next() => item.map(|item| item.map_err(Error::from)),
-            };
-            match item {
-                None => return,
-                Some(Ok(item)) => yield Ok(item),
-                Some(Err(error)) => {
-                    yield Err(error);
-                    return;
+    /// Its caller's leave for it to be executed.
+    execution: Option<ExecutionPermit>,
+    _subscription: SubscriptionPermit,
+}
+
+impl Watch {
+    fn open(ctx: &Context<'_>, viewer: &Principal, field: &'static str) -> Result<Self> {
+        let subscription = ctx.data_unchecked::<Arc<SubscriptionQuota>>().acquire(&viewer.subject, field)?;
+        let clock = ctx.data_unchecked::<Clock>().clone();
+        let execution = ctx.data_opt::<ExecutionPermit>().cloned();
+        Ok(Self { clock, ends_at: viewer.ends_at(), execution, _subscription: subscription })
+    }
+
+    /// `items` until the token expires; then, or when an item is an error, that error and the end. Whatever follows of an item
+    /// is executed in its caller's turn.
+    fn follow<T>(self, items: impl Stream<Item = Result<T, AppError>>) -> impl Stream<Item = Result<T>> {
+        stream! {
+            let mut items = pin!(items);
+            let mut expiry = pin!(self.clock.reached(self.ends_at));
+            loop {
+                let in_turn = async {
+                    self.wait();
+                    let item = items.next().await;
+                    self.go_on().await;
+                    item
+                };
+                let item = tokio::select! {
+                    biased;
+                    () = &mut expiry => Some(Err(expired())),
+                    item = in_turn => item.map(|item| item.map_err(Error::from)),
+                };
+                match item {
+                    None => return,
+                    Some(Ok(item)) => yield Ok(item),
+                    Some(Err(error)) => {
+                        yield Err(error);
+                        return;
+                    }
                 }
             }
         }
     }
-}
 
-async fn reached(time: Timestamp) {
-    while let Ok(left) = Duration::try_from(time.duration_since(Timestamp::now()))
-        && !left.is_zero()
-    {
-        tokio::time::sleep(left.min(CLOCK_CHECK)).await;
+    /// There is nothing to be executed.
+    fn wait(&self) {
+        if let Some(execution) = &self.execution {
+            execution.release();
+        }
+    }
+
+    async fn go_on(&self) {
+        if let Some(execution) = &self.execution {
+            execution.acquire().await;
+        }
     }
 }

@@ -37,6 +37,9 @@ pub struct LimitArgs {
     /// The largest request body and the largest WebSocket message, in bytes.
     #[arg(long, env = "MAX_BODY", default_value = "1048576", value_parser = count)]
     pub max_body: usize,
+    /// Bytes of requests and WebSocket messages that are kept at once, until they are executed; at least two of MAX_BODY.
+    #[arg(long, env = "BUFFERED_BODIES", default_value = "67108864", value_parser = count)]
+    pub buffered_bodies: usize,
     /// How long a request may take to come in, and again to be executed, in seconds.
     #[arg(long, env = "REQUEST_TIMEOUT", default_value = "30", value_parser = seconds)]
     pub request_timeout: Duration,
@@ -49,13 +52,13 @@ pub struct LimitArgs {
     /// WebSockets at once.
     #[arg(long, env = "MAX_WEBSOCKETS", default_value = "2048", value_parser = count)]
     pub max_websockets: usize,
-    /// Operations a minute of one subject; so many may also come at once.
+    /// Root fields of operations a minute of one subject; so many may also come at once.
     #[arg(long, env = "RATE_LIMIT_SUBJECT", default_value = "6000")]
     pub rate_limit_subject: NonZeroU32,
-    /// Operations a minute without a valid token from one address; so many may also come at once.
+    /// The same without a valid token from one address, and probes of its besides.
     #[arg(long, env = "RATE_LIMIT_ADDRESS", default_value = "600")]
     pub rate_limit_address: NonZeroU32,
-    /// Queries and mutations of one subject that are executed at once, and of those without a valid token of one address.
+    /// Operations of one subject that are executed at once, and of those without a valid token of one address.
     #[arg(long, env = "EXECUTIONS_PER_CALLER", default_value = "4", value_parser = count)]
     pub executions_per_caller: usize,
     /// Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas.
@@ -111,6 +114,7 @@ impl LimitArgs {
     pub fn of_the_wire(&self, dev: bool) -> http::Limits {
         http::Limits {
             body: self.max_body,
+            buffered_bodies: self.buffered_bodies,
             batch: self.batch_limit,
             request_time: self.request_timeout,
             idle_time: self.idle_timeout,

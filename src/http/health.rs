@@ -2,15 +2,22 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
 use serde_json::json;
+use tokio::time::Instant;
 
-use super::Parts;
+use super::transports::accept::Media;
+use super::transports::answer;
+use super::{ClientAddress, Parts};
 
 /// What the work needs: Ok, or why it is not there.
 #[derive(Debug, Clone)]
@@ -23,6 +30,42 @@ pub struct Ready {
 
 /// Looks whether the store and the engine answer, and whether there are keys. It must come to an end by itself.
 pub type Readiness = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Ready> + Send>> + Send + Sync>;
+
+/// For how long an answer serves others who ask.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The same, asked once by all who want to know at about the same time: there is one look at a time, and who comes while it
+/// lasts, or within a second of its end, gets what it found.
+pub fn coalesced(readiness: Readiness) -> Readiness {
+    type Look = Shared<BoxFuture<'static, (Ready, Instant)>>;
+    let last = Arc::new(Mutex::new(None::<Look>));
+    Arc::new(move || {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_fresh = |look: &Look| look.peek().is_none_or(|(_, ended)| ended.elapsed() < FRESH);
+        let look = match last.take().filter(is_fresh) {
+            Some(look) => look,
+            None => {
+                let looking = readiness();
+                async move { (looking.await, Instant::now()) }.boxed().shared()
+            }
+        };
+        *last = Some(look.clone());
+        look.map(|(ready, _)| ready).boxed()
+    })
+}
+
+/// Lets an address ask only so often.
+pub async fn meter(
+    State(parts): State<Parts>,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match parts.limiter.count_probe(address) {
+        Ok(()) => next.run(request).await,
+        Err(excess) => answer::too_many(excess, Media::Json),
+    }
+}
 
 /// GET /healthz: 200 while the process serves.
 pub async fn alive() -> &'static str {

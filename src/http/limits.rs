@@ -8,13 +8,17 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::api::Identity;
+use self::bodies::BodyBudget;
+use crate::api::{ExecutionPermit, Identity};
 
+mod bodies;
 mod callers;
 mod connections;
+pub mod inbound;
 mod rates;
 
-pub use callers::{CallerConcurrency, ExecutionPermit};
+pub use bodies::{ANONYMOUS_BODY, Full, HeldBytes, RETRY};
+pub use callers::CallerConcurrency;
 pub use connections::{ConnectionLimit, ConnectionSlot};
 pub use rates::{Admission, Excess};
 
@@ -26,6 +30,9 @@ const FORGET_EVERY: u32 = 4096;
 pub struct Limits {
     /// The largest request body and the largest WebSocket message, in bytes.
     pub body: usize,
+    /// Bytes of requests and WebSocket messages that are kept at once, from their first byte to the end of their
+    /// execution; those without a valid token have a quarter as much besides.
+    pub buffered_bodies: usize,
     /// Requests in one body.
     pub batch: usize,
     /// For a request to come in, and again for it to be executed; subscriptions go on.
@@ -36,11 +43,12 @@ pub struct Limits {
     pub connections: usize,
     /// WebSockets at once.
     pub websockets: usize,
-    /// Operations a minute of a subject; so many may also come at once.
+    /// Root fields of operations a minute of a subject; so many may also come at once.
     pub subject_rate: NonZeroU32,
     /// The same of an address, of those without a valid token.
     pub address_rate: NonZeroU32,
-    /// Queries and mutations of one subject, or without a valid token of one address, that are executed at once.
+    /// Operations of one subject, or without a valid token of one address, that are executed at once. A subscription is
+    /// while an event of it is.
     pub executions: usize,
     /// Proxies that are believed when they say where a request comes from.
     pub trusted_proxies: Vec<IpNet>,
@@ -54,6 +62,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body: 1 << 20,
+            buffered_bodies: 64 << 20,
             batch: 1,
             request_time: Duration::from_secs(30),
             idle_time: Duration::from_secs(75),
@@ -74,6 +83,7 @@ pub struct Limiter {
     limits: Limits,
     admission: Admission,
     callers: CallerConcurrency,
+    bodies: Arc<BodyBudget>,
     counted: AtomicU32,
     pub(super) connections: Arc<ConnectionLimit>,
     pub(super) websockets: Arc<ConnectionLimit>,
@@ -84,6 +94,7 @@ impl Limiter {
         Self {
             admission: Admission::new(limits.subject_rate, limits.address_rate),
             callers: CallerConcurrency::new(limits.executions),
+            bodies: BodyBudget::new(limits.buffered_bodies, limits.body),
             counted: AtomicU32::new(0),
             connections: ConnectionLimit::new(limits.connections),
             websockets: ConnectionLimit::new(limits.websockets),
@@ -95,18 +106,42 @@ impl Limiter {
         &self.limits
     }
 
-    /// Counts an operation. Fails with how long to wait when there were too many of late.
-    pub fn count(&self, identity: &Identity, address: IpAddr) -> Result<(), Excess> {
+    /// Counts so many root fields, or other things that are asked for. Fails with how long to wait when there were too many
+    /// of late.
+    pub fn count(&self, identity: &Identity, address: IpAddr, fields: u32) -> Result<(), Excess> {
+        self.forget_now_and_then();
+        self.admission.count(&CallerKey::of(identity, address), fields)
+    }
+
+    /// Counts a probe of an address.
+    pub fn count_probe(&self, address: IpAddr) -> Result<(), Excess> {
+        self.forget_now_and_then();
+        self.admission.count_probe(network(address))
+    }
+
+    /// How large a request may be, in bytes.
+    pub fn body(&self, identity: &Identity) -> usize {
+        match identity {
+            Identity::Known(_) => self.limits.body,
+            Identity::Anonymous(_) => self.limits.body.min(ANONYMOUS_BODY),
+        }
+    }
+
+    /// Memory for a request, of which nothing is there yet.
+    pub fn hold(&self, identity: &Identity, address: IpAddr) -> HeldBytes {
+        self.bodies.open(CallerKey::of(identity, address))
+    }
+
+    fn forget_now_and_then(&self) {
         if self.counted.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             self.admission.forget_idle();
             self.callers.forget_idle();
         }
-        self.admission.count(&CallerKey::of(identity, address))
     }
 
-    /// Waits until a query or a mutation may be executed.
-    pub async fn execution(&self, identity: &Identity, address: IpAddr) -> ExecutionPermit {
-        self.callers.acquire(CallerKey::of(identity, address)).await
+    /// Leave to execute an operation, to be waited for.
+    pub fn execution(&self, identity: &Identity, address: IpAddr) -> ExecutionPermit {
+        self.callers.permit(CallerKey::of(identity, address))
     }
 }
 
@@ -143,7 +178,7 @@ mod tests {
         let limiter = Limiter::new(Limits { address_rate: NonZeroU32::MAX, ..Limits::default() });
         for n in 0..3 * FORGET_EVERY {
             let nobody = Identity::Anonymous(String::new());
-            assert!(limiter.count(&nobody, IpAddr::V4(n.into())).is_ok());
+            assert!(limiter.count(&nobody, IpAddr::V4(n.into()), 1).is_ok());
         }
         let known = limiter.admission.known();
         assert!(known <= FORGET_EVERY as usize, "{known}");

@@ -20,10 +20,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::limits::inbound::{CountedStream, Inbound};
 use super::limits::{ConnectionSlot, Limiter};
 
 /// After a failure to take a connection, which is most likely for want of a file descriptor.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// What a connection keeps of what comes before it is looked at, in bytes: the longest head of a request. It is there for each
+/// connection, whoever has it; the library's own choice is 408 KiB.
+const READ_BUFFER: usize = 32 << 10;
 
 /// Serves `router` until `shutdown`, and then until open requests are answered. WebSockets are the router's own.
 pub async fn serve(listener: TcpListener, router: Router, limiter: Arc<Limiter>, shutdown: CancellationToken) {
@@ -69,16 +74,20 @@ impl Connection {
             tracing::debug!(%error, "A connection's options could not be set");
         }
         let (peer, slot) = (self.peer, Arc::clone(&self.slot));
+        let inbound = Arc::<Inbound>::default();
+        let stream = CountedStream { stream: self.stream, inbound: Arc::clone(&inbound) };
         let router = TowerToHyperService::new(router);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(Arc::clone(&slot));
+            request.extensions_mut().insert(Arc::clone(&inbound));
             router.call(request).map(|response: Result<Response, Infallible>| response)
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.idle_time)
-            .serve_connection(TokioIo::new(self.stream), service)
+            .max_buf_size(READ_BUFFER)
+            .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         let mut connection = pin!(connection);
         let mut shutdown = pin!(self.shutdown.cancelled().fuse());

@@ -12,6 +12,7 @@ use crate::api::error::Error;
 
 pub mod accept;
 pub mod answer;
+mod body;
 mod caller;
 mod event_stream;
 pub mod execution;

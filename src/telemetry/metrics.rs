@@ -20,6 +20,9 @@ const SERVICES: &str = "project_services_services";
 /// Upper bounds in seconds: from an answer out of memory to a stop that waits for a database's shutdown.
 const BUCKETS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
+/// How often what was timed is put into its buckets. Until then each time is kept by itself, and nobody may be reading.
+const UPKEEP: Duration = Duration::from_secs(5);
+
 /// Begins to count, for the whole process; what has been counted is read from the handle.
 pub fn init() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
@@ -37,6 +40,13 @@ pub fn init() -> Result<PrometheusHandle, BuildError> {
     describe_histogram!(ENGINE_SECONDS, Unit::Seconds, "Time of a call to the engine, by call and outcome.");
     describe_gauge!(NETWORKS_LEFT, "Networks of further projects that there are addresses for.");
     describe_gauge!(SERVICES, "Services by kind and state.");
+    let kept = handle.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            kept.run_upkeep();
+        }
+    });
     Ok(handle)
 }
 

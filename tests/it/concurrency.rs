@@ -1,6 +1,8 @@
 //! Many at once: who is served, who waits, and who has to go.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -202,4 +204,71 @@ async fn what_a_client_began_before_it_went_away_is_told_to_others() {
 
     other.batch_execute("ROLLBACK").unwrap();
     assert_eq!(graces.next("1").await["data"]["serviceEvents"]["state"], "PENDING");
+}
+
+#[tokio::test]
+async fn what_one_watches_is_executed_in_ones_turn_and_takes_none_while_nothing_happens() {
+    let server = Server::start_limited(wire(|limits| limits.executions = 1)).await;
+    let id = server.provision(&demo(), json!({"projectId": "demo", "kind": "REDIS"})).await;
+    server.settle(&id, ServiceState::Running).await;
+    server.instruments.running.store(true, Ordering::SeqCst);
+    server.instruments.write("one");
+    let logs = "subscription($id: ID!) { serviceLogs(id: $id) { text } }";
+    let mut adas = Socket::ready(&server, Some(&demo())).await;
+    let mut graces = Socket::ready(&server, Some(&sign_as("grace"))).await;
+    for socket in [&mut adas, &mut graces] {
+        for id_of in ["1", "2"] {
+            socket.subscribe(id_of, logs, json!({"id": id})).await;
+            assert_eq!(socket.next(id_of).await["data"]["serviceLogs"]["text"], "one");
+        }
+    }
+    assert_eq!(server.data(&demo(), VIEWER, json!({})).await["viewer"]["subject"], "ada");
+
+    let (mut other, _client) = ada_waits_for_the_database(&server).await;
+    server.instruments.write("two");
+    for _ in 0..2 {
+        assert_eq!(graces.json().await["payload"]["data"]["serviceLogs"]["text"], "two");
+    }
+    assert!(timeout(Duration::from_millis(100), adas.hear()).await.is_err());
+    other.batch_execute("ROLLBACK").unwrap();
+    for _ in 0..2 {
+        assert_eq!(adas.json().await["payload"]["data"]["serviceLogs"]["text"], "two");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_watches_much_on_a_busy_project_keeps_nobody_waiting() {
+    const WATCHED: usize = 200;
+    const COSTLY: &str = "subscription($id: ID!) { serviceChanged(id: $id) {
+        events(first: 50) { nodes { message service { events(first: 20) { nodes { message actor } } } } } } }";
+    let server = Server::start().await;
+    let id = server.provision(&demo(), json!({"projectId": "demo", "kind": "REDIS"})).await;
+    server.append(&id, 60).await;
+    let heard = Arc::<AtomicUsize>::default();
+    let mut listening = JoinSet::new();
+    for _ in 0..2 {
+        let mut socket = Socket::ready(&server, Some(&demo())).await;
+        for n in 0..WATCHED / 2 {
+            socket.subscribe(&n.to_string(), COSTLY, json!({"id": id})).await;
+        }
+        let heard = Arc::clone(&heard);
+        listening.spawn(async move {
+            loop {
+                let message = socket.json().await;
+                assert!(message["payload"]["errors"].is_null(), "{message}");
+                heard.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    }
+    for state in [ServiceState::Running, ServiceState::Stopped] {
+        server.settle(&id, state).await;
+        for _ in 0..5 {
+            let before = heard.load(Ordering::SeqCst);
+            let answered = timeout(PATIENCE, server.data(&sign_as("grace"), VIEWER, json!({}))).await;
+            assert_eq!(answered.expect("grace is answered")["viewer"]["subject"], "grace");
+            let meanwhile = heard.load(Ordering::SeqCst) - before;
+            assert!(meanwhile < WATCHED / 4, "grace waited behind {meanwhile} events of ada's");
+        }
+    }
+    eventually("what is watched to be told", async || (heard.load(Ordering::SeqCst) > 0).then_some(())).await;
 }

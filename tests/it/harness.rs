@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use project_services::app::{App, Terms};
 use project_services::auth::{KeySource, TokenSettings, Verifier};
+use project_services::clock::Clock;
 use project_services::crypto::Sealer;
 use project_services::domain::address::Publishing;
 use project_services::domain::event::NewEvent;
@@ -49,12 +50,14 @@ pub struct Limits {
     pub wire: http::Limits,
     pub sockets: SocketLimits,
     pub services: u32,
+    /// The system's where there is none.
+    pub clock: Option<Clock>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let (requests, wire, sockets) = Default::default();
-        Self { requests, wire, sockets, services: 100 }
+        Self { requests, wire, sockets, services: 100, clock: None }
     }
 }
 
@@ -135,7 +138,7 @@ impl Server {
         let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
         let executor = http::Executor::new().unwrap();
         let router = http::router(Parts {
-            schema: api::schema(Arc::new(app), limits.requests),
+            schema: api::schema(Arc::new(app), limits.requests, limits.clock.unwrap_or_else(Clock::system)),
             executor: executor.handle(),
             verifier: Arc::new(Verifier::new(tokens)),
             readiness: Arc::new(move || {

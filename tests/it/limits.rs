@@ -132,8 +132,8 @@ async fn what_would_take_the_stack_or_the_memory_is_refused_at_once() {
         assert_eq!(code(&body), "GRAPHQL_VALIDATION_FAILED", "{}", &document[..40]);
     }
     let deep = format!("{{\"query\": \"{{ __typename }}\", \"variables\": {}", "{\"a\":".repeat(many));
-    let request = server.client.post(server.url("/graphql")).header(header::CONTENT_TYPE, "application/json");
-    let response = request.body(deep).send().await.unwrap();
+    let request = server.client.post(server.url("/graphql")).bearer_auth(demo());
+    let response = request.header(header::CONTENT_TYPE, "application/json").body(deep).send().await.unwrap();
     assert_eq!(code(&response.json().await.unwrap()), "BAD_USER_INPUT");
     // Long and flat is the tokens' matter.
     let server = Server::start().await;
@@ -293,6 +293,50 @@ async fn an_address_has_a_rate_for_those_without_a_token() {
         socket.say(json!({"type": "connection_init", "payload": {"Authorization": "Bearer nonsense"}})).await;
         assert_eq!(socket.close_code().await, expected);
     }
+}
+
+#[tokio::test]
+async fn each_root_field_counts_however_it_is_asked_for() {
+    let server = Server::start_limited(wire(|limits| limits.subject_rate = one_of(40))).await;
+    let aliases: String = (0..19).map(|n| format!("a{n}: __typename ")).collect();
+    let query = json!({"query": format!("{{ {aliases} ...f }} fragment f on Query {{ __typename }}")});
+    let mut socket = Socket::ready(&server, Some(&demo())).await;
+    for _ in 0..2 {
+        assert_eq!(server.post(Some(&demo()), &query).send().await.unwrap().status(), StatusCode::OK);
+    }
+    refused_for_a_while(server.post(Some(&demo()), &query).send().await.unwrap()).await;
+    socket.say(json!({"type": "subscribe", "id": "1", "payload": query})).await;
+    assert_eq!(socket.json().await["payload"][0]["extensions"]["code"], "RATE_LIMITED");
+
+    // As events, and over a WebSocket.
+    let ask =
+        |subject: &str| server.post(Some(&sign_as(subject)), &query).header(header::ACCEPT, "text/event-stream").send();
+    for _ in 0..2 {
+        assert_eq!(ask("grace").await.unwrap().status(), StatusCode::OK);
+    }
+    refused_for_a_while(ask("grace").await.unwrap()).await;
+    let mut socket = Socket::ready(&server, Some(&sign_as("joan"))).await;
+    for (id, kind) in [("1", "next"), ("2", "next"), ("3", "error")] {
+        socket.say(json!({"type": "subscribe", "id": id, "payload": query})).await;
+        let message = socket.json().await;
+        assert_eq!((&message["type"], &message["id"]), (&json!(kind), &json!(id)));
+        if kind == "next" {
+            assert_eq!(socket.json().await["type"], "complete");
+        }
+    }
+}
+
+#[tokio::test]
+async fn probes_have_a_rate_of_their_own() {
+    let server = Server::start_limited(wire(|limits| limits.address_rate = one_of(3))).await;
+    let get = async |path: &str| server.client.get(server.url(path)).send().await.unwrap();
+    for path in ["/healthz", "/readyz", "/readyz"] {
+        assert_eq!(get(path).await.status(), StatusCode::OK, "{path}");
+    }
+    for path in ["/healthz", "/readyz"] {
+        refused_for_a_while(get(path).await).await;
+    }
+    assert_eq!(server.post(None, &json!({"query": "{ __typename }"})).send().await.unwrap().status(), StatusCode::OK);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod chain;
 
 mod api;
 mod architecture;
+mod bodies;
 mod clients;
 mod concurrency;
 mod errors;

@@ -1,22 +1,17 @@
-//! How many queries and mutations of one caller are executed at once. The others wait, so that whoever sends a great many
+//! How many operations of one caller are executed at once. The others wait, so that whoever sends a great many
 //! keeps nobody else from theirs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::CallerKey;
+use crate::api::ExecutionPermit;
 
 pub struct CallerConcurrency {
     most: usize,
     callers: Mutex<HashMap<CallerKey, Arc<Semaphore>>>,
-}
-
-/// One execution's, until it is dropped.
-#[must_use]
-pub struct ExecutionPermit {
-    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl CallerConcurrency {
@@ -24,17 +19,14 @@ impl CallerConcurrency {
         Self { most, callers: Mutex::default() }
     }
 
-    /// Waits until it is `caller`'s turn; those of one caller come in the order in which they asked.
-    pub async fn acquire(&self, caller: CallerKey) -> ExecutionPermit {
-        let of_caller = {
-            let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(callers.entry(caller).or_insert_with(|| Arc::new(Semaphore::new(self.most))))
-        };
-        // It is never closed.
-        ExecutionPermit { _permit: of_caller.acquire_owned().await.ok() }
+    /// Leave for one operation of `caller`'s, to be waited for.
+    pub fn permit(&self, caller: CallerKey) -> ExecutionPermit {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_caller = callers.entry(caller).or_insert_with(|| Arc::new(Semaphore::new(self.most)));
+        ExecutionPermit::new(Arc::clone(of_caller))
     }
 
-    /// Forgets callers who neither have a turn nor wait for one.
+    /// Forgets callers of whom no operation is under way.
     pub fn forget_idle(&self) {
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         callers.retain(|_, of_caller| Arc::strong_count(of_caller) > 1);
@@ -55,36 +47,44 @@ mod tests {
     #[test]
     fn who_asks_for_too_much_waits_and_nobody_else_does() {
         let callers = CallerConcurrency::new(2);
-        let [first, _second] = [(); 2].map(|()| callers.acquire(subject("greedy")).now_or_never().expect("a turn"));
-        let mut third = Box::pin(callers.acquire(subject("greedy")));
-        let mut fourth = Box::pin(callers.acquire(subject("greedy")));
-        assert!(third.as_mut().now_or_never().is_none());
-        assert!(fourth.as_mut().now_or_never().is_none());
-        let modest = callers.acquire(subject("modest")).now_or_never();
-        assert!(modest.is_some());
+        let [first, second, third, fourth] = [(); 4].map(|()| callers.permit(subject("greedy")));
+        assert!(first.acquire().now_or_never().is_some() && second.acquire().now_or_never().is_some());
+        let mut waiting = Box::pin(third.acquire());
+        let mut later = Box::pin(fourth.acquire());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert!(later.as_mut().now_or_never().is_none());
+        assert!(callers.permit(subject("modest")).acquire().now_or_never().is_some());
         drop(first);
-        assert!(fourth.as_mut().now_or_never().is_none(), "the third one came earlier");
-        let third = third.now_or_never();
-        assert!(third.is_some());
-        // Whoever no longer waits keeps no turn.
-        drop(fourth);
-        drop(third);
-        assert!(callers.acquire(subject("greedy")).now_or_never().is_some());
+        assert!(later.as_mut().now_or_never().is_none(), "the third one came earlier");
+        assert!(waiting.now_or_never().is_some());
+        // Whoever no longer waits keeps nothing.
+        drop(later);
+        third.release();
+        assert!(callers.permit(subject("greedy")).acquire().now_or_never().is_some());
+    }
+
+    #[test]
+    fn what_waits_for_its_next_event_gives_way_and_has_to_wait_again() {
+        let callers = CallerConcurrency::new(1);
+        let [watching, asking] = [(); 2].map(|()| callers.permit(subject("ada")));
+        assert!(watching.acquire().now_or_never().is_some());
+        assert!(watching.acquire().now_or_never().is_some(), "it has it already");
+        assert!(asking.acquire().now_or_never().is_none());
+        watching.release();
+        assert!(asking.acquire().now_or_never().is_some());
+        assert!(watching.acquire().now_or_never().is_none());
     }
 
     #[test]
     fn callers_who_are_gone_are_forgotten() {
         let callers = CallerConcurrency::new(1);
-        let held = callers.acquire(subject("0")).now_or_never().expect("a turn");
-        let mut waiting = Box::pin(callers.acquire(subject("0")));
-        assert!(waiting.as_mut().now_or_never().is_none());
+        let watching = callers.permit(subject("0"));
         for caller in 1..100 {
-            drop(callers.acquire(subject(&caller.to_string())).now_or_never());
+            drop(callers.permit(subject(&caller.to_string())));
         }
         callers.forget_idle();
-        assert_eq!(callers.callers.lock().unwrap().len(), 1);
-        assert!(waiting.as_mut().now_or_never().is_none(), "the turn is still held");
-        drop((held, waiting));
+        assert_eq!(callers.callers.lock().unwrap().len(), 1, "it may go on at any time");
+        drop(watching);
         callers.forget_idle();
         assert!(callers.callers.lock().unwrap().is_empty());
     }

@@ -1,11 +1,12 @@
 //! How often one caller may ask.
 
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultKeyedRateLimiter, InsufficientCapacity, Quota, RateLimiter};
 
 use super::CallerKey;
 use crate::api::error::Error;
@@ -14,34 +15,59 @@ use crate::api::error::Error;
 pub struct Admission {
     subjects: DefaultKeyedRateLimiter<String>,
     addresses: DefaultKeyedRateLimiter<IpAddr>,
+    /// Of addresses as well, and apart: whoever asks too much must not have the server taken for dead.
+    probes: DefaultKeyedRateLimiter<IpAddr>,
 }
 
 impl Admission {
-    /// Both in operations a minute; so many may also come at once.
+    /// Both in root fields a minute; so many may also come at once.
     pub fn new(of_subject: NonZeroU32, of_address: NonZeroU32) -> Self {
         let [subjects, addresses] = [of_subject, of_address].map(Quota::per_minute);
-        Self { subjects: RateLimiter::keyed(subjects), addresses: RateLimiter::keyed(addresses) }
+        let [addresses, probes] = [(); 2].map(|()| RateLimiter::keyed(addresses));
+        Self { subjects: RateLimiter::keyed(subjects), addresses, probes }
     }
 
-    /// Counts an operation. Fails with how long to wait when there were too many of late.
-    pub fn count(&self, caller: &CallerKey) -> Result<(), Excess> {
-        let (counted, whose) = match caller {
-            CallerKey::Subject(subject) => (self.subjects.check_key(subject), "yours"),
-            CallerKey::Address(address) => (self.addresses.check_key(address), "your address"),
-        };
-        counted.map_err(|until| Excess { whose, after: until.wait_time_from(DefaultClock::default().now()) })
+    /// Counts so many at once. Fails with how long to wait when there were too many of late.
+    pub fn count(&self, caller: &CallerKey, fields: u32) -> Result<(), Excess> {
+        match caller {
+            CallerKey::Subject(subject) => count(&self.subjects, subject, fields, "yours"),
+            CallerKey::Address(address) => count(&self.addresses, address, fields, "your address"),
+        }
+    }
+
+    /// Counts a probe.
+    pub fn count_probe(&self, address: IpAddr) -> Result<(), Excess> {
+        count(&self.probes, &address, 1, "your address")
     }
 
     /// Forgets those who may again ask as often as if they had never come.
     pub fn forget_idle(&self) {
         self.subjects.retain_recent();
         self.addresses.retain_recent();
+        self.probes.retain_recent();
     }
 
     /// How many are not forgotten.
     #[cfg(test)]
     pub fn known(&self) -> usize {
         self.subjects.len() + self.addresses.len()
+    }
+}
+
+/// Whoever asks for more at once than a whole minute's has to have all of that.
+fn count<K: Hash + Eq + Clone>(
+    rates: &DefaultKeyedRateLimiter<K>,
+    key: &K,
+    fields: u32,
+    whose: &'static str,
+) -> Result<(), Excess> {
+    let Some(fields) = NonZeroU32::new(fields) else { return Ok(()) };
+    let counted = rates.check_key_n(key, fields).or_else(|InsufficientCapacity(most)| {
+        NonZeroU32::new(most).map_or(Ok(Ok(())), |most| rates.check_key_n(key, most))
+    });
+    match counted {
+        Ok(Err(until)) => Err(Excess { whose, after: until.wait_time_from(DefaultClock::default().now()) }),
+        Ok(Ok(())) | Err(_) => Ok(()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! GraphQL responses as they go out.
 
+use std::time::Duration;
+
 use async_graphql::{Response, ServerError, Value};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
@@ -7,7 +9,7 @@ use serde::Serialize;
 
 use super::accept::Media;
 use crate::api::error::{Error, retry_seconds};
-use crate::http::limits::Excess;
+use crate::http::limits::{Excess, Full, RETRY};
 
 /// What all answers have in common.
 pub const HEADERS: [(HeaderName, &str); 3] = [
@@ -67,9 +69,22 @@ pub fn refusal(status: StatusCode, error: Error, media: Media) -> axum::response
 
 /// The answer to one request too many. 429 in either media type, since the request was not even read.
 pub fn too_many(excess: Excess, media: Media) -> axum::response::Response {
-    let after = HeaderValue::from(retry_seconds(excess.after));
-    let mut response = refusal(StatusCode::TOO_MANY_REQUESTS, excess.into(), media);
-    response.headers_mut().insert(header::RETRY_AFTER, after);
+    let after = excess.after;
+    try_later(StatusCode::TOO_MANY_REQUESTS, excess.into(), after, media)
+}
+
+/// The answer to what there is no memory for now.
+pub fn no_room(full: Full, media: Media) -> axum::response::Response {
+    let status = match full {
+        Full::Share => StatusCode::TOO_MANY_REQUESTS,
+        Full::Total => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    try_later(status, full.into(), RETRY, media)
+}
+
+fn try_later(status: StatusCode, error: Error, after: Duration, media: Media) -> axum::response::Response {
+    let mut response = refusal(status, error, media);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_seconds(after)));
     response
 }
 

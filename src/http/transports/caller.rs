@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, header, request};
 use crate::api::{Identity, RequestId};
 use crate::http::Parts;
 use crate::http::limits::ConnectionSlot;
+use crate::http::limits::inbound::Inbound;
 use crate::http::middleware::ClientAddress;
 
 /// Whose request it is; put together of what is in its extensions.
@@ -19,6 +20,7 @@ pub struct Caller {
     pub address: ClientAddress,
     /// Its connection's.
     pub slot: Arc<ConnectionSlot>,
+    pub inbound: Arc<Inbound>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
@@ -28,7 +30,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
         let Extension(request_id) = Extension::from_request_parts(parts, state).await?;
         let Extension(address) = Extension::from_request_parts(parts, state).await?;
         let Extension(slot) = Extension::from_request_parts(parts, state).await?;
-        Ok(Self { request_id, address, slot })
+        let Extension(inbound) = Extension::from_request_parts(parts, state).await?;
+        Ok(Self { request_id, address, slot, inbound })
     }
 }
 

@@ -1,5 +1,5 @@
-//! Running what clients ask for: queries and mutations in their caller's turn and within the time that they have,
-//! subscriptions for as long as somebody listens.
+//! Running what clients ask for, in their caller's turn: queries and mutations within the time that they have, subscriptions
+//! for as long as somebody listens.
 //!
 //! It is done on threads of its own. Resolvers can keep a thread for many milliseconds, and while some do for one caller,
 //! connections are taken and read and services looked after all the same.
@@ -20,7 +20,7 @@ use tracing::Instrument;
 use crate::api::error::Error;
 use crate::api::{Identity, RequestId};
 use crate::http::Parts;
-use crate::http::limits::ConnectionSlot;
+use crate::http::limits::{ConnectionSlot, HeldBytes};
 use crate::telemetry::traces;
 
 /// After how many steps of tasks a thread looks for what the store and the clock have to tell. The library's own choice,
@@ -67,6 +67,8 @@ pub struct Signed {
     pub address: IpAddr,
     /// Its connection's. It is in use from when the request's turn has come.
     pub slot: Arc<ConnectionSlot>,
+    /// What it takes of the memory for requests, until it is executed.
+    pub held: Arc<HeldBytes>,
 }
 
 impl Signed {
@@ -82,8 +84,9 @@ impl Parts {
     pub async fn execute(&self, signed: Signed) -> Result<Response, Error> {
         let deadline = Instant::now() + self.limiter.limits().request_time;
         // What has no turn yet must not stand in the executor's queue, which is everybody's.
-        let permit = timeout_at(deadline, self.limiter.execution(&signed.identity, signed.address)).await;
-        let held = (permit.map_err(|_| Error::timed_out())?, signed.slot.in_use());
+        let permit = self.limiter.execution(&signed.identity, signed.address);
+        timeout_at(deadline, permit.acquire()).await.map_err(|_| Error::timed_out())?;
+        let held = (permit, signed.slot.in_use(), Arc::clone(&signed.held));
         let schema = self.schema.clone();
         let executing = self.executor.spawn(in_context(async move {
             let _held = held;
@@ -105,11 +108,15 @@ impl Parts {
             let response = async move { parts.execute(signed).await.unwrap_or_else(Error::into_response) };
             return response.into_stream().boxed();
         }
-        let in_use = signed.slot.in_use();
+        let held = (signed.slot.in_use(), Arc::clone(&signed.held));
+        let permit = self.limiter.execution(&signed.identity, signed.address);
         let responses = stream! {
-            let _in_use = in_use;
-            let mut responses = parts.schema.execute_stream(signed.into_request());
+            let _held = held;
+            permit.acquire().await;
+            let mut responses = parts.schema.execute_stream(signed.into_request().data(permit.clone()));
             while let Some(response) = responses.next().await {
+                // A client that is slow to take it keeps nothing from its others.
+                permit.release();
                 yield response;
             }
         };

@@ -1,27 +1,24 @@
 //! GraphQL over HTTP (graphql.github.io/graphql-over-http/draft).
 
+use std::sync::Arc;
+
 use async_graphql::Request;
 use async_graphql::parser::types::OperationType;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
-use futures_util::StreamExt;
 use futures_util::future::join_all;
 use serde_json::Value;
-use tokio::time::timeout;
 
 use super::accept::{Accepted, Media};
 use super::caller::{Caller, authorization};
 use super::execution::Signed;
-use super::{answer, event_stream, parameters};
+use super::{answer, body, event_stream, parameters};
 use crate::api::error::{Code, Error};
 use crate::api::{self, Identity};
-use crate::http::{Limits, Parts};
-
-/// How much of a body that is too large is read and thrown away, in multiples of what is taken, so that its sender gets to
-/// read the answer.
-const DRAIN: usize = 8;
+use crate::http::Parts;
+use crate::http::limits::{Excess, HeldBytes};
 
 pub async fn post(State(parts): State<Parts>, caller: Caller, headers: HeaderMap, body: Body) -> Response {
     let Some(accepted) = Accepted::by(&headers) else { return not_acceptable() };
@@ -32,46 +29,27 @@ pub async fn post(State(parts): State<Parts>, caller: Caller, headers: HeaderMap
         return answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, error, media);
     }
     let identity = parts.identify(authorization(&headers)).await;
-    if let Err(excess) = parts.limiter.count(&identity, caller.address.0) {
+    if let Err(excess) = parts.limiter.count(&identity, caller.address.0, 1) {
         return answer::too_many(excess, media);
     }
-    let Limits { body: most, request_time, batch, .. } = *parts.limiter.limits();
-    let bytes = match timeout(request_time, read(body, most)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err((status, message))) => return answer::refusal(status, Error::bad_input("body", message), media),
-        Err(_) => {
-            let error = Error::bad_input("body", "The body took too long to come.");
-            let mut response = answer::refusal(StatusCode::REQUEST_TIMEOUT, error, media);
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            return response;
-        }
+    let mut held = parts.limiter.hold(&identity, caller.address.0);
+    let received = body::receive(&parts.limiter, &identity, &headers, body, &mut held).await;
+    let parsed = match received {
+        Ok(bytes) => serde_json::from_slice(&bytes),
+        Err(refusal) => return refusal.answer(media),
     };
-    let operations = Operations { parts: &parts, caller, identity, method: Method::POST, accepted };
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Array(requests)) if batch < 2 || requests.is_empty() || requests.len() > batch => {
-            let message = match batch {
-                0 | 1 => "Batches are switched off: send one JSON object with a query.".to_owned(),
-                _ => format!("A batch has from 1 to {batch} requests."),
-            };
-            answer::refusal(StatusCode::BAD_REQUEST, Error::bad_input("body", message), media)
-        }
-        Ok(Value::Array(requests)) => {
-            for _ in 1..requests.len() {
-                if let Err(excess) = parts.limiter.count(&operations.identity, operations.caller.address.0) {
-                    return answer::too_many(excess, media);
-                }
-            }
-            let responses = requests.into_iter().map(async |request| match parameters::from_json(request) {
-                Ok(request) => operations.one_of_many(request).await.unwrap_or_else(|(_, error)| error.into_response()),
-                Err(error) => error.into_response(),
-            });
-            answer::of_batch(&join_all(responses).await, media)
-        }
-        Ok(request) => operations.answer(parameters::from_json(request)).await,
-        Err(_) => {
-            let error = Error::bad_input("body", "The body is not JSON in UTF-8.");
-            answer::refusal(StatusCode::BAD_REQUEST, error, media)
-        }
+    let Ok(value) = parsed else {
+        let error = Error::bad_input("body", "The body is not JSON in UTF-8.");
+        return answer::refusal(StatusCode::BAD_REQUEST, error, media);
+    };
+    if let Err(full) = held.replace(parameters::weight(&value)) {
+        return answer::no_room(full, media);
+    }
+    let operations =
+        Operations { parts: &parts, caller, identity, method: Method::POST, accepted, held: Arc::new(held) };
+    match value {
+        Value::Array(requests) => operations.answer_batch(requests).await,
+        request => operations.answer(parameters::from_json(request)).await,
     }
 }
 
@@ -79,10 +57,15 @@ pub async fn post(State(parts): State<Parts>, caller: Caller, headers: HeaderMap
 pub async fn get(parts: Parts, caller: Caller, headers: &HeaderMap, pairs: Vec<(String, String)>) -> Response {
     let Some(accepted) = Accepted::by(headers) else { return not_acceptable() };
     let identity = parts.identify(authorization(headers)).await;
-    if let Err(excess) = parts.limiter.count(&identity, caller.address.0) {
+    if let Err(excess) = parts.limiter.count(&identity, caller.address.0, 1) {
         return answer::too_many(excess, accepted.media());
     }
-    let operations = Operations { parts: &parts, caller, identity, method: Method::GET, accepted };
+    let mut held = parts.limiter.hold(&identity, caller.address.0);
+    if let Err(full) = held.grow(pairs.iter().map(|(key, text)| key.len() + text.len()).sum()) {
+        return answer::no_room(full, accepted.media());
+    }
+    let operations =
+        Operations { parts: &parts, caller, identity, method: Method::GET, accepted, held: Arc::new(held) };
     operations.answer(parameters::from_pairs(pairs)).await
 }
 
@@ -100,6 +83,13 @@ struct Operations<'a> {
     identity: Identity,
     method: Method,
     accepted: Accepted,
+    held: Arc<HeldBytes>,
+}
+
+/// Why an operation is not executed.
+enum Refusal {
+    Status(StatusCode, Error),
+    TooMany(Excess),
 }
 
 impl Operations<'_> {
@@ -109,16 +99,18 @@ impl Operations<'_> {
             Ok(request) => request,
             Err(error) => return answer::refusal(StatusCode::BAD_REQUEST, error, media),
         };
-        let operation = api::operation_type(&self.parts.schema, &mut request);
-        let streams = self.accepted.wants_events(operation);
+        let operation = api::operation(&self.parts.schema, &mut request);
+        let kind = operation.map(|operation| operation.kind);
+        let streams = self.accepted.wants_events(kind);
         let answered = match self.check(operation, streams) {
-            Ok(()) if streams => return event_stream::answer(self.parts, operation, self.signed(request)),
+            Ok(()) if streams => return event_stream::answer(self.parts, kind, self.signed(request)),
             Ok(()) => self.execute(request).await,
             Err(refusal) => Err(refusal),
         };
         match answered {
             Ok(response) => answer::of(&response, media),
-            Err((status, error)) => {
+            Err(Refusal::TooMany(excess)) => answer::too_many(excess, media),
+            Err(Refusal::Status(status, error)) => {
                 let mut response = answer::refusal(status, error, media);
                 if status == StatusCode::METHOD_NOT_ALLOWED {
                     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
@@ -129,33 +121,62 @@ impl Operations<'_> {
     }
 
     /// A batch is answered as a whole, so nothing in it is streamed.
-    async fn one_of_many(&self, mut request: Request) -> Result<async_graphql::Response, (StatusCode, Error)> {
-        self.check(api::operation_type(&self.parts.schema, &mut request), false)?;
+    async fn answer_batch(&self, requests: Vec<Value>) -> Response {
+        let (media, most) = (self.accepted.media(), self.parts.limiter.limits().batch);
+        if most < 2 || requests.is_empty() || requests.len() > most {
+            let message = match most {
+                0 | 1 => "Batches are switched off: send one JSON object with a query.".to_owned(),
+                _ => format!("A batch has from 1 to {most} requests."),
+            };
+            return answer::refusal(StatusCode::BAD_REQUEST, Error::bad_input("body", message), media);
+        }
+        // The first one was counted when it came.
+        let others = u32::try_from(requests.len() - 1).unwrap_or(u32::MAX);
+        if let Err(excess) = self.parts.limiter.count(&self.identity, self.caller.address.0, others) {
+            return answer::too_many(excess, media);
+        }
+        let responses = requests.into_iter().map(async |request| match parameters::from_json(request) {
+            Ok(request) => self.one_of_many(request).await.unwrap_or_else(|refusal| match refusal {
+                Refusal::Status(_, error) => error.into_response(),
+                Refusal::TooMany(excess) => Error::from(excess).into_response(),
+            }),
+            Err(error) => error.into_response(),
+        });
+        answer::of_batch(&join_all(responses).await, media)
+    }
+
+    async fn one_of_many(&self, mut request: Request) -> Result<async_graphql::Response, Refusal> {
+        self.check(api::operation(&self.parts.schema, &mut request), false)?;
         self.execute(request).await
     }
 
-    /// Fails with why the operation can't be executed this way.
-    fn check(&self, operation: Option<OperationType>, streams: bool) -> Result<(), (StatusCode, Error)> {
-        match operation {
-            Some(OperationType::Subscription) if !streams => {
+    /// Fails with why the operation can't be executed this way, or not now. Its first root field was counted when it came.
+    fn check(&self, operation: Option<api::Operation>, streams: bool) -> Result<(), Refusal> {
+        let Some(operation) = operation else { return Ok(()) };
+        match operation.kind {
+            OperationType::Subscription if !streams => {
                 let message = "Subscriptions go over a WebSocket at this address, or to who accepts text/event-stream.";
-                Err((StatusCode::BAD_REQUEST, Error::bad_input("query", message)))
+                return Err(Refusal::Status(StatusCode::BAD_REQUEST, Error::bad_input("query", message)));
             }
-            Some(OperationType::Mutation) if self.method != Method::POST => {
-                Err((StatusCode::METHOD_NOT_ALLOWED, Error::bad_input("query", "Mutations are sent by POST.")))
+            OperationType::Mutation if self.method != Method::POST => {
+                let error = Error::bad_input("query", "Mutations are sent by POST.");
+                return Err(Refusal::Status(StatusCode::METHOD_NOT_ALLOWED, error));
             }
-            _ => Ok(()),
+            _ => {}
         }
+        let counted = self.parts.limiter.count(&self.identity, self.caller.address.0, operation.root_fields - 1);
+        counted.map_err(Refusal::TooMany)
     }
 
-    async fn execute(&self, request: Request) -> Result<async_graphql::Response, (StatusCode, Error)> {
+    async fn execute(&self, request: Request) -> Result<async_graphql::Response, Refusal> {
         let executed = self.parts.execute(self.signed(request)).await;
-        executed.map_err(|error| (StatusCode::SERVICE_UNAVAILABLE, error))
+        executed.map_err(|error| Refusal::Status(StatusCode::SERVICE_UNAVAILABLE, error))
     }
 
     fn signed(&self, request: Request) -> Signed {
-        let Caller { request_id, address, slot } = self.caller.clone();
-        Signed { request, id: request_id, identity: self.identity.clone(), address: address.0, slot }
+        let Caller { request_id, address, slot, .. } = self.caller.clone();
+        let (identity, held) = (self.identity.clone(), Arc::clone(&self.held));
+        Signed { request, id: request_id, identity, address: address.0, slot, held }
     }
 }
 
@@ -175,26 +196,4 @@ fn is_json(headers: &HeaderMap) -> bool {
         !key.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
     });
     is_json && is_utf8
-}
-
-/// A body of at most `most` bytes.
-async fn read(body: Body, most: usize) -> Result<Vec<u8>, (StatusCode, String)> {
-    let mut bytes = Vec::new();
-    let mut length = 0;
-    let mut chunks = body.into_data_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| (StatusCode::BAD_REQUEST, "The body could not be read.".to_owned()))?;
-        length += chunk.len();
-        if length <= most {
-            bytes.extend_from_slice(&chunk);
-        } else if length <= most.saturating_mul(DRAIN) {
-            bytes = Vec::new();
-        } else {
-            break;
-        }
-    }
-    if length > most {
-        return Err((StatusCode::PAYLOAD_TOO_LARGE, format!("The body is over {most} bytes.")));
-    }
-    Ok(bytes)
 }

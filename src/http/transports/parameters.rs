@@ -44,6 +44,19 @@ pub fn from_pairs(pairs: Vec<(String, String)>) -> Result<Request, Error> {
     from_json(Value::Object(members))
 }
 
+/// About how much memory a value takes, in bytes: many times its text, when it is a list of next to nothing.
+pub fn weight(value: &Value) -> usize {
+    let within = match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(weight).sum(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| size_of::<String>() + name.len() + weight(value)).sum()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    size_of::<Value>() + within
+}
+
 fn object(members: &mut Map<String, Value>, name: &str) -> Result<Value, Error> {
     match members.remove(name) {
         None | Some(Value::Null) => Ok(Value::Object(Map::new())),

@@ -33,7 +33,8 @@ use super::parameters;
 use crate::api::error::{Code, Error, retry_seconds};
 use crate::api::{self, Identity, RequestId};
 use crate::audit;
-use crate::http::limits::ConnectionSlot;
+use crate::http::limits::inbound::Inbound;
+use crate::http::limits::{ConnectionSlot, HeldBytes};
 use crate::http::{ClientAddress, Parts};
 use crate::telemetry::traces;
 
@@ -58,7 +59,7 @@ pub fn accept(
     let most = parts.limiter.limits().body;
     let authorization = authorization(headers).map(str::to_owned);
     let sockets = parts.sockets.clone();
-    let Caller { request_id, address, .. } = caller;
+    let Caller { request_id, address, inbound, .. } = caller;
     let span = tracing::info_span!(target: audit::TARGET, "websocket", id = request_id.0, client = %address.0);
     let conversation = traces::conversation();
     let run = move |mut socket: WebSocket| {
@@ -77,6 +78,7 @@ pub fn accept(
                 authorization,
                 socket,
                 slot,
+                inbound,
                 identity: None,
                 operations: HashMap::new(),
                 begun: 0,
@@ -120,6 +122,7 @@ struct Connection {
     authorization: Option<String>,
     socket: WebSocket,
     slot: Arc<ConnectionSlot>,
+    inbound: Arc<Inbound>,
     /// None until `connection_init` was accepted.
     identity: Option<Identity>,
     operations: HashMap<String, Operation>,
@@ -134,6 +137,7 @@ type Step = Result<(), Option<Close>>;
 impl Connection {
     /// Serves until the end; gives back why, unless there is nobody to hear it.
     async fn serve(&mut self, mut queue: mpsc::Receiver<OperationResult>) -> Option<Close> {
+        self.count_inbound(&Identity::Anonymous(String::new()));
         let limits = self.parts.socket_limits.clone();
         let (shutdown, slot) = (self.parts.shutdown.clone(), Arc::clone(&self.slot));
         let mut shutdown = pin!(shutdown.cancelled());
@@ -170,7 +174,15 @@ impl Connection {
         }
     }
 
+    /// Has what comes from now on count as `identity`'s. A message may come in frames, whose heads count as well.
+    fn count_inbound(&self, identity: &Identity) {
+        let limiter = &self.parts.limiter;
+        let most = limiter.body(identity).saturating_mul(2);
+        self.inbound.count(limiter.hold(identity, self.address.0), most);
+    }
+
     async fn receive(&mut self, message: Message) -> Step {
+        let held = self.inbound.message();
         let text = match message {
             Message::Text(text) => text,
             Message::Binary(_) => return Err(Some(Close::invalid("Messages are text"))),
@@ -181,7 +193,7 @@ impl Connection {
         };
         match (self.dialect, kind.as_str()) {
             (_, "connection_init") => self.init(payload).await,
-            (Dialect::Modern, "subscribe") | (Dialect::Legacy, "start") => self.begin(id, payload).await,
+            (Dialect::Modern, "subscribe") | (Dialect::Legacy, "start") => self.begin(id, payload, held).await,
             (Dialect::Modern, "complete") | (Dialect::Legacy, "stop") => self.end(id).await,
             (Dialect::Modern, "ping") => self.send("pong", None, payload).await,
             (Dialect::Modern, "pong") => Ok(()),
@@ -213,12 +225,13 @@ impl Connection {
             if self.dialect == Dialect::Legacy {
                 self.send("connection_error", None, Some(json!({"message": reason}))).await?;
             }
-            if let Err(excess) = self.parts.limiter.count(&identity, self.address.0) {
+            if let Err(excess) = self.parts.limiter.count(&identity, self.address.0, 1) {
                 let wait = retry_seconds(excess.after);
                 return Err(Some(Close::new(4429, format!("Too many requests; try again in {wait} s"))));
             }
             return Err(Some(Close::new(4403, format!("Forbidden: {reason}"))));
         }
+        self.count_inbound(&identity);
         self.identity = Some(identity);
         self.authorization = None;
         self.send::<()>("connection_ack", None, None).await?;
@@ -228,12 +241,14 @@ impl Connection {
         }
     }
 
-    async fn begin(&mut self, id: Option<String>, payload: Option<Value>) -> Step {
+    async fn begin(&mut self, id: Option<String>, payload: Option<Value>, held: Option<HeldBytes>) -> Step {
         let Some(identity) = self.identity.clone() else { return Err(Some(Close::new(4401, "Unauthorized"))) };
         let Some(id) = id.filter(|id| !id.is_empty()) else {
             return Err(Some(Close::invalid("An operation needs an id")));
         };
-        let Ok(mut request) = parameters::from_json(payload.unwrap_or_default()) else {
+        let payload = payload.unwrap_or_default();
+        let weight = parameters::weight(&payload);
+        let Ok(mut request) = parameters::from_json(payload) else {
             return Err(Some(Close::invalid("The payload is not a GraphQL request")));
         };
         match self.dialect {
@@ -249,17 +264,26 @@ impl Connection {
             let message = format!("There are {most} operations on this connection, which is the most.");
             return self.refuse(&id, &Error::new(Code::RateLimited, message).into_response()).await;
         }
-        if let Err(excess) = self.parts.limiter.count(&identity, self.address.0) {
+        if let Err(excess) = self.parts.limiter.count(&identity, self.address.0, 1) {
             return self.refuse(&id, &Error::from(excess).into_response()).await;
         }
-        let operation = api::operation_type(&self.parts.schema, &mut request);
+        let mut held = held.unwrap_or_else(|| self.parts.limiter.hold(&identity, self.address.0));
+        if let Err(full) = held.replace(weight) {
+            return self.refuse(&id, &Error::from(full).into_response()).await;
+        }
+        let operation = api::operation(&self.parts.schema, &mut request);
+        let others = operation.map_or(0, |operation| operation.root_fields - 1);
+        if let Err(excess) = self.parts.limiter.count(&identity, self.address.0, others) {
+            return self.refuse(&id, &Error::from(excess).into_response()).await;
+        }
+        let operation = operation.map(|operation| operation.kind);
         self.begun += 1;
         let number = self.begun;
         let request_id = RequestId(format!("{}.{number}", self.request_id));
         let span = tracing::info_span!(target: audit::TARGET, parent: None, "websocket", id = request_id.0,
             client = %self.address.0, trace_id = tracing::field::Empty);
         let slot = Arc::clone(&self.slot);
-        let signed = Signed { request, id: request_id, identity, address: self.address.0, slot };
+        let signed = Signed { request, id: request_id, identity, address: self.address.0, slot, held: Arc::new(held) };
         let mut responses = self.parts.responses(operation, signed);
         let (results, of) = (self.results.clone(), id.clone());
         let task = async move {

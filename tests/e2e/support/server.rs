@@ -137,6 +137,13 @@ impl Server {
         Command::new(binary()).args(arguments).envs(self.environment.iter().cloned()).output().unwrap()
     }
 
+    /// A figure of its memory in MiB, by its name in /proc/PID/status: VmRSS now, VmHWM at the most.
+    pub fn memory(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.as_ref().unwrap().id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10
+    }
+
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::timeout;
 
+use crate::http::limits::inbound::{NO_ROOM, TOO_LARGE};
+
 /// The longest reason in a close frame, in bytes (RFC 6455, section 5.5: 125, two of them for the code).
 const MAX_REASON: usize = 123;
 
@@ -83,7 +85,9 @@ pub struct Outgoing<'a, P> {
 pub fn reading_failed(error: axum::Error) -> Option<Close> {
     let text = error.to_string();
     tracing::debug!(error = text, "A WebSocket failed");
-    if text.contains("too long") || text.contains("too big") {
+    if text.contains(NO_ROOM) {
+        Some(Close::new(1013, "Too much is under way; try again in a moment"))
+    } else if text.contains(TOO_LARGE) || text.contains("too long") || text.contains("too big") {
         Some(Close::new(1009, "A message is too large"))
     } else if text.contains("UTF-8") {
         Some(Close::new(1007, "A message is not UTF-8"))
