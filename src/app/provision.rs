@@ -38,6 +38,12 @@ impl App {
         viewer.authorize(&request.project, Permission::ProjectSettings).inspect_err(|denied| {
             audit::refused(viewer, "PROVISION", Object::Project(&request.project), denied);
         })?;
+        let asked = fingerprint(&request, request.version.as_deref().unwrap_or_default());
+        let idempotency = request.idempotency_key.clone().map(|key| Idempotency { key, fingerprint: asked });
+        // Ahead of all that the catalog says, which may be something else than at the first time.
+        if let Some(known) = self.provisioned_before(&request, idempotency.as_ref()).await? {
+            return Ok(known);
+        }
         self.terms.networks.name(&request.project).map_err(|invalid| AppError::BadInput {
             field: "projectId",
             message: format!("The project can't have services here: {invalid}."),
@@ -48,11 +54,6 @@ impl App {
             message: format!("{} is announced and can't be provisioned yet.", definition.name),
         })?;
         let version = chosen_version(offer, definition.name, request.version.as_deref())?;
-        let idempotency =
-            request.idempotency_key.clone().map(|key| Idempotency { key, fingerprint: fingerprint(&request, version) });
-        if let Some(known) = self.provisioned_before(&request.project, idempotency.as_ref()).await? {
-            return Ok(known);
-        }
 
         let base = default_name(request.kind);
         let taken = match request.name {
@@ -80,7 +81,7 @@ impl App {
                     return Err(AppError::QuotaExceeded { most: self.terms.services_per_project });
                 }
                 Err(StoreError::KeyUsed) => {
-                    if let Some(known) = self.provisioned_before(&request.project, idempotency.as_ref()).await? {
+                    if let Some(known) = self.provisioned_before(&request, idempotency.as_ref()).await? {
                         return Ok(known);
                     }
                 }
@@ -92,13 +93,13 @@ impl App {
 
     async fn provisioned_before(
         &self,
-        project: &ProjectId,
+        request: &ProvisionRequest,
         idempotency: Option<&Idempotency>,
     ) -> Result<Option<Service>> {
         let Some(wanted) = idempotency else { return Ok(None) };
-        match self.store.service_find_by_key(project, &wanted.key).await? {
+        match self.store.service_find_by_key(&request.project, &wanted.key).await? {
             None => Ok(None),
-            Some((service, fingerprint)) if fingerprint == wanted.fingerprint => Ok(Some(service)),
+            Some((service, known)) if is_same_request(request, &service, &known) => Ok(Some(service)),
             Some(_) => {
                 Err(AppError::Conflict("The idempotency key was used before, with other attributes.".to_owned()))
             }
@@ -154,6 +155,15 @@ fn default_name(kind: ServiceKind) -> ServiceName {
     text.parse().unwrap_or_else(|_| unreachable!("{text} is a name"))
 }
 
+/// Whether `service`, whose request had the fingerprint `known`, is what is asked for now. A version that is left out fits any
+/// that it came to, whatever the catalog offers by now; earlier versions of the server wrote that one into the fingerprint.
+fn is_same_request(request: &ProvisionRequest, service: &Service, known: &str) -> bool {
+    let version = service.spec.version.as_str();
+    request.version.as_deref().is_none_or(|wanted| wanted == version)
+        && ["", version].iter().any(|version| fingerprint(request, version) == known)
+}
+
+/// A digest of what was asked for, with a version or, where none was given, with an empty one.
 fn fingerprint(request: &ProvisionRequest, version: &str) -> String {
     let name = request.name.as_ref().map_or("", ServiceName::as_str);
     let text = format!("{}\n{}\n{version}\n{name}", request.kind, request.tier);

@@ -1,5 +1,7 @@
 //! What queries and mutations do, over a real port.
 
+use diesel::sql_types::Text;
+use diesel::{Connection, RunQueryDsl, SqliteConnection};
 use std::net::{IpAddr, Ipv4Addr};
 
 use project_services::domain::address::Publishing;
@@ -7,6 +9,7 @@ use project_services::domain::service::ServiceState;
 use project_services::http::SocketLimits;
 use project_services::store::{Guard, Write};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::harness::{BOTH, READY, Server, code, code_and_field, demo, in_seconds, sign, token};
 
@@ -232,6 +235,22 @@ async fn an_idempotency_key_gives_the_first_service_again_and_refuses_other_attr
         assert_eq!(code(&body), "CONFLICT", "{key}: {body}");
     }
     assert_eq!(server.written("demo").await, written);
+
+    // A row of an earlier server, which wrote the default of its time into the fingerprint, and a version that is no longer
+    // offered: what was asked for is the same as ever.
+    let file = server.directory.path().join("store.db");
+    let mut database = SqliteConnection::establish(file.to_str().unwrap()).unwrap();
+    let old: String = Sha256::digest("REDIS\nDEV\n5\n").iter().map(|byte| format!("{byte:02x}")).collect();
+    let written_then = "UPDATE services SET idempotency_fingerprint = $1, spec = json_set(spec, '$.version', '5')";
+    diesel::sql_query(written_then).bind::<Text, _>(old).execute(&mut database).unwrap();
+    assert_eq!(server.provision(&token, input.clone()).await, first);
+    let mut spelled = input.clone();
+    spelled["version"] = json!("5");
+    assert_eq!(server.provision(&token, spelled).await, first);
+    spelled = input.clone();
+    spelled["version"] = json!("7");
+    assert_eq!(code(&server.run(&token, PROVISION, json!({"input": spelled})).await), "CONFLICT");
+
     let everywhere = crate::harness::token(&["*"], BOTH);
     let elsewhere = json!({"projectId": "other", "kind": "REDIS", "idempotencyKey": "deploy-7"});
     assert_ne!(server.provision(&everywhere, elsewhere).await, first);
