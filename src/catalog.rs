@@ -13,6 +13,7 @@ use crate::domain::service::{ServiceKind, ServiceSpec, SizeTier, TierSpec};
 
 pub mod access;
 pub mod deployment;
+pub mod ending;
 mod mailpit;
 mod minio;
 mod mongodb;

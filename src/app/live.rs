@@ -152,24 +152,33 @@ impl App {
         }
     }
 
-    /// Measures one run of the container.
+    /// Measures one run of the container. Counting what it holds may take long, and is never waited for.
     async fn measure_run(&self, service: &Service, sender: &watch::Sender<Option<Measured>>) {
-        let Some(offer) = &definition(service.spec.kind).offer else { return };
-        let instance = InstanceId::of(service.id);
-        let Ok(mut usage) = self.instruments.usage(instance).await else { return };
-        let mut count = interval(COUNT);
-        count.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut holdings: Option<Holdings> = None;
+        let Ok(mut usage) = self.instruments.usage(InstanceId::of(service.id)).await else { return };
+        let (counted, holdings) = watch::channel(None);
+        let mut counting = std::pin::pin!(self.count(service, &counted));
         loop {
             tokio::select! {
-                _ = count.tick() => {
-                    let counted = self.instruments.holdings(instance, offer.data_path, offer.port).await;
-                    holdings = counted.ok().or(holdings);
-                }
+                () = &mut counting => return,
                 usage = usage.next() => {
                     let Some(Ok(usage)) = usage else { return };
+                    let holdings = *holdings.borrow();
                     sender.send_replace(Some(Measured { usage, holdings }));
                 }
+            }
+        }
+    }
+
+    /// Counts what the service holds, again and again. Ends at once where there is no telling how.
+    async fn count(&self, service: &Service, counted: &watch::Sender<Option<Holdings>>) {
+        let Some(offer) = &definition(service.spec.kind).offer else { return };
+        let instance = InstanceId::of(service.id);
+        let mut again = interval(COUNT);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            again.tick().await;
+            if let Ok(holdings) = self.instruments.holdings(instance, offer.data_path, offer.port).await {
+                counted.send_replace(Some(holdings));
             }
         }
     }

@@ -16,6 +16,15 @@ pub const DATA_GONE: i64 = 78;
 /// How many failures in a row of the engine's checks make a container unhealthy.
 pub const UNHEALTHY_AFTER: u32 = 2;
 
+/// The longest that a health check takes, in whatever state the server inside is. The engine has to wait for longer than
+/// that, so that each check ends what it has begun.
+pub const CHECK_LIMIT: Duration = Duration::from_secs(ANSWER + 1);
+
+/// How long a server may take to answer a question, in seconds.
+const ANSWER: u64 = 3;
+/// How long the wait for the first answer goes on, in seconds, if nobody ends it: one that is left behind has to end.
+const FIRST_ANSWER: u64 = 1800;
+
 /// A container to be. It holds no password in clear: not in its environment, its command or its files.
 #[derive(Debug)]
 pub struct Deployment {
@@ -42,7 +51,7 @@ pub struct Deployment {
     pub stop_signal: &'static str,
     /// How long a clean shutdown may take before the engine kills it.
     pub stop_grace: Duration,
-    /// Exits with 0 when the server inside answers over TCP.
+    /// Exits with 0 when the server inside answers over TCP. It ends by itself within [`CHECK_LIMIT`].
     pub health_check: Vec<String>,
     /// Returns, with 0, as soon as the server inside answers for the first time; gives up by itself after a while.
     pub ready_check: Vec<String>,
@@ -83,16 +92,85 @@ pub(super) fn entrypoint(script: &str) -> Vec<String> {
     entrypoint
 }
 
-/// A command that repeats `check`, a shell condition, until it holds; at most for about half an hour, so that one that
-/// is left behind ends. It looks seldom until `soon` holds, for each look takes from the CPU time that the container is
-/// limited to and that the server inside needs to get ready.
-pub(super) fn until(soon: &str, check: &str) -> Vec<String> {
-    shell(&format!(
-        "n=0; until {soon}; do n=$((n+1)); [ $n -lt 18000 ] || exit 1; sleep 0.1; done; \
-         until {check}; do n=$((n+1)); [ $n -lt 72000 ] || exit 1; sleep 0.025; done"
-    ))
+/// What the server inside is asked to find out whether it answers: the one way in which checks are made.
+///
+/// A server that hangs takes connections and says nothing, and a process that is left waiting for it takes one of the few
+/// that the container may have. So every client is ended by timeout(1), whose own parent is either alive or the container's
+/// init, which takes over what it leaves.
+pub(super) struct Question<'a> {
+    /// A simple command of the shell: a client that asks once.
+    pub client: &'a str,
+    /// What the client has to say, any of these anywhere in it. Where this is empty, its exit code tells.
+    pub answers: &'a [&'a str],
 }
 
+impl Question<'_> {
+    /// Asks once.
+    pub fn check(&self) -> Vec<String> {
+        shell(&self.condition())
+    }
+
+    /// Asks until there is an answer. It asks seldom until `soon` holds, a condition of the shell, for each look takes from
+    /// the CPU time that the container is limited to and that the server inside needs to get ready.
+    pub fn repeated(&self, soon: &str) -> Vec<String> {
+        let condition = self.condition();
+        let repeat = format!("until {soon}; do sleep 0.1; done; until {condition}; do sleep 0.025; done");
+        let mut words = ["timeout", "-k", "1", &FIRST_ANSWER.to_string()].map(str::to_owned).to_vec();
+        words.extend(shell(&repeat));
+        words
+    }
+
+    fn condition(&self) -> String {
+        let client = format!("timeout -k 1 {ANSWER} {}", self.client);
+        if self.answers.is_empty() {
+            return client;
+        }
+        let patterns: Vec<_> = self.answers.iter().map(|answer| format!("*'{answer}'*")).collect();
+        format!("case $({client} 2>&1) in {}) true ;; *) false ;; esac", patterns.join(" | "))
+    }
+}
+
+/// A shell's words that run `script`.
 pub(super) fn shell(script: &str) -> Vec<String> {
     vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Instant;
+
+    use super::*;
+
+    fn holds(words: &[String]) -> bool {
+        Command::new(&words[0]).args(&words[1..]).status().unwrap().success()
+    }
+
+    #[test]
+    fn an_answer_is_what_the_client_says_or_how_it_ends() {
+        let says = |client| Question { client, answers: &["PONG", "max number of clients reached"] };
+        for client in
+            ["echo PONG", "printf 'OK\\nPONG\\n'", "sh -c 'echo ERR max number of clients reached >&2; exit 1'"]
+        {
+            assert!(holds(&says(client).check()), "{client}");
+        }
+        for client in ["echo LOADING", "true", "no-such-client"] {
+            assert!(!holds(&says(client).check()), "{client}");
+        }
+        let ends = |client| Question { client, answers: &[] };
+        assert!(holds(&ends("true").check()) && holds(&ends("true").repeated("true")));
+        assert!(!holds(&ends("false").check()));
+    }
+
+    #[test]
+    fn a_client_that_hangs_is_ended_in_time() {
+        for answers in [&[][..], &["PONG"]] {
+            let begun = Instant::now();
+            // Deaf to a polite request, and with a child of its own.
+            let client = "sh -c 'trap : TERM; while :; do sleep 1; done'";
+            assert!(!holds(&Question { client, answers }.check()));
+            let took = begun.elapsed();
+            assert!(took >= Duration::from_secs(ANSWER) && took < CHECK_LIMIT + Duration::from_secs(2), "{took:?}");
+        }
+    }
 }

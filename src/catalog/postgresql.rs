@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::access::Access;
-use super::deployment::{CredentialChange, Deployment, File, entrypoint, shell, until};
+use super::deployment::{CredentialChange, Deployment, File, Question, entrypoint, shell};
 use super::{Credential, Definition, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, ServiceSpec, TierSpec};
 
@@ -77,7 +77,9 @@ const MARK_SCRIPT: &str = "mark=/var/lib/postgresql/data/.initialised\n\
 
 fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
     let (user, database) = names(access);
-    let answers = format!("pg_isready -q -h 127.0.0.1 -p {PORT} -U {user} -d {database}");
+    // Also "too many clients" is an answer to it (PostgreSQL manual, pg_isready).
+    let client = format!("pg_isready -q -h 127.0.0.1 -p {PORT} -U {user} -d {database}");
+    let question = Question { client: &client, answers: &[] };
     let mut command = vec!["postgres".to_owned()];
     for (setting, value) in tuning(&spec.tier) {
         command.extend(["-c".to_owned(), format!("{setting}={value}")]);
@@ -112,12 +114,35 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
         // Fast shutdown: disconnect the clients, write a checkpoint (PostgreSQL manual, "Shutting Down the Server").
         stop_signal: "SIGINT",
         stop_grace: STOP_GRACE,
-        health_check: shell(&answers),
-        ready_check: until(&format!("[ -e {DATA}/.initialised ]"), &answers),
+        health_check: question.check(),
+        ready_check: question.repeated(&format!("[ -e {DATA}/.initialised ]")),
         // Of the image's set-up server, as it makes way for the real one.
         ready_hint: Some("database system is shut down"),
     }
 }
+
+/// Reads statements up to `\quit` and has them done as the user $1 in the database $2. Where nobody is let in any more, because clients
+/// have taken all connections and those that are reserved for superusers as well, it comes in as a sender of logical
+/// replication does: those have places of their own, and take SQL (PostgreSQL manual, `max_wal_senders` and "Streaming
+/// Replication Protocol").
+const CHANGE: &str = r#"set -eu
+statements=
+while IFS= read -r line && [ "$line" != '\quit' ]; do
+  statements="$statements$line
+"
+done
+[ "$line" = '\quit' ] || exit 1
+say() {
+  printf '%s' "$statements" | psql -Xqw -v VERBOSITY=terse "host=/var/run/postgresql connect_timeout=5 $1" 2>&1
+}
+code=0
+refusal=$(say "user=$1 dbname=$2") || code=$?
+if [ $code = 2 ]; then
+  # It could not connect.
+  say "user=$1 dbname=$2 replication=database" >/dev/null && exit 0
+fi
+[ $code = 0 ] || printf '%s\n' "$refusal" >&2
+exit $code"#;
 
 /// Sets the role's password over the unix socket, where the image trusts its own user. It is a verifier, as at the first
 /// start, and kept out of the server's log as well. A role that is no superuser any more can't see to that, but can
@@ -135,6 +160,7 @@ fn credential_change(_: &ServiceSpec, access: &Access) -> CredentialChange {
             "SET log_statement = 'none';\n",
             "SET log_min_error_statement = 'panic';\n",
             "SET log_min_duration_statement = -1;\n",
+            "SET log_replication_commands = off;\n",
             "\\set ON_ERROR_STOP on\n",
             "SET statement_timeout = '10s';\n",
             "SET synchronous_commit = 'local';\n",
@@ -147,12 +173,9 @@ fn credential_change(_: &ServiceSpec, access: &Access) -> CredentialChange {
         ]
         .concat(),
     );
-    let options = ["psql", "-Xqw", "-v", "VERBOSITY=terse", "-h", "/var/run/postgresql", "-U", user, "-d", database];
-    CredentialChange {
-        command: options.map(str::to_owned).to_vec(),
-        user: "postgres",
-        input: SecretString::from(statements.as_str()),
-    }
+    let mut command = shell(CHANGE);
+    command.extend(["change", user, database].map(str::to_owned));
+    CredentialChange { command, user: "postgres", input: SecretString::from(statements.as_str()) }
 }
 
 /// Settings for a server that has its container to itself: a quarter of the memory for shared buffers, three quarters

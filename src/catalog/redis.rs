@@ -6,13 +6,15 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::access::{Access, digest};
-use super::deployment::{CredentialChange, Deployment, File, entrypoint, shell, until};
+use super::deployment::{CredentialChange, Deployment, File, Question, entrypoint, shell};
 use super::{Credential, Definition, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, ServiceSpec, TierSpec};
 
 const PORT: u16 = 6379;
 const STOP_GRACE: Duration = Duration::from_secs(30);
 const DATA: &str = "/data";
+/// What the server says to who comes when `maxclients` are connected.
+const FULL: &str = "max number of clients reached";
 
 pub static DEFINITION: Definition = Definition {
     kind: ServiceKind::Redis,
@@ -53,7 +55,9 @@ fi
 exec docker-entrypoint.sh "$@""#;
 
 fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
-    let answers = format!("redis-cli -h 127.0.0.1 -p {PORT} <{DATA}/.service/ping 2>/dev/null | grep -q PONG");
+    let client = format!("redis-cli -h 127.0.0.1 -p {PORT} <{DATA}/.service/ping");
+    // A server that serves so many that it turns others away says so, which one that hangs does not.
+    let question = Question { client: &client, answers: &["PONG", FULL] };
     Deployment {
         image: DEFINITION.image(&spec.version),
         entrypoint: entrypoint(ENTRYPOINT),
@@ -82,8 +86,8 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
         pids: 64,
         stop_signal: "SIGTERM",
         stop_grace: STOP_GRACE,
-        health_check: shell(&answers),
-        ready_check: until("true", &answers),
+        health_check: question.check(),
+        ready_check: question.repeated("true"),
         ready_hint: None,
     }
 }
@@ -126,6 +130,9 @@ fn digests(access: &Access) -> String {
 /// standard input, each with a line of its own that ends it, so that nothing is done with half of one. The file takes the
 /// old one's place at once and durably, under a name of its own until then: another that was left behind may be at it as
 /// well. Whatever redis-cli says, it exits with 0: each answer has to be OK.
+///
+/// Redis keeps no connection in reserve: while clients have taken all of them nobody can tell it anything. So it is tried
+/// for a while, for clients come and go.
 const CHANGE: &str = r#"set -eu
 lines() {
   while IFS= read -r line; do
@@ -143,8 +150,22 @@ chmod 444 "$new"
 sync "$new" 2>/dev/null || sync
 mv -f "$new" redis.conf
 sync . 2>/dev/null || sync
-answers=$(lines | redis-cli -h 127.0.0.1 -p 6379 2>&1)
-[ "$answers" = "$(printf 'OK\nOK\nOK')" ] || { printf '%s\n' "$answers" >&2; exit 1; }"#;
+commands=$(lines)
+tell() { printf '%s\n' "$commands" | timeout -k 1 5 redis-cli -h 127.0.0.1 -p 6379 2>&1; }
+n=0
+while answers=$(tell) || :; do
+  case $answers in
+    "$(printf 'OK\nOK\nOK')") exit 0 ;;
+    *"max number of clients reached"*) ;;
+    *) break ;;
+  esac
+  answers="its clients have taken all connections; it is tried until one is free."
+  [ $n -lt 25 ] || break
+  n=$((n + 1))
+  sleep 0.2
+done
+printf '%s\n' "$answers" >&2
+exit 1"#;
 
 /// Who is logged in stays so. The password itself is told only to log in with; it works before and after, since the one
 /// to be is added first, and the old one goes when the new one has taken its place.

@@ -262,6 +262,11 @@ impl Engine for DockerEngine {
             within(SLOW, client.unpause_container(&name)).await.map_err(failure)?;
         }
         let runs = state.running == Some(true);
+        if !runs && container::lacks_init(inspected.host_config.as_ref()) {
+            // An earlier version made it, and neither this nor its health check can be changed. Its data is in the volume,
+            // so it is made anew.
+            return self.remove_container(&name).await;
+        }
         if !runs {
             let upload = query::UploadToContainerOptionsBuilder::default().path(deployment.data_path).build();
             let files = bollard::body_full(container::files(deployment)?.into());

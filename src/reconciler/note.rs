@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 
 use super::Reconciler;
+use crate::catalog::ending::cause;
 use crate::domain::event::NewEvent;
 use crate::domain::id::InstanceId;
-use crate::domain::service::{ErrorCode, Service};
+use crate::domain::service::{ErrorCode, Service, ServiceError};
 use crate::domain::task::Task;
 use crate::store::{Guard, StoreError, Write};
 use crate::telemetry::traces;
@@ -31,6 +32,10 @@ impl Reconciler {
         }
         if after.error != before.error {
             self.add_log(&mut after).await;
+            keep_known_cause(&before, &mut after);
+            if after == before {
+                return Ok(before);
+            }
         }
         let now = (self.clock)();
         let event = NewEvent::of_change(&before, &after, None, now);
@@ -79,13 +84,19 @@ impl Reconciler {
         self.store.commit(Write { tasks, ..Write::new(guard, (self.clock)()) }).await.map(|_| ())
     }
 
-    /// Adds the end of the container's log to an error that it may explain.
+    /// Adds the end of the container's log to an error that it may explain. Where it tells the cause, that is the error.
     async fn add_log(&self, service: &mut Service) {
         let Some(error) = &mut service.error else { return };
         if !matches!(error.code, ErrorCode::CrashLoop | ErrorCode::StartTimeout | ErrorCode::OutOfMemory) {
             return;
         }
         let Ok(lines) = self.engine.logs(InstanceId::of(service.id), LOG_LINES).await else { return };
+        // What goes on may have got over what its log tells.
+        if error.code == ErrorCode::CrashLoop
+            && let Some((code, message)) = cause(&lines.join("\n"))
+        {
+            (error.code, error.message) = (code, message.to_owned());
+        }
         let mut excerpt = lines.join("\n");
         if let Some((start, _)) = excerpt.char_indices().rev().nth(LOG_LENGTH) {
             excerpt.drain(..start);
@@ -102,5 +113,15 @@ impl Reconciler {
             // Without the secrets there is no telling what to leave out.
             _ => tracing::debug!(service = %id, "No log excerpt for the error"),
         }
+    }
+}
+
+/// The rules know nothing of a cause that the log told: they tell a crash loop again at each look, with newer lines of the
+/// log. It is the same error for as long as the cause is the same.
+fn keep_known_cause(before: &Service, after: &mut Service) {
+    let (Some(known), Some(error)) = (&before.error, &mut after.error) else { return };
+    let sentence = |error: &ServiceError| error.message.lines().next().map(str::to_owned);
+    if error.code == ErrorCode::NoSpace && known.code == error.code && sentence(known) == sentence(error) {
+        error.clone_from(known);
     }
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::client::Client;
-use crate::support::docker::{inspect, preview};
+use crate::support::docker::{docker, inspect, preview};
 use crate::support::eventually;
 use crate::support::server::Server;
 
@@ -35,11 +35,23 @@ fn redis(server: &Server, url: &str, command: &[&str]) -> String {
     preview(&server.test, &server.network(), "redis:7", &arguments).unwrap()
 }
 
-/// Sends a signal to the container's main process, past the engine.
+/// The process id of the server in the container, on the machine. It is what the container's init was made for.
+fn server_pid(id: &str) -> String {
+    let init = inspect(id)["State"]["Pid"].to_string();
+    assert_ne!(init, "0", "the container runs");
+    let children = std::fs::read_to_string(format!("/proc/{init}/task/{init}/children")).unwrap();
+    children.split_whitespace().next().expect("a server runs").to_owned()
+}
+
+/// Sends a signal to the server in the container, past the engine.
 fn signal(id: &str, signal: &str) {
-    let pid = inspect(id)["State"]["Pid"].to_string();
-    assert_ne!(pid, "0", "the container runs");
-    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    assert!(Command::new("kill").args([signal, &server_pid(id)]).status().unwrap().success());
+}
+
+/// How many processes and threads the container has, zombies among them.
+fn pids(id: &str) -> u64 {
+    let stats = docker(&["stats", "--no-stream", "--format", "{{.PIDs}}", id]);
+    stats.parse().unwrap()
 }
 
 /// When the container was started last.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::client::Client;
-use crate::support::docker::{docker, inspect, preview};
+use crate::support::docker::{LABEL, docker, inspect, preview};
+use crate::support::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::server::{OLD_KEY, Server};
 
@@ -67,6 +68,26 @@ impl World {
             command.extend(words.split(' '));
         }
         preview(&self.server.test, &self.server.network(), self.kind.image, &command)
+    }
+
+    /// Has other clients take every connection that the server gives, until the container of this name is removed.
+    async fn fill(&self, url: &str) -> String {
+        let (connect, full) = if self.kind.name == "REDIS" {
+            assert_eq!(self.speak(url, "config set maxclients 4").unwrap(), "OK");
+            (format!("sleep 1000 | redis-cli -u {url}"), "max number of clients")
+        } else {
+            (format!("psql {url} -c 'select pg_sleep(1000)'"), "too many clients")
+        };
+        let clients = format!("for n in $(seq 40); do ({connect}) & done; wait");
+        let (label, network) = (format!("{LABEL}={}", self.server.test), self.server.network());
+        let container = ["run", "--detach", "--network", &network, "--label", &label, "--entrypoint", "sh"];
+        let name = docker(&[&container[..], &[self.kind.image, "-c", &clients]].concat());
+        eventually("a full server", async || {
+            let said = self.speak(url, if self.kind.name == "REDIS" { "ping" } else { "select 1" });
+            said.unwrap_or_else(|error| error).contains(full).then_some(())
+        })
+        .await;
+        name
     }
 
     /// What was written at the beginning, by a URL that has to work.
@@ -233,7 +254,7 @@ async fn a_refusal_is_shown_and_what_was_refused_is_tried_until_it_succeeds() {
     world.speak(&old, "create role postgres superuser login").unwrap();
     rename(&user, "renamed");
     client.act("rotateCredentials", &world.id).await;
-    let shown = crate::support::eventually("the refusal to be shown", async || {
+    let shown = eventually("the refusal to be shown", async || {
         let service = client.service(&world.id).await;
         (service["error"]["code"] == "ROTATION_FAILED").then_some(service)
     })
@@ -244,6 +265,44 @@ async fn a_refusal_is_shown_and_what_was_refused_is_tried_until_it_succeeds() {
 
     rename("renamed", &user);
     client.act("rotateCredentials", &world.id).await;
+    world.settled().await;
+    world.assert_lets_in(&world.url().await);
+    world.assert_keeps_out(&old);
+}
+
+/// Those that PostgreSQL keeps for superusers among them: its user is one.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgresql_takes_a_new_password_while_clients_have_all_connections() {
+    for (version, image) in [("17", "postgres:17"), ("16", "postgres:16"), ("15", "postgres:15")] {
+        let world = World::new(Kind { version, image, ..POSTGRESQL }, &[]).await;
+        let old = world.url().await;
+        let clients = world.fill(&old).await;
+        world.client().act("rotateCredentials", &world.id).await;
+        world.settled().await;
+        docker(&["rm", "-f", &clients]);
+        world.assert_lets_in(&world.url().await);
+        world.assert_keeps_out(&old);
+    }
+}
+
+/// Redis keeps no connection in reserve.
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_takes_a_new_password_once_its_clients_leave_a_connection_free() {
+    let world = World::new(REDIS, &[]).await;
+    let client = world.client();
+    let old = world.url().await;
+    let clients = world.fill(&old).await;
+    client.act("rotateCredentials", &world.id).await;
+    let shown = eventually("the reason to be shown", async || {
+        let service = client.service(&world.id).await;
+        (service["error"]["code"] == "ROTATION_FAILED").then_some(service)
+    })
+    .await;
+    assert_eq!(shown["state"], "RUNNING", "{shown}");
+    let message = shown["error"]["message"].as_str().unwrap();
+    assert!(message.contains("clients have taken all connections"), "{message}");
+    docker(&["rm", "-f", &clients]);
+    eventually("the error to go", async || client.service(&world.id).await["error"].is_null().then_some(())).await;
     world.settled().await;
     world.assert_lets_in(&world.url().await);
     world.assert_keeps_out(&old);

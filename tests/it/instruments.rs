@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_stream::stream;
 use async_trait::async_trait;
@@ -18,6 +19,8 @@ pub struct FakeInstruments {
     lines: watch::Sender<Vec<LogLine>>,
     /// Whether the container runs; one that has stopped writes no more.
     pub running: AtomicBool,
+    /// Whether counting what is held takes for ever.
+    pub counting_hangs: AtomicBool,
     /// How many measurements are under way.
     pub measuring: Arc<AtomicUsize>,
 }
@@ -73,8 +76,11 @@ impl Instruments for FakeInstruments {
         self.measuring.fetch_add(1, Ordering::SeqCst);
         let measuring = Measuring(Arc::clone(&self.measuring));
         let usage = Usage { measured_at: Timestamp::now(), cpu_millis: 125, memory_bytes: 3 << 19 };
-        Ok(stream::once(async move { Ok(usage) })
-            .chain(stream::pending())
+        Ok(stream::repeat(usage)
+            .then(async |usage| {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Ok(usage)
+            })
             .inspect(move |_| {
                 let _ = &measuring;
             })
@@ -82,6 +88,9 @@ impl Instruments for FakeInstruments {
     }
 
     async fn holdings(&self, _instance: InstanceId, _path: &str, _port: u16) -> Result<Holdings> {
+        if self.counting_hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         Ok(Holdings { storage_bytes: 1 << 22, connections: 2 })
     }
 }

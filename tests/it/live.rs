@@ -118,3 +118,17 @@ async fn one_measurement_serves_all_who_follow_and_ends_with_them() {
     drop(sockets);
     eventually("the measurement to end", async || (measuring() == 0).then_some(())).await;
 }
+
+#[tokio::test]
+async fn measurements_go_on_while_what_is_held_is_counted() {
+    let server = Server::start().await;
+    let id = redis(&server).await;
+    server.instruments.counting_hangs.store(true, Ordering::SeqCst);
+    let mut socket = Socket::ready(&server, Some(&demo())).await;
+    socket.subscribe("1", METRICS, json!({"id": id})).await;
+    for _ in 0..3 {
+        let payload = socket.next("1").await;
+        let metrics = &payload["data"]["serviceMetrics"];
+        assert_eq!((&metrics["cpuMillis"], &metrics["storageMib"]), (&json!(125), &Value::Null), "{payload}");
+    }
+}

@@ -55,8 +55,8 @@ impl Instruments for DockerEngine {
             let mut before = None;
             while let Some(now) = stats.next().await {
                 let now = Sample::of(&now.map_err(failure)?);
-                if let (Some(before), Some(now)) = (before, now) {
-                    yield now.since(before);
+                if let Some(usage) = before.zip(now).and_then(|(before, now): (Sample, Sample)| now.since(before)) {
+                    yield usage;
                 }
                 before = now;
             }
@@ -87,7 +87,7 @@ fn lines(chunk: LogOutput) -> Vec<LogLine> {
     String::from_utf8_lossy(&chunk.into_bytes()).lines().filter_map(line).collect()
 }
 
-/// What the engine has counted up to a moment.
+/// What the engine has counted up to a moment, by its own clock: when it is read here depends on what else is done.
 #[derive(Clone, Copy)]
 struct Sample {
     at: Timestamp,
@@ -104,20 +104,21 @@ impl Sample {
             stats.get("inactive_file").or_else(|| stats.get("total_inactive_file")).copied()
         });
         Some(Self {
-            at: Timestamp::now(),
+            at: stats.read.as_ref()?.parse().ok()?,
             cpu_nanos: stats.cpu_stats.as_ref()?.cpu_usage.as_ref()?.total_usage?,
             memory_bytes: memory.usage?.saturating_sub(cache.unwrap_or(0)),
         })
     }
 
-    fn since(self, before: Self) -> Usage {
-        let nanos = u64::try_from(self.at.duration_since(before.at).as_nanos()).unwrap_or(0).max(1);
-        let cpu = u128::from(self.cpu_nanos.saturating_sub(before.cpu_nanos)) * 1000 / u128::from(nanos);
-        Usage {
+    /// None where no time has passed, such as when the engine's clock was put back.
+    fn since(self, before: Self) -> Option<Usage> {
+        let nanos = u128::try_from(self.at.duration_since(before.at).as_nanos()).ok().filter(|nanos| *nanos > 0)?;
+        let cpu = u128::from(self.cpu_nanos.saturating_sub(before.cpu_nanos)) * 1000 / nanos;
+        Some(Usage {
             measured_at: self.at,
             cpu_millis: u32::try_from(cpu).unwrap_or(u32::MAX),
             memory_bytes: self.memory_bytes,
-        }
+        })
     }
 }
 
@@ -159,10 +160,32 @@ mod tests {
     }
 
     #[test]
-    fn usage_is_what_was_taken_between_two_samples() {
-        let at = |seconds| Timestamp::from_second(seconds).unwrap();
-        let before = Sample { at: at(10), cpu_nanos: 1_000_000_000, memory_bytes: 5 };
-        let now = Sample { at: at(12), cpu_nanos: 1_500_000_000, memory_bytes: 7 };
-        assert_eq!(now.since(before), Usage { measured_at: at(12), cpu_millis: 250, memory_bytes: 7 });
+    fn usage_is_what_was_taken_between_two_moments_of_the_engine_s_clock() {
+        // Of a container that is busy within a limit of half a core, shortened; both are read here at the same moment.
+        let sample = |read: &str, cpu: u64, usage: u64| {
+            let stats = serde_json::json!({
+                "read": read, "preread": "0001-01-01T00:00:00Z", "num_procs": 0, "storage_stats": {},
+                "cpu_stats": {
+                    "cpu_usage": {"total_usage": cpu, "percpu_usage": [2_007_578, cpu - 2_007_578],
+                        "usage_in_kernelmode": 20_000_000, "usage_in_usermode": 590_000_000},
+                    "system_cpu_usage": 5_263_580_000_000_u64, "online_cpus": 2,
+                    "throttling_data": {"periods": 25, "throttled_periods": 0, "throttled_time": 0}},
+                "memory_stats": {"usage": usage, "max_usage": 4_358_144,
+                    "stats": {"inactive_file": 4096, "total_inactive_file": 4096}, "limit": 25_276_063_744_u64},
+                "name": "/x", "id": "50fb6e69c8af"
+            });
+            Sample::of(&serde_json::from_value(stats).unwrap()).unwrap()
+        };
+        let before = sample("2026-11-25T18:28:48.974651597Z", 354_132_778, 978_944);
+        let now = sample("2026-11-25T18:28:50.00007111Z", 615_509_567, 847_872);
+        let measured_at = "2026-11-25T18:28:50.00007111Z".parse().unwrap();
+        assert_eq!(now.since(before), Some(Usage { measured_at, cpu_millis: 254, memory_bytes: 843_776 }));
+        assert_eq!(now.since(now), None);
+        assert_eq!(before.since(now), None);
+        assert!(Sample::of(&serde_json::from_str(STOPPED).unwrap()).is_none());
     }
+
+    /// What the engine tells last of a container that stops.
+    const STOPPED: &str = r#"{"read":"0001-01-01T00:00:00Z","preread":"2026-11-25T18:28:50.00007111Z",
+        "cpu_stats":{"cpu_usage":{"total_usage":0,"usage_in_kernelmode":0,"usage_in_usermode":0}},"memory_stats":{}}"#;
 }

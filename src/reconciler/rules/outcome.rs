@@ -39,6 +39,7 @@ impl<'a> Outcome<'a> {
     }
 
     pub(super) fn unseen(mut self, failure: &Failure) -> Plan {
+        let again = self.pause().or(Some(self.now + SOON));
         let silent = self.attempts.unseen_since.is_some_and(|since| self.now.duration_since(since) >= SILENCE);
         match self.service.state {
             ServiceState::Pending | ServiceState::Destroying => self.set_error(failure),
@@ -51,7 +52,6 @@ impl<'a> Outcome<'a> {
             }
             _ => self.after.operation = self.after.operation.or(self.of_task.take()),
         }
-        let again = self.pause().or(Some(self.now + SOON));
         Plan { after: self.after, step: None, reason: "the engine does not tell", again }
     }
 

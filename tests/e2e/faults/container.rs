@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use super::{provisioned, psql, redis, run, shows_error, signal};
+use super::{pids, provisioned, psql, redis, run, shows_error, signal};
 use crate::support::client::Client;
 use crate::support::docker::{docker, inspect, owned, try_docker};
 use crate::support::eventually;
@@ -234,6 +234,50 @@ async fn a_server_that_hangs_is_not_running_and_runs_again_when_it_answers() {
         assert_eq!(run(&id), before, "it was left alone");
         client.act("destroyService", &id).await;
     }
+}
+
+/// However many checks a server has left unanswered, nothing of them stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_of_a_server_that_hangs_leave_no_process_behind() {
+    let server = Server::start(&[]).await;
+    let client = Client::new(&server);
+    let mut services = Vec::new();
+    for (kind, version) in [("REDIS", "7"), ("POSTGRESQL", "17")] {
+        let id = provisioned(&client, kind, version).await;
+        let base = pids(&id);
+        signal(&id, "-STOP");
+        services.push((id, base));
+    }
+    for (id, base) in &services {
+        let failures = || inspect(id)["State"]["Health"]["FailingStreak"].as_u64().unwrap();
+        eventually("checks to fail", async || (failures() >= 6).then_some(())).await;
+        assert!(pids(id) <= base + 8, "{} of {base}", pids(id));
+        signal(id, "-CONT");
+        client.settled(id, "RUNNING").await;
+        // Its own processes come and go, so it may have a few more at times.
+        eventually("the base", async || (pids(id) <= *base).then_some(())).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_turns_clients_away_runs() {
+    let server = Server::start(&[]).await;
+    let client = Client::new(&server);
+    let id = provisioned(&client, "REDIS", "7").await;
+    let url = client.reveal(&id).await["REDIS_URL"].clone();
+    redis(&server, &url, &["config", "set", "maxclients", "4"]);
+    let clients = format!("for n in 1 2 3 4; do (sleep 1000 | redis-cli -u {url}) & done; wait");
+    docker(&["exec", "--detach", &id, "sh", "-c", &clients]);
+    let turned_away = || try_docker(&["exec", &id, "sh", "-c", "redis-cli ping 2>&1"]);
+    eventually("a full server", async || turned_away().ok().filter(|said| said.contains("max number"))).await;
+    let checks = || inspect(&id)["State"]["Health"]["Log"].as_array().unwrap().last().cloned().unwrap();
+    // With two that fail it would not count as healthy any more.
+    for _ in 0..3 {
+        let before = checks()["Start"].clone();
+        let check = eventually("another check", async || Some(checks()).filter(|check| check["Start"] != before)).await;
+        assert_eq!(check["ExitCode"], 0, "{check}");
+    }
+    assert_eq!(client.service(&id).await["state"], "RUNNING");
 }
 
 #[tokio::test(flavor = "multi_thread")]

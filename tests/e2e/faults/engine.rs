@@ -203,6 +203,24 @@ async fn a_full_disk_is_shown_and_the_service_starts_once_there_is_space() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_full_during_a_first_start_is_shown_and_it_is_begun_anew_once_there_is_space() {
+    let engine = Engine::start_on(Some(400), &[]).await;
+    engine.load("postgres:17");
+    let server = Server::start(&[("DOCKER_HOST", &engine.host())]).await;
+    let client = Client::new(&server);
+    // Enough for a container, and too little for a database.
+    engine.run("cat /dev/zero >data/fill; truncate -s -12M data/fill");
+    let service = client.provision("POSTGRESQL", "17").await;
+    let id = service["id"].as_str().unwrap();
+    let full = client.settled(id, "ERROR").await;
+    assert_eq!(full["error"]["code"], "NO_SPACE", "{full}");
+    let message = full["error"]["message"].as_str().unwrap();
+    assert!(message.contains("Make space") && message.contains("No space left on device"), "{message}");
+    engine.run("rm data/fill");
+    client.settled(id, "RUNNING").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_is_missing_is_pulled_and_its_progress_is_shown() {
     let engine = Engine::start(&["--registry-mirror=http://127.0.0.1:5000"]).await;
     engine.run(
