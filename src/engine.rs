@@ -57,6 +57,14 @@ pub trait Instruments: Send + Sync {
     async fn holdings(&self, instance: InstanceId, path: &str, port: u16) -> Result<Holdings>;
 }
 
+/// What an event of the engine concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Happening {
+    To(InstanceId),
+    /// The engine does not say to whom: it may be any.
+    ToSome,
+}
+
 /// An engine that runs containers.
 #[async_trait]
 pub trait Engine: Send + Sync {
@@ -91,9 +99,9 @@ pub trait Engine: Send + Sync {
     /// The last `lines` lines of the container's output.
     async fn logs(&self, instance: InstanceId, lines: usize) -> Result<Vec<String>>;
 
-    /// The instances that something happens to, as it happens. The stream ends when the connection does; what happened
-    /// before it began or after it ended is not in it.
-    async fn watch(&self) -> Result<BoxStream<'static, InstanceId>>;
+    /// What happens on the engine that may concern our instances, as it happens. The stream ends when the connection does;
+    /// what happened before it began or after it ended is not in it.
+    async fn watch(&self) -> Result<BoxStream<'static, Happening>>;
 
     /// Everything that bears this installation's labels.
     async fn list_owned(&self) -> Result<Vec<Owned>>;

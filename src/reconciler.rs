@@ -22,7 +22,7 @@ use crate::crypto::Sealer;
 use crate::domain::address::Publishing;
 use crate::domain::id::ServiceId;
 use crate::domain::term::{ReplicaId, Term};
-use crate::engine::Engine;
+use crate::engine::{Engine, Happening};
 use crate::hints::Hints;
 use crate::store::Store;
 use crate::telemetry::metrics;
@@ -122,14 +122,15 @@ impl Reconciler {
     async fn follow_engine(self: Arc<Self>) {
         loop {
             match self.engine.watch().await {
-                Ok(mut instances) => {
+                Ok(mut happenings) => {
                     tracing::info!("Following the engine's events");
                     self.wake_all().await;
                     let mut silence = std::pin::pin!(self.engine_silent());
                     loop {
                         tokio::select! {
-                            instance = instances.next() => match instance {
-                                Some(instance) => self.hints.wake(instance.service()),
+                            happening = happenings.next() => match happening {
+                                Some(Happening::To(instance)) => self.hints.wake(instance.service()),
+                                Some(Happening::ToSome) => self.wake_all().await,
                                 None => break,
                             },
                             () = &mut silence => break,

@@ -13,7 +13,8 @@ pub struct Command {
     pub input: Option<SecretString>,
     /// How much of its output is kept, in bytes.
     pub kept: usize,
-    /// How long it is waited for; None: for as long as it takes.
+    /// How long it may take, in whole seconds: it is ended then, in the container, whoever still waits for it. None: it
+    /// ends by itself.
     pub limit: Option<Duration>,
 }
 

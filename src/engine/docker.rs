@@ -17,7 +17,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::{OnceCell, watch};
 
-use super::{Command, Ended, Engine, EngineError, Owned, OwnedThing, Result, Target, Thing, thing};
+use super::{Command, Ended, Engine, EngineError, Happening, Owned, OwnedThing, Result, Target, Thing, thing};
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstallationId, InstanceId, ProjectId};
 use crate::domain::network::{AddressPool, NetworkTemplate};
@@ -363,7 +363,7 @@ impl Engine for DockerEngine {
         self.networks.name(project).ok()
     }
 
-    async fn watch(&self) -> Result<BoxStream<'static, InstanceId>> {
+    async fn watch(&self) -> Result<BoxStream<'static, Happening>> {
         events::watch(self.client().await?, self.filter().unwrap_or_default()).await
     }
 

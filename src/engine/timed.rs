@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
-use super::{Command, Ended, Engine, EngineError, Owned, Result, Target, Thing};
+use super::{Command, Ended, Engine, EngineError, Happening, Owned, Result, Target, Thing};
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstanceId, ProjectId};
 use crate::domain::service::Observed;
@@ -87,7 +87,7 @@ impl<E: Engine> Engine for Timed<E> {
         timed("logs", self.0.logs(instance, lines)).await
     }
 
-    async fn watch(&self) -> Result<BoxStream<'static, InstanceId>> {
+    async fn watch(&self) -> Result<BoxStream<'static, Happening>> {
         timed("watch", self.0.watch()).await
     }
 

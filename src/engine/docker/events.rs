@@ -8,15 +8,14 @@ use bollard::query_parameters as query;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
-use super::{QUICK, failure, labels, within};
-use crate::domain::id::InstanceId;
-use crate::engine::Result;
+use super::{QUICK, failure, found, labels, within};
+use crate::engine::{Happening, Result};
 
-/// The instances that something happens to, of the containers that the filter `ours` finds. It ends with the connection.
+/// What happens to the containers that the filter `ours` finds, and to networks and volumes. It ends with the connection.
 pub(super) async fn watch(
     client: &Docker,
     ours: HashMap<String, Vec<String>>,
-) -> Result<BoxStream<'static, InstanceId>> {
+) -> Result<BoxStream<'static, Happening>> {
     within(QUICK, client.ping()).await.map_err(failure)?;
     // Health checks flood the stream with exec events, hence the names.
     let of_containers =
@@ -28,8 +27,11 @@ pub(super) async fn watch(
         client.events(Some(query::EventsOptions { filters: Some(filters), ..Default::default() }))
     };
     let containers = events(&["container"], &of_containers, ours);
-    // The events of networks and volumes don't bear their labels.
-    let others = events(&["network", "volume"], &["connect", "disconnect", "destroy"], HashMap::new());
+    // The events of networks and volumes don't bear their labels. Of what a prune removes, some engines tell no more than
+    // that there was one.
+    let others = events(&["container", "network", "volume"], &["connect", "disconnect", "prune"], HashMap::new());
+    let volumes = events(&["volume"], &["destroy"], HashMap::new());
+    let others = futures_util::stream::select(others, volumes);
     let client = client.clone();
     let stream = futures_util::stream::select(containers, others)
         .take_while(|event| std::future::ready(event.is_ok()))
@@ -40,19 +42,26 @@ pub(super) async fn watch(
     Ok(stream.boxed())
 }
 
-/// The instance that an event concerns.
-async fn concerned(client: &Docker, event: EventMessage) -> Option<InstanceId> {
+/// What an event concerns; None where that is nothing of ours.
+async fn concerned(client: &Docker, event: EventMessage) -> Option<Happening> {
+    if event.action.as_deref() == Some("prune") {
+        return Some(Happening::ToSome);
+    }
     let actor = event.actor?;
-    match event.typ? {
+    let instance = match event.typ? {
         EventMessageTypeEnum::CONTAINER => labels::instance(&actor.attributes?),
         EventMessageTypeEnum::VOLUME => actor.id?.parse().ok(),
         EventMessageTypeEnum::NETWORK => {
             let mut attributes = actor.attributes?;
             // Podman has the container's name where Docker has the network's.
-            let container = attributes.remove("container").or_else(|| attributes.remove("name"))?;
+            let container = attributes.remove("container").or_else(|| attributes.remove("name"));
+            let Some(container) = container else { return Some(Happening::ToSome) };
             let inspect = client.inspect_container(&container, None::<query::InspectContainerOptions>);
-            labels::instance(&within(QUICK, inspect).await.ok()?.config?.labels?)
+            // One that is gone had an event of its own.
+            let Ok(inspected) = found(within(QUICK, inspect).await) else { return Some(Happening::ToSome) };
+            labels::instance(&inspected?.config?.labels?)
         }
         _ => None,
-    }
+    };
+    instance.map(Happening::To)
 }

@@ -13,18 +13,26 @@ use super::{QUICK, within};
 use crate::domain::id::InstanceId;
 use crate::engine::{Command, Ended};
 
-/// Runs a command to its end. If this is dropped, it runs on.
+/// How much longer than its limit a command is waited for, which it is ended at.
+const ENDING: Duration = Duration::from_secs(5);
+
+/// Runs a command to its end, or to that of its limit: timeout(1) of the image ends it then. If this is dropped, it runs on
+/// until then.
 pub(super) async fn run(client: &Docker, instance: InstanceId, command: &Command) -> Result<Ended, BollardError> {
-    let to_its_end = run_on(client, instance, command);
-    match command.limit {
-        Some(limit) => within(limit, to_its_end).await,
-        None => to_its_end.await,
-    }
+    let Some(limit) = command.limit else { return run_on(client, instance, command, command.words.clone()).await };
+    let mut words = ["timeout", "-k", "1", &limit.as_secs().to_string()].map(str::to_owned).to_vec();
+    words.extend(command.words.iter().cloned());
+    within(limit + ENDING, run_on(client, instance, command, words)).await
 }
 
-async fn run_on(client: &Docker, instance: InstanceId, command: &Command) -> Result<Ended, BollardError> {
+async fn run_on(
+    client: &Docker,
+    instance: InstanceId,
+    command: &Command,
+    words: Vec<String>,
+) -> Result<Ended, BollardError> {
     let options = CreateExecOptions {
-        cmd: Some(command.words.clone()),
+        cmd: Some(words),
         user: command.user.map(str::to_owned),
         attach_stdin: Some(command.input.is_some()),
         // Unattached, the start returns early and the exit code comes late.

@@ -1,8 +1,11 @@
 //! The data is gone, or somebody touched it.
 
-use super::provisioned;
+use std::time::Duration;
+
+use super::{provisioned, shows_error};
 use crate::support::client::Client;
 use crate::support::docker::{docker, inspect, owned};
+use crate::support::engine::Engine;
 use crate::support::eventually;
 use crate::support::server::Server;
 
@@ -24,6 +27,24 @@ async fn a_volume_that_is_gone_is_never_replaced_by_an_empty_one() {
     client.act("destroyService", &id).await;
     client.settled(&id, "DESTROYED").await;
     assert_eq!(owned(&server.test), Vec::<String>::new());
+}
+
+/// The engine tells only that something was pruned.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_is_pruned_is_missed_at_once() {
+    let engine = Engine::start(&[]).await;
+    engine.load("redis:7");
+    let server = Server::start(&[("DOCKER_HOST", &engine.host()), ("RECONCILE_INTERVAL", "600")]).await;
+    let client = Client::new(&server);
+    let id = provisioned(&client, "REDIS", "7").await;
+    client.act("stopService", &id).await;
+    client.settled(&id, "STOPPED").await;
+    engine.docker(&["rm", &id]);
+    // It was removed by hand, and that is seen. Newer engines prune volumes with names only when asked for all.
+    client.settled(&id, "STOPPED").await;
+    let prune = format!("docker --host {} volume prune --force", engine.host());
+    engine.run(&format!("{prune} --all || {prune}"));
+    shows_error(&client, &id, "VOLUME_LOST", Duration::from_secs(10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use futures_util::stream::BoxStream;
 use project_services::catalog::deployment::{DATA_GONE, Deployment, UNHEALTHY_AFTER};
 use project_services::domain::id::{InstanceId, ProjectId};
 use project_services::domain::service::{Container, ContainerStatus, ErrorCode, Health, Observed, RunId, Volume};
-use project_services::engine::{Command, Ended, Engine, EngineError, Owned, Result, Target, Thing};
+use project_services::engine::{Command, Ended, Engine, EngineError, Happening, Owned, Result, Target, Thing};
 use tokio::sync::{Notify, watch};
 
 use super::passwords::Kept;
@@ -468,7 +468,7 @@ impl Engine for FakeEngine {
         Some(project.to_string())
     }
 
-    async fn watch(&self) -> Result<BoxStream<'static, InstanceId>> {
+    async fn watch(&self) -> Result<BoxStream<'static, Happening>> {
         Ok(futures_util::stream::pending().boxed())
     }
 
