@@ -121,10 +121,10 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
     }
 }
 
-/// Reads statements up to `\quit` and has them done as the user $1 in the database $2. Where nobody is let in any more, because clients
-/// have taken all connections and those that are reserved for superusers as well, it comes in as a sender of logical
-/// replication does: those have places of their own, and take SQL (PostgreSQL manual, `max_wal_senders` and "Streaming
-/// Replication Protocol").
+/// Reads statements up to `\quit` and has them done as the user $1 in the database $2. Where nobody is let in any more,
+/// because clients have taken all connections and those that are reserved for superusers as well, it comes in as a sender
+/// of logical replication does: those have places of their own, and take SQL (PostgreSQL manual, `max_wal_senders` and
+/// "Streaming Replication Protocol").
 const CHANGE: &str = r#"set -eu
 statements=
 while IFS= read -r line && [ "$line" != '\quit' ]; do
