@@ -19,6 +19,7 @@ use crate::crypto::Sealer;
 use crate::domain::id::ProjectId;
 use crate::domain::network::{AddressPool, NetworkTemplate};
 use crate::domain::permission::Permission;
+use crate::files::Draft;
 use crate::http::Origin;
 use crate::telemetry::LogFormat;
 
@@ -259,15 +260,20 @@ fn kept(path: &Path, generate: fn() -> Result<Zeroizing<String>, ConfigError>) -
     if let Some(directory) = path.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
     }
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            let text = generate()?;
-            file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-            Ok(SecretString::from(text.as_str()))
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => read(path).map_err(failed),
-        Err(error) => Err(failed(error)),
+    if !path.try_exists().map_err(failed)? {
+        let (draft, text) = (Draft::of(path), generate()?);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft.path());
+        file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)?;
+        draft.put().map_err(failed)?;
     }
+    let secret = read(path).map_err(failed)?;
+    if secret.expose_secret().is_empty() {
+        let path = path.display();
+        return Err(ConfigError(format!(
+            "{path} is empty. Put back what was in it; to have another made, remove the file."
+        )));
+    }
+    Ok(secret)
 }
 
 fn random() -> Result<Zeroizing<[u8; 32]>, ConfigError> {
@@ -346,6 +352,17 @@ mod tests {
         assert_eq!(first.expose_secret(), second.expose_secret());
         assert!(parsed_ring(&first).is_ok());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_kept_secret_that_was_emptied_is_not_made_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("encryption.keys");
+        fs::write(&path, "\n").unwrap();
+        let error = kept(&path, generated_ring).unwrap_err().to_string();
+        assert!(error.contains("encryption.keys is empty"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "\n");
     }
 
     #[test]
