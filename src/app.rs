@@ -49,6 +49,13 @@ pub enum AppError {
     QuotaExceeded { most: u32 },
     #[error("the store is unavailable")]
     Unavailable(#[source] BoxError),
+    /// The store takes no changes until its operator has acted. `why` is a clause about it that clients may read.
+    #[error("the store is out of order")]
+    OutOfOrder {
+        why: &'static str,
+        #[source]
+        cause: BoxError,
+    },
     #[error("unexpected failure")]
     Internal(#[source] BoxError),
 }
@@ -59,6 +66,7 @@ impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(source) => Self::Unavailable(source),
+            StoreError::Trouble(trouble) => Self::OutOfOrder { why: trouble.clause(), cause: trouble.into() },
             other => Self::Internal(Box::new(other)),
         }
     }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api;
+use crate::app::key_ring::KeyRingError;
 use crate::app::{App, Terms, key_ring};
 use crate::auth::{KeySource, Verifier};
 use crate::clock::Clock;
@@ -26,7 +27,7 @@ use crate::engine::timed::Timed;
 use crate::hints::Hints;
 use crate::http;
 use crate::reconciler::{Reconciler, ReconcilerSettings};
-use crate::store::{self, Notice, Store};
+use crate::store::{self, Notice, Store, StoreError};
 use crate::telemetry;
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -51,7 +52,11 @@ pub struct Server {
 /// Builds and starts a server. It serves also while the engine is away, but not without its database.
 pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
     let store = open_store(&args.store).await?;
-    key_ring::check(store.as_ref(), &keys.sealer).await?;
+    match key_ring::check(store.as_ref(), &keys.sealer).await {
+        // Of damage the store tells itself, and what is whole is shown all the same; nothing is sealed then.
+        Err(KeyRingError::Store(StoreError::Trouble(trouble))) => tracing::warn!(%trouble, "The keys can't be checked"),
+        checked => checked?,
+    }
     let sealer = Arc::new(keys.sealer);
     let hints = Arc::new(Hints::default());
     let docker = Arc::new(DockerEngine::new(DockerSettings {

@@ -4,11 +4,13 @@
 //! and knows no engine. Rows never leave it.
 
 mod fault;
+mod inventory;
 mod listen;
 mod postgres;
 mod rows;
 mod schema;
 mod sqlite;
+mod trouble;
 mod types;
 mod url;
 mod write;
@@ -28,17 +30,21 @@ use futures_util::stream::BoxStream;
 
 pub use crate::domain::page::{Page, ServiceFilter, Slice};
 
+pub use trouble::Trouble;
 pub use url::{InvalidStoreUrl, StoreUrl};
 pub use write::{Committed, Guard, Reseal, Write};
 
 /// Opens the store and brings its tables up to date; replicas and processes may do so at the same time. `ca_file` holds
 /// the authorities (PEM) that may have signed the certificate of a PostgreSQL server, in place of the system's.
 ///
-/// Fails with `Unavailable` when the database can't be reached, and with `Failed` when it refuses or the CA file is bad.
+/// Fails with `Unavailable` when the database can't be reached, with `NotOurs` when it is no installation or not a whole one,
+/// and with `Failed` when it refuses or the CA file is bad.
 pub async fn connect(url: &StoreUrl, ca_file: Option<&Path>) -> Result<Arc<dyn Store>> {
     match url.target() {
         url::Target::Sqlite(path) => Ok(Arc::new(sqlite::Backend::connect(path).await?)),
-        url::Target::Postgres(config) => Ok(Arc::new(postgres::Backend::connect(config, ca_file).await?)),
+        url::Target::Postgres(config) => {
+            Ok(Arc::new(postgres::Backend::connect(config, ca_file, url.to_string()).await?))
+        }
     }
 }
 
@@ -67,6 +73,12 @@ pub enum StoreError {
     /// The database can't be reached or refuses for now; a commit may have happened.
     #[error("the database is unavailable")]
     Unavailable(#[source] BoxError),
+    /// The database takes no changes until its operator has acted. Where it was found after the write, that is lost.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+    /// What is there is no installation, or not a whole one. Says what to do about it.
+    #[error("{0}")]
+    NotOurs(String),
     #[error("the database call failed")]
     Failed(#[source] BoxError),
 }
@@ -116,7 +128,8 @@ pub trait Terms: Send + Sync {
 /// they are kept as they are.
 #[async_trait]
 pub trait Store: Terms {
-    /// Answers when the database does.
+    /// Answers when the database takes changes: something is written, and taken back, unless something was written anyway
+    /// within the last seconds.
     async fn ping(&self) -> Result<()>;
 
     /// The id of this store's installation; made at the first call, the same ever after.

@@ -179,6 +179,10 @@ impl From<AppError> for Error {
                 Self::new(Code::Unavailable, "The server's database can't be reached; try again in a moment.")
                     .caused_by(cause)
             }
+            AppError::OutOfOrder { why, cause } => {
+                Self::new(Code::Unavailable, format!("The server's database needs its operator: {why}."))
+                    .caused_by(cause)
+            }
             AppError::Internal(cause) => Self::internal().caused_by(cause),
         }
     }

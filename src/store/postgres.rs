@@ -21,6 +21,8 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::fault::{Fault, Verdict};
+use super::inventory;
+use super::trouble::{Condition, Purpose, Trouble};
 use super::{BoxError, Notice, Result, StoreError, listen};
 use crate::domain::id::{ProjectId, ServiceId};
 use crate::tls;
@@ -46,6 +48,11 @@ const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"projserv");
 /// would hold up the project's others until TCP gives up, hours later.
 const SETTINGS: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
                         SET idle_in_transaction_session_timeout = '20s';";
+
+/// Of the schemas in which tables are looked for, apart from PostgreSQL's own.
+const TABLES: &str = "SELECT relname::text AS name FROM pg_class \
+                      WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid) \
+                      AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)";
 
 macro_rules! transaction {
     ($connection:expr, $body:expr) => {
@@ -74,12 +81,13 @@ pub struct Backend {
     pool: Pool<Conn>,
     config: Config,
     tls: MakeRustlsConnect,
+    condition: Condition,
 }
 
 impl Backend {
     /// Connects, and brings the tables up to date. With TLS the server's certificate is always verified, against the
-    /// authorities in `ca_file` or else the system's.
-    pub async fn connect(config: &Config, ca_file: Option<&Path>) -> Result<Self> {
+    /// authorities in `ca_file` or else the system's. `name` is what the operator knows the database by.
+    pub async fn connect(config: &Config, ca_file: Option<&Path>, name: String) -> Result<Self> {
         let mut config = config.clone();
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
@@ -104,7 +112,7 @@ impl Backend {
             .max_size(CONNECTIONS)
             .build()
             .map_err(|error| StoreError::Failed(error.into()))?;
-        Ok(Self { pool, config: own_config, tls: own_tls })
+        Ok(Self { pool, config: own_config, tls: own_tls, condition: Condition::new(name) })
     }
 
     /// Follows the notices on a connection of its own, for as long as the stream is kept.
@@ -117,8 +125,23 @@ impl Backend {
         Ok(Lease::new(connection, None))
     }
 
-    async fn writer(&self) -> Result<Lease> {
+    async fn writer(&self, purpose: Purpose) -> Result<Lease> {
+        self.admit(purpose)?;
         self.reader().await
+    }
+
+    /// Space for what has to be recorded is the server's own to keep.
+    fn admit(&self, _: Purpose) -> Result<()> {
+        self.condition.damage().map_or(Ok(()), |damage| Err(StoreError::Trouble(damage)))
+    }
+
+    /// The server's word for a commit is good.
+    fn confirm(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn condition(&self) -> &Condition {
+        &self.condition
     }
 }
 
@@ -135,6 +158,11 @@ async fn notify(connection: &mut Conn, project: &ProjectId, service: ServiceId) 
 
 /// Says what a fault is for the caller.
 async fn judge(fault: Fault, connection: &mut Conn) -> StoreError {
+    if let Fault::Database(error) = &fault
+        && let Some(trouble) = diagnose(error)
+    {
+        return StoreError::Trouble(trouble);
+    }
     match fault.verdict() {
         Verdict::Known(error) => error,
         // A server that shuts down says so in an error of its own, in its own language, and hangs up.
@@ -143,6 +171,18 @@ async fn judge(fault: Fault, connection: &mut Conn) -> StoreError {
             Err(_) => StoreError::Unavailable(error.into()),
         },
     }
+}
+
+/// What is wrong with the server's disk, as far as its message tells, for its codes (53100, XX001, XX002) don't get through
+/// diesel. One in another language is a failure like others.
+fn diagnose(error: &Error) -> Option<Trouble> {
+    let Error::DatabaseError(_, detail) = error else { return None };
+    let message = detail.message();
+    if message.contains("No space left on device") {
+        return Some(Trouble::Full);
+    }
+    let is_damage = ["invalid page in block", "could not read block", "missing chunk number"];
+    is_damage.iter().any(|known| message.contains(known)).then(|| Trouble::Damaged(message.to_owned()))
 }
 
 async fn establish(config: &Config, tls: MakeRustlsConnect) -> ConnectionResult<Conn> {
@@ -184,10 +224,17 @@ async fn migrate(mut connection: Conn) -> Result<()> {
     // diesel's migrations block, which a runtime with one thread allows on other threads only.
     let applied = tokio::task::spawn_blocking(move || {
         let mut connection = AsyncConnectionWrapper::<Conn>::from(connection);
-        let applied = connection.run_pending_migrations(MIGRATIONS)?;
-        Ok::<_, BoxError>(applied.iter().map(ToString::to_string).collect::<Vec<_>>())
+        let stock = inventory::look(&mut connection, TABLES).map_err(|error| StoreError::Failed(error.into()))?;
+        stock.map_err(|what| {
+            StoreError::NotOurs(format!(
+                "The database is no whole installation: {what}. Nothing was changed. Put back a copy of it; to begin a new \
+                 installation, name an empty database"
+            ))
+        })?;
+        let applied = connection.run_pending_migrations(MIGRATIONS).map_err(StoreError::Failed)?;
+        Ok::<_, StoreError>(applied.iter().map(ToString::to_string).collect::<Vec<_>>())
     });
-    let applied = applied.await.map_err(|error| StoreError::Failed(error.into()))?.map_err(StoreError::Failed)?;
+    let applied = applied.await.map_err(|error| StoreError::Failed(error.into()))??;
     if !applied.is_empty() {
         tracing::info!(?applied, "The database's tables were brought up to date.");
     }

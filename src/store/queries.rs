@@ -17,7 +17,8 @@ use crate::domain::task::Task;
 use crate::domain::term::{ReplicaId, Term};
 use crate::store::fault::{CALL_TIMEOUT, Fault};
 use crate::store::rows::{EventRow, NewServiceRow, SealedChange, ServiceRow};
-use crate::store::schema::{installation, services};
+use crate::store::schema::{installation, services, store_probes};
+use crate::store::trouble::Purpose;
 use crate::store::types::{Id, Word};
 use crate::store::{
     Committed, NewService, Notice, Page, Result, ServiceFilter, Slice, Store, StoreError, Terms, Write,
@@ -45,33 +46,59 @@ use term::{term_current, term_replace, term_take};
 /// Runs one query on a connection of its own.
 macro_rules! read {
     ($backend:ident, $query:ident($($argument:expr),*)) => {
-        within(async {
+        $backend.noted(within(async {
             let mut lease = $backend.reader().await?;
             let result = $query(lease.connection(), $($argument),*).await;
             settle(lease, result).await
         })
-        .await
+        .await)
     };
 }
 
-/// Runs one query in a write transaction of its own.
+/// Runs one query in a write transaction of its own, for a request, or to record what is the case.
 macro_rules! write {
-    ($backend:ident, $query:ident($($argument:expr),*)) => {{
+    ($backend:ident, $query:ident($($argument:expr),*)) => {
+        write!($backend, Purpose::Request, $query($($argument),*))
+    };
+    ($backend:ident, $purpose:expr, $query:ident($($argument:expr),*)) => {{
         let span = traces::write(stringify!($query));
         let written = within(async {
-            let mut lease = $backend.writer().await?;
+            let mut lease = $backend.writer($purpose).await?;
             let result =
                 transaction!(lease.connection(), async |connection| $query(connection, $($argument),*).await).await;
             settle(lease, result).await
         });
-        span.around(written).await.inspect_err(|error| span.failed(&error.to_string()))
+        let written = $backend.confirmed($purpose, span.around(written).await);
+        written.inspect_err(|error| span.failed(&error.to_string()))
     }};
+}
+
+impl Backend {
+    /// Remembers what a call found out about the database.
+    fn noted<T>(&self, outcome: Result<T>) -> Result<T> {
+        if let Err(StoreError::Trouble(trouble)) = &outcome {
+            self.condition().note(trouble);
+        }
+        outcome
+    }
+
+    /// The same of a write, which is one only if it will be found again.
+    fn confirmed<T>(&self, purpose: Purpose, written: Result<T>) -> Result<T> {
+        let kept = written.and_then(|value| self.confirm().map(|()| value));
+        if kept.is_ok() {
+            self.condition().written(purpose);
+        }
+        self.noted(kept)
+    }
 }
 
 #[async_trait]
 impl Store for Backend {
     async fn ping(&self) -> Result<()> {
-        read!(self, ping())
+        match self.condition().is_proven() {
+            true => self.noted(self.admit(Purpose::Request)),
+            false => write!(self, probe()),
+        }
     }
 
     async fn installation_id(&self) -> Result<InstallationId> {
@@ -127,7 +154,7 @@ impl Store for Backend {
     }
 
     async fn commit(&self, write: Write<'_>) -> Result<Committed> {
-        counted(write!(self, commit(write)), write.event)
+        counted(write!(self, write.guard.purpose(), commit(write)), write.event)
     }
 
     async fn task_list_open(&self, service: ServiceId) -> Result<Vec<Task>> {
@@ -179,15 +206,15 @@ impl Terms for Backend {
     }
 
     async fn term_take(&self, seen: &Term, holder: ReplicaId) -> Result<Option<Term>> {
-        write!(self, term_take(seen, holder))
+        write!(self, Purpose::Record, term_take(seen, holder))
     }
 
     async fn term_renew(&self, term: &Term) -> Result<Option<Term>> {
-        write!(self, term_replace(term, Term { beat: term.beat + 1, ..*term }))
+        write!(self, Purpose::Record, term_replace(term, Term { beat: term.beat + 1, ..*term }))
     }
 
     async fn term_release(&self, term: &Term) -> Result<()> {
-        write!(self, term_replace(term, Term { holder: None, ..*term })).map(|_| ())
+        write!(self, Purpose::Record, term_replace(term, Term { holder: None, ..*term })).map(|_| ())
     }
 
     fn is_shared(&self) -> bool {
@@ -218,7 +245,7 @@ async fn settle<T>(mut lease: Lease, answer: Answer<T>) -> Result<T> {
         }
         Err(fault) => {
             let error = judge(fault, lease.connection()).await;
-            if !matches!(error, StoreError::Unavailable(_)) {
+            if !matches!(error, StoreError::Unavailable(_) | StoreError::Trouble(_)) {
                 lease.give_back();
             }
             Err(error)
@@ -226,9 +253,11 @@ async fn settle<T>(mut lease: Lease, answer: Answer<T>) -> Result<T> {
     }
 }
 
-async fn ping(connection: &mut Conn) -> Answer<()> {
-    let one = 1_i32.into_sql::<diesel::sql_types::Integer>();
-    diesel::select(one).execute(connection).await?;
+/// Both are one row's: what others write at the same time is not waited for.
+async fn probe(connection: &mut Conn) -> Answer<()> {
+    let id = Id(uuid::Uuid::now_v7());
+    diesel::insert_into(store_probes::table).values(store_probes::id.eq(id)).execute(connection).await?;
+    diesel::delete(store_probes::table.find(id)).execute(connection).await?;
     Ok(())
 }
 

@@ -94,6 +94,15 @@ diesel::table! {
     use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
     use crate::store::types::sql::{Instant, Jsonb, Uuid};
 
+    store_probes (id) {
+        id -> Uuid,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
+    use crate::store::types::sql::{Instant, Jsonb, Uuid};
+
     tasks (id) {
         id -> Uuid,
         service_id -> Uuid,
@@ -119,5 +128,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     reconciler_term,
     service_events,
     services,
+    store_probes,
     tasks,
 );

@@ -1,16 +1,11 @@
 //! SQLite, built in. Any number of readers beside one writer; other processes may use the same file.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use backon::{BlockingRetryable, ConstantBuilder};
-use diesel::connection::SimpleConnection;
 use diesel::result::Error;
-use diesel::{Connection, ConnectionError, SqliteConnection};
-use diesel_async::pooled_connection::deadpool::Pool;
+use diesel::{ConnectionError, SqliteConnection};
+use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
@@ -20,6 +15,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::Semaphore;
 
 use super::fault::{Fault, Verdict};
+use super::trouble::{Condition, Purpose, Trouble};
 use super::{BoxError, Notice, Result, StoreError};
 use crate::domain::id::{ProjectId, ServiceId};
 
@@ -35,10 +31,10 @@ const CONNECTIONS: usize = 8;
 const IS_SHARED: bool = false;
 
 /// For each connection (<https://sqlite.org/pragma.html>). FULL makes a commit outlive a loss of power, also with a
-/// write-ahead log. `secure_delete` overwrites what is erased. The timeout, in milliseconds, is for other processes:
-/// writers of this one queue.
+/// write-ahead log. `secure_delete` overwrites what is erased. What is sorted stays in memory, for there may be no other disk
+/// to write on. The timeout, in milliseconds, is for other processes: writers of this one queue.
 const SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-                        PRAGMA secure_delete = ON;";
+                        PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;";
 
 /// Takes the write lock at once: a transaction that reads before it writes would fail when another one wrote in between,
 /// whatever the timeout.
@@ -55,40 +51,50 @@ macro_rules! lock {
     };
 }
 
+mod birth;
+mod keeper;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "lease.rs"]
 mod lease;
+mod place;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries.rs"]
 mod queries;
 
+use keeper::Keeper;
 use lease::Lease;
 
 pub struct Backend {
+    // Ends before the keeper, whose connection has to be the last one.
     pool: Pool<Conn>,
     /// SQLite lets waiting writers poll, unfairly and with growing pauses; a queue hands over at once, in order.
     writer: Arc<Semaphore>,
+    keeper: Arc<Keeper>,
 }
 
 impl Backend {
-    /// Opens the file, creating it if need be, and brings its tables up to date.
+    /// Opens the file, creating it if there is none, and brings its tables up to date. Fails with `NotOurs` where
+    /// something else is in its place, and with `Unavailable` where there is too little space.
     pub async fn connect(path: &Path) -> Result<Self> {
         // Never relative: SQLite gives names such as ":memory:" and "file:…" a meaning of their own.
         let path = std::path::absolute(path).map_err(|error| StoreError::Unavailable(error.into()))?;
         let url = path.to_str().ok_or_else(|| StoreError::Failed("the path is not UTF-8".into()))?.to_owned();
-        let prepared = tokio::task::spawn_blocking({
+        let opened = tokio::task::spawn_blocking({
             let url = url.clone();
-            move || create(&path).and_then(|()| migrate(&url))
+            move || Keeper::open(&path, &url)
         });
-        prepared.await.map_err(|error| StoreError::Failed(error.into()))??;
+        let keeper = Arc::new(opened.await.map_err(|error| StoreError::Failed(error.into()))??);
 
         let mut config = ManagerConfig::<Conn>::default();
         config.recycling_method = RecyclingMethod::Fast;
-        config.custom_setup = Box::new(|url| {
-            let url = url.to_owned();
+        let watched = Arc::clone(&keeper);
+        config.custom_setup = Box::new(move |url| {
+            let (url, keeper) = (url.to_owned(), Arc::clone(&watched));
             async move {
                 let mut connection = Conn::establish(&url).await?;
                 connection.batch_execute(SETTINGS).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+                // It may have opened another file by now.
+                keeper.in_place().map_err(|error| ConnectionError::BadConnection(error.to_string()))?;
                 Ok(connection)
             }
             .boxed()
@@ -97,20 +103,42 @@ impl Backend {
             .max_size(CONNECTIONS)
             .build()
             .map_err(|error| StoreError::Failed(error.into()))?;
-        Ok(Self { pool, writer: Arc::new(Semaphore::new(1)) })
+        tokio::spawn(keeper::watch(Arc::downgrade(&keeper)));
+        keeper::check(&keeper).map_err(|error| StoreError::Unavailable(error.into()))?;
+        Ok(Self { pool, writer: Arc::new(Semaphore::new(1)), keeper })
     }
 
     async fn reader(&self) -> Result<Lease> {
-        let connection = self.pool.get().await.map_err(|error| StoreError::Unavailable(error.into()))?;
-        Ok(Lease::new(connection, None))
+        Ok(Lease::new(self.connection().await?, None))
     }
 
-    async fn writer(&self) -> Result<Lease> {
+    async fn writer(&self, purpose: Purpose) -> Result<Lease> {
         // Queued ahead of the pool, so that waiting writers leave its connections to readers.
         let writer = Arc::clone(&self.writer).acquire_owned().await;
         let writer = writer.map_err(|error| StoreError::Unavailable(error.into()))?;
-        let connection = self.pool.get().await.map_err(|error| StoreError::Unavailable(error.into()))?;
-        Ok(Lease::new(connection, Some(writer)))
+        self.admit(purpose)?;
+        Ok(Lease::new(self.connection().await?, Some(writer)))
+    }
+
+    async fn connection(&self) -> Result<Object<Conn>> {
+        match self.pool.get().await {
+            Ok(connection) => Ok(connection),
+            Err(error) => self.keeper.in_place().and(Err(StoreError::Unavailable(error.into()))),
+        }
+    }
+
+    /// Whether a write of that purpose may be tried.
+    fn admit(&self, purpose: Purpose) -> Result<()> {
+        self.keeper.admit(purpose)
+    }
+
+    /// Whether what was written is where it will be found.
+    fn confirm(&self) -> Result<()> {
+        self.keeper.in_place()
+    }
+
+    fn condition(&self) -> &Condition {
+        &self.keeper.condition
     }
 }
 
@@ -128,6 +156,11 @@ async fn notify(_: &mut Conn, _: &ProjectId, _: ServiceId) -> Result<(), Fault> 
 
 /// Says what a fault is for the caller.
 async fn judge(fault: Fault, _: &mut Conn) -> StoreError {
+    if let Fault::Database(error) = &fault
+        && let Some(trouble) = diagnose(error)
+    {
+        return StoreError::Trouble(trouble);
+    }
     match fault.verdict() {
         Verdict::Known(error) => error,
         Verdict::Unclear(error) if is_passing(&error) => StoreError::Unavailable(error.into()),
@@ -135,38 +168,40 @@ async fn judge(fault: Fault, _: &mut Conn) -> StoreError {
     }
 }
 
-/// Whether the file may be usable later. SQLite's messages are fixed (`sqlite3ErrStr` in its main.c).
+/// What is wrong with the file, as far as an error tells. SQLite's messages are fixed (`sqlite3ErrStr` in its main.c).
+fn diagnose(error: &Error) -> Option<Trouble> {
+    let message = match error {
+        Error::DatabaseError(_, detail) => detail.message(),
+        Error::RollbackErrorOnCommit { commit_error, .. } => return diagnose(commit_error),
+        _ => return None,
+    };
+    match message {
+        "database or disk is full" => Some(Trouble::Full),
+        "database disk image is malformed" | "file is not a database" => Some(Trouble::Damaged(message.to_owned())),
+        // The message of a damaged first page goes on.
+        _ if message.starts_with("malformed database schema") => Some(Trouble::Damaged(message.to_owned())),
+        _ => None,
+    }
+}
+
+/// Whether the file may be usable later.
 fn is_passing(error: &Error) -> bool {
     let Error::DatabaseError(_, detail) = error else { return false };
-    ["database is locked", "database or disk is full", "disk I/O error"].contains(&detail.message())
+    ["database is locked", "disk I/O error", "unable to open database file", "attempt to write a readonly database"]
+        .contains(&detail.message())
 }
 
-/// Creates the file where there is none, for its owner only; the write-ahead log takes over its mode.
-fn create(path: &Path) -> Result<()> {
-    let made = match path.parent() {
-        Some(parent) if !parent.is_dir() => DirBuilder::new().recursive(true).mode(0o700).create(parent),
-        _ => Ok(()),
-    };
-    made.and_then(|()| OpenOptions::new().append(true).create(true).mode(0o600).open(path))
-        .map(drop)
-        .map_err(|error| StoreError::Unavailable(format!("{} can't be opened: {error}", path.display()).into()))
-}
-
-fn migrate(url: &str) -> Result<()> {
-    let unavailable = |error: BoxError| StoreError::Unavailable(error);
-    let mut connection = SqliteConnection::establish(url).map_err(|error| unavailable(error.into()))?;
-    connection.batch_execute(SETTINGS).map_err(|error| unavailable(error.into()))?;
-    // Kept in the file from then on. Where others switch as well, SQLite refuses one of them at once rather than have both
-    // wait for each other (<https://sqlite.org/c3ref/busy_handler.html>). In all that is as long as the timeout.
-    let pauses = ConstantBuilder::new().with_delay(Duration::from_millis(10)).with_max_times(500);
-    let switch = || connection.batch_execute("PRAGMA journal_mode = WAL;");
-    switch.retry(pauses).when(is_passing).call().map_err(|error| unavailable(error.into()))?;
+fn migrate(connection: &mut SqliteConnection) -> Result<()> {
     // One write transaction around all of them: a process that starts at the same time waits, and finds nothing to do.
     let applied = connection.immediate_transaction(|connection| {
         let applied = connection.run_pending_migrations(MIGRATIONS).map_err(Error::QueryBuilderError)?;
         Ok::<_, Error>(applied.iter().map(ToString::to_string).collect::<Vec<_>>())
     });
-    let applied = applied.map_err(|error| StoreError::Failed(error.into()))?;
+    let applied = applied.map_err(|error| match diagnose(&error) {
+        Some(trouble) => StoreError::Trouble(trouble),
+        None if is_passing(&error) => StoreError::Unavailable(error.into()),
+        None => StoreError::Failed(error.into()),
+    })?;
     if !applied.is_empty() {
         tracing::info!(?applied, "The database's tables were brought up to date.");
     }

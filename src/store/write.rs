@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::trouble::Purpose;
 use crate::crypto::Sealed;
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::service::{Service, ServiceState};
@@ -49,6 +50,14 @@ impl<'a> Guard<'a> {
     pub(super) fn read(&self) -> &'a Service {
         match self {
             Self::Revision(read) | Self::Term { read, .. } | Self::State { read, .. } => read,
+        }
+    }
+
+    /// In its term the reconciler writes what it saw, or is about to do for it.
+    pub(super) fn purpose(&self) -> Purpose {
+        match self {
+            Self::Term { .. } => Purpose::Record,
+            Self::Revision(_) | Self::State { .. } => Purpose::Request,
         }
     }
 }

@@ -4,6 +4,7 @@ mod container;
 mod crash;
 mod data;
 mod destroy;
+mod disk;
 mod engine;
 mod load;
 mod orphans;

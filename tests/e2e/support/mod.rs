@@ -3,6 +3,7 @@
 pub mod client;
 pub mod collector;
 pub mod database;
+pub mod disk;
 pub mod docker;
 pub mod engine;
 pub mod greedy;

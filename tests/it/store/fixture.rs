@@ -67,6 +67,11 @@ impl Database {
         }
     }
 
+    /// The file of a SQLite database.
+    pub fn file(&self) -> PathBuf {
+        self.url().strip_prefix("sqlite:").unwrap().into()
+    }
+
     pub fn raw_sqlite(&self) -> SqliteConnection {
         let url = self.url();
         let mut connection = SqliteConnection::establish(url.strip_prefix("sqlite:").unwrap()).unwrap();

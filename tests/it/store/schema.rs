@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use diesel::SqliteConnection;
+use diesel::connection::SimpleConnection;
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 
-use super::fixture::{Database, create, service};
+use project_services::store::{StoreError, connect};
+
+use super::fixture::{Database, ca_file, create, service};
 
 /// Reverts every migration.
 async fn revert(database: &Database) {
@@ -141,6 +144,45 @@ mod migrations_go_up_and_down_and_up_again {
     async fn on_postgres() {
         check_up_down_up(&Database::postgres().await).await;
     }
+}
+
+async fn check_loss(database: &Database) {
+    drop(database.connect().await);
+    let sql = "DROP TABLE service_events";
+    match database {
+        Database::Sqlite { .. } => database.raw_sqlite().batch_execute(sql).unwrap(),
+        Database::Postgres { .. } => database.raw_postgres().await.batch_execute(sql).await.unwrap(),
+    }
+    let before = columns(database).await;
+    let refused = connect(&database.url().parse().unwrap(), ca_file().as_deref()).await.map(drop);
+    let Err(StoreError::NotOurs(why)) = refused else { panic!("{refused:?}") };
+    assert!(why.contains("service_events are missing"), "{why}");
+    assert_eq!(columns(database).await, before);
+}
+
+mod an_installation_that_lost_a_table_is_refused {
+    use super::{Database, check_loss};
+
+    #[tokio::test]
+    async fn on_sqlite() {
+        check_loss(&Database::sqlite()).await;
+    }
+
+    #[tokio::test]
+    async fn on_postgres() {
+        check_loss(&Database::postgres().await).await;
+    }
+}
+
+#[tokio::test]
+async fn tables_of_the_same_names_are_not_taken_over() {
+    let database = Database::postgres().await;
+    database.raw_postgres().await.batch_execute("CREATE TABLE services (port int)").await.unwrap();
+    let refused = connect(&database.url().parse().unwrap(), ca_file().as_deref()).await.map(drop);
+    let Err(StoreError::NotOurs(why)) = refused else { panic!("{refused:?}") };
+    assert!(why.contains("it has the tables services"), "{why}");
+    let tables = "SELECT string_agg(relname, ' ') AS value FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
+    assert_eq!(database.texts(tables).await, [Some("services".to_owned())], "nothing was made");
 }
 
 #[tokio::test]

@@ -1,12 +1,15 @@
 //! What only the SQLite store promises.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
+use diesel::sql_types::BigInt;
+use diesel::{QueryableByName, RunQueryDsl};
 use project_services::domain::event::NewEvent;
 use project_services::domain::service::ServiceState;
-use project_services::store::{NewService, StoreError, StoreUrl, connect};
+use project_services::store::{NewService, StoreError, StoreUrl, Trouble, connect};
 use tokio::task::JoinSet;
 
 use super::fixture::{Database, append, create, new, note, project, seal, service, update};
@@ -34,10 +37,178 @@ async fn a_file_that_cant_be_opened_is_unavailable() {
     let directory = tempfile::tempdir().unwrap();
     let url: StoreUrl = format!("sqlite:{}", directory.path().display()).parse().unwrap();
     assert!(matches!(connect(&url, None).await, Err(StoreError::Unavailable(_))));
-    let file = directory.path().join("no.db");
-    std::fs::write(&file, "this is no database, and long enough to be looked at".repeat(100)).unwrap();
-    let url: StoreUrl = format!("sqlite:{}", file.display()).parse().unwrap();
-    assert!(connect(&url, None).await.is_err());
+}
+
+/// What the operator reads when something else is in the database's place.
+async fn refusal(database: &Database) -> String {
+    match connect(&database.url().parse().unwrap(), None).await.map(drop) {
+        Err(StoreError::NotOurs(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_installation_is_refused_and_left_alone() {
+    for (content, expected) in
+        [("", "is empty"), ("this is no database, and long enough to be one. ", "no database at all")]
+    {
+        let database = Database::sqlite();
+        let content = content.repeat(100);
+        std::fs::write(database.file(), &content).unwrap();
+        let why = refusal(&database).await;
+        assert!(why.contains(expected) && why.contains("remove the file"), "{why}");
+        assert_eq!(std::fs::read_to_string(database.file()).unwrap(), content);
+    }
+    for (sql, expected) in
+        [("PRAGMA user_version = 1", "without tables"), ("CREATE TABLE users (name)", "of something else")]
+    {
+        let database = Database::sqlite();
+        database.raw_sqlite().batch_execute(sql).unwrap();
+        let before = std::fs::read(database.file()).unwrap();
+        let why = refusal(&database).await;
+        assert!(why.contains(expected) && why.contains("remove the file"), "{why}");
+        assert_eq!(std::fs::read(database.file()).unwrap(), before);
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_left_something_behind_is_not_begun_anew() {
+    for left in ["-wal", "-journal", ".saved-1795446000"] {
+        let database = Database::sqlite();
+        let left = beside(&database, left);
+        std::fs::write(&left, "x").unwrap();
+        let why = refusal(&database).await;
+        assert!(why.contains(&left.display().to_string()), "{why}");
+        assert!(!database.file().exists());
+        std::fs::remove_file(left).unwrap();
+        database.connect().await.ping().await.unwrap();
+    }
+}
+
+fn beside(database: &Database, suffix: &str) -> PathBuf {
+    let mut name = database.file().into_os_string();
+    name.push(suffix);
+    name.into()
+}
+
+fn is_misplaced<T>(outcome: &Result<T, StoreError>) -> bool {
+    matches!(outcome, Err(StoreError::Trouble(Trouble::Misplaced(_))))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_file_is_not_in_its_place_nothing_is_written() {
+    for suffix in ["", "-wal", "-shm"] {
+        let database = Database::sqlite();
+        let store = database.connect().await;
+        let service = service("demo", "db");
+        create(&*store, &service).await;
+        let (file, away) = (beside(&database, suffix), beside(&database, ".away"));
+        std::fs::rename(&file, &away).unwrap();
+        let refused = append(&*store, &service, "lost").await;
+        assert!(is_misplaced(&refused), "{suffix}: {refused:?}");
+        assert!(refused.unwrap_err().to_string().contains("is gone"));
+        assert!(is_misplaced(&store.ping().await), "{suffix}");
+        assert_eq!(store.event_last(&service.project).await.unwrap(), 1, "{suffix}: what is there is read");
+        // Another file in its place does not make it better.
+        std::fs::copy(&away, &file).unwrap();
+        let refused = append(&*store, &service, "lost").await;
+        assert!(refused.unwrap_err().to_string().contains("was replaced"), "{suffix}");
+        std::fs::rename(&away, &file).unwrap();
+        store.ping().await.unwrap();
+        assert_eq!(append(&*store, &service, "kept").await.unwrap().sequence, 2, "{suffix}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_is_overtaken_by_a_removal_is_no_success() {
+    let database = Database::sqlite();
+    let store = database.connect().await;
+    let service = service("demo", "db");
+    create(&*store, &service).await;
+    // It waits for the lock, past the first look at the files.
+    let mut other = database.raw_sqlite();
+    other.batch_execute("BEGIN IMMEDIATE").unwrap();
+    let (outcome, ()) = tokio::join!(append(&*store, &service, "lost"), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        std::fs::rename(database.file(), beside(&database, ".away")).unwrap();
+        other.batch_execute("COMMIT").unwrap();
+    });
+    assert!(is_misplaced(&outcome), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_accepted_is_saved_when_the_files_are_removed() {
+    let database = Database::sqlite();
+    let store = database.connect().await;
+    let service = service("demo", "db");
+    create(&*store, &service).await;
+    for suffix in ["", "-wal", "-shm"] {
+        std::fs::remove_file(beside(&database, suffix)).unwrap();
+    }
+    let directory = database.file().parent().unwrap().to_owned();
+    let is_saved = |path: &PathBuf| {
+        let name = path.display().to_string();
+        name.split_once(".saved-").is_some_and(|(_, rest)| rest.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let saved = loop {
+        let mut found = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
+        if let Some(saved) = found.find(is_saved) {
+            break saved;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    drop(store);
+    assert_eq!(mode(&saved), 0o600);
+    assert!(refusal(&database).await.contains(saved.to_str().unwrap()));
+    std::fs::rename(&saved, database.file()).unwrap();
+    let store = database.connect().await;
+    assert_eq!(store.event_last(&service.project).await.unwrap(), 1);
+    assert!(store.sealed_get(service.id).await.unwrap().is_some());
+}
+
+/// Overwrites the first page of a table.
+fn damage(database: &Database, table: &str) {
+    let mut raw = database.raw_sqlite();
+    raw.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let root = format!("SELECT rootpage AS number FROM sqlite_schema WHERE name = '{table}'");
+    let root: Vec<Number> = diesel::sql_query(root).load(&mut raw).unwrap();
+    drop(raw);
+    let file = std::fs::OpenOptions::new().write(true).open(database.file()).unwrap();
+    file.write_all_at(&[0xa5; 4096], u64::try_from(root[0].number - 1).unwrap() * 4096).unwrap();
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_is_found_and_nothing_more_is_written() {
+    let database = Database::sqlite();
+    let store = database.connect().await;
+    let service = service("demo", "db");
+    create(&*store, &service).await;
+    drop(store);
+    damage(&database, "services");
+    let store = database.connect().await;
+    // Without anybody having read it.
+    while store.ping().await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let read = store.service_get(service.id).await;
+    assert!(matches!(read, Err(StoreError::Trouble(Trouble::Damaged(_)))), "{read:?}");
+    let written = append(&*store, &service, "x").await;
+    assert!(matches!(written, Err(StoreError::Trouble(Trouble::Damaged(_)))), "{written:?}");
+    assert_eq!(store.event_last(&service.project).await.unwrap(), 1, "what is whole is read");
+}
+
+#[tokio::test]
+async fn a_damaged_beginning_is_refused() {
+    let database = Database::sqlite();
+    drop(database.connect().await);
+    std::fs::OpenOptions::new().write(true).open(database.file()).unwrap().write_all_at(&[0xa5; 4096], 0).unwrap();
+    assert!(refusal(&database).await.contains("is damaged, or no database at all"));
 }
 
 #[tokio::test]
