@@ -14,17 +14,6 @@ diesel::table! {
     use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
     use crate::store::types::sql::{Instant, Jsonb, Uuid};
 
-    instances (id) {
-        id -> Uuid,
-        service_id -> Uuid,
-        created_at -> Instant,
-    }
-}
-
-diesel::table! {
-    use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
-    use crate::store::types::sql::{Instant, Jsonb, Uuid};
-
     projects (project_id) {
         project_id -> Text,
         last_sequence -> Int8,
@@ -86,7 +75,6 @@ diesel::table! {
         updated_at -> Instant,
         destroyed_at -> Nullable<Instant>,
         traceparent -> Nullable<Text>,
-        instance_id -> Nullable<Uuid>,
     }
 }
 
@@ -123,7 +111,6 @@ diesel::joinable!(tasks -> services (service_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     installation,
-    instances,
     projects,
     reconciler_term,
     service_events,

@@ -2,38 +2,91 @@
 
 use std::collections::BTreeMap;
 
-use diesel::SqliteConnection;
+use diesel::backend::Backend;
 use diesel::connection::SimpleConnection;
+use diesel::migration::MigrationVersion;
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
+use project_services::domain::task::{Job, Task, TaskId};
+use project_services::store::{Guard, StoreError, Write, connect};
+use uuid::Uuid;
 
-use project_services::store::{StoreError, connect};
+use super::fixture::{Database, ca_file, create, micros, service};
 
-use super::fixture::{Database, ca_file, create, service};
+/// Has `harness` work on the database, with the migrations.
+macro_rules! with_migrations {
+    ($database:expr, $harness:expr) => {
+        match $database {
+            Database::Sqlite { .. } => {
+                let migrations = FileBasedMigrations::from_path("migrations/sqlite").unwrap();
+                $harness(&mut $database.raw_sqlite(), migrations);
+            }
+            Database::Postgres { .. } => {
+                let migrations = FileBasedMigrations::from_path("migrations/postgres").unwrap();
+                let connection = AsyncPgConnection::try_from($database.raw_postgres().await).await.unwrap();
+                let work =
+                    move || $harness(&mut AsyncConnectionWrapper::<AsyncPgConnection>::from(connection), migrations);
+                tokio::task::spawn_blocking(work).await.unwrap();
+            }
+        }
+    };
+}
 
 /// Reverts every migration.
 async fn revert(database: &Database) {
-    let directory = match database {
-        Database::Sqlite { .. } => "migrations/sqlite",
-        Database::Postgres { .. } => "migrations/postgres",
-    };
-    let migrations = FileBasedMigrations::from_path(directory).unwrap();
-    match database {
-        Database::Sqlite { .. } => {
-            let mut connection: SqliteConnection = database.raw_sqlite();
-            connection.revert_all_migrations(migrations).unwrap();
+    fn all<D: Backend>(connection: &mut impl MigrationHarness<D>, migrations: FileBasedMigrations) {
+        connection.revert_all_migrations(migrations).unwrap();
+    }
+    with_migrations!(database, all);
+}
+
+/// Reverts what came after the first version that had traces, which was the last one whose passwords were changed by a
+/// mark on their service.
+async fn revert_to_traces(database: &Database) {
+    fn later<D: Backend>(connection: &mut impl MigrationHarness<D>, migrations: FileBasedMigrations) {
+        let is_later = |version: &MigrationVersion<'_>| version.to_string().as_str() > "20261125000000";
+        while connection.applied_migrations().unwrap().iter().any(is_later) {
+            connection.revert_last_migration(migrations.clone()).unwrap();
         }
-        Database::Postgres { .. } => {
-            let connection = AsyncPgConnection::try_from(database.raw_postgres().await).await.unwrap();
-            tokio::task::spawn_blocking(move || {
-                AsyncConnectionWrapper::<AsyncPgConnection>::from(connection)
-                    .revert_all_migrations(migrations)
-                    .unwrap();
-            })
-            .await
-            .unwrap();
-        }
+    }
+    with_migrations!(database, later);
+}
+
+async fn check_upgrade(database: &Database) {
+    let services = ["db", "cache"].map(|name| service("demo", name));
+    let store = database.connect().await;
+    for service in &services {
+        create(&*store, service).await;
+    }
+    let rotation =
+        Task::new(TaskId(Uuid::now_v7()), services[0].id, Job::RotateCredentials, micros(services[0].updated_at));
+    let parts = Write { tasks: &[rotation], ..Write::new(Guard::Revision(&services[0]), services[0].updated_at) };
+    store.commit(parts).await.unwrap();
+    drop(store);
+
+    revert_to_traces(database).await;
+    let store = database.connect().await;
+    for service in &services {
+        assert_eq!(store.service_get(service.id).await.unwrap().as_ref().map(|row| row.id), Some(service.id));
+        assert!(store.sealed_get(service.id).await.unwrap().is_some());
+    }
+    let open = store.task_list_open(services[0].id).await.unwrap();
+    assert_eq!(open.iter().map(|task| task.job).collect::<Vec<_>>(), [Job::RotateCredentials], "it goes on");
+    assert_eq!(store.task_list_open(services[1].id).await.unwrap(), []);
+}
+
+mod an_installation_of_before_keeps_its_services_and_what_was_under_way {
+    use super::{Database, check_upgrade};
+
+    #[tokio::test]
+    async fn on_sqlite() {
+        check_upgrade(&Database::sqlite()).await;
+    }
+
+    #[tokio::test]
+    async fn on_postgres() {
+        check_upgrade(&Database::postgres().await).await;
     }
 }
 
@@ -192,7 +245,7 @@ async fn every_table_and_column_is_commented() {
     let uncommented = database
         .texts(
             "SELECT c.relname || '.' || coalesce(a.attname, '') AS value FROM pg_class c \
-             JOIN (SELECT attrelid, attnum, attname FROM pg_attribute WHERE attnum > 0 \
+             JOIN (SELECT attrelid, attnum, attname FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped \
                    UNION SELECT oid, 0, NULL FROM pg_class) a ON a.attrelid = c.oid \
              WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace \
              AND c.relname <> '__diesel_schema_migrations' AND col_description(c.oid, a.attnum) IS NULL \

@@ -1,22 +1,3 @@
-CREATE TABLE instances (
-    id UUID PRIMARY KEY,
-    service_id UUID NOT NULL REFERENCES services (id),
-    created_at TIMESTAMPTZ NOT NULL
-);
-COMMENT ON TABLE instances IS 'What runs services: one container and one volume each, both named by the instance''s id';
-COMMENT ON COLUMN instances.id IS 'A UUID. Of what was made before there were instances it is the service''s';
-COMMENT ON COLUMN instances.service_id IS
-    'Whose it is. It stands here and in no label, for the engine can''t change labels';
-COMMENT ON COLUMN instances.created_at IS 'When it was thought of; what is made for it is younger';
-CREATE INDEX instances_of_service ON instances (service_id);
-
-INSERT INTO instances (id, service_id, created_at) SELECT id, id, created_at FROM services;
-
-ALTER TABLE services ADD COLUMN instance_id UUID REFERENCES instances (id);
-COMMENT ON COLUMN services.instance_id IS
-    'The instance that is the service now; the one with the service''s own id where it is null';
-UPDATE services SET instance_id = id;
-
 CREATE TABLE tasks (
     id UUID PRIMARY KEY,
     service_id UUID NOT NULL REFERENCES services (id),
@@ -28,7 +9,6 @@ CREATE TABLE tasks (
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL
 );
-COMMENT ON TABLE tasks IS 'Work on services that ends';
 COMMENT ON TABLE tasks IS 'Work on services that ends';
 COMMENT ON COLUMN tasks.id IS 'A UUID of version 7, so that ids sort by creation';
 COMMENT ON COLUMN tasks.service_id IS 'The service that it is about';

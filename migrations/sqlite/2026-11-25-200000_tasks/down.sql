@@ -2,6 +2,3 @@ ALTER TABLE services ADD COLUMN rotating INTEGER NOT NULL DEFAULT 0 CHECK (rotat
 UPDATE services SET rotating = 1
     WHERE id IN (SELECT service_id FROM tasks WHERE job = 'ROTATE_CREDENTIALS' AND outcome IS NULL);
 DROP TABLE tasks;
--- Only where each service's instance bears its service's id can what runs be found without this table.
-ALTER TABLE services DROP COLUMN instance_id;
-DROP TABLE instances;

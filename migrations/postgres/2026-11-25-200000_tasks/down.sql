@@ -4,6 +4,3 @@ COMMENT ON COLUMN services.rotating IS
 UPDATE services SET rotating = true
     WHERE id IN (SELECT service_id FROM tasks WHERE job = 'ROTATE_CREDENTIALS' AND outcome IS NULL);
 DROP TABLE tasks;
--- Only where each service's instance bears its service's id can what runs be found without this table.
-ALTER TABLE services DROP COLUMN instance_id;
-DROP TABLE instances;
