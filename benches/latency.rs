@@ -12,6 +12,8 @@
     reason = "a benchmark that can't go on has failed, and it reports"
 )]
 
+#[path = "../tests/shared/chain.rs"]
+mod chain;
 #[path = "../tests/e2e/support/mod.rs"]
 #[expect(dead_code, reason = "the end-to-end tests use all of it")]
 mod support;

@@ -64,7 +64,7 @@ async fn destroy(store: &dyn Store, id: ServiceId) -> Service {
     };
     let now = later(before.updated_at);
     let event = NewEvent::of_change(&before, &after, None, now);
-    update(&*store, &before, &after, event.as_ref(), now).await.unwrap()
+    update(store, &before, &after, event.as_ref(), now).await.unwrap()
 }
 
 async fn sequences(store: &dyn Store, project_id: &str) -> Vec<i64> {
