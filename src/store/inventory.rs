@@ -9,14 +9,13 @@ use diesel::sql_types::Text;
 const RECORD: &str = "__diesel_schema_migrations";
 
 /// The tables, each with the version of the migration that makes it, the first one first.
-const TABLES: [(&str, &str); 8] = [
+const TABLES: [(&str, &str); 7] = [
     ("installation", "20261123000000"),
     ("projects", "20261123000000"),
     ("services", "20261123000000"),
     ("service_events", "20261123000000"),
     ("reconciler_term", "20261123120000"),
     ("store_probes", "20261125181500"),
-    ("instances", "20261125200000"),
     ("tasks", "20261125200000"),
 ];
 
