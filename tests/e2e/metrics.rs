@@ -49,7 +49,7 @@ async fn prometheus_reads_what_the_server_does() {
         ("project_services_requests_total{field=\"services\",code=\"OK\"}", 2.0),
         ("project_services_subscriptions{field=\"serviceEvents\"}", 1.0),
         ("project_services_events_total", 4.0),
-        ("project_services_engine_call_seconds_count{call=\"ensure_started\",outcome=\"ok\"}", 1.0),
+        ("project_services_engine_call_seconds_count{call=\"start\",outcome=\"ok\"}", 1.0),
     ] {
         assert!(value(&metrics, series).is_some_and(|value| value >= least), "{series} in {metrics}");
     }

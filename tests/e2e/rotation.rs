@@ -76,7 +76,7 @@ impl World {
             assert_eq!(self.speak(url, "config set maxclients 4").unwrap(), "OK");
             (format!("sleep 1000 | redis-cli -u {url}"), "max number of clients")
         } else {
-            (format!("psql {url} -c 'select pg_sleep(1000)'"), "too many clients")
+            (format!("sleep 1000 | psql {url}"), "too many clients")
         };
         let clients = format!("for n in $(seq 40); do ({connect}) & done; wait");
         let (label, network) = (format!("{LABEL}={}", self.server.test), self.server.network());

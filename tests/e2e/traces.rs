@@ -115,7 +115,9 @@ async fn one_trace_follows_a_provisioning_from_its_request_to_running() {
     // The log's lines name the trace.
     let log = server.log();
     let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    for (target, message) in [("audit", "Accepted"), ("project_services::reconciler", "A service changed its state")] {
+    for (target, message) in
+        [("audit", "Accepted"), ("project_services::reconciler::note", "A service changed its state")]
+    {
         let line = lines.iter().find(|line| line["target"] == target && line["fields"]["message"] == message).unwrap();
         assert_eq!(line["span"]["trace_id"], TRACE, "{line}");
     }
