@@ -19,7 +19,7 @@
 //! | [`causes`] | what an error came of, as text | decides what of it is shown |
 //! | [`clock`] | what time it is | decides what is due |
 //! | [`tls`] | how connections to others are secured | connects |
-//! | [`files`] | files that come into being whole | knows what is in them |
+//! | `files` | files that come into being whole | knows what is in them |
 //! | [`config`] | the environment and the command line | does anything with them |
 //! | [`telemetry`] | the log's shape, metrics, traces | decides anything |
 //! | [`server`] | building and stopping it all | |

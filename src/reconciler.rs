@@ -2,8 +2,8 @@
 //! latency, the periodic tick gives correctness, and one path serves the happy case, the retry and the recovery after a
 //! crash.
 //!
-//! A look: load the row, inspect the engine, decide by the [`rules`], note what is about to be tried, try at most one of
-//! the [`steps`], look again until there is nothing to do. It never answers a request and never decides who may do what.
+//! A look: load the row, inspect the engine, decide by the `rules`, note what is about to be tried, try at most one of
+//! the `steps`, look again until there is nothing to do. It never answers a request and never decides who may do what.
 
 use std::collections::HashMap;
 use std::sync::Arc;
