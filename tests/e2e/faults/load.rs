@@ -18,7 +18,7 @@ async fn who_asks_for_too_much_keeps_nobody_from_the_truth() {
     let id = provisioned(&client, "REDIS", "7").await;
     events.until(&id, "RUNNING").await;
     let greedy = Greedy::new(&server);
-    greedy.answered(10).await;
+    greedy.answered(100).await;
     let before = greedy.answers();
 
     docker(&["kill", &id]);
