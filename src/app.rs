@@ -47,6 +47,9 @@ pub enum AppError {
     /// The project has `most` services.
     #[error("the project has its {most} services")]
     QuotaExceeded { most: u32 },
+    /// Events behind the cursor are not kept any more.
+    #[error("the cursor is older than the log")]
+    CursorExpired,
     #[error("the store is unavailable")]
     Unavailable(#[source] BoxError),
     /// The store takes no changes until its operator has acted. `why` is a clause about it that clients may read.
@@ -56,6 +59,8 @@ pub enum AppError {
         #[source]
         cause: BoxError,
     },
+    #[error("others hold what this needs")]
+    Busy(#[source] BoxError),
     #[error("unexpected failure")]
     Internal(#[source] BoxError),
 }
@@ -67,6 +72,8 @@ impl From<StoreError> for AppError {
         match error {
             StoreError::Unavailable(source) => Self::Unavailable(source),
             StoreError::Trouble(trouble) => Self::OutOfOrder { why: trouble.clause(), cause: trouble.into() },
+            StoreError::Expired => Self::CursorExpired,
+            StoreError::Busy(source) => Self::Busy(source),
             other => Self::Internal(Box::new(other)),
         }
     }

@@ -167,6 +167,12 @@ pub struct ServeArgs {
     /// How old a thing that nobody wants any more must be before it is removed, in seconds.
     #[arg(long, env = "ORPHAN_GRACE", default_value = "600", value_parser = seconds)]
     pub orphan_grace: Duration,
+    /// How many events of a project are kept, the newest.
+    #[arg(long, env = "EVENTS_PER_PROJECT", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub events_per_project: u32,
+    /// How long events are kept, in days.
+    #[arg(long, env = "EVENT_RETENTION", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub event_retention: u32,
     /// How long open requests may take after SIGTERM, in seconds.
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "20", value_parser = seconds)]
     pub drain_timeout: Duration,

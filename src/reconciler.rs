@@ -34,6 +34,7 @@ mod look;
 mod note;
 mod orphans;
 mod queue;
+mod retention;
 mod rules;
 mod steps;
 mod things;
@@ -41,6 +42,7 @@ mod things;
 use lanes::Lanes;
 pub use look::{Looked, Memory};
 use queue::Queue;
+pub use retention::EventRetention;
 
 /// How often the engine is asked whether it is there, and how long it may take to answer. One that hangs, or is behind a
 /// broken line, does not end its event stream.
@@ -57,6 +59,7 @@ pub struct ReconcilerSettings {
     pub orphan_grace: SignedDuration,
     /// Where a service may go whose port turns out to be somebody else's.
     pub publishing: Option<Publishing>,
+    pub retention: EventRetention,
 }
 
 pub struct Reconciler {
@@ -106,6 +109,7 @@ impl Reconciler {
         tasks.spawn(Arc::clone(&self).follow_engine());
         tasks.spawn(Arc::clone(&self).tick());
         tasks.spawn(Arc::clone(&self).sweep_for_orphans());
+        tasks.spawn(Arc::clone(&self).trim_logs());
         tasks.spawn(self.dispatch());
         tokio::select! {
             () = deposed.cancelled() => tasks.shutdown().await,

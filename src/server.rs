@@ -26,7 +26,7 @@ use crate::engine::docker::{DockerEngine, DockerSettings};
 use crate::engine::timed::Timed;
 use crate::hints::Hints;
 use crate::http;
-use crate::reconciler::{Reconciler, ReconcilerSettings};
+use crate::reconciler::{EventRetention, Reconciler, ReconcilerSettings};
 use crate::store::{self, Notice, Store, StoreError};
 use crate::telemetry;
 
@@ -73,6 +73,10 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
         interval: args.reconcile_interval,
         orphan_grace: SignedDuration::try_from(args.orphan_grace)?,
         publishing: publishing.clone(),
+        retention: EventRetention {
+            newest: args.events_per_project,
+            age: SignedDuration::from_hours(24 * i64::from(args.event_retention)),
+        },
     };
     let app = App::new(
         Arc::clone(&store),
@@ -85,7 +89,8 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
             services_per_project: args.limits.services_per_project,
         },
     );
-    let reconciler = Reconciler::new(Arc::clone(&store), Arc::clone(&engine), sealer, Arc::clone(&hints), settings);
+    let reconciler =
+        Reconciler::new(Arc::clone(&store).reserved(), Arc::clone(&engine), sealer, Arc::clone(&hints), settings);
 
     let shutdown = CancellationToken::new();
     let following = follow_store(Arc::clone(&store), hints, shutdown.clone());

@@ -27,7 +27,9 @@ use crate::domain::task::Task;
 use crate::domain::term::{ReplicaId, Term};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use jiff::Timestamp;
 
+pub use crate::domain::event::LogSpan;
 pub use crate::domain::page::{Page, ServiceFilter, Slice};
 
 pub use trouble::Trouble;
@@ -70,6 +72,9 @@ pub enum StoreError {
     /// The idempotency key was used; whoever used it has committed.
     #[error("the idempotency key was used before")]
     KeyUsed,
+    /// Some of the events that were asked for are not kept any more.
+    #[error("the log does not reach back so far")]
+    Expired,
     /// The database can't be reached or refuses for now; a commit may have happened.
     #[error("the database is unavailable")]
     Unavailable(#[source] BoxError),
@@ -79,6 +84,9 @@ pub enum StoreError {
     /// What is there is no installation, or not a whole one. Says what to do about it.
     #[error("{0}")]
     NotOurs(String),
+    /// Others hold what the call needs for too long; nothing was written. Try again.
+    #[error("the database waited too long for others")]
+    Busy(#[source] BoxError),
     #[error("the database call failed")]
     Failed(#[source] BoxError),
 }
@@ -101,6 +109,15 @@ pub struct NewService {
 pub struct Idempotency {
     pub key: IdempotencyKey,
     pub fingerprint: String,
+}
+
+/// Which events of a project are kept: those that meet both.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// So many, the newest.
+    pub newest: u32,
+    /// None from before.
+    pub since: Timestamp,
 }
 
 /// Which replica reconciles; see [`Store`] for what holds of all calls.
@@ -153,6 +170,14 @@ pub trait Store: Terms {
         page: Page<ServiceId>,
     ) -> Result<Slice<Service>>;
 
+    /// The same, and how much of the project's log there was at the moment of which the page tells.
+    async fn service_list_at(
+        &self,
+        project: &ProjectId,
+        filter: &ServiceFilter,
+        page: Page<ServiceId>,
+    ) -> Result<(Slice<Service>, LogSpan)>;
+
     /// How many services a filter finds, whatever the page.
     async fn service_count(&self, project: &ProjectId, filter: &ServiceFilter) -> Result<u64>;
 
@@ -194,14 +219,26 @@ pub trait Store: Terms {
     /// more. Neither revision nor event.
     async fn sealed_replace(&self, id: ServiceId, old: &Sealed, new: &Sealed) -> Result<bool>;
 
-    /// Up to `limit` events of a project with a sequence above `after`, in order. 0 is the beginning.
+    /// Up to `limit` events of a project with a sequence above `after`, in order and without a gap. 0 is the beginning. Fails
+    /// with `Expired` when some of them are not kept any more.
     async fn event_list_since(&self, project: &ProjectId, after: i64, limit: u32) -> Result<Vec<ServiceEvent>>;
 
-    /// The sequence of a project's last event; 0 when there is none.
-    async fn event_last(&self, project: &ProjectId) -> Result<i64>;
+    /// How much of a project's log there is.
+    async fn event_span(&self, project: &ProjectId) -> Result<LogSpan>;
+
+    /// The projects whose logs hold more than is to be kept.
+    async fn event_list_overdue(&self, keep: Retention) -> Result<Vec<ProjectId>>;
+
+    /// Takes up to `limit` events off the beginning of a project's log, as far as they are not to be kept, and gives back how
+    /// many places it begins later now. The newest event of a service that is not DESTROYED stays in any case.
+    async fn event_trim(&self, project: &ProjectId, keep: Retention, limit: u32) -> Result<u64>;
 
     /// A page of one service's events, in order.
     async fn event_list_of_service(&self, service: ServiceId, page: Page<i64>) -> Result<Slice<ServiceEvent>>;
+
+    /// The same store for one who works for all projects, such as the reconciler: by way of connections that nobody else
+    /// takes, however many wait.
+    fn reserved(self: Arc<Self>) -> Arc<dyn Store>;
 
     /// What other replicas change, as it is committed. It never ends, and may miss something: a connection that was lost
     /// is made anew, and `Connected` then says that there may be more.

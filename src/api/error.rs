@@ -19,6 +19,7 @@ pub enum Code {
     BadUserInput,
     InvalidState,
     Conflict,
+    CursorExpired,
     QuotaExceeded,
     RateLimited,
     Unavailable,
@@ -36,6 +37,7 @@ impl Code {
             Self::BadUserInput => "BAD_USER_INPUT",
             Self::InvalidState => "INVALID_STATE",
             Self::Conflict => "CONFLICT",
+            Self::CursorExpired => "CURSOR_EXPIRED",
             Self::QuotaExceeded => "QUOTA_EXCEEDED",
             Self::RateLimited => "RATE_LIMITED",
             Self::Unavailable => "UNAVAILABLE",
@@ -170,6 +172,11 @@ impl From<AppError> for Error {
                 Self::new(Code::InvalidState, format!("{action} is not possible with services of the kind {kind}."))
             }
             AppError::Conflict(message) => Self::new(Code::Conflict, message),
+            AppError::CursorExpired => Self::new(
+                Code::CursorExpired,
+                "Events behind this cursor are not kept any more; read the services anew and go on from there.",
+            )
+            .with("field", "after"),
             AppError::QuotaExceeded { most } => Self::new(
                 Code::QuotaExceeded,
                 format!("The project has {most} services, which is the most; destroy one first."),
@@ -183,6 +190,11 @@ impl From<AppError> for Error {
                 Self::new(Code::Unavailable, format!("The server's database needs its operator: {why}."))
                     .caused_by(cause)
             }
+            AppError::Busy(cause) => Self::new(
+                Code::Unavailable,
+                "Others are changing what this needs; nothing was changed. Try again in a moment.",
+            )
+            .caused_by(cause),
             AppError::Internal(cause) => Self::internal().caused_by(cause),
         }
     }

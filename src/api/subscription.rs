@@ -29,7 +29,9 @@ pub struct Subscription;
 #[Subscription(guard = "Authenticated")]
 impl Subscription {
     /// Each change of the project's services, in order, none lost, none twice. With `after`, all that came since that
-    /// cursor first, however long ago that was; without it, what happens from now on.
+    /// cursor first; without it, what happens from now on. A cursor that is older than the events that are kept fails with
+    /// CURSOR_EXPIRED, and so does a reader that falls so far behind: read the services anew then, and go on from their
+    /// `eventCursor`.
     async fn service_events(
         &self,
         ctx: &Context<'_>,

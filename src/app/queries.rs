@@ -8,6 +8,15 @@ use crate::domain::page::{Page, ServiceFilter, Slice};
 use crate::domain::permission::{Denied, Principal};
 use crate::domain::service::Service;
 
+/// How much of a project's log can be read.
+#[derive(Debug, Clone, Default)]
+pub struct LogCursors {
+    /// Ahead of the oldest event from which on all are there.
+    pub oldest: String,
+    /// Of the newest event.
+    pub newest: String,
+}
+
 impl App {
     /// None when it does not exist or is of a project that the viewer does not see.
     pub async fn service(&self, viewer: &Principal, id: ServiceId) -> Result<Option<Service>> {
@@ -31,10 +40,18 @@ impl App {
         Ok(self.store.service_list(project, filter, page).await?)
     }
 
-    /// The cursor of the project's newest event. What is read after it holds all that happened up to it.
-    pub async fn event_cursor(&self, viewer: &Principal, project: &ProjectId) -> Result<String> {
+    /// The same, with the cursors of what there was of the project's log at the moment that the page shows.
+    pub async fn services_at(
+        &self,
+        viewer: &Principal,
+        project: &ProjectId,
+        filter: &ServiceFilter,
+        page: Page<ServiceId>,
+    ) -> Result<(Slice<Service>, LogCursors)> {
         visible(viewer, project)?;
-        Ok(Cursor::encode(project, self.store.event_last(project).await?))
+        let (slice, span) = self.store.service_list_at(project, filter, page).await?;
+        let (oldest, newest) = (Cursor::encode(project, span.start()), Cursor::encode(project, span.last));
+        Ok((slice, LogCursors { oldest, newest }))
     }
 
     /// How many services the filter finds.

@@ -15,7 +15,8 @@ use crate::domain::service::{Service, ServiceState};
 const PAGE: u32 = 100;
 
 impl App {
-    /// Each event of the project from now on, in order; with `after`, all that came since that cursor first.
+    /// Each event of the project from now on, in order; with `after`, all that came since that cursor first. Fails where some
+    /// of them are not kept any more, at first or for a reader that falls so far behind.
     pub async fn service_events(
         self: &Arc<Self>,
         viewer: &Principal,
@@ -24,11 +25,11 @@ impl App {
     ) -> Result<impl Stream<Item = Result<ServiceEvent>> + use<>> {
         visible(viewer, &project)?;
         let mut hints = self.hints.subscribe(&project);
-        let last = self.store.event_last(&project).await?;
+        let span = self.store.event_span(&project).await?;
         let mut position = match after {
-            None => last,
+            None => span.last,
             Some(text) => {
-                Cursor::decode(&project, text).ok().filter(|sequence| *sequence <= last).ok_or_else(|| {
+                Cursor::decode(&project, text).ok().filter(|sequence| *sequence <= span.last).ok_or_else(|| {
                     AppError::BadInput {
                         field: "after",
                         message: "It is not a cursor of this project's events.".to_owned(),
@@ -36,6 +37,9 @@ impl App {
                 })?
             }
         };
+        if position < span.start() {
+            Err(AppError::CursorExpired)?;
+        }
         let app = Arc::clone(self);
         Ok(try_stream! {
             loop {

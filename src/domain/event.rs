@@ -10,7 +10,8 @@ use super::service::{Operation, OperationKind, OperationPhase, Service, ServiceS
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceEvent {
     pub project: ProjectId,
-    /// 1 for a project's first event, and one more with each: there are no gaps, and the order is that of commits.
+    /// 1 for a project's first event, and one more with each: there are no gaps, and the order is that of commits. Old ones
+    /// may have been taken away.
     pub sequence: i64,
     pub service: ServiceId,
     /// None on the first event of a service.
@@ -20,6 +21,21 @@ pub struct ServiceEvent {
     pub message: String,
     pub actor: Option<String>,
     pub occurred_at: Timestamp,
+}
+
+/// How much of a project's log there is. It begins with 1 to 0, which is nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSpan {
+    /// From this sequence on all events are there. Older ones may have been taken away.
+    pub first: i64,
+    pub last: i64,
+}
+
+impl LogSpan {
+    /// Ahead of the first event: the earliest place from which all that comes can be read.
+    pub fn start(self) -> i64 {
+        self.first - 1
+    }
 }
 
 /// What an event that is about to be appended tells. Its place in the log, the states before and after it and the operation

@@ -1,5 +1,7 @@
 //! A connection for the length of one call. Compiled once for each backend, like the queries.
 
+use std::time::{Duration, Instant};
+
 use diesel_async::pooled_connection::deadpool::Object;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -9,17 +11,23 @@ use super::Conn;
 /// open, with its locks. So a lease that ends without `give_back` throws its connection away, which rolls back.
 pub struct Lease {
     connection: Option<Object<Conn>>,
+    since: Instant,
     /// The right to write, on SQLite.
     _writer: Option<OwnedSemaphorePermit>,
 }
 
 impl Lease {
     pub fn new(connection: Object<Conn>, writer: Option<OwnedSemaphorePermit>) -> Self {
-        Self { connection: Some(connection), _writer: writer }
+        Self { connection: Some(connection), since: Instant::now(), _writer: writer }
     }
 
     pub fn connection(&mut self) -> &mut Conn {
         self.connection.as_mut().expect("a lease has its connection until it ends")
+    }
+
+    /// How long the call has had its connection.
+    pub fn age(&self) -> Duration {
+        self.since.elapsed()
     }
 
     /// Ends the lease with no transaction open.

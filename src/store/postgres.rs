@@ -1,6 +1,7 @@
 //! PostgreSQL, with TLS by rustls. Any number of replicas may use one database.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::result::Error;
@@ -20,7 +21,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::fault::{Fault, Verdict};
+use super::fault::{CALL_TIMEOUT, Fault, Verdict};
 use super::inventory;
 use super::trouble::{Condition, Purpose, Trouble};
 use super::{BoxError, Notice, Result, StoreError, listen};
@@ -34,8 +35,24 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
 const IS_SHARED: bool = true;
 
-/// Connections of one replica at the most; PostgreSQL allows 100 in all, unless told otherwise.
-const CONNECTIONS: usize = 10;
+/// Connections of one replica at the most; PostgreSQL allows 100 in all, unless told otherwise. Those that write, which may
+/// have to wait for a lock, are others than those that only read.
+const READERS: usize = 6;
+const WRITERS: usize = 6;
+/// The same for who has connections reserved.
+const RESERVED_READERS: usize = 2;
+const RESERVED_WRITERS: usize = 8;
+/// For the term, so that its holder's signs of life wait for nothing else.
+const TERM: usize = 2;
+
+/// How long a statement waits for a lock before it fails. Who has connections reserved works for all projects and comes again
+/// by itself, so that it leaves one that is held up for the others sooner.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(6);
+const RESERVED_LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a statement may take in all; less than [`CALL_TIMEOUT`], so that the server breaks it off and the connection is
+/// still good.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Unless the URL says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,10 +61,17 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"projserv");
 
 /// For each connection. The queries rely on seeing what others committed while they waited for a lock, whatever the
-/// database's default. The timeout is for a replica that vanished without a word in the midst of a transaction: its locks
+/// database's default. The last timeout is for a replica that vanished without a word in the midst of a transaction: its locks
 /// would hold up the project's others until TCP gives up, hours later.
-const SETTINGS: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-                        SET idle_in_transaction_session_timeout = '20s';";
+fn settings(lock_timeout: Duration) -> String {
+    format!(
+        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; SET lock_timeout = {}; \
+         SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {};",
+        lock_timeout.as_millis(),
+        STATEMENT_TIMEOUT.as_millis(),
+        CALL_TIMEOUT.as_millis(),
+    )
+}
 
 /// Of the schemas in which tables are looked for, apart from PostgreSQL's own.
 const TABLES: &str = "SELECT relname::text AS name FROM pg_class \
@@ -57,6 +81,13 @@ const TABLES: &str = "SELECT relname::text AS name FROM pg_class \
 macro_rules! transaction {
     ($connection:expr, $body:expr) => {
         diesel_async::AsyncConnection::transaction($connection, $body)
+    };
+}
+
+/// Sees what was committed when its first query began.
+macro_rules! snapshot {
+    ($connection:expr, $body:expr) => {
+        $connection.build_transaction().repeatable_read().read_only().run($body)
     };
 }
 
@@ -78,10 +109,25 @@ mod queries;
 use lease::Lease;
 
 pub struct Backend {
-    pool: Pool<Conn>,
+    requests: Pools,
+    reserved: Pools,
+    term: Pool<Conn>,
+    server: Server,
+    condition: Arc<Condition>,
+}
+
+/// Connections for one purpose. They are made when they are first needed.
+#[derive(Clone)]
+struct Pools {
+    readers: Pool<Conn>,
+    writers: Pool<Conn>,
+}
+
+/// How to connect.
+#[derive(Clone)]
+struct Server {
     config: Config,
     tls: MakeRustlsConnect,
-    condition: Condition,
 }
 
 impl Backend {
@@ -96,38 +142,51 @@ impl Backend {
             config.application_name("project-services");
         }
         let tls = tls(&config, ca_file).map_err(StoreError::Failed)?;
-        let migrating = establish(&config, tls.clone()).await.map_err(|error| StoreError::Unavailable(error.into()))?;
+        let server = Server { config, tls };
+        let migrating = server.establish("").await.map_err(|error| StoreError::Unavailable(error.into()))?;
         migrate(migrating).await?;
+        Ok(Self {
+            requests: server.pools(READERS, WRITERS, LOCK_TIMEOUT)?,
+            reserved: server.pools(RESERVED_READERS, RESERVED_WRITERS, RESERVED_LOCK_TIMEOUT)?,
+            term: server.pool(TERM, RESERVED_LOCK_TIMEOUT)?,
+            server,
+            condition: Arc::new(Condition::new(name)),
+        })
+    }
 
-        let mut manager = ManagerConfig::<Conn>::default();
-        // A connection that the server or something in between has closed is found here, not by a call.
-        manager.recycling_method = RecyclingMethod::Verified;
-        let (own_config, own_tls) = (config.clone(), tls.clone());
-        manager.custom_setup = Box::new(move |_| {
-            let (config, tls) = (config.clone(), tls.clone());
-            async move { establish(&config, tls).await }.boxed()
-        });
-        // The configuration stands in for a URL, so that the password is in no text.
-        let pool = Pool::builder(AsyncDieselConnectionManager::new_with_config("", manager))
-            .max_size(CONNECTIONS)
-            .build()
-            .map_err(|error| StoreError::Failed(error.into()))?;
-        Ok(Self { pool, config: own_config, tls: own_tls, condition: Condition::new(name) })
+    /// The same store by way of the connections that are reserved.
+    fn with_reserved(self: Arc<Self>) -> Arc<Self> {
+        let reserved = self.reserved.clone();
+        Arc::new(Self {
+            requests: reserved.clone(),
+            reserved,
+            term: self.term.clone(),
+            server: self.server.clone(),
+            condition: Arc::clone(&self.condition),
+        })
     }
 
     /// Follows the notices on a connection of its own, for as long as the stream is kept.
     fn listen(&self) -> BoxStream<'static, Notice> {
-        listen::notices(self.config.clone(), self.tls.clone()).boxed()
+        listen::notices(self.server.config.clone(), self.server.tls.clone()).boxed()
     }
 
     async fn reader(&self) -> Result<Lease> {
-        let connection = self.pool.get().await.map_err(|error| StoreError::Unavailable(error.into()))?;
-        Ok(Lease::new(connection, None))
+        lease(&self.requests.readers).await
     }
 
     async fn writer(&self, purpose: Purpose) -> Result<Lease> {
         self.admit(purpose)?;
-        self.reader().await
+        lease(&self.requests.writers).await
+    }
+
+    async fn term_reader(&self) -> Result<Lease> {
+        lease(&self.term).await
+    }
+
+    async fn term_writer(&self, purpose: Purpose) -> Result<Lease> {
+        self.admit(purpose)?;
+        lease(&self.term).await
     }
 
     /// Space for what has to be recorded is the server's own to keep.
@@ -145,6 +204,42 @@ impl Backend {
     }
 }
 
+async fn lease(pool: &Pool<Conn>) -> Result<Lease> {
+    let connection = pool.get().await.map_err(|error| StoreError::Unavailable(error.into()))?;
+    Ok(Lease::new(connection, None))
+}
+
+impl Server {
+    fn pools(&self, readers: usize, writers: usize, lock_timeout: Duration) -> Result<Pools> {
+        Ok(Pools { readers: self.pool(readers, lock_timeout)?, writers: self.pool(writers, lock_timeout)? })
+    }
+
+    fn pool(&self, size: usize, lock_timeout: Duration) -> Result<Pool<Conn>> {
+        let mut manager = ManagerConfig::<Conn>::default();
+        // A connection that the server or something in between has closed is found here, not by a call.
+        manager.recycling_method = RecyclingMethod::Verified;
+        let server = self.clone();
+        manager.custom_setup = Box::new(move |_| {
+            let server = server.clone();
+            async move { server.establish(&settings(lock_timeout)).await }.boxed()
+        });
+        // The configuration stands in for a URL, so that the password is in no text.
+        let pool = Pool::builder(AsyncDieselConnectionManager::new_with_config("", manager)).max_size(size).build();
+        pool.map_err(|error| StoreError::Failed(error.into()))
+    }
+
+    async fn establish(&self, settings: &str) -> ConnectionResult<Conn> {
+        let (client, connection) = self.config.connect(self.tls.clone()).await.map_err(|error| {
+            // Its own text only says at which step it failed.
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            ConnectionError::BadConnection(format!("{error}{cause}"))
+        })?;
+        let mut connection = Conn::try_from_client_and_connection(client, connection).await?;
+        connection.batch_execute(settings).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+        Ok(connection)
+    }
+}
+
 /// Tells the other replicas, once the transaction has committed.
 async fn notify(connection: &mut Conn, project: &ProjectId, service: ServiceId) -> Result<(), Fault> {
     use diesel_async::RunQueryDsl as _;
@@ -156,8 +251,8 @@ async fn notify(connection: &mut Conn, project: &ProjectId, service: ServiceId) 
     Ok(())
 }
 
-/// Says what a fault is for the caller.
-async fn judge(fault: Fault, connection: &mut Conn) -> StoreError {
+/// Says what a fault is for the caller, of a call that has had its connection for `age`.
+async fn judge(fault: Fault, connection: &mut Conn, age: Duration) -> StoreError {
     if let Fault::Database(error) = &fault
         && let Some(trouble) = diagnose(error)
     {
@@ -165,8 +260,10 @@ async fn judge(fault: Fault, connection: &mut Conn) -> StoreError {
     }
     match fault.verdict() {
         Verdict::Known(error) => error,
-        // A server that shuts down says so in an error of its own, in its own language, and hangs up.
+        // A server that shuts down says so in an error of its own, in its own language, and hangs up. A timeout is in its own
+        // language as well; what failed so late and left the connection good is taken for one.
         Verdict::Unclear(error) => match connection.batch_execute("").await {
+            Ok(()) if age >= RESERVED_LOCK_TIMEOUT => StoreError::Busy(error.into()),
             Ok(()) => StoreError::Failed(error.into()),
             Err(_) => StoreError::Unavailable(error.into()),
         },
@@ -183,17 +280,6 @@ fn diagnose(error: &Error) -> Option<Trouble> {
     }
     let is_damage = ["invalid page in block", "could not read block", "missing chunk number"];
     is_damage.iter().any(|known| message.contains(known)).then(|| Trouble::Damaged(message.to_owned()))
-}
-
-async fn establish(config: &Config, tls: MakeRustlsConnect) -> ConnectionResult<Conn> {
-    let (client, connection) = config.connect(tls).await.map_err(|error| {
-        // Its own text only says at which step it failed.
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        ConnectionError::BadConnection(format!("{error}{cause}"))
-    })?;
-    let mut connection = Conn::try_from_client_and_connection(client, connection).await?;
-    connection.batch_execute(SETTINGS).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
-    Ok(connection)
 }
 
 fn tls(config: &Config, ca_file: Option<&Path>) -> Result<MakeRustlsConnect, BoxError> {

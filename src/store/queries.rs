@@ -1,6 +1,8 @@
 //! Every query, in one text that is compiled once for each backend: `super` is sqlite.rs or postgres.rs, which say what
 //! a connection is and how a transaction begins. Nothing here may depend on which of the two it is.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -21,7 +23,8 @@ use crate::store::schema::{installation, services, store_probes};
 use crate::store::trouble::Purpose;
 use crate::store::types::{Id, Word};
 use crate::store::{
-    Committed, NewService, Notice, Page, Result, ServiceFilter, Slice, Store, StoreError, Terms, Write,
+    Committed, LogSpan, NewService, Notice, Page, Result, Retention, ServiceFilter, Slice, Store, StoreError, Terms,
+    Write,
 };
 use crate::telemetry::{metrics, traces};
 
@@ -32,6 +35,9 @@ mod commit;
 #[path = "queries/log.rs"]
 mod log;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
+#[path = "queries/retention.rs"]
+mod retention;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries/tasks.rs"]
 mod tasks;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
@@ -39,16 +45,33 @@ mod tasks;
 mod term;
 
 use commit::commit;
-use log::{event_insert, event_last, event_list_of_service, event_list_since, sequence_take};
+use log::{event_insert, event_list_of_service, event_list_since, event_span, sequence_take};
+use retention::{event_list_overdue, event_trim};
 use tasks::task_list_open;
 use term::{term_current, term_replace, term_take};
 
 /// Runs one query on a connection of its own.
 macro_rules! read {
     ($backend:ident, $query:ident($($argument:expr),*)) => {
+        read!($backend, reader, $query($($argument),*))
+    };
+    ($backend:ident, $lane:ident, $query:ident($($argument:expr),*)) => {
+        $backend.noted(within(async {
+            let mut lease = $backend.$lane().await?;
+            let result = $query(lease.connection(), $($argument),*).await;
+            settle(lease, result).await
+        })
+        .await)
+    };
+}
+
+/// Runs one query in a transaction of its own that sees what was there when it began and nothing later.
+macro_rules! read_at_once {
+    ($backend:ident, $query:ident($($argument:expr),*)) => {
         $backend.noted(within(async {
             let mut lease = $backend.reader().await?;
-            let result = $query(lease.connection(), $($argument),*).await;
+            let result =
+                snapshot!(lease.connection(), async |connection| $query(connection, $($argument),*).await).await;
             settle(lease, result).await
         })
         .await)
@@ -58,12 +81,15 @@ macro_rules! read {
 /// Runs one query in a write transaction of its own, for a request, or to record what is the case.
 macro_rules! write {
     ($backend:ident, $query:ident($($argument:expr),*)) => {
-        write!($backend, Purpose::Request, $query($($argument),*))
+        write!($backend, Purpose::Request, writer, $query($($argument),*))
     };
-    ($backend:ident, $purpose:expr, $query:ident($($argument:expr),*)) => {{
+    ($backend:ident, $purpose:expr, $query:ident($($argument:expr),*)) => {
+        write!($backend, $purpose, writer, $query($($argument),*))
+    };
+    ($backend:ident, $purpose:expr, $lane:ident, $query:ident($($argument:expr),*)) => {{
         let span = traces::write(stringify!($query));
         let written = within(async {
-            let mut lease = $backend.writer($purpose).await?;
+            let mut lease = $backend.$lane($purpose).await?;
             let result =
                 transaction!(lease.connection(), async |connection| $query(connection, $($argument),*).await).await;
             settle(lease, result).await
@@ -133,6 +159,15 @@ impl Store for Backend {
         read!(self, service_list(project, filter, page))
     }
 
+    async fn service_list_at(
+        &self,
+        project: &ProjectId,
+        filter: &ServiceFilter,
+        page: Page<ServiceId>,
+    ) -> Result<(Slice<Service>, LogSpan)> {
+        read_at_once!(self, service_list_at(project, filter, page))
+    }
+
     async fn service_count(&self, project: &ProjectId, filter: &ServiceFilter) -> Result<u64> {
         read!(self, service_count(project, filter))
     }
@@ -186,12 +221,24 @@ impl Store for Backend {
         read!(self, event_list_since(project, after, limit))
     }
 
-    async fn event_last(&self, project: &ProjectId) -> Result<i64> {
-        read!(self, event_last(project))
+    async fn event_span(&self, project: &ProjectId) -> Result<LogSpan> {
+        read!(self, event_span(project))
+    }
+
+    async fn event_list_overdue(&self, keep: Retention) -> Result<Vec<ProjectId>> {
+        read!(self, event_list_overdue(keep))
+    }
+
+    async fn event_trim(&self, project: &ProjectId, keep: Retention, limit: u32) -> Result<u64> {
+        write!(self, Purpose::Record, event_trim(project, keep, limit))
     }
 
     async fn event_list_of_service(&self, service: ServiceId, page: Page<i64>) -> Result<Slice<ServiceEvent>> {
         read!(self, event_list_of_service(service, page))
+    }
+
+    fn reserved(self: Arc<Self>) -> Arc<dyn Store> {
+        self.with_reserved()
     }
 
     fn notices(&self) -> BoxStream<'static, Notice> {
@@ -202,19 +249,19 @@ impl Store for Backend {
 #[async_trait]
 impl Terms for Backend {
     async fn term_current(&self) -> Result<Term> {
-        read!(self, term_current())
+        read!(self, term_reader, term_current())
     }
 
     async fn term_take(&self, seen: &Term, holder: ReplicaId) -> Result<Option<Term>> {
-        write!(self, Purpose::Record, term_take(seen, holder))
+        write!(self, Purpose::Record, term_writer, term_take(seen, holder))
     }
 
     async fn term_renew(&self, term: &Term) -> Result<Option<Term>> {
-        write!(self, Purpose::Record, term_replace(term, Term { beat: term.beat + 1, ..*term }))
+        write!(self, Purpose::Record, term_writer, term_replace(term, Term { beat: term.beat + 1, ..*term }))
     }
 
     async fn term_release(&self, term: &Term) -> Result<()> {
-        write!(self, Purpose::Record, term_replace(term, Term { holder: None, ..*term })).map(|_| ())
+        write!(self, Purpose::Record, term_writer, term_replace(term, Term { holder: None, ..*term })).map(|_| ())
     }
 
     fn is_shared(&self) -> bool {
@@ -244,7 +291,8 @@ async fn settle<T>(mut lease: Lease, answer: Answer<T>) -> Result<T> {
             Ok(value)
         }
         Err(fault) => {
-            let error = judge(fault, lease.connection()).await;
+            let age = lease.age();
+            let error = judge(fault, lease.connection(), age).await;
             if !matches!(error, StoreError::Unavailable(_) | StoreError::Trouble(_)) {
                 lease.give_back();
             }
@@ -342,6 +390,16 @@ async fn service_list(
     query = if page.from_end { query.order(services::id.desc()) } else { query.order(services::id.asc()) };
     let rows: Vec<ServiceRow> = query.load(connection).await?;
     Ok(slice(rows, page.limit, page.from_end))
+}
+
+async fn service_list_at(
+    connection: &mut Conn,
+    project: &ProjectId,
+    filter: &ServiceFilter,
+    page: Page<ServiceId>,
+) -> Answer<(Slice<Service>, LogSpan)> {
+    let slice = service_list(connection, project, filter, page).await?;
+    Ok((slice, event_span(connection, project).await?))
 }
 
 async fn service_count(connection: &mut Conn, project: &ProjectId, filter: &ServiceFilter) -> Answer<u64> {

@@ -17,6 +17,7 @@ diesel::table! {
     projects (project_id) {
         project_id -> Text,
         last_sequence -> Int8,
+        first_sequence -> Int8,
     }
 }
 

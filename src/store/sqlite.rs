@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use diesel::result::Error;
 use diesel::{ConnectionError, SqliteConnection};
@@ -41,6 +42,13 @@ const SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA synchronous = FULL; P
 macro_rules! transaction {
     ($connection:expr, $body:expr) => {
         $connection.immediate_transaction($body)
+    };
+}
+
+/// A deferred transaction: it reads what was committed when its first query began.
+macro_rules! snapshot {
+    ($connection:expr, $body:expr) => {
+        diesel_async::AsyncConnection::transaction($connection, $body)
     };
 }
 
@@ -143,6 +151,20 @@ impl Backend {
 }
 
 impl Backend {
+    /// Nobody waits for this server's signs of life.
+    async fn term_reader(&self) -> Result<Lease> {
+        self.reader().await
+    }
+
+    async fn term_writer(&self, purpose: Purpose) -> Result<Lease> {
+        self.writer(purpose).await
+    }
+
+    /// Who waits to write holds no connection, and waits in order, so that there is nothing to be reserved.
+    fn with_reserved(self: Arc<Self>) -> Arc<Self> {
+        self
+    }
+
     /// There is nobody else to hear of.
     fn listen(&self) -> BoxStream<'static, Notice> {
         futures_util::stream::pending().boxed()
@@ -155,7 +177,7 @@ async fn notify(_: &mut Conn, _: &ProjectId, _: ServiceId) -> Result<(), Fault> 
 }
 
 /// Says what a fault is for the caller.
-async fn judge(fault: Fault, _: &mut Conn) -> StoreError {
+async fn judge(fault: Fault, _: &mut Conn, _: Duration) -> StoreError {
     if let Fault::Database(error) = &fault
         && let Some(trouble) = diagnose(error)
     {

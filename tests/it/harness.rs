@@ -234,7 +234,7 @@ impl Server {
         let project: ProjectId = project.parse().unwrap();
         let all = ServiceFilter { include_destroyed: true, ..ServiceFilter::default() };
         let services = self.store.service_count(&project, &all).await.unwrap();
-        (services, self.store.event_last(&project).await.unwrap())
+        (services, self.store.event_span(&project).await.unwrap().last)
     }
 
     /// The messages of a service's events.

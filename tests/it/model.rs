@@ -26,7 +26,7 @@ use project_services::domain::service::{Desired, ErrorCode, Service, ServiceKind
 use project_services::domain::term::ReplicaId;
 use project_services::engine::Engine;
 use project_services::hints::Hints;
-use project_services::reconciler::{Memory, Reconciler, ReconcilerSettings};
+use project_services::reconciler::{EventRetention, Memory, Reconciler, ReconcilerSettings};
 use project_services::store::{self, Store};
 use proptest::prelude::*;
 use tokio::sync::Notify;
@@ -147,6 +147,7 @@ impl World {
             interval: Duration::from_secs(30),
             orphan_grace: SignedDuration::from_secs(600),
             publishing: None,
+            retention: EventRetention { newest: 1_000, age: SignedDuration::from_hours(24) },
         };
         let engine: Arc<dyn Engine> = Arc::clone(engine) as Arc<dyn Engine>;
         Reconciler::new(Arc::clone(store), engine, Arc::clone(sealer), Arc::clone(hints), settings).with_clock(clock)

@@ -37,6 +37,7 @@ mod fixture;
 mod handles;
 mod lists;
 mod postgres;
+mod retention;
 mod schema;
 mod services;
 mod sqlite;

@@ -10,12 +10,13 @@ use tokio_postgres::NoTls;
 
 /// Each line's first word says what it tells; a database answers both in one snapshot.
 const LINES: &str = "SELECT value FROM ( \
-        SELECT 1 AS part, project_id AS project, sequence AS place, \
+        SELECT 1 AS part, project_id AS project, 0 AS place, \
+            'log ' || project_id || ' ' || first_sequence || ' ' || last_sequence AS value FROM projects \
+        UNION ALL SELECT 2, project_id, sequence, \
             'event ' || project_id || ' ' || sequence || ' ' || service_id || ' ' || coalesce(previous_state, '-') || ' ' \
-            || state AS value \
+            || state \
         FROM service_events \
-        UNION ALL SELECT 2, project_id, 0, 'service ' || id || ' ' || state FROM services \
-        UNION ALL SELECT 3, project_id, 0, 'head ' || project_id || ' ' || last_sequence FROM projects \
+        UNION ALL SELECT 3, project_id, 0, 'service ' || id || ' ' || state FROM services \
     ) AS told ORDER BY part, project, place";
 
 #[derive(QueryableByName)]
@@ -63,29 +64,41 @@ impl Logs {
 }
 
 /// Within a project there are no gaps; within a service each event begins in the state in which the one before it ended, the
-/// first one begins in none, the last one ends in the service's, and nothing comes behind DESTROYED.
+/// first one begins in none, the last one ends in the service's, and nothing comes behind DESTROYED. What was taken off the
+/// beginning of a log leaves the newest events of services, at the least of those that are not DESTROYED.
 fn check<'a>(lines: impl Iterator<Item = &'a str>) {
-    let mut places: HashMap<&str, i64> = HashMap::new();
+    let mut logs: HashMap<&str, (i64, i64, i64)> = HashMap::new();
     let mut states: HashMap<&str, &str> = HashMap::new();
     for line in lines {
         let words: Vec<&str> = line.split(' ').collect();
         match *words {
+            ["log", project, first, last] => {
+                let (first, last) = (first.parse().unwrap(), last.parse().unwrap());
+                logs.insert(project, (first, last, first - 1));
+            }
             ["event", project, place, service, previous, state] => {
+                let (first, last, before) = logs.get_mut(project).expect("a log has its project");
                 let place: i64 = place.parse().unwrap();
-                let before = places.insert(project, place).unwrap_or(0);
-                assert_eq!(place, before + 1, "the log of {project} has a gap ahead of {line:?}");
-                let before = states.insert(service, state).unwrap_or("-");
-                assert_eq!(previous, before, "an event does not begin where the one before it ended: {line:?}");
+                if place >= *first {
+                    assert_eq!(place, *before + 1, "the log of {project} has a gap ahead of {line:?}");
+                    *before = place;
+                }
+                assert!(place <= *last, "the log of {project} ends behind its head");
+                if let Some(before) = states.insert(service, state) {
+                    assert_eq!(previous, before, "an event does not begin where the one before it ended: {line:?}");
+                } else if *first == 1 {
+                    assert_eq!(previous, "-", "a service's first event begins in no state: {line:?}");
+                }
                 assert_ne!(previous, "DESTROYED", "something happened to a destroyed service: {line:?}");
             }
-            ["service", id, state] => {
-                assert_eq!(states.get(id), Some(&state), "the newest event of service {id} shows another state");
-            }
-            ["head", project, last] => {
-                let place = places.get(project).copied().unwrap_or(0);
-                assert_eq!(place, last.parse::<i64>().unwrap(), "the log of {project} does not end at its head");
-            }
+            ["service", id, state] => match states.get(id) {
+                Some(shown) => assert_eq!(*shown, state, "the newest event of service {id} shows another state"),
+                None => assert_eq!(state, "DESTROYED", "no event of service {id} was kept"),
+            },
             _ => panic!("{line:?} can't be read"),
         }
+    }
+    for (project, (_, last, before)) in logs {
+        assert_eq!(before, last, "the log of {project} does not end at its head");
     }
 }

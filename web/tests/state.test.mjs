@@ -73,6 +73,14 @@ test("a destroyed service is not listed, and nothing late brings it back", () =>
   assert.equal(state.services.get("svc_1"), destroyed);
 });
 
+test("what was missed for good is forgotten until it is read anew", () => {
+  const other = service({ id: "svc_2" });
+  const lost = reduce(NOTHING, [page([running, other], "c1"), { kind: "lost" }]);
+  assert.deepEqual([listed(lost), lost.cursor], [[], null]);
+  const read = reduce(lost, [page([running], "c9")]);
+  assert.deepEqual([listed(read), read.cursor], [[running], "c9"]);
+});
+
 test("the state before is left as it was", () => {
   const before = reduce(NOTHING, [page([pending])]);
   reduce(before, [event("c1", running)]);

@@ -9,6 +9,7 @@ use super::service::Service;
 use crate::api::app;
 use crate::api::error::Result;
 use crate::api::guard::viewer;
+use crate::app::queries::LogCursors;
 use crate::domain::id::{ProjectId, ServiceId};
 use crate::domain::page::{self, Page};
 
@@ -42,7 +43,7 @@ pub struct ServiceConnection {
     page: Page<ServiceId>,
     services: Vec<Service>,
     has_more: bool,
-    event_cursor: String,
+    log: LogCursors,
 }
 
 impl ServiceConnection {
@@ -53,14 +54,14 @@ impl ServiceConnection {
         arguments: PageArguments,
     ) -> Result<Self> {
         let page = arguments.parse(parse_service_cursor)?;
-        // Read ahead of the services, so that what happens in between is told twice rather than not at all.
-        let event_cursor = match ctx.look_ahead().field("eventCursor").exists() {
-            true => app(ctx).event_cursor(viewer(ctx)?, &project).await?,
-            false => String::new(),
+        let wanted = ["eventCursor", "oldestEventCursor"].iter().any(|field| ctx.look_ahead().field(field).exists());
+        let (slice, log) = if wanted {
+            app(ctx).services_at(viewer(ctx)?, &project, &filter, page).await?
+        } else {
+            (app(ctx).services(viewer(ctx)?, &project, &filter, page).await?, LogCursors::default())
         };
-        let slice = app(ctx).services(viewer(ctx)?, &project, &filter, page).await?;
         let services = slice.rows.into_iter().map(Service).collect();
-        Ok(Self { project, filter, page, services, has_more: slice.has_more, event_cursor })
+        Ok(Self { project, filter, page, services, has_more: slice.has_more, log })
     }
 }
 
@@ -87,10 +88,16 @@ impl ServiceConnection {
         Ok(PageInfo::new(&self.page, self.has_more, has_other, (first.map(service_cursor), last.map(service_cursor))))
     }
 
-    /// The newest of the project's events that the page shows the outcome of. Give it to `serviceEvents(after:)`, and
-    /// no change between this query and the subscription is lost.
+    /// The newest of the project's events that the page shows the outcome of: page and cursor are of one moment. Give it to
+    /// `serviceEvents(after:)`, and no change between this query and the subscription is lost or told twice.
     async fn event_cursor(&self) -> &str {
-        &self.event_cursor
+        &self.log.newest
+    }
+
+    /// The oldest cursor that `serviceEvents(after:)` takes at that moment: behind it come all events that are kept. Older
+    /// ones fail with CURSOR_EXPIRED; then read the services anew, and go on from their `eventCursor`.
+    async fn oldest_event_cursor(&self) -> &str {
+        &self.log.oldest
     }
 
     /// How many services the filter finds in all. Counted only when you ask for it.

@@ -21,7 +21,8 @@ impl ServiceEvent {
     }
 }
 
-/// Something that happened to a service. Events are kept for good and never change.
+/// Something that happened to a service. Events never change. They are kept for as long as the server is set to, and the
+/// newest one of a service that is not destroyed for as long as that is so.
 #[Object]
 impl ServiceEvent {
     /// Its place among the project's events; opaque, and increasing within the project. Give it to

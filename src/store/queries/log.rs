@@ -5,12 +5,13 @@ use diesel_async::RunQueryDsl;
 
 use super::super::notify;
 use super::{Answer, Conn, one_more, slice};
-use crate::domain::event::ServiceEvent;
+use crate::domain::event::{LogSpan, ServiceEvent};
 use crate::domain::id::{ProjectId, ServiceId};
+use crate::store::fault::Fault;
 use crate::store::rows::EventRow;
 use crate::store::schema::{projects, service_events};
 use crate::store::types::Id;
-use crate::store::{Page, Slice};
+use crate::store::{Page, Slice, StoreError};
 
 /// Takes the next place in a project's log. The row stays locked until the transaction ends, so whoever takes the place
 /// behind it commits later, and a place whose transaction fails is given to the next.
@@ -48,13 +49,19 @@ pub(super) async fn event_list_since(
         .limit(limit.into())
         .load(connection)
         .await?;
-    Ok(rows.into_iter().map(ServiceEvent::from).collect())
+    let events: Vec<ServiceEvent> = rows.into_iter().map(ServiceEvent::from).collect();
+    // The log has no gap but where it was trimmed.
+    if events.iter().zip(after + 1..).any(|(event, place)| event.sequence != place) {
+        return Err(Fault::Refused(StoreError::Expired));
+    }
+    Ok(events)
 }
 
-pub(super) async fn event_last(connection: &mut Conn, project: &ProjectId) -> Answer<i64> {
-    let last =
-        projects::table.find(project.as_str()).select(projects::last_sequence).first(connection).await.optional()?;
-    Ok(last.unwrap_or(0))
+pub(super) async fn event_span(connection: &mut Conn, project: &ProjectId) -> Answer<LogSpan> {
+    let columns = (projects::first_sequence, projects::last_sequence);
+    let span = projects::table.find(project.as_str()).select(columns).first(connection).await.optional()?;
+    let (first, last) = span.unwrap_or((1, 0));
+    Ok(LogSpan { first, last })
 }
 
 pub(super) async fn event_list_of_service(

@@ -85,7 +85,7 @@ async fn a_reader_of_the_log_never_sees_a_gap(database: Database) {
         create(&*stores[0], &service).await;
         services.push(service);
     }
-    let first = stores[0].event_last(&project("demo")).await.unwrap();
+    let first = stores[0].event_span(&project("demo")).await.unwrap().last;
     let done = Arc::new(AtomicBool::new(false));
     let reader = tokio::spawn({
         let (store, done) = (Arc::clone(&stores[1]), Arc::clone(&done));
@@ -99,7 +99,7 @@ async fn a_reader_of_the_log_never_sees_a_gap(database: Database) {
                     cursor = event.sequence;
                 }
                 looks += 1;
-                if last_look && store.event_last(&project("demo")).await.unwrap() == cursor {
+                if last_look && store.event_span(&project("demo")).await.unwrap().last == cursor {
                     return (cursor, looks);
                 }
             }

@@ -3,14 +3,16 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use project_services::domain::service::Service;
-use project_services::store::{Notice, Store, StoreError, StoreUrl, connect};
+use project_services::domain::term::ReplicaId;
+use project_services::store::{Guard, Notice, Store, StoreError, StoreUrl, Write, connect};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 use tokio_postgres::config::Host;
+use uuid::Uuid;
 
 use super::fixture::{self, Database, ca_file, create, note, project, service, update};
 
@@ -123,9 +125,86 @@ async fn a_call_that_waits_too_long_is_given_up_and_leaves_nothing_behind() {
     let other = database.raw_postgres().await;
     other.batch_execute("BEGIN; SELECT * FROM projects FOR UPDATE").await.unwrap();
     let given_up = append(&store, &service).await.unwrap();
-    assert!(matches!(given_up, Err(StoreError::Unavailable(_))), "{given_up:?}");
+    assert!(matches!(given_up, Err(StoreError::Busy(_))), "{given_up:?}");
     other.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(append(&store, &service).await.unwrap().unwrap(), 2);
+}
+
+/// What is held in one project holds up neither the reconciler's writes in another nor its term, however many wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_locked_project_holds_up_no_other_and_deposes_nobody() {
+    let database = Database::postgres().await;
+    let store = database.connect().await;
+    let reconciler = Arc::clone(&store).reserved();
+    let (held, free) = (service("held", "db"), service("free", "db"));
+    create(&*store, &held).await;
+    create(&*store, &free).await;
+    let other = database.raw_postgres().await;
+    other.batch_execute("BEGIN; SELECT * FROM projects WHERE project_id = 'held' FOR UPDATE").await.unwrap();
+
+    let seen = store.term_current().await.unwrap();
+    let mut term = reconciler.term_take(&seen, ReplicaId(Uuid::now_v7())).await.unwrap().unwrap();
+    let mut reveals = tokio::task::JoinSet::new();
+    let mut writes = tokio::task::JoinSet::new();
+    let began = Instant::now();
+    let (mut read, mut slowest) = (free.clone(), Duration::ZERO);
+    while began.elapsed() < Duration::from_secs(16) {
+        while reveals.len() < 20 {
+            let (store, held) = (Arc::clone(&store), held.clone());
+            reveals.spawn(async move { fixture::append(&*store, &held, "waits").await });
+        }
+        // The reconciler's own writes wait as well.
+        while writes.len() < 4 {
+            let (reconciler, held, epoch) = (Arc::clone(&reconciler), held.clone(), term.epoch);
+            writes.spawn(async move {
+                let (event, guard) = (note("waits"), Guard::Term { epoch, read: &held });
+                reconciler.commit(Write { event: Some(&event), ..Write::new(guard, event.occurred_at) }).await
+            });
+        }
+        while let Some(waited) = reveals.try_join_next() {
+            let waited = waited.unwrap();
+            assert!(matches!(waited, Err(StoreError::Busy(_) | StoreError::Unavailable(_))), "{waited:?}");
+        }
+        while let Some(waited) = writes.try_join_next() {
+            let waited = waited.unwrap();
+            assert!(matches!(waited, Err(StoreError::Busy(_))), "{waited:?}");
+        }
+        let asked = Instant::now();
+        term = reconciler.term_renew(&term).await.unwrap().expect("the term goes on");
+        let (event, guard) = (note("goes on"), Guard::Term { epoch: term.epoch, read: &read });
+        let write = Write { service: Some(&read), event: Some(&event), ..Write::new(guard, event.occurred_at) };
+        let written = reconciler.commit(write).await.unwrap();
+        // Reading is nobody's to hold up.
+        assert!(store.service_get(held.id).await.unwrap().is_some());
+        slowest = slowest.max(asked.elapsed());
+        read = written.service;
+    }
+    // A leader steps down after two seconds.
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    assert!(read.revision > 16);
+    other.batch_execute("ROLLBACK").await.unwrap();
+    reveals.shutdown().await;
+    writes.shutdown().await;
+    fixture::append(&*store, &held, "goes on").await.unwrap();
+}
+
+/// Who wants to reconcile waits until what the last term writes is written or given up.
+#[tokio::test]
+async fn a_term_begins_when_the_last_ones_writes_have_ended() {
+    let database = Database::postgres().await;
+    let store = database.connect().await;
+    let first =
+        store.term_take(&store.term_current().await.unwrap(), ReplicaId(Uuid::now_v7())).await.unwrap().unwrap();
+    let (writer, watch) = (database.raw_postgres().await, database.raw_postgres().await);
+    writer.batch_execute("BEGIN; SELECT epoch FROM reconciler_term FOR KEY SHARE").await.unwrap();
+    let first = store.term_renew(&first).await.unwrap().expect("signs of life go on meanwhile");
+    let taking = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.term_take(&first, ReplicaId(Uuid::now_v7())).await }
+    });
+    until_one_waits_for_a_lock(&watch).await;
+    writer.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(taking.await.unwrap().unwrap().unwrap().epoch, first.epoch + 1);
 }
 
 #[tokio::test]

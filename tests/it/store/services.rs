@@ -65,11 +65,11 @@ async fn what_is_written_is_read_back(database: Database) {
     assert_eq!((&events[1].message, events[1].occurred_at), (&event.message, micros(now)));
     assert_eq!(store.event_list_since(&project("demo"), 1, 10).await.unwrap(), events[1..]);
     assert_eq!(store.event_list_since(&project("demo"), 0, 1).await.unwrap(), events[..1]);
-    assert_eq!(store.event_last(&project("demo")).await.unwrap(), 2);
+    assert_eq!(store.event_span(&project("demo")).await.unwrap().last, 2);
 
     // Without an event nothing is appended.
     update(&*store, &written, &written, None, now).await.unwrap();
-    assert_eq!(store.event_last(&project("demo")).await.unwrap(), 2);
+    assert_eq!(store.event_span(&project("demo")).await.unwrap().last, 2);
 }
 
 async fn what_is_not_there_is_none_and_no_error(database: Database) {
@@ -81,7 +81,7 @@ async fn what_is_not_there_is_none_and_no_error(database: Database) {
     assert_eq!(store.sealed_get(nobody.id).await.unwrap(), None);
     let sealed = seal("k1", nobody.id, "x");
     assert!(!store.sealed_replace(nobody.id, &sealed, &sealed).await.unwrap());
-    assert_eq!(store.event_last(&nobody.project).await.unwrap(), 0);
+    assert_eq!(store.event_span(&nobody.project).await.unwrap().last, 0);
     assert!(store.event_list_since(&nobody.project, 0, 10).await.unwrap().is_empty());
     assert!(store.event_list_of_service(nobody.id, ALL).await.unwrap().rows.is_empty());
     assert_eq!(store.service_count(&nobody.project, &ServiceFilter::default()).await.unwrap(), 0);
@@ -184,7 +184,7 @@ async fn a_refused_service_leaves_no_trace(database: Database) {
     let refused = service("demo", "db");
     store.service_create(&new(&refused), &NewEvent::provisioned(&refused, "ada")).await.unwrap_err();
     assert_eq!(store.service_get(refused.id).await.unwrap(), None);
-    assert_eq!(store.event_last(&project("demo")).await.unwrap(), 1);
+    assert_eq!(store.event_span(&project("demo")).await.unwrap().last, 1);
     create(&*store, &service("demo", "db-2")).await;
     assert_eq!(sequences(&*store, "demo").await, [1, 2]);
 }

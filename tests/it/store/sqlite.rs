@@ -108,7 +108,7 @@ async fn while_a_file_is_not_in_its_place_nothing_is_written() {
         assert!(is_misplaced(&refused), "{suffix}: {refused:?}");
         assert!(refused.unwrap_err().to_string().contains("is gone"));
         assert!(is_misplaced(&store.ping().await), "{suffix}");
-        assert_eq!(store.event_last(&service.project).await.unwrap(), 1, "{suffix}: what is there is read");
+        assert_eq!(store.event_span(&service.project).await.unwrap().last, 1, "{suffix}: what is there is read");
         // Another file in its place does not make it better.
         std::fs::copy(&away, &file).unwrap();
         let refused = append(&*store, &service, "lost").await;
@@ -162,7 +162,7 @@ async fn what_was_accepted_is_saved_when_the_files_are_removed() {
     assert!(refusal(&database).await.contains(saved.to_str().unwrap()));
     std::fs::rename(&saved, database.file()).unwrap();
     let store = database.connect().await;
-    assert_eq!(store.event_last(&service.project).await.unwrap(), 1);
+    assert_eq!(store.event_span(&service.project).await.unwrap().last, 1);
     assert!(store.sealed_get(service.id).await.unwrap().is_some());
 }
 
@@ -200,7 +200,7 @@ async fn damage_is_found_and_nothing_more_is_written() {
     assert!(matches!(read, Err(StoreError::Trouble(Trouble::Damaged(_)))), "{read:?}");
     let written = append(&*store, &service, "x").await;
     assert!(matches!(written, Err(StoreError::Trouble(Trouble::Damaged(_)))), "{written:?}");
-    assert_eq!(store.event_last(&service.project).await.unwrap(), 1, "what is whole is read");
+    assert_eq!(store.event_span(&service.project).await.unwrap().last, 1, "what is whole is read");
 }
 
 #[tokio::test]
@@ -246,12 +246,12 @@ async fn another_process_that_writes_holds_up_writers_and_no_readers() {
     let mut other = database.raw_sqlite();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
     // Longer than SQLite waits.
-    let (appended, last) = tokio::join!(append(&*store, &service, "x"), store.event_last(&service.project));
+    let (appended, last) = tokio::join!(append(&*store, &service, "x"), store.event_span(&service.project));
     assert!(matches!(appended, Err(StoreError::Unavailable(_))), "{appended:?}");
-    assert_eq!(last.unwrap(), 1);
+    assert_eq!(last.unwrap().last, 1);
     other.batch_execute("COMMIT").unwrap();
     assert_eq!(append(&*store, &service, "x").await.unwrap().sequence, 2);
-    assert_eq!(store.event_last(&project("demo")).await.unwrap(), 2);
+    assert_eq!(store.event_span(&project("demo")).await.unwrap().last, 2);
 }
 
 #[tokio::test]

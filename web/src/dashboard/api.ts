@@ -9,7 +9,14 @@ const endpoint = new URL("graphql", document.baseURI);
 const REFUSED = new Set([4401, 4403]);
 
 /** What the same request would get again. */
-const LASTING = new Set(["FORBIDDEN", "NOT_FOUND", "BAD_USER_INPUT", "GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"]);
+const LASTING = new Set([
+  "FORBIDDEN",
+  "NOT_FOUND",
+  "BAD_USER_INPUT",
+  "CURSOR_EXPIRED",
+  "GRAPHQL_PARSE_FAILED",
+  "GRAPHQL_VALIDATION_FAILED",
+]);
 
 /** How often to see whether the server is still there, and how long it may take to answer, in milliseconds. */
 const HEARTBEAT = 10_000;

@@ -30,11 +30,21 @@ export class Project {
           this.#change({ kind: "event", event });
           this.event.set(event);
         },
-        failed: (error) => this.error.set(error),
+        failed: (error) => {
+          if (error.code === "CURSOR_EXPIRED") void this.#begin();
+          else this.error.set(error);
+        },
       });
     } catch (error) {
       this.error.set(ApiError.of(error));
     }
+  }
+
+  /** Begins anew: what happened while this page was away is not told any more. */
+  async #begin(): Promise<void> {
+    this.#draw();
+    this.#change({ kind: "lost" });
+    await this.open();
   }
 
   close(): void {

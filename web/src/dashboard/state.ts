@@ -15,7 +15,9 @@ export interface State {
 export type Change =
   | { readonly kind: "page"; readonly services: readonly Service[]; readonly eventCursor: string }
   | { readonly kind: "event"; readonly event: ServiceEvent }
-  | { readonly kind: "answer"; readonly service: Service };
+  | { readonly kind: "answer"; readonly service: Service }
+  /** Events were missed for good; all is read anew. */
+  | { readonly kind: "lost" };
 
 export const NOTHING: State = { services: new Map(), cursor: null };
 
@@ -36,6 +38,11 @@ export function reduce(state: State, changes: readonly Change[]): State {
         break;
       case "answer":
         take(services, change.service);
+        break;
+      case "lost":
+        // What was destroyed meanwhile would be in no page.
+        services.clear();
+        cursor = null;
     }
   }
   return { services, cursor };
