@@ -42,6 +42,9 @@ pub enum AppError {
     /// No service of the kind of that name can do it, whatever its state.
     #[error("{kind} does not support {action}")]
     NotSupported { kind: &'static str, action: ServiceAction },
+    /// A newer version of the server has written something about the service that this one does not know.
+    #[error("what a newer version has written is left alone")]
+    NotUnderstood,
     #[error("conflict: {0}")]
     Conflict(String),
     /// The project has `most` services.
@@ -72,6 +75,7 @@ impl From<StoreError> for AppError {
         match error {
             StoreError::Unavailable(source) => Self::Unavailable(source),
             StoreError::Trouble(trouble) => Self::OutOfOrder { why: trouble.clause(), cause: trouble.into() },
+            StoreError::NotUnderstood => Self::NotUnderstood,
             StoreError::Expired => Self::CursorExpired,
             StoreError::Busy(source) => Self::Busy(source),
             other => Self::Internal(Box::new(other)),

@@ -33,7 +33,10 @@ macro_rules! kinds {
 
         /// The definition of `kind`.
         pub fn definition(kind: ServiceKind) -> &'static Definition {
-            match kind { $(ServiceKind::$kind => &$file::DEFINITION,)+ }
+            match kind {
+                $(ServiceKind::$kind => &$file::DEFINITION,)+
+                ServiceKind::Unknown => &UNKNOWN,
+            }
         }
     };
 }
@@ -47,6 +50,16 @@ kinds! {
     Minio => minio,
     Mailpit => mailpit,
 }
+
+/// What is known of a kind that only a newer version of the server offers. It is in no list.
+static UNKNOWN: Definition = Definition {
+    kind: ServiceKind::Unknown,
+    name: "Unknown",
+    description: "",
+    image: "",
+    credential_keys: &[],
+    offer: None,
+};
 
 /// A kind of service as the catalog knows it.
 #[derive(Clone, Copy)]
@@ -110,12 +123,8 @@ impl Offer {
         self.versions[0]
     }
 
-    pub fn tier(&self, tier: SizeTier) -> TierSpec {
-        match tier {
-            SizeTier::Dev => self.tiers[0],
-            SizeTier::Standard => self.tiers[1],
-            SizeTier::Performance => self.tiers[2],
-        }
+    pub fn tier(&self, tier: SizeTier) -> Option<TierSpec> {
+        self.tiers.iter().find(|offered| offered.tier == tier).copied()
     }
 }
 

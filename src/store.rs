@@ -59,6 +59,9 @@ pub enum StoreError {
     /// The service is in this state, in which the change must not happen.
     #[error("the service is {0}")]
     InvalidState(ServiceState),
+    /// A newer version of the server has written something about the service that this one does not know.
+    #[error("a newer version has written what this one does not know")]
+    NotUnderstood,
     /// The reconciler's term is over: another replica reconciles.
     #[error("the reconciler's term is over")]
     Deposed,
@@ -194,7 +197,8 @@ pub trait Store: Terms {
     async fn port_list(&self) -> Result<Vec<u16>>;
 
     /// Changes a service, which is there already, and what belongs to it. Fails with `Stale` when the service or its sealed
-    /// credentials are not those that were read, with `InvalidState` and `Deposed` where the guard says so, and with `Failed`
+    /// credentials are not those that were read, with `NotUnderstood` where it would overwrite what a newer version has
+    /// written, with `InvalidState` and `Deposed` where the guard says so, and with `Failed`
     /// when the service was DESTROYED and is to be something else.
     async fn commit(&self, write: Write<'_>) -> Result<Committed>;
 

@@ -171,6 +171,10 @@ impl From<AppError> for Error {
             AppError::NotSupported { kind, action } => {
                 Self::new(Code::InvalidState, format!("{action} is not possible with services of the kind {kind}."))
             }
+            AppError::NotUnderstood => Self::new(
+                Code::InvalidState,
+                "A newer version of the server works on this service, and this one leaves it alone; try again in a moment.",
+            ),
             AppError::Conflict(message) => Self::new(Code::Conflict, message),
             AppError::CursorExpired => Self::new(
                 Code::CursorExpired,

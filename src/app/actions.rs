@@ -31,6 +31,9 @@ impl App {
             if !kind.is_able(action) {
                 return Err(AppError::NotSupported { kind: kind.name, action });
             }
+            if !before.understood {
+                return Err(AppError::NotUnderstood);
+            }
             let now = now();
             let open = self.store.task_list_open(id).await?;
             let new = TaskId(Uuid::now_v7());
@@ -78,6 +81,9 @@ impl App {
         let invalid = |state| AppError::InvalidState(InvalidState { action, state });
         for _ in 0..ATTEMPTS {
             let read = self.permitted(viewer, id, Privilege::Act(action)).await?;
+            if !read.understood {
+                return Err(AppError::NotUnderstood);
+            }
             if !action.is_allowed_in(read.state) {
                 return Err(invalid(read.state));
             }

@@ -6,12 +6,13 @@ use uuid::Uuid;
 use super::{App, AppError, Result, new_seed, now};
 use crate::audit::{self, Object};
 use crate::catalog::{Offer, definition};
+use crate::domain::Stored as _;
 use crate::domain::address::Publishing;
 use crate::domain::event::NewEvent;
 use crate::domain::id::{IdempotencyKey, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
 use crate::domain::permission::{Permission, Principal};
-use crate::domain::service::{Published, Service, ServiceKind, ServiceSpec, SizeTier};
+use crate::domain::service::{Published, Service, ServiceKind, ServiceSpec, SizeTier, TierSpec};
 use crate::store::{Idempotency, NewService, StoreError};
 use crate::telemetry::traces;
 
@@ -51,7 +52,11 @@ impl App {
         let definition = definition(request.kind);
         let offer = definition.offer.as_ref().ok_or_else(|| AppError::BadInput {
             field: "kind",
-            message: format!("{} is announced and can't be provisioned yet.", definition.name),
+            message: if request.kind.is_known() {
+                format!("{} is announced and can't be provisioned yet.", definition.name)
+            } else {
+                format!("{} is shown only; it can't be provisioned.", request.kind)
+            },
         })?;
         let version = chosen_version(offer, definition.name, request.version.as_deref())?;
 
@@ -123,7 +128,7 @@ impl App {
         let spec = ServiceSpec {
             kind: request.kind,
             version: version.to_owned(),
-            tier: offer.tier(request.tier),
+            tier: chosen_tier(offer, request.tier)?,
             hostname: format!("{name}-{}", id.suffix()),
             published,
         };
@@ -146,6 +151,13 @@ fn chosen_version<'a>(offer: &'a Offer, kind: &str, wanted: Option<&str>) -> Res
     offer.versions.iter().find(|version| **version == wanted).copied().ok_or_else(|| AppError::BadInput {
         field: "version",
         message: format!("{kind} is offered in the versions {}.", offer.versions.join(", ")),
+    })
+}
+
+fn chosen_tier(offer: &Offer, wanted: SizeTier) -> Result<TierSpec> {
+    offer.tier(wanted).ok_or_else(|| AppError::BadInput {
+        field: "tier",
+        message: format!("It is offered in the sizes {}.", offer.tiers.map(|spec| spec.tier.as_str()).join(", ")),
     })
 }
 

@@ -140,6 +140,7 @@ fn step(name: &ServiceName, operation: &Operation) -> String {
             OperationKind::Destroy => format!("The removal of {name} was requested."),
             OperationKind::Recover => format!("{name} is about to be repaired."),
             OperationKind::RotateCredentials => format!("A change of the password of {name} was requested."),
+            OperationKind::Unknown => format!("{name} waits."),
         },
         OperationPhase::PullingImage => match operation.progress_percent {
             Some(percent) => format!("The image of {name} is being pulled: {percent} %."),
@@ -152,6 +153,7 @@ fn step(name: &ServiceName, operation: &Operation) -> String {
         OperationPhase::Stopping => format!("{name} is being shut down."),
         OperationPhase::Removing => format!("The container and the volume of {name} are being removed."),
         OperationPhase::ChangingPassword => format!("The password of {name} is being changed."),
+        OperationPhase::Unknown => format!("{name} is being worked on."),
     }
 }
 

@@ -91,6 +91,13 @@ fn uuid_after(prefix: &str, text: &str) -> Option<Uuid> {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct ProjectId(String);
 
+impl super::Stored for ProjectId {
+    /// A newer version may allow others.
+    fn unknown(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 impl ProjectId {
     pub fn as_str(&self) -> &str {
         &self.0

@@ -175,6 +175,7 @@ pub(crate) mod tests {
             id: crate::domain::id::ServiceId(uuid::Uuid::from_u128(1)),
             project: "demo".parse().unwrap(),
             name: "postgresql".parse().unwrap(),
+            understood: true,
             spec: ServiceSpec {
                 kind: ServiceKind::Postgresql,
                 version: "17".to_owned(),

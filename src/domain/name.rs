@@ -14,6 +14,13 @@ pub struct ServiceName(String);
 #[error("a name is 1 to 40 lower-case letters, digits and hyphens, and starts and ends with a letter or digit")]
 pub struct InvalidName;
 
+impl super::Stored for ServiceName {
+    /// A newer version may allow others.
+    fn unknown(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 impl ServiceName {
     pub fn as_str(&self) -> &str {
         &self.0

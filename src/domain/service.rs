@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Stored;
 use super::id::{ProjectId, ServiceId};
 use super::name::ServiceName;
 use super::trace::TraceParent;
@@ -20,7 +21,7 @@ text_enum! {
         Qdrant = "QDRANT",
         Minio = "MINIO",
         Mailpit = "MAILPIT",
-    }
+    } or Unknown
 }
 
 text_enum! {
@@ -29,7 +30,7 @@ text_enum! {
         Dev = "DEV",
         Standard = "STANDARD",
         Performance = "PERFORMANCE",
-    }
+    } or Unknown
 }
 
 impl SizeTier {
@@ -38,6 +39,7 @@ impl SizeTier {
             Self::Dev => "Dev",
             Self::Standard => "Standard",
             Self::Performance => "Performance",
+            Self::Unknown => "Unknown",
         }
     }
 }
@@ -61,7 +63,7 @@ text_enum! {
         Error = "ERROR",
         Destroying = "DESTROYING",
         Destroyed = "DESTROYED",
-    }
+    } or Unknown
 }
 
 text_enum! {
@@ -74,7 +76,7 @@ text_enum! {
         Destroy = "DESTROY",
         Recover = "RECOVER",
         RotateCredentials = "ROTATE_CREDENTIALS",
-    }
+    } or Unknown
 }
 
 impl OperationKind {
@@ -96,7 +98,7 @@ text_enum! {
         Stopping = "STOPPING",
         Removing = "REMOVING",
         ChangingPassword = "CHANGING_PASSWORD",
-    }
+    } or Unknown
 }
 
 text_enum! {
@@ -132,7 +134,7 @@ text_enum! {
         CredentialsUnreadable = "CREDENTIALS_UNREADABLE",
         /// The server inside has not taken the new password.
         RotationFailed = "ROTATION_FAILED",
-    }
+    } or Unknown
 }
 
 /// What a size tier gives to a service of one kind.
@@ -183,6 +185,50 @@ pub struct Operation {
     pub started_at: Timestamp,
     /// When it counts as failed. None while it is queued, and for destroying, which never gives up.
     pub deadline: Option<Timestamp>,
+}
+
+impl Stored for Desired {
+    /// Any will do: nobody sees it, and nothing acts on it.
+    fn unknown(_: &str) -> Self {
+        Self::Stopped
+    }
+}
+
+impl Stored for ServiceSpec {
+    fn unknown(text: &str) -> Self {
+        let tier = TierSpec { tier: SizeTier::Unknown, memory_mib: 0, cpu_millis: 0, storage_mib: 0 };
+        Self { kind: Stored::unknown(text), version: String::new(), tier, hostname: String::new(), published: None }
+    }
+
+    fn is_known(&self) -> bool {
+        self.kind.is_known() && self.tier.tier.is_known()
+    }
+}
+
+impl Stored for Operation {
+    fn unknown(_: &str) -> Self {
+        Self { phase: OperationPhase::Unknown, ..Self::queued(OperationKind::Unknown, Timestamp::UNIX_EPOCH) }
+    }
+
+    fn is_known(&self) -> bool {
+        self.kind.is_known() && self.phase.is_known()
+    }
+}
+
+impl Stored for ServiceError {
+    fn unknown(_: &str) -> Self {
+        Self { code: ErrorCode::Unknown, message: String::new(), occurred_at: Timestamp::UNIX_EPOCH }
+    }
+
+    fn is_known(&self) -> bool {
+        self.code.is_known()
+    }
+}
+
+impl Stored for Evidence {
+    fn unknown(_: &str) -> Self {
+        Self::default()
+    }
 }
 
 impl Operation {
@@ -243,6 +289,9 @@ pub struct Service {
     pub operation: Option<Operation>,
     pub error: Option<ServiceError>,
     pub evidence: Evidence,
+    /// False where a newer version of the server has written something about it that this one does not know. It is shown as far
+    /// as it is known, and left alone.
+    pub understood: bool,
     /// Where what is being done about it, or was last, is to be found in a trace. Nobody decides by it.
     pub trace: Option<TraceParent>,
     pub created_at: Timestamp,
@@ -264,6 +313,7 @@ impl Service {
             operation: Some(Operation::queued(OperationKind::Provision, now)),
             error: None,
             evidence: Evidence::default(),
+            understood: true,
             trace: None,
             created_at: now,
             updated_at: now,

@@ -23,7 +23,7 @@ text_enum! {
     /// What a task does.
     pub enum Job {
         RotateCredentials = "ROTATE_CREDENTIALS",
-    }
+    } or Unknown
 }
 
 impl Job {
@@ -31,6 +31,7 @@ impl Job {
     pub const fn operation(self) -> OperationKind {
         match self {
             Self::RotateCredentials => OperationKind::RotateCredentials,
+            Self::Unknown => OperationKind::Unknown,
         }
     }
 }
@@ -41,7 +42,7 @@ text_enum! {
         Done = "DONE",
         /// Its service was destroyed first.
         Cancelled = "CANCELLED",
-    }
+    } or Unknown
 }
 
 /// How many failures in a row are shown. The first ones may be passing.

@@ -146,15 +146,17 @@ impl Reconciler {
                 return error.into();
             }
         }
-        let gone = [ServiceState::Destroying, ServiceState::Destroyed];
-        let staying = ServiceState::ALL.iter().copied().filter(|state| !gone.contains(state)).collect();
-        let filter = ServiceFilter { states: Some(staying), ..ServiceFilter::default() };
-        let staying = match self.store.service_count(&service.project, &filter).await {
-            Ok(staying) => staying,
-            Err(error) => return Done::StoreFailed(error),
+        // All but those that go as well, whatever state a newer version may have for them.
+        let there = ServiceFilter::default();
+        let going = ServiceFilter { states: Some(vec![ServiceState::Destroying]), ..ServiceFilter::default() };
+        let count = async |filter| self.store.service_count(&service.project, filter).await;
+        // In this order, so that one that is gone in between counts as staying.
+        let (there, going) = match (count(&there).await, count(&going).await) {
+            (Ok(there), Ok(going)) => (there, going),
+            (Err(error), _) | (_, Err(error)) => return Done::StoreFailed(error),
         };
         let network = Target::Network(service.project.clone());
-        let removed = if staying == 0 { self.engine.remove(&network).await } else { Ok(()) };
+        let removed = if there <= going { self.engine.remove(&network).await } else { Ok(()) };
         removed.map_or_else(Done::from, |()| Done::Tried)
     }
 

@@ -91,6 +91,10 @@ impl Reconciler {
         for _ in 0..STEPS {
             slot.take().await;
             let service = match self.store.service_get(id).await {
+                Ok(Some(service)) if !service.understood => {
+                    tracing::warn!(service = %id, "What a newer version has written about a service is left alone");
+                    return Looked { memory: None, again: None };
+                }
                 Ok(Some(service)) if service.state != ServiceState::Destroyed => service,
                 Ok(_) => return Looked { memory: None, again: None },
                 Err(error) => return self.store_failed(id, memory, &error),

@@ -414,7 +414,7 @@ async fn service_tally(connection: &mut Conn) -> Answer<Vec<(ServiceKind, Servic
         .select((services::kind, services::state, diesel::dsl::count_star()))
         .load(connection)
         .await?;
-    Ok(rows.into_iter().map(|(Word(kind), Word(state), count)| (kind, state, count.unsigned_abs())).collect())
+    Ok(rows.into_iter().map(|(kind, state, count)| (kind.value, state.value, count.unsigned_abs())).collect())
 }
 
 async fn service_list_active(connection: &mut Conn) -> Answer<Vec<ServiceId>> {
@@ -431,7 +431,7 @@ async fn service_list_names(connection: &mut Conn, project: &ProjectId) -> Answe
         .order(services::name)
         .load(connection)
         .await?;
-    Ok(names.into_iter().map(|Word(name)| name).collect())
+    Ok(names.into_iter().map(|name| name.value).collect())
 }
 
 async fn port_list(connection: &mut Conn) -> Answer<Vec<u16>> {

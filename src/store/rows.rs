@@ -15,7 +15,6 @@ use crate::domain::service::{
     Desired, Evidence, Operation, Service, ServiceError, ServiceKind, ServiceSpec, ServiceState,
 };
 use crate::domain::task::{Job, Task, TaskId, TaskOutcome};
-use crate::domain::trace::TraceParent;
 
 /// A service without its credentials.
 #[derive(Queryable, Selectable, Insertable)]
@@ -32,7 +31,7 @@ pub struct ServiceRow {
     operation: Option<Json<Operation>>,
     error: Option<Json<ServiceError>>,
     evidence: Json<Evidence>,
-    traceparent: Option<Word<TraceParent>>,
+    traceparent: Option<String>,
     created_at: Instant,
     updated_at: Instant,
 }
@@ -42,17 +41,17 @@ impl From<&Service> for ServiceRow {
         let service = service.clone();
         Self {
             id: Id(service.id.0),
-            project_id: Word(service.project),
-            name: Word(service.name),
-            spec: Json(service.spec),
-            desired: Word(service.desired),
+            project_id: service.project.into(),
+            name: service.name.into(),
+            spec: service.spec.into(),
+            desired: service.desired.into(),
             generation: service.generation,
             revision: service.revision,
-            state: Word(service.state),
-            operation: service.operation.map(Json),
-            error: service.error.map(Json),
-            evidence: Json(service.evidence),
-            traceparent: service.trace.map(Word),
+            state: service.state.into(),
+            operation: service.operation.map(Into::into),
+            error: service.error.map(Into::into),
+            evidence: service.evidence.into(),
+            traceparent: service.trace.map(|trace| trace.to_string()),
             created_at: service.created_at.into(),
             updated_at: service.updated_at.into(),
         }
@@ -61,19 +60,29 @@ impl From<&Service> for ServiceRow {
 
 impl From<ServiceRow> for Service {
     fn from(row: ServiceRow) -> Self {
+        let understood = row.project_id.known
+            && row.name.known
+            && row.spec.known
+            && row.desired.known
+            && row.state.known
+            && row.operation.as_ref().is_none_or(|json| json.known)
+            && row.error.as_ref().is_none_or(|json| json.known)
+            && row.evidence.known;
         Self {
             id: ServiceId(row.id.0),
-            project: row.project_id.0,
-            name: row.name.0,
-            spec: row.spec.0,
-            desired: row.desired.0,
+            project: row.project_id.value,
+            name: row.name.value,
+            spec: row.spec.value,
+            desired: row.desired.value,
             generation: row.generation,
             revision: row.revision,
-            state: row.state.0,
-            operation: row.operation.map(|json| json.0),
-            error: row.error.map(|json| json.0),
-            evidence: row.evidence.0,
-            trace: row.traceparent.map(|word| word.0),
+            state: row.state.value,
+            operation: row.operation.map(|json| json.value),
+            error: row.error.map(|json| json.value),
+            evidence: row.evidence.value,
+            understood,
+            // Nobody decides by it.
+            trace: row.traceparent.and_then(|text| text.parse().ok()),
             created_at: row.created_at.into(),
             updated_at: row.updated_at.into(),
         }
@@ -104,7 +113,7 @@ impl<'a> From<&'a NewService> for NewServiceRow<'a> {
             .unzip();
         Self {
             service: ServiceRow::from(&new.service),
-            kind: Word(spec.kind),
+            kind: spec.kind.into(),
             published_port: spec.published.map(|published| published.port.into()),
             sealed: SealedChange::from(&new.sealed),
             idempotency_key: key,
@@ -125,7 +134,7 @@ pub struct ServiceChange {
     operation: Option<Json<Operation>>,
     error: Option<Json<ServiceError>>,
     evidence: Json<Evidence>,
-    traceparent: Option<Word<TraceParent>>,
+    traceparent: Option<String>,
     updated_at: Instant,
 }
 
@@ -134,14 +143,14 @@ impl ServiceChange {
         let after = after.clone();
         Self {
             published_port: after.spec.published.map(|published| published.port.into()),
-            spec: Json(after.spec),
-            desired: Word(after.desired),
+            spec: after.spec.into(),
+            desired: after.desired.into(),
             generation: after.generation,
-            state: Word(after.state),
-            operation: after.operation.map(Json),
-            error: after.error.map(Json),
-            evidence: Json(after.evidence),
-            traceparent: after.trace.map(Word),
+            state: after.state.into(),
+            operation: after.operation.map(Into::into),
+            error: after.error.map(Into::into),
+            evidence: after.evidence.into(),
+            traceparent: after.trace.map(|trace| trace.to_string()),
             updated_at: now,
         }
     }
@@ -195,12 +204,12 @@ impl EventRow {
     pub fn new(sequence: i64, previous_state: Option<ServiceState>, service: &Service, event: &NewEvent) -> Self {
         let (service, event) = (service.clone(), event.clone());
         Self {
-            project_id: Word(service.project),
+            project_id: service.project.into(),
             sequence,
             service_id: Id(service.id.0),
-            previous_state: previous_state.map(Word),
-            state: Word(service.state),
-            operation: service.operation.map(Json),
+            previous_state: previous_state.map(Into::into),
+            state: service.state.into(),
+            operation: service.operation.map(Into::into),
             message: event.message,
             actor: event.actor,
             occurred_at: event.occurred_at.into(),
@@ -211,12 +220,12 @@ impl EventRow {
 impl From<EventRow> for ServiceEvent {
     fn from(row: EventRow) -> Self {
         Self {
-            project: row.project_id.0,
+            project: row.project_id.value,
             sequence: row.sequence,
             service: ServiceId(row.service_id.0),
-            previous_state: row.previous_state.map(|word| word.0),
-            state: row.state.0,
-            operation: row.operation.map(|json| json.0),
+            previous_state: row.previous_state.map(|word| word.value),
+            state: row.state.value,
+            operation: row.operation.map(|json| json.value),
             message: row.message,
             actor: row.actor,
             occurred_at: row.occurred_at.into(),
@@ -243,11 +252,11 @@ impl From<&Task> for TaskRow {
         Self {
             id: Id(task.id.0),
             service_id: Id(task.service.0),
-            job: Word(task.job),
+            job: task.job.into(),
             attempts: i32::try_from(task.attempts).unwrap_or(i32::MAX),
             not_before: task.not_before.map(Instant::from),
-            error: task.error.clone().map(Json),
-            outcome: task.outcome.map(Word),
+            error: task.error.clone().map(Into::into),
+            outcome: task.outcome.map(Into::into),
             created_at: task.created_at.into(),
             updated_at: task.updated_at.into(),
         }
@@ -259,11 +268,11 @@ impl From<TaskRow> for Task {
         Self {
             id: TaskId(row.id.0),
             service: ServiceId(row.service_id.0),
-            job: row.job.0,
+            job: row.job.value,
             attempts: row.attempts.unsigned_abs(),
             not_before: row.not_before.map(Timestamp::from),
-            error: row.error.map(|json| json.0),
-            outcome: row.outcome.map(|word| word.0),
+            error: row.error.map(|json| json.value),
+            outcome: row.outcome.map(|word| word.value),
             created_at: row.created_at.into(),
             updated_at: row.updated_at.into(),
         }

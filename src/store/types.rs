@@ -16,6 +16,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::domain::Stored;
+
 /// The SQL types. The numbers are PostgreSQL's (`pg_type.dat`).
 pub mod sql {
     use diesel::query_builder::QueryId;
@@ -118,70 +120,104 @@ impl ToSql<sql::Instant, Sqlite> for Instant {
     }
 }
 
-/// A value kept as a JSON document.
+/// A value kept as a JSON document. Fields that are not known are passed over; what can't be read otherwise is
+/// [`Stored::unknown`].
 #[derive(Debug, Clone, PartialEq, Eq, AsExpression, FromSqlRow)]
 #[diesel(sql_type = sql::Jsonb)]
-pub struct Json<T: Debug + Serialize + DeserializeOwned>(pub T);
+pub struct Json<T: Debug + Serialize + DeserializeOwned + Stored> {
+    pub value: T,
+    /// Whether all words in it are known.
+    pub known: bool,
+}
+
+impl<T: Debug + Serialize + DeserializeOwned + Stored> Json<T> {
+    fn read(document: &[u8]) -> Self {
+        match serde_json::from_slice::<T>(document) {
+            Ok(value) => Self { known: value.is_known(), value },
+            Err(_) => Self { value: T::unknown(&String::from_utf8_lossy(document)), known: false },
+        }
+    }
+}
+
+impl<T: Debug + Serialize + DeserializeOwned + Stored> From<T> for Json<T> {
+    fn from(value: T) -> Self {
+        Self { value, known: true }
+    }
+}
 
 /// The first byte of a jsonb value on the wire (`jsonb_recv` in PostgreSQL).
 const JSONB_VERSION: u8 = 1;
 
-impl<T: Debug + Serialize + DeserializeOwned> FromSql<sql::Jsonb, Pg> for Json<T> {
+impl<T: Debug + Serialize + DeserializeOwned + Stored> FromSql<sql::Jsonb, Pg> for Json<T> {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
         match value.as_bytes() {
-            [JSONB_VERSION, document @ ..] => Ok(Self(serde_json::from_slice(document)?)),
+            [JSONB_VERSION, document @ ..] => Ok(Self::read(document)),
             _ => Err("a jsonb value of an unknown version".into()),
         }
     }
 }
 
-impl<T: Debug + Serialize + DeserializeOwned> ToSql<sql::Jsonb, Pg> for Json<T> {
+impl<T: Debug + Serialize + DeserializeOwned + Stored> ToSql<sql::Jsonb, Pg> for Json<T> {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
         out.write_all(&[JSONB_VERSION])?;
-        serde_json::to_writer(out, &self.0)?;
+        serde_json::to_writer(out, &self.value)?;
         Ok(IsNull::No)
     }
 }
 
-impl<T: Debug + Serialize + DeserializeOwned> FromSql<sql::Jsonb, Sqlite> for Json<T> {
+impl<T: Debug + Serialize + DeserializeOwned + Stored> FromSql<sql::Jsonb, Sqlite> for Json<T> {
     fn from_sql(value: Raw<'_, Sqlite>) -> deserialize::Result<Self> {
-        Ok(Self(serde_json::from_str(&text(value)?)?))
+        Ok(Self::read(text(value)?.as_bytes()))
     }
 }
 
-impl<T: Debug + Serialize + DeserializeOwned> ToSql<sql::Jsonb, Sqlite> for Json<T> {
+impl<T: Debug + Serialize + DeserializeOwned + Stored> ToSql<sql::Jsonb, Sqlite> for Json<T> {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
-        out.set_value(serde_json::to_string(&self.0)?);
+        out.set_value(serde_json::to_string(&self.value)?);
         Ok(IsNull::No)
     }
 }
 
-/// A value kept as its text: an enum of the domain, a name, a project's id.
+/// A value kept as its text: an enum of the domain, a name, a project's id. A text that can't be read is
+/// [`Stored::unknown`].
 #[derive(Debug, Clone, PartialEq, Eq, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Text)]
-pub struct Word<T: Debug + Display + FromStr>(pub T);
+pub struct Word<T: Debug + Display + FromStr + Stored> {
+    pub value: T,
+    pub known: bool,
+}
+
+impl<T: Debug + Display + FromStr + Stored> From<T> for Word<T> {
+    fn from(value: T) -> Self {
+        Self { value, known: true }
+    }
+}
 
 impl<T, DB> FromSql<Text, DB> for Word<T>
 where
     DB: Backend,
-    T: Debug + Display + FromStr<Err: std::error::Error + Send + Sync + 'static>,
+    T: Debug + Display + FromStr + Stored,
     String: FromSql<Text, DB>,
 {
     fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
-        Ok(Self(String::from_sql(value)?.parse()?))
+        let text = String::from_sql(value)?;
+        Ok(match text.parse::<T>() {
+            Ok(value) => Self { value, known: true },
+            Err(_) => Self { value: T::unknown(&text), known: false },
+        })
     }
 }
 
-impl<T: Debug + Display + FromStr> ToSql<Text, Pg> for Word<T> {
+impl<T: Debug + Display + FromStr + Stored> ToSql<Text, Pg> for Word<T> {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
-        write!(out, "{}", self.0)?;
+        write!(out, "{}", self.value)?;
         Ok(IsNull::No)
     }
 }
 
-impl<T: Debug + Display + FromStr> ToSql<Text, Sqlite> for Word<T> {
+impl<T: Debug + Display + FromStr + Stored> ToSql<Text, Sqlite> for Word<T> {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
-        out.set_value(self.0.to_string());
+        out.set_value(self.value.to_string());
         Ok(IsNull::No)
     }
 }

@@ -36,6 +36,7 @@ mod credentials;
 mod fixture;
 mod handles;
 mod lists;
+mod newer;
 mod postgres;
 mod retention;
 mod schema;

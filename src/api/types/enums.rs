@@ -23,6 +23,9 @@ pub enum ServiceKind {
     Minio,
     /// The mail catcher Mailpit; coming soon.
     Mailpit,
+    /// What a newer version of the server has written and this one does not know, while both run. Show it, offer no action,
+    /// and ask again; it can't be asked for.
+    Unknown,
 }
 
 /// How large a service is. What a tier means for a kind stands in the catalog.
@@ -35,6 +38,9 @@ pub enum SizeTier {
     Standard,
     /// For load tests and large data.
     Performance,
+    /// What a newer version of the server has written and this one does not know, while both run. Show it, offer no action,
+    /// and ask again; it can't be asked for.
+    Unknown,
 }
 
 /// What is true of a service right now. What is being done about it is its `operation`.
@@ -55,6 +61,9 @@ pub enum ServiceState {
     Destroying,
     /// Container and data are gone. The service stays visible as history.
     Destroyed,
+    /// What a newer version of the server has written and this one does not know, while both run. Show it, offer no action,
+    /// and ask again; it can't be asked for.
+    Unknown,
 }
 
 /// What is being done about a service.
@@ -75,6 +84,9 @@ pub enum OperationKind {
     Recover,
     /// Its password is being changed while it runs.
     RotateCredentials,
+    /// What a newer version of the server has written and this one does not know, while both run. Show it, offer no action,
+    /// and ask again; it can't be asked for.
+    Unknown,
 }
 
 /// How far an operation is.
@@ -100,6 +112,9 @@ pub enum OperationPhase {
     /// The server inside is being told the new password. From here on `revealCredentials` gives the old one or the new
     /// one; the new one for sure once the operation is over.
     ChangingPassword,
+    /// What a newer version of the server has written and this one does not know, while both run. Show it, offer no action,
+    /// and ask again; it can't be asked for.
+    Unknown,
 }
 
 /// Something that a viewer can do to a service: a button.

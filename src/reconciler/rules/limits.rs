@@ -16,7 +16,7 @@ pub(super) fn time_limit(kind: OperationKind) -> Option<SignedDuration> {
         OperationKind::Provision => Some(SignedDuration::from_mins(15)),
         OperationKind::Start | OperationKind::Restart | OperationKind::Recover => Some(SignedDuration::from_mins(5)),
         OperationKind::Stop => Some(SignedDuration::from_mins(3)),
-        OperationKind::Destroy | OperationKind::RotateCredentials => None,
+        OperationKind::Destroy | OperationKind::RotateCredentials | OperationKind::Unknown => None,
     }
 }
 

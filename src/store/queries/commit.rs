@@ -54,6 +54,9 @@ async fn locked(connection: &mut Conn, write: &Write<'_>) -> Answer<Service> {
     let row = services::table.find(Id(read.id.0)).select(ServiceRow::as_select());
     let row: Option<ServiceRow> = lock!(row, for_no_key_update).first(connection).await.optional()?;
     let Some(now) = row.map(Service::from) else { return Err(Fault::Refused(StoreError::Stale)) };
+    if !now.understood {
+        return Err(Fault::Refused(StoreError::NotUnderstood));
+    }
     let is_read = (now.generation, now.revision) == (read.generation, read.revision);
     match write.guard {
         Guard::State { one_of, .. } if !one_of.contains(&now.state) => {

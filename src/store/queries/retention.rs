@@ -23,7 +23,7 @@ pub(super) async fn event_list_overdue(connection: &mut Conn, keep: Retention) -
         .order(projects::project_id)
         .load(connection)
         .await?;
-    Ok(overdue.into_iter().map(|Word(project)| project).collect())
+    Ok(overdue.into_iter().map(|project| project.value).collect())
 }
 
 /// Nobody appends to the log meanwhile, for this locks the project's row as well.

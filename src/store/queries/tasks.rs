@@ -6,16 +6,17 @@ use diesel_async::RunQueryDsl;
 
 use super::{Answer, Conn};
 use crate::domain::id::ServiceId;
-use crate::domain::task::{Task, TaskOutcome};
+use crate::domain::task::{Job, Task, TaskOutcome};
 use crate::store::rows::TaskRow;
 use crate::store::schema::tasks;
 use crate::store::types::{Id, Instant};
 
-/// A service's tasks that have not ended, oldest first.
+/// A service's tasks that have not ended, oldest first. What only a newer version of the server can do is left to it.
 pub(super) async fn task_list_open(connection: &mut Conn, service: ServiceId) -> Answer<Vec<Task>> {
     let rows: Vec<TaskRow> = tasks::table
         .filter(tasks::service_id.eq(Id(service.0)))
         .filter(tasks::outcome.is_null())
+        .filter(tasks::job.eq_any(Job::ALL.iter().map(|job| job.as_str())))
         .select(TaskRow::as_select())
         .order(tasks::id)
         .load(connection)

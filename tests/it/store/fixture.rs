@@ -72,6 +72,14 @@ impl Database {
         self.url().strip_prefix("sqlite:").unwrap().into()
     }
 
+    /// Does something past the store.
+    pub async fn execute(&self, sql: &str) {
+        match self {
+            Self::Sqlite { .. } => self.raw_sqlite().batch_execute(sql).unwrap(),
+            Self::Postgres { .. } => self.raw_postgres().await.batch_execute(sql).await.unwrap(),
+        }
+    }
+
     pub fn raw_sqlite(&self) -> SqliteConnection {
         let url = self.url();
         let mut connection = SqliteConnection::establish(url.strip_prefix("sqlite:").unwrap()).unwrap();

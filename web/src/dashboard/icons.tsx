@@ -49,6 +49,7 @@ const KINDS: Record<ServiceKind, ComponentChildren> = {
       <path d="m3.5 7 8.5 6.500L20.5 7" />
     </>
   ),
+  UNKNOWN: <circle cx="12" cy="12" r="8.5" />,
 };
 
 export function KindIcon({ kind, size }: { kind: ServiceKind; size?: number }) {

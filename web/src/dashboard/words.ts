@@ -11,6 +11,7 @@ export const STATE: Record<ServiceState, string> = {
   ERROR: "Error",
   DESTROYING: "Destroying",
   DESTROYED: "Destroyed",
+  UNKNOWN: "Unknown",
 };
 
 export const OPERATION: Record<OperationKind, string> = {
@@ -21,6 +22,7 @@ export const OPERATION: Record<OperationKind, string> = {
   DESTROY: "Destroying",
   RECOVER: "Repairing",
   ROTATE_CREDENTIALS: "Changing the password",
+  UNKNOWN: "Working on it",
 };
 
 export const PHASE: Record<OperationPhase, string> = {
@@ -33,6 +35,7 @@ export const PHASE: Record<OperationPhase, string> = {
   CHANGING_PASSWORD: "telling the server",
   STOPPING: "shutting down",
   REMOVING: "removing container and data",
+  UNKNOWN: "in a way that a newer server knows",
 };
 
 export const ACTION: Record<Exclude<ServiceAction, "REVEAL_CREDENTIALS">, string> = {
