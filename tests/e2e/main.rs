@@ -17,6 +17,7 @@ mod metrics;
 mod networks;
 mod pages;
 mod replicas;
+mod retention;
 mod rotation;
 mod secrets;
 mod tokens;
