@@ -8,6 +8,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+use crate::domain::id::BuildDigest;
 use crate::domain::lifecycle::ServiceAction;
 use crate::domain::service::{ServiceKind, ServiceSpec, SizeTier, TierSpec};
 
@@ -128,6 +129,14 @@ impl Offer {
     }
 }
 
+/// What a container for `spec` is made from, as a digest; None where its kind is not offered. It is that of a container which
+/// admits nobody in particular, so it tells no secret and needs none.
+pub fn build(spec: &ServiceSpec) -> Option<BuildDigest> {
+    let offer = definition(spec.kind).offer.as_ref()?;
+    let nobody = (offer.access)(&Seed([0; Seed::LENGTH]));
+    Some((offer.deployment)(spec, &nobody).digest())
+}
+
 const fn tiers(dev: [u32; 3], standard: [u32; 3], performance: [u32; 3]) -> [TierSpec; 3] {
     const fn tier(tier: SizeTier, [memory_mib, cpu_millis, storage_mib]: [u32; 3]) -> TierSpec {
         TierSpec { tier, memory_mib, cpu_millis, storage_mib }
@@ -172,6 +181,27 @@ mod tests {
             let access = (offer.access)(&Seed([7; Seed::LENGTH]));
             let keys: Vec<_> = (offer.credentials)(&access, "host").iter().map(|c| c.key).collect();
             assert_eq!(keys, definition.credential_keys);
+        }
+    }
+
+    #[test]
+    fn a_build_is_the_same_until_something_of_it_changes() {
+        for definition in ALL {
+            let Some(offer) = &definition.offer else { continue };
+            let of = |version: &str, size: SizeTier| ServiceSpec {
+                kind: definition.kind,
+                version: version.to_owned(),
+                tier: offer.tier(size).unwrap(),
+                hostname: "host".to_owned(),
+                published: None,
+            };
+            let (default, dev) = (offer.default_version(), SizeTier::Dev);
+            let first = build(&of(default, dev)).unwrap();
+            assert_eq!(build(&of(default, dev)), Some(first));
+            let elsewhere = ServiceSpec { hostname: "other".to_owned(), ..of(default, dev) };
+            assert_eq!(build(&elsewhere), Some(first), "an address is no part of it");
+            assert_ne!(build(&of(default, SizeTier::Standard)), Some(first));
+            assert_ne!(build(&of(offer.versions[1], dev)), Some(first));
         }
     }
 }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::domain::id::BuildDigest;
 use crate::domain::service::TierSpec;
 
 /// The directory in a service's volume that holds the files which the sidecar puts there.
@@ -65,6 +67,8 @@ pub struct File {
     /// Relative to the volume's root.
     pub path: &'static str,
     pub content: Zeroizing<Vec<u8>>,
+    /// Whether the content is another one each time it is made, as a salted verifier is: it is no part of the build.
+    pub salted: bool,
 }
 
 /// What has a running server take the passwords of an access from now on, and no others.
@@ -79,9 +83,24 @@ pub struct CredentialChange {
 }
 
 impl Deployment {
+    /// The digest of all that is decided when the container is made. Of a deployment with secrets it could tell them to who
+    /// guesses: see [`super::build`].
+    pub(super) fn digest(&self) -> BuildDigest {
+        let Self { image, entrypoint, command, environment, user, data_path, second_path, tmpfs, files, .. } = self;
+        let Self { port, tier, shared_memory_mib, pids, stop_signal, stop_grace, health_check, .. } = self;
+        let files: Vec<_> =
+            files.iter().map(|file| (file.path, Some(file.content.as_slice()).filter(|_| !file.salted))).collect();
+        // Storage is the volume's.
+        let limits = (tier.memory_mib, tier.cpu_millis, shared_memory_mib, pids);
+        let inside = (image, entrypoint, command, environment, user, health_check);
+        let around = (data_path, second_path, tmpfs, port, stop_signal, stop_grace.as_secs());
+        let text = serde_json::json!([inside, around, limits, files]).to_string();
+        BuildDigest(Sha256::digest(text).into())
+    }
+
     /// Has the container refuse, with [`DATA_GONE`], to begin with an empty volume.
     pub fn expect_data(&mut self) {
-        self.files.push(File { path: ".service/expect-data", content: Zeroizing::default() });
+        self.files.push(File { path: ".service/expect-data", content: Zeroizing::default(), salted: false });
     }
 }
 

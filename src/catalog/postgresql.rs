@@ -104,8 +104,9 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
                 // password itself never enters the container.
                 path: ".service/verifier",
                 content: Zeroizing::new(scram_sha_256(access.password.expose_secret().as_bytes()).into_bytes()),
+                salted: true,
             },
-            File { path: "mark-initialised.sh", content: Zeroizing::new(MARK_SCRIPT.into()) },
+            File { path: "mark-initialised.sh", content: Zeroizing::new(MARK_SCRIPT.into()), salted: false },
         ],
         port: PORT,
         tier: spec.tier,

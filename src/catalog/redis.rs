@@ -71,6 +71,7 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
             File {
                 path: ".service/redis.conf",
                 content: Zeroizing::new(configuration(&spec.tier, access).into_bytes()),
+                salted: false,
             },
             // Read from standard input by redis-cli, so that it is in no process list.
             File {
@@ -78,6 +79,7 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
                 content: Zeroizing::new(
                     ["AUTH healthcheck ", access.probe.expose_secret(), "\nPING\n"].concat().into_bytes(),
                 ),
+                salted: false,
             },
         ],
         port: PORT,

@@ -13,6 +13,8 @@ pub enum InvalidId {
     Service,
     #[error("an instance id is \"svc_\" and 32 lower-case hexadecimal digits")]
     Instance,
+    #[error("a build's digest is 64 lower-case hexadecimal digits")]
+    Build,
     #[error("a project id is 1 to 63 letters, digits, '.', '_' or '-', and starts and ends with a letter or digit")]
     Project,
     #[error("an idempotency key is 1 to 128 visible ASCII characters")]
@@ -77,6 +79,29 @@ impl FromStr for InstanceId {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         uuid_after(ServiceId::PREFIX, text).map(Self).ok_or(InvalidId::Instance)
+    }
+}
+
+/// What a container is made from, as a digest: two of the same digest need not be made anew for each other. It is made
+/// without any secret, so that it tells none and stays when a password changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BuildDigest(pub [u8; 32]);
+
+impl fmt::Display for BuildDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for BuildDigest {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let canonical = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let byte = |at: usize| u8::from_str_radix(text.get(at * 2..at * 2 + 2).unwrap_or_default(), 16);
+        let bytes: Result<Vec<u8>, _> = (0..32).map(byte).collect();
+        let bytes = bytes.ok().filter(|_| canonical).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or(InvalidId::Build)
     }
 }
 
@@ -194,6 +219,15 @@ mod tests {
         assert_eq!(id.suffix(), "deadbeef");
         for text in ["", "svc_", "svc_123", &id.0.to_string(), &id.to_string().to_uppercase(), "svc_0199-0000"] {
             assert_eq!(text.parse::<ServiceId>(), Err(InvalidId::Service), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_build_digest_reads_back_and_nothing_else_does() {
+        let digest = BuildDigest(Sha256::digest(b"build").into());
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        for text in ["", "00", &digest.to_string().to_uppercase(), &"+1".repeat(32), &"é".repeat(32)] {
+            assert_eq!(text.parse::<BuildDigest>(), Err(InvalidId::Build), "{text}");
         }
     }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Stored;
-use super::id::{ProjectId, ServiceId};
+use super::id::{BuildDigest, ProjectId, ServiceId};
 use super::name::ServiceName;
 use super::trace::TraceParent;
 
@@ -346,6 +346,10 @@ pub struct Container {
     /// Where the engine publishes its ports now. That need not be where it was told to: on a network without a way out it
     /// publishes nothing.
     pub published: Vec<PublishedPort>,
+    /// What it was made from; None where whoever made it did not tell.
+    pub build: Option<BuildDigest>,
+    /// The engine's id of the image that it runs, whatever bears the image's name by now.
+    pub image: String,
 }
 
 impl Container {

@@ -133,13 +133,14 @@ impl DockerEngine {
         if let Some(container) = found(by_name().await)? {
             return Ok(Some(container));
         }
-        let filters = HashMap::from([(
-            "label".to_owned(),
-            vec![self.labels.installation_filter(), Labels::instance_filter(instance)],
-        )]);
-        let options = query::ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
-        let renamed = within(QUICK, client.list_containers(Some(options))).await.map_err(failure)?;
-        let Some(id) = renamed.into_iter().find_map(|container| container.id) else { return Ok(None) };
+        let renamed = futures_util::future::try_join_all(Labels::instance_filters(instance).map(|filter| {
+            let filters = HashMap::from([("label".to_owned(), vec![self.labels.installation_filter(), filter])]);
+            let options = query::ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+            within(QUICK, client.list_containers(Some(options)))
+        }));
+        let mut renamed = renamed.await.map_err(failure)?.into_iter().flatten();
+        let renamed = renamed.find(|container| self.labels.are_of(instance, container.labels.as_ref()));
+        let Some(id) = renamed.and_then(|container| container.id) else { return Ok(None) };
         tracing::warn!(%instance, container = id, "A container was renamed by hand and gets its name back");
         let options = query::RenameContainerOptions { name: name.clone() };
         found(within(QUICK, client.rename_container(&id, options)).await)?;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::catalog::deployment::Deployment;
-use crate::domain::id::{InstanceId, ProjectId};
+use crate::domain::id::{BuildDigest, InstanceId, ProjectId};
 use crate::domain::service::Published;
 
 /// What is to be there.
@@ -37,6 +37,8 @@ pub struct Container {
     /// The host address and port that its server is published on, if any.
     pub published: Option<Published>,
     pub deployment: Deployment,
+    /// Borne by the container from then on, so that what it was made from can be compared.
+    pub build: Option<BuildDigest>,
     pub marks: Marks,
 }
 

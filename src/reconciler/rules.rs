@@ -274,6 +274,8 @@ mod tests {
                 restarts: true,
                 connected: true,
                 published: Vec::new(),
+                build: None,
+                image: "sha256:1".to_owned(),
             };
             Self {
                 service,

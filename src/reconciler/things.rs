@@ -1,5 +1,6 @@
 //! What a service is made of, in the engine's words.
 
+use crate::catalog::build;
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::InstanceId;
 use crate::domain::service::Service;
@@ -20,6 +21,7 @@ pub(super) fn container(service: &Service, deployment: Deployment) -> Thing {
         endpoint: endpoint(service),
         published: service.spec.published,
         deployment,
+        build: build(&service.spec),
         marks: marks(service),
     }))
 }
@@ -35,6 +37,7 @@ pub(super) fn endpoint(service: &Service) -> Endpoint {
 
 fn marks(service: &Service) -> Marks {
     vec![
+        ("service", service.id.to_string()),
         ("name", service.name.to_string()),
         ("kind", service.spec.kind.to_string()),
         ("tier", service.spec.tier.tier.to_string()),

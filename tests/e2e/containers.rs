@@ -96,6 +96,8 @@ async fn postgresql_is_sized_and_tuned_to_its_tier() {
         assert_confined(&inspect(&id), memory, cpus);
         let labels = &inspect(&id)["Config"]["Labels"];
         assert_eq!(labels["dev.project-services.service"], id.as_str());
+        assert_eq!(labels["dev.project-services.instance"], id.as_str());
+        assert_eq!(labels["dev.project-services.build"].as_str().map(str::len), Some(64));
         let volume = docker(&["volume", "inspect", &id]);
         assert!(volume.contains(&format!("\"dev.project-services.storage-mib\": \"{storage}\"")), "{volume}");
 

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
-use crate::domain::id::{InstallationId, InstanceId, ProjectId};
+use crate::domain::id::{BuildDigest, InstallationId, InstanceId, ProjectId};
 use crate::engine::thing::{Container, Volume};
 
 const PREFIX: &str = "dev.project-services.";
 const INSTALLATION: &str = "dev.project-services.installation";
-/// The instance's id, on what was made before there were instances.
+const INSTANCE: &str = "dev.project-services.instance";
+/// The instance's id as well, on what was made before there were instances.
 const SERVICE: &str = "dev.project-services.service";
+const BUILD: &str = "dev.project-services.build";
 const PROJECT: &str = "dev.project-services.project";
 const STORAGE: &str = "dev.project-services.storage-mib";
 
@@ -28,8 +30,9 @@ impl Labels {
         format!("{INSTALLATION}={}", self.installation)
     }
 
-    pub(super) fn instance_filter(instance: InstanceId) -> String {
-        format!("{SERVICE}={instance}")
+    /// What bears one of these may be the instance's; [`instance`] tells.
+    pub(super) fn instance_filters(instance: InstanceId) -> [String; 2] {
+        [INSTANCE, SERVICE].map(|key| format!("{key}={instance}"))
     }
 
     pub(super) fn of_network(&self, project: &ProjectId) -> Map {
@@ -38,13 +41,16 @@ impl Labels {
 
     pub(super) fn of_container(&self, container: &Container) -> Map {
         let endpoint = &container.endpoint;
-        self.with([(SERVICE, endpoint.instance.to_string()), (PROJECT, endpoint.project.to_string())], &container.marks)
+        let own = [(INSTANCE, endpoint.instance.to_string()), (PROJECT, endpoint.project.to_string())];
+        let mut labels = self.with(own, &container.marks);
+        labels.extend(container.build.map(|build| (BUILD.to_owned(), build.to_string())));
+        labels
     }
 
     pub(super) fn of_volume(&self, volume: &Volume) -> Map {
         self.with(
             [
-                (SERVICE, volume.instance.to_string()),
+                (INSTANCE, volume.instance.to_string()),
                 (PROJECT, volume.project.to_string()),
                 (STORAGE, volume.storage_mib.to_string()),
             ],
@@ -81,10 +87,30 @@ pub(super) fn is_made_for_data(labels: &Map) -> bool {
 
 /// The instance that labels name, whatever the installation.
 pub(super) fn instance(labels: &Map) -> Option<InstanceId> {
-    labels.get(SERVICE)?.parse().ok()
+    labels.get(INSTANCE).or_else(|| labels.get(SERVICE))?.parse().ok()
 }
 
 /// The project that labels name, whatever the installation.
 pub(super) fn project(labels: &Map) -> Option<ProjectId> {
     labels.get(PROJECT)?.parse().ok()
+}
+
+/// What a container's labels say that it was made from.
+pub(super) fn build(labels: &Map) -> Option<BuildDigest> {
+    labels.get(BUILD)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_before_there_were_instances_is_known_by_its_service() {
+        let (old, new) = ("svc_00000000000070008000000000000001", "svc_00000000000070008000000000000002");
+        let labels = |own: &[(&str, &str)]| own.iter().map(|(key, id)| ((*key).to_owned(), (*id).to_owned())).collect();
+        let named = |own: &[(&str, &str)]| instance(&labels(own)).map(|id| id.to_string());
+        assert_eq!(named(&[(SERVICE, old)]).as_deref(), Some(old));
+        assert_eq!(named(&[(SERVICE, old), (INSTANCE, new)]).as_deref(), Some(new));
+        assert_eq!(named(&[(SERVICE, "someone")]), None);
+    }
 }

@@ -7,6 +7,7 @@ use bollard::models::{
     RestartPolicyNameEnum,
 };
 
+use super::labels;
 use crate::domain::service::{Container, ContainerStatus, Health, Published, PublishedPort, RunId};
 
 /// The engine's text for "never".
@@ -36,7 +37,10 @@ pub(super) fn container(inspected: &ContainerInspectResponse, connected: bool) -
     let restarts = brought_back(inspected.host_config.as_ref());
     let ports = inspected.network_settings.as_ref().and_then(|settings| settings.ports.as_ref());
     let published = ports.map(published).unwrap_or_default();
-    Container { status, run, health, failed_checks, restarts, connected, published }
+    let labels = inspected.config.as_ref().and_then(|config| config.labels.as_ref());
+    let build = labels.and_then(labels::build);
+    let image = inspected.image.clone().unwrap_or_default();
+    Container { status, run, health, failed_checks, restarts, connected, published, build, image }
 }
 
 /// The TCP ports that are published, in order.

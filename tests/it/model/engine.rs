@@ -319,6 +319,8 @@ impl Engine for FakeEngine {
                     restarts: shown.restarts,
                     connected: shown.connected,
                     published: Vec::new(),
+                    build: None,
+                    image: String::new(),
                 }
             });
             let volume = match state.volumes.get(&instance) {
