@@ -16,10 +16,12 @@ use crate::domain::service::{ErrorCode, Observed};
 
 pub mod command;
 pub mod docker;
+pub mod survey;
 pub mod thing;
 pub mod timed;
 
 pub use command::{Command, Ended};
+pub use survey::Survey;
 pub use thing::{Owned, OwnedThing, Target, Thing};
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -103,8 +105,8 @@ pub trait Engine: Send + Sync {
     /// what happened before it began or after it ended is not in it.
     async fn watch(&self) -> Result<BoxStream<'static, Happening>>;
 
-    /// Everything that bears this installation's labels.
-    async fn list_owned(&self) -> Result<Vec<Owned>>;
+    /// Everything that bears this installation's labels, in a few calls whatever their number.
+    async fn survey(&self) -> Result<Survey>;
 
     /// The name of the network that a project's services are attached to; None where it can't have one.
     fn network_name(&self, project: &ProjectId) -> Option<String>;

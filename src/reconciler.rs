@@ -38,6 +38,7 @@ mod retention;
 mod rules;
 mod steps;
 mod things;
+mod tick;
 
 use lanes::Lanes;
 pub use look::{Looked, Memory};
@@ -159,14 +160,6 @@ impl Reconciler {
         }
     }
 
-    async fn tick(self: Arc<Self>) {
-        let mut interval = self.interval();
-        loop {
-            interval.tick().await;
-            self.wake_all().await;
-        }
-    }
-
     /// Apart from the tick, which must not wait for removals.
     async fn sweep_for_orphans(self: Arc<Self>) {
         let mut interval = self.interval();
@@ -182,13 +175,6 @@ impl Reconciler {
         let mut interval = tokio::time::interval(self.settings.interval);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         interval
-    }
-
-    async fn wake_all(&self) {
-        match self.store.service_list_active().await {
-            Ok(services) => services.into_iter().for_each(|service| self.hints.wake(service)),
-            Err(error) => tracing::warn!(error = ?error, "The services could not be listed; the next tick tries again"),
-        }
     }
 
     async fn dispatch(self: Arc<Self>) {

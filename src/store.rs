@@ -187,8 +187,8 @@ pub trait Store: Terms {
     /// How many services there are of each kind in each state, of every project.
     async fn service_tally(&self) -> Result<Vec<(ServiceKind, ServiceState, u64)>>;
 
-    /// The ids of all services that are not DESTROYED, of every project.
-    async fn service_list_active(&self) -> Result<Vec<ServiceId>>;
+    /// All services that are not DESTROYED, of every project.
+    async fn service_list_active(&self) -> Result<Vec<Service>>;
 
     /// The names of a project's services that are not DESTROYED.
     async fn service_list_names(&self, project: &ProjectId) -> Result<Vec<ServiceName>>;

@@ -17,7 +17,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::{OnceCell, watch};
 
-use super::{Command, Ended, Engine, EngineError, Happening, Owned, OwnedThing, Result, Target, Thing, thing};
+use super::{Command, Ended, Engine, EngineError, Happening, Owned, OwnedThing, Result, Survey, Target, Thing, thing};
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstallationId, InstanceId, ProjectId};
 use crate::domain::network::{AddressPool, NetworkTemplate};
@@ -31,6 +31,7 @@ mod labels;
 mod network;
 mod observe;
 mod pull;
+mod survey;
 
 use labels::Labels;
 use network::Networks;
@@ -329,35 +330,8 @@ impl Engine for DockerEngine {
         exec::run(self.client().await?, instance, command).await.map_err(failure)
     }
 
-    async fn list_owned(&self) -> Result<Vec<Owned>> {
-        let client = self.client().await?;
-        let containers = query::ListContainersOptions { all: true, filters: self.filter(), ..Default::default() };
-        let volumes = query::ListVolumesOptions { filters: self.filter() };
-        let networks = query::ListNetworksOptions { filters: self.filter() };
-        let (containers, volumes, networks) = tokio::join!(
-            within(QUICK, client.list_containers(Some(containers))),
-            within(QUICK, client.list_volumes(Some(volumes))),
-            within(QUICK, client.list_networks(Some(networks))),
-        );
-        self.networks.count(client).await;
-        let mut owned = Vec::new();
-        for container in containers.map_err(failure)? {
-            let what = OwnedThing::Container(container.labels.as_ref().and_then(labels::instance));
-            let name = container.names.unwrap_or_default().into_iter().next().unwrap_or_default();
-            let created_at = container.created.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-            owned.push(Owned { what, name: name.trim_start_matches('/').to_owned(), created_at });
-        }
-        for volume in volumes.map_err(failure)?.volumes.unwrap_or_default() {
-            let created_at = volume.created_at.and_then(|text| text.parse().ok());
-            let what = OwnedThing::Volume(labels::instance(&volume.labels));
-            owned.push(Owned { what, name: volume.name, created_at });
-        }
-        for network in networks.map_err(failure)? {
-            let created_at = network.created.and_then(|text| text.parse().ok());
-            let what = OwnedThing::Network(network.labels.as_ref().and_then(labels::project));
-            owned.push(Owned { what, name: network.name.unwrap_or_default(), created_at });
-        }
-        Ok(owned)
+    async fn survey(&self) -> Result<Survey> {
+        survey::survey(self).await
     }
 
     fn network_name(&self, project: &ProjectId) -> Option<String> {

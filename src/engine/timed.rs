@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
-use super::{Command, Ended, Engine, EngineError, Happening, Owned, Result, Target, Thing};
+use super::{Command, Ended, Engine, EngineError, Happening, Result, Survey, Target, Thing};
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstanceId, ProjectId};
 use crate::domain::service::Observed;
@@ -91,8 +91,8 @@ impl<E: Engine> Engine for Timed<E> {
         timed("watch", self.0.watch()).await
     }
 
-    async fn list_owned(&self) -> Result<Vec<Owned>> {
-        timed("list_owned", self.0.list_owned()).await
+    async fn survey(&self) -> Result<Survey> {
+        timed("survey", self.0.survey()).await
     }
 
     fn network_name(&self, project: &ProjectId) -> Option<String> {

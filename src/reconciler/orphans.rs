@@ -27,7 +27,7 @@ pub(super) enum SweepError {
 impl Reconciler {
     /// Removes what nobody wants and is older than `grace`.
     pub(super) async fn sweep(&self, grace: SignedDuration, now: Timestamp) -> Result<(), SweepError> {
-        let owned = self.engine.list_owned().await?;
+        let owned = self.engine.survey().await?.owned;
         let containers: HashSet<&str> =
             owned.iter().filter(|o| matches!(o.what, OwnedThing::Container(_))).map(|o| o.name.as_str()).collect();
         let old = |owned: &&Owned| owned.created_at.is_some_and(|at| now.duration_since(at) >= grace);

@@ -176,7 +176,7 @@ impl Store for Backend {
         read!(self, service_tally())
     }
 
-    async fn service_list_active(&self) -> Result<Vec<ServiceId>> {
+    async fn service_list_active(&self) -> Result<Vec<Service>> {
         read!(self, service_list_active())
     }
 
@@ -417,10 +417,10 @@ async fn service_tally(connection: &mut Conn) -> Answer<Vec<(ServiceKind, Servic
     Ok(rows.into_iter().map(|(kind, state, count)| (kind.value, state.value, count.unsigned_abs())).collect())
 }
 
-async fn service_list_active(connection: &mut Conn) -> Answer<Vec<ServiceId>> {
+async fn service_list_active(connection: &mut Conn) -> Answer<Vec<Service>> {
     let active = services::table.filter(services::destroyed_at.is_null());
-    let ids: Vec<Id> = active.select(services::id).order(services::id).load(connection).await?;
-    Ok(ids.into_iter().map(|Id(id)| ServiceId(id)).collect())
+    let rows: Vec<ServiceRow> = active.select(ServiceRow::as_select()).order(services::id).load(connection).await?;
+    Ok(rows.into_iter().map(Service::from).collect())
 }
 
 async fn service_list_names(connection: &mut Conn, project: &ProjectId) -> Answer<Vec<ServiceName>> {

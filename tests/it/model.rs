@@ -9,9 +9,11 @@ mod engine;
 mod passwords;
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use project_services::app::provision::ProvisionRequest;
 use project_services::app::{App, Terms};
@@ -86,6 +88,17 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn request(project: &ProjectId, kind: ServiceKind) -> ProvisionRequest {
+    ProvisionRequest {
+        project: project.clone(),
+        kind,
+        tier: SizeTier::Dev,
+        version: None,
+        name: None,
+        idempotency_key: None,
+    }
+}
+
 struct World {
     app: App,
     store: Arc<dyn Store>,
@@ -122,15 +135,7 @@ impl World {
             expires_at: Timestamp::MAX,
         };
         let project: ProjectId = "model".parse().unwrap();
-        let request = ProvisionRequest {
-            project: project.clone(),
-            kind,
-            tier: SizeTier::Dev,
-            version: None,
-            name: None,
-            idempotency_key: None,
-        };
-        let id = app.provision(&viewer, request).await.unwrap().id;
+        let id = app.provision(&viewer, request(&project, kind)).await.unwrap().id;
         let engine = Arc::new(FakeEngine::default());
         let reconciler = Self::reconciler(&store, &engine, &sealer, &hints);
         Self { app, store, engine, sealer, hints, viewer, project, id, memory: None, reconciler, directory }
@@ -320,6 +325,46 @@ async fn whatever_befalls_a_first_start_that_was_cut_off_it_arrives() {
             run(ServiceKind::Redis, vec![Step::Look(faults), Step::Befall(what)]).await;
         }
     }
+}
+
+/// How many services a node has, to tell what costs by node from what costs by service.
+const MANY: usize = 50;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_tick_costs_by_node_and_wakes_only_what_is_not_as_it_should_be() {
+    let mut world = World::new(ServiceKind::Redis).await;
+    let mut ids = vec![world.id];
+    for _ in 1..MANY {
+        let request = request(&world.project, ServiceKind::Redis);
+        ids.push(world.app.provision(&world.viewer, request).await.unwrap().id);
+    }
+    for &id in &ids {
+        (world.id, world.memory) = (id, None);
+        world.settle().await;
+        world.engine.heal(InstanceId::of(id));
+    }
+    world.hints.woken().await;
+
+    let before = world.engine.calls();
+    world.reconciler.wake_differing().await;
+    assert_eq!(world.engine.calls() - before, 1, "one survey, whatever the number of services");
+    assert_eq!(world.hints.woken().now_or_never(), None, "nobody is woken");
+
+    let seen = [Befalls::Kill, Befalls::Crash, Befalls::Stop, Befalls::Remove, Befalls::Pause, Befalls::Sick];
+    let seen = [&seen[..], &[Befalls::Disconnected]].concat();
+    for (&id, &what) in ids.iter().zip(&seen) {
+        world.engine.befall(InstanceId::of(id), what);
+    }
+    let stopped = ids[MANY - 1];
+    world.app.act(&world.viewer, stopped, ServiceAction::Stop).await.unwrap();
+    world.hints.woken().await;
+    world.reconciler.wake_differing().await;
+    let expected: HashSet<_> = ids[..seen.len()].iter().copied().chain([stopped]).collect();
+    assert_eq!(world.hints.woken().await, expected, "what something has befallen, and what is on its way");
+
+    world.engine.script(vec![Fault::Unavailable]);
+    world.reconciler.wake_differing().await;
+    assert_eq!(world.hints.woken().await.len(), MANY, "an engine that does not tell may mean something for each");
 }
 
 proptest! {

@@ -10,7 +10,8 @@ use futures_util::stream::BoxStream;
 use project_services::catalog::deployment::{DATA_GONE, Deployment, UNHEALTHY_AFTER};
 use project_services::domain::id::{InstanceId, ProjectId};
 use project_services::domain::service::{Container, ContainerStatus, ErrorCode, Health, Observed, RunId, Volume};
-use project_services::engine::{Command, Ended, Engine, EngineError, Happening, Owned, Result, Target, Thing};
+use project_services::engine::survey::{Activity, Glimpse, Survey};
+use project_services::engine::{Command, Ended, Engine, EngineError, Happening, Result, Target, Thing};
 use tokio::sync::{Notify, watch};
 
 use super::passwords::Kept;
@@ -77,6 +78,7 @@ struct State {
     volumes: HashMap<InstanceId, FakeVolume>,
     image: bool,
     runs: u64,
+    calls: u32,
     script: VecDeque<Fault>,
     may_remove_data: bool,
     /// Instances whose data was lost by hand, which nobody can repair.
@@ -127,6 +129,11 @@ impl FakeEngine {
     /// From now on a volume with data may be removed.
     pub fn may_remove_data(&self, may: bool) {
         self.state.lock().unwrap().may_remove_data |= may;
+    }
+
+    /// How many calls were made so far, whatever came of them.
+    pub fn calls(&self) -> u32 {
+        self.state.lock().unwrap().calls
     }
 
     pub fn assert_sound(&self) {
@@ -228,7 +235,11 @@ impl FakeEngine {
     /// Makes one call: fails as scripted, before or after `effect`.
     async fn call<T>(&self, effect: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
         let lost = || EngineError::Unknown("no answer".into());
-        let fault = self.state.lock().unwrap().script.pop_front().unwrap_or(Fault::None);
+        let fault = {
+            let mut state = self.state.lock().unwrap();
+            state.calls += 1;
+            state.script.pop_front().unwrap_or(Fault::None)
+        };
         match fault {
             Fault::Unavailable => return Err(EngineError::Unavailable("nobody there".into())),
             Fault::LostBefore => return Err(lost()),
@@ -462,8 +473,29 @@ impl Engine for FakeEngine {
         .await
     }
 
-    async fn list_owned(&self) -> Result<Vec<Owned>> {
-        Ok(Vec::new())
+    async fn survey(&self) -> Result<Survey> {
+        self.call(|state| {
+            let mut survey = Survey::default();
+            for (instance, container) in &state.containers {
+                let activity = match container.status {
+                    ContainerStatus::Running => Activity::Running,
+                    ContainerStatus::Created | ContainerStatus::Exited { .. } => Activity::AtRest,
+                    _ => Activity::Between,
+                };
+                survey.instances.entry(*instance).or_default().container = Some(Glimpse {
+                    activity,
+                    health: container.health,
+                    connected: container.connected,
+                    build: None,
+                    image: String::new(),
+                });
+            }
+            for (instance, volume) in &state.volumes {
+                survey.instances.entry(*instance).or_default().volume = volume.ours;
+            }
+            Ok(survey)
+        })
+        .await
     }
 
     fn network_name(&self, project: &ProjectId) -> Option<String> {

@@ -38,7 +38,7 @@ async fn what_is_written_is_read_back(database: Database) {
     assert_eq!(sealer("k1").open(service.id, &sealed).unwrap().as_slice(), b"hunter2");
     assert_eq!(store.port_list().await.unwrap(), [54_321]);
     assert_eq!(store.service_list_names(&project("demo")).await.unwrap(), [service.name.clone()]);
-    assert_eq!(store.service_list_active().await.unwrap(), [service.id]);
+    assert_eq!(store.service_list_active().await.unwrap(), [service.clone()]);
 
     let mut after = service.clone();
     let now = later(service.updated_at);
