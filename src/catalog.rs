@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::id::BuildDigest;
 use crate::domain::lifecycle::ServiceAction;
-use crate::domain::service::{ServiceKind, ServiceSpec, SizeTier, TierSpec};
+use crate::domain::service::{ServiceKind, SizeTier, TierSpec, Wish};
 
 pub mod access;
 pub mod deployment;
@@ -94,9 +94,9 @@ pub struct Offer {
     /// The credentials of a service, in the order of `credential_keys`.
     pub credentials: fn(&Access, host: &str) -> Vec<Credential>,
     /// The container that runs a service.
-    pub deployment: fn(&ServiceSpec, &Access) -> Deployment,
+    pub deployment: fn(&Wish, &Access) -> Deployment,
     /// What has a running server take the passwords of an access; None where the kind can't change them while it runs.
-    pub live_rotation: Option<fn(&ServiceSpec, &Access) -> CredentialChange>,
+    pub live_rotation: Option<fn(&Wish, &Access) -> CredentialChange>,
 }
 
 /// An environment variable that an application connects with.
@@ -129,12 +129,12 @@ impl Offer {
     }
 }
 
-/// What a container for `spec` is made from, as a digest; None where its kind is not offered. It is that of a container which
+/// What a container for `wish` is made from, as a digest; None where its kind is not offered. It is that of a container which
 /// admits nobody in particular, so it tells no secret and needs none.
-pub fn build(spec: &ServiceSpec) -> Option<BuildDigest> {
-    let offer = definition(spec.kind).offer.as_ref()?;
+pub fn build(wish: &Wish) -> Option<BuildDigest> {
+    let offer = definition(wish.kind).offer.as_ref()?;
     let nobody = (offer.access)(&Seed([0; Seed::LENGTH]));
-    Some((offer.deployment)(spec, &nobody).digest())
+    Some((offer.deployment)(wish, &nobody).digest())
 }
 
 const fn tiers(dev: [u32; 3], standard: [u32; 3], performance: [u32; 3]) -> [TierSpec; 3] {
@@ -152,6 +152,7 @@ fn credential(key: &'static str, value: impl Into<String>) -> Credential {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::service::Power;
 
     #[test]
     fn every_kind_is_listed_once_and_under_its_own_definition() {
@@ -188,18 +189,17 @@ mod tests {
     fn a_build_is_the_same_until_something_of_it_changes() {
         for definition in ALL {
             let Some(offer) = &definition.offer else { continue };
-            let of = |version: &str, size: SizeTier| ServiceSpec {
+            let of = |version: &str, size: SizeTier| Wish {
                 kind: definition.kind,
                 version: version.to_owned(),
                 tier: offer.tier(size).unwrap(),
-                hostname: "host".to_owned(),
-                published: None,
+                power: Power::On,
             };
             let (default, dev) = (offer.default_version(), SizeTier::Dev);
             let first = build(&of(default, dev)).unwrap();
             assert_eq!(build(&of(default, dev)), Some(first));
-            let elsewhere = ServiceSpec { hostname: "other".to_owned(), ..of(default, dev) };
-            assert_eq!(build(&elsewhere), Some(first), "an address is no part of it");
+            let off = Wish { power: Power::Off, ..of(default, dev) };
+            assert_eq!(build(&off), Some(first), "one that is off has what it had");
             assert_ne!(build(&of(default, SizeTier::Standard)), Some(first));
             assert_ne!(build(&of(offer.versions[1], dev)), Some(first));
         }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::clock::now;
 use crate::crypto::Sealer;
 use crate::domain::address::Publishing;
-use crate::domain::id::ServiceId;
+use crate::domain::id::{InstanceId, ServiceId};
 use crate::domain::term::{ReplicaId, Term};
 use crate::engine::{Engine, Happening};
 use crate::hints::Hints;
@@ -134,7 +134,7 @@ impl Reconciler {
                     loop {
                         tokio::select! {
                             happening = happenings.next() => match happening {
-                                Some(Happening::To(instance)) => self.hints.wake(instance.service()),
+                                Some(Happening::To(instance)) => self.wake_owner(instance).await,
                                 Some(Happening::ToSome) => self.wake_all().await,
                                 None => break,
                             },
@@ -147,6 +147,14 @@ impl Reconciler {
                 Err(error) => tracing::debug!(error = ?error, "The engine's events can't be followed"),
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Wakes the service that `instance` runs; all of them where the store does not tell which.
+    async fn wake_owner(&self, instance: InstanceId) {
+        match self.store.service_of(instance).await {
+            Ok(service) => service.into_iter().for_each(|service| self.hints.wake(service.id)),
+            Err(_) => self.wake_all().await,
         }
     }
 

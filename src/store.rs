@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use crate::crypto::Sealed;
 use crate::domain::event::{NewEvent, ServiceEvent};
-use crate::domain::id::{IdempotencyKey, InstallationId, ProjectId, ServiceId};
+use crate::domain::id::{IdempotencyKey, InstallationId, InstanceId, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::task::Task;
@@ -160,6 +160,9 @@ pub trait Store: Terms {
     async fn service_create(&self, new: &NewService, event: &NewEvent) -> Result<ServiceEvent>;
 
     async fn service_get(&self, id: ServiceId) -> Result<Option<Service>>;
+
+    /// The service that `instance` runs, or ran.
+    async fn service_of(&self, instance: InstanceId) -> Result<Option<Service>>;
 
     /// The service that was created under `key`, with the fingerprint it was created with.
     async fn service_find_by_key(&self, project: &ProjectId, key: &IdempotencyKey)

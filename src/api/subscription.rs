@@ -88,7 +88,7 @@ impl Subscription {
         let watch = Watch::open(ctx, viewer, "serviceMetrics")?;
         let id = parse_service("id", &id)?;
         let (service, metrics) = app(ctx).service_metrics(viewer, id).await?;
-        let tier = service.spec.tier;
+        let tier = service.wish.tier;
         Ok(watch.follow(metrics.map(move |measured| Ok(ServiceMetrics { measured, tier }))))
     }
 }

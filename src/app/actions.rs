@@ -27,7 +27,7 @@ impl App {
     pub async fn act(&self, viewer: &Principal, id: ServiceId, action: ServiceAction) -> Result<Service> {
         for _ in 0..ATTEMPTS {
             let before = self.permitted(viewer, id, Privilege::Act(action)).await?;
-            let kind = definition(before.spec.kind);
+            let kind = definition(before.wish.kind);
             if !kind.is_able(action) {
                 return Err(AppError::NotSupported { kind: kind.name, action });
             }
@@ -89,7 +89,7 @@ impl App {
             }
             // Destroyed in between: then the next look at it says so.
             let Some(access) = self.access(id).await? else { continue };
-            let Some(offer) = &definition(read.spec.kind).offer else { return Err(AppError::NotFound("service")) };
+            let Some(offer) = &definition(read.wish.kind).offer else { return Err(AppError::NotFound("service")) };
             let now = now();
             let event = NewEvent::credentials_revealed(&read, &viewer.subject, now);
             let guard = Guard::State { read: &read, one_of: action.allowed_in() };
@@ -100,7 +100,7 @@ impl App {
             };
             self.hints.project_changed(&service.project);
             audit::accepted(viewer, action, Object::Service(id));
-            let credentials = (offer.credentials)(&access, &service.spec.hostname);
+            let credentials = (offer.credentials)(&access, &service.address.hostname);
             return Ok((service, credentials));
         }
         Err(AppError::Conflict(TOO_FAST.to_owned()))
@@ -141,7 +141,7 @@ pub fn viewer_actions(viewer: &Principal, service: &Service) -> Vec<ServiceActio
     ServiceAction::ALL
         .iter()
         .copied()
-        .filter(|action| action.is_allowed_in(service.state) && definition(service.spec.kind).is_able(*action))
+        .filter(|action| action.is_allowed_in(service.state) && definition(service.wish.kind).is_able(*action))
         .filter(|action| viewer.authorize(&service.project, action.permission()).is_ok())
         .collect()
 }

@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{App, AppError, Result};
 use crate::catalog::definition;
-use crate::domain::id::{InstanceId, ServiceId};
+use crate::domain::id::ServiceId;
 use crate::domain::lifecycle::Privilege;
 use crate::domain::live::{Holdings, LogLine, Measured};
 use crate::domain::permission::Principal;
@@ -50,12 +50,12 @@ impl App {
             let (mut last, mut tail) = (None::<Timestamp>, tail);
             loop {
                 hints.mark_unchanged();
-                let service = app.store.service_get(id).await?;
-                if service.is_none_or(|service| service.state == ServiceState::Destroyed) {
+                let Some(service) = app.store.service_get(id).await? else { return };
+                if service.state == ServiceState::Destroyed {
                     return;
                 }
                 // While there is no container there is no output either.
-                if let Ok(mut lines) = app.instruments.follow_logs(InstanceId::of(id), tail, last.or(since)).await {
+                if let Ok(mut lines) = app.instruments.follow_logs(service.instance, tail, last.or(since)).await {
                     let Some(mut access) = app.access(id).await? else { return };
                     let seen = last;
                     loop {
@@ -154,7 +154,7 @@ impl App {
 
     /// Measures one run of the container. Counting what it holds may take long, and is never waited for.
     async fn measure_run(&self, service: &Service, sender: &watch::Sender<Option<Measured>>) {
-        let Ok(mut usage) = self.instruments.usage(InstanceId::of(service.id)).await else { return };
+        let Ok(mut usage) = self.instruments.usage(service.instance).await else { return };
         let (counted, holdings) = watch::channel(None);
         let mut counting = std::pin::pin!(self.count(service, &counted));
         loop {
@@ -171,8 +171,8 @@ impl App {
 
     /// Counts what the service holds, again and again. Ends at once where there is no telling how.
     async fn count(&self, service: &Service, counted: &watch::Sender<Option<Holdings>>) {
-        let Some(offer) = &definition(service.spec.kind).offer else { return };
-        let instance = InstanceId::of(service.id);
+        let Some(offer) = &definition(service.wish.kind).offer else { return };
+        let instance = service.instance;
         let mut again = interval(COUNT);
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -12,7 +12,7 @@ use crate::domain::event::NewEvent;
 use crate::domain::id::{IdempotencyKey, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
 use crate::domain::permission::{Permission, Principal};
-use crate::domain::service::{Published, Service, ServiceKind, ServiceSpec, SizeTier, TierSpec};
+use crate::domain::service::{Address, Power, Published, Service, ServiceKind, SizeTier, TierSpec, Wish};
 use crate::store::{Idempotency, NewService, StoreError};
 use crate::telemetry::traces;
 
@@ -125,14 +125,14 @@ impl App {
             Some(publishing) => Some(self.free_port(publishing, id).await?),
             None => None,
         };
-        let spec = ServiceSpec {
+        let wish = Wish {
             kind: request.kind,
             version: version.to_owned(),
             tier: chosen_tier(offer, request.tier)?,
-            hostname: format!("{name}-{}", id.suffix()),
-            published,
+            power: Power::On,
         };
-        let accepted = Service::accepted(id, request.project.clone(), name, spec, now());
+        let address = Address { hostname: format!("{name}-{}", id.suffix()), published };
+        let accepted = Service::accepted(id, (request.project.clone(), name), wish, address, now());
         let service = Service { trace: traces::here(), ..accepted };
         Ok(NewService { service, sealed, idempotency, quota: self.terms.services_per_project })
     }
@@ -170,7 +170,7 @@ fn default_name(kind: ServiceKind) -> ServiceName {
 /// Whether `service`, whose request had the fingerprint `known`, is what is asked for now. A version that is left out fits any
 /// that it came to, whatever the catalog offers by now; earlier versions of the server wrote that one into the fingerprint.
 fn is_same_request(request: &ProvisionRequest, service: &Service, known: &str) -> bool {
-    let version = service.spec.version.as_str();
+    let version = service.wish.version.as_str();
     request.version.as_deref().is_none_or(|wanted| wanted == version)
         && ["", version].iter().any(|version| fingerprint(request, version) == known)
 }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::access::Access;
 use super::deployment::{CredentialChange, Deployment, File, Question, entrypoint, shell};
 use super::{Credential, Definition, Offer, credential, tiers};
-use crate::domain::service::{ServiceKind, ServiceSpec, TierSpec};
+use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 const PORT: u16 = 5432;
 const STOP_GRACE: Duration = Duration::from_secs(60);
@@ -75,17 +75,17 @@ const MARK_SCRIPT: &str = "mark=/var/lib/postgresql/data/.initialised\n\
     : > \"$mark\"\n\
     sync \"$mark\" /var/lib/postgresql/data 2>/dev/null || sync\n";
 
-fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
+fn deployment(wish: &Wish, access: &Access) -> Deployment {
     let (user, database) = names(access);
     // Also "too many clients" is an answer to it (PostgreSQL manual, pg_isready).
     let client = format!("pg_isready -q -h 127.0.0.1 -p {PORT} -U {user} -d {database}");
     let question = Question { client: &client, answers: &[] };
     let mut command = vec!["postgres".to_owned()];
-    for (setting, value) in tuning(&spec.tier) {
+    for (setting, value) in tuning(&wish.tier) {
         command.extend(["-c".to_owned(), format!("{setting}={value}")]);
     }
     Deployment {
-        image: DEFINITION.image(&spec.version),
+        image: DEFINITION.image(&wish.version),
         entrypoint: entrypoint(ENTRYPOINT),
         command,
         environment: vec![
@@ -109,8 +109,8 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
             File { path: "mark-initialised.sh", content: Zeroizing::new(MARK_SCRIPT.into()), salted: false },
         ],
         port: PORT,
-        tier: spec.tier,
-        shared_memory_mib: spec.tier.memory_mib / 4,
+        tier: wish.tier,
+        shared_memory_mib: wish.tier.memory_mib / 4,
         pids: 200,
         // Fast shutdown: disconnect the clients, write a checkpoint (PostgreSQL manual, "Shutting Down the Server").
         stop_signal: "SIGINT",
@@ -152,7 +152,7 @@ exit $code"#;
 /// The timeout is for a role that somebody has locked: what is left behind must not take effect much later. A commit
 /// that is not flushed could be lost after it was answered. Whatever waits for standbys that are none of ours is not
 /// waited for (PostgreSQL manual, "Write Ahead Log", `synchronous_commit`).
-fn credential_change(_: &ServiceSpec, access: &Access) -> CredentialChange {
+fn credential_change(_: &Wish, access: &Access) -> CredentialChange {
     let (user, database) = names(access);
     let password = access.passwords().last().unwrap_or_default();
     let verifier = Zeroizing::new(scram_sha_256(password.as_bytes()));

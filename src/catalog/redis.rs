@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::access::{Access, digest};
 use super::deployment::{CredentialChange, Deployment, File, Question, entrypoint, shell};
 use super::{Credential, Definition, Offer, credential, tiers};
-use crate::domain::service::{ServiceKind, ServiceSpec, TierSpec};
+use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 const PORT: u16 = 6379;
 const STOP_GRACE: Duration = Duration::from_secs(30);
@@ -54,12 +54,12 @@ if [ -e /data/.service/expect-data ] && [ ! -e /data/appendonlydir ] && [ ! -e /
 fi
 exec docker-entrypoint.sh "$@""#;
 
-fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
+fn deployment(wish: &Wish, access: &Access) -> Deployment {
     let client = format!("redis-cli -h 127.0.0.1 -p {PORT} <{DATA}/.service/ping");
     // A server that serves so many that it turns others away says so, which one that hangs does not.
     let question = Question { client: &client, answers: &["PONG", FULL] };
     Deployment {
-        image: DEFINITION.image(&spec.version),
+        image: DEFINITION.image(&wish.version),
         entrypoint: entrypoint(ENTRYPOINT),
         command: vec!["redis-server".to_owned(), format!("{DATA}/.service/redis.conf")],
         environment: Vec::new(),
@@ -70,7 +70,7 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
         files: vec![
             File {
                 path: ".service/redis.conf",
-                content: Zeroizing::new(configuration(&spec.tier, access).into_bytes()),
+                content: Zeroizing::new(configuration(&wish.tier, access).into_bytes()),
                 salted: false,
             },
             // Read from standard input by redis-cli, so that it is in no process list.
@@ -83,7 +83,7 @@ fn deployment(spec: &ServiceSpec, access: &Access) -> Deployment {
             },
         ],
         port: PORT,
-        tier: spec.tier,
+        tier: wish.tier,
         shared_memory_mib: 1,
         pids: 64,
         stop_signal: "SIGTERM",
@@ -171,8 +171,8 @@ exit 1"#;
 
 /// Who is logged in stays so. The password itself is told only to log in with; it works before and after, since the one
 /// to be is added first, and the old one goes when the new one has taken its place.
-fn credential_change(spec: &ServiceSpec, access: &Access) -> CredentialChange {
-    let (configuration, digests) = (configuration(&spec.tier, access), digests(access));
+fn credential_change(wish: &Wish, access: &Access) -> CredentialChange {
+    let (configuration, digests) = (configuration(&wish.tier, access), digests(access));
     let password = access.password.expose_secret();
     let input = Zeroizing::new(
         [
@@ -195,21 +195,21 @@ fn credential_change(spec: &ServiceSpec, access: &Access) -> CredentialChange {
 mod tests {
     use super::super::access::Seed;
     use super::*;
+    use crate::domain::service::Power;
 
-    fn spec() -> ServiceSpec {
-        ServiceSpec {
+    fn wish() -> Wish {
+        Wish {
             kind: ServiceKind::Redis,
             version: "7".to_owned(),
             tier: DEFINITION.offer.as_ref().unwrap().tiers[0],
-            hostname: "redis".to_owned(),
-            published: None,
+            power: Power::On,
         }
     }
 
     #[test]
     fn no_file_of_the_container_tells_a_password() {
         let access = Access::with_password(&Seed([9; 40])).with_next(&Seed([8; 40]));
-        let deployment = deployment(&spec(), &access);
+        let deployment = deployment(&wish(), &access);
         for file in &deployment.files {
             let text = String::from_utf8(file.content.to_vec()).unwrap();
             for password in access.passwords() {
@@ -223,7 +223,7 @@ mod tests {
         let before = Access::with_password(&Seed([9; 40]));
         let pending = before.clone().with_next(&Seed([8; 40]));
         let after = pending.promoted().unwrap();
-        let file = |access: &Access, number: usize| deployment(&spec(), access).files[number].content.clone();
+        let file = |access: &Access, number: usize| deployment(&wish(), access).files[number].content.clone();
         let users = |access: &Access| {
             let text = String::from_utf8(file(access, 0).to_vec()).unwrap();
             text.lines().filter(|line| line.starts_with("user default")).map(str::to_owned).collect::<String>()

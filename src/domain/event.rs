@@ -161,12 +161,12 @@ fn step(name: &ServiceName, operation: &Operation) -> String {
 mod tests {
     use super::*;
     use crate::domain::lifecycle::tests::service;
-    use crate::domain::service::{Desired, Published, RunId};
+    use crate::domain::service::{Power, Published, RunId};
     use std::net::{IpAddr, Ipv6Addr};
 
     #[test]
     fn a_change_that_nobody_sees_is_no_event() {
-        let before = service(ServiceState::Running, Desired::Running);
+        let before = service(ServiceState::Running, Power::On);
         let mut after = before.clone();
         after.evidence.ready_run = Some(RunId("2026-01-01T00:00:00Z".to_owned()));
         after.trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok();
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn where_a_service_that_runs_is_published_is_told_when_it_changes() {
-        let mut before = service(ServiceState::Provisioning, Desired::Running);
+        let mut before = service(ServiceState::Provisioning, Power::On);
         let mut after = before.clone();
         after.evidence.published = Some(Published { address: IpAddr::V6(Ipv6Addr::LOCALHOST), port: 20_000 });
         let message = |before: &Service, after: &Service| {
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn what_is_repaired_is_not_told_as_what_somebody_asked_for() {
-        let running = service(ServiceState::Running, Desired::Running);
+        let running = service(ServiceState::Running, Power::On);
         let step = |before: &Service, kind, phase| {
             let operation = Some(Operation { phase, ..Operation::queued(kind, Timestamp::UNIX_EPOCH) });
             let after = Service { state: ServiceState::Provisioning, operation, ..before.clone() };

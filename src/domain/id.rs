@@ -51,20 +51,15 @@ impl FromStr for ServiceId {
     }
 }
 
-/// The id of what runs a service: one container and one volume, both named by it. Shown like a service's id, since what
-/// was made before there were instances is named by its service: there the two are the same.
+/// The id of what runs a service: one container and one volume, both named by it. Shown like a service's id, for that is
+/// what a service's first instance has. Whose it is stands in the store, in the service that names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InstanceId(pub Uuid);
 
 impl InstanceId {
-    /// The one instance of `service`.
-    pub fn of(service: ServiceId) -> Self {
+    /// That of the first instance of `service`, which is named like it, for people who look at the engine.
+    pub fn first_of(service: ServiceId) -> Self {
         Self(service.0)
-    }
-
-    /// The service whose instance it is.
-    pub fn service(self) -> ServiceId {
-        ServiceId(self.0)
     }
 }
 

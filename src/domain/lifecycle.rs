@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::permission::Permission;
-use super::service::{Desired, Operation, OperationKind, Service, ServiceState};
+use super::service::{Operation, OperationKind, Power, Service, ServiceState};
 use super::task::{Job, Task, TaskId};
 
 text_enum! {
@@ -87,11 +87,11 @@ impl ServiceAction {
         }
     }
 
-    const fn desired(self) -> Option<Desired> {
+    const fn power(self) -> Option<Power> {
         match self {
-            Self::Start | Self::Restart => Some(Desired::Running),
-            Self::Stop => Some(Desired::Stopped),
-            Self::Destroy => Some(Desired::Destroyed),
+            Self::Start | Self::Restart => Some(Power::On),
+            Self::Stop => Some(Power::Off),
+            Self::Destroy => Some(Power::Deleted),
             Self::RevealCredentials | Self::RotateCredentials => None,
         }
     }
@@ -139,11 +139,11 @@ pub fn request(
         after.error = None;
         return Ok(Requested::Changed(Box::new(after), Some(Box::new(task))));
     }
-    let Some(desired) = action.desired() else { return Ok(Requested::Unchanged) };
-    after.desired = desired;
+    let Some(power) = action.power() else { return Ok(Requested::Unchanged) };
+    after.wish.power = power;
     after.operation = Some(Operation::queued(kind, now));
     after.evidence.crashes = 0;
-    if desired == Desired::Destroyed {
+    if power == Power::Deleted {
         after.state = ServiceState::Destroying;
         after.error = None;
     }
@@ -155,7 +155,7 @@ pub fn request(
 fn is_under_way(service: &Service, open: &[Task], action: ServiceAction) -> bool {
     if let Some(job) = action.job() {
         let task = open.iter().find(|task| task.job == job);
-        return task.is_some_and(|task| task.shown_error().is_none()) && service.desired != Desired::Destroyed;
+        return task.is_some_and(|task| task.shown_error().is_none()) && service.wish.power != Power::Deleted;
     }
     let kind = service.operation.as_ref().map(|operation| operation.kind);
     kind.is_some() && kind == action.operation()
@@ -164,26 +164,27 @@ fn is_under_way(service: &Service, open: &[Task], action: ServiceAction) -> bool
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::domain::service::{ErrorCode, Evidence, ServiceKind, ServiceSpec, SizeTier, TierSpec};
+    use crate::domain::id::InstanceId;
+    use crate::domain::service::{Address, ErrorCode, Evidence, ServiceKind, SizeTier, TierSpec, Wish};
     use crate::domain::task::SHOWN_AFTER;
 
     const NEW: TaskId = TaskId(uuid::Uuid::from_u128(7));
 
     /// A PostgreSQL service in `state`, with nothing under way.
-    pub(crate) fn service(state: ServiceState, desired: Desired) -> Service {
+    pub(crate) fn service(state: ServiceState, power: Power) -> Service {
         Service {
             id: crate::domain::id::ServiceId(uuid::Uuid::from_u128(1)),
             project: "demo".parse().unwrap(),
             name: "postgresql".parse().unwrap(),
             understood: true,
-            spec: ServiceSpec {
+            wish: Wish {
                 kind: ServiceKind::Postgresql,
                 version: "17".to_owned(),
                 tier: TierSpec { tier: SizeTier::Dev, memory_mib: 256, cpu_millis: 500, storage_mib: 1024 },
-                hostname: "postgresql-00000001".to_owned(),
-                published: None,
+                power,
             },
-            desired,
+            address: Address { hostname: "postgresql-00000001".to_owned(), published: None },
+            instance: InstanceId(uuid::Uuid::from_u128(1)),
             generation: 1,
             revision: 1,
             state,
@@ -208,13 +209,13 @@ pub(crate) mod tests {
         ];
         for &(action, allowed) in table {
             for &state in S::ALL {
-                let outcome = request(&service(state, Desired::Running), &[], action, NEW, Timestamp::UNIX_EPOCH);
+                let outcome = request(&service(state, Power::On), &[], action, NEW, Timestamp::UNIX_EPOCH);
                 if allowed.contains(&state) {
                     let Ok(Requested::Changed(after, task)) = outcome else {
                         panic!("{action} in {state}: {outcome:?}")
                     };
                     assert_eq!((after.generation, task.map(|task| task.job)), (2, action.job()));
-                    assert_eq!(after.desired, action.desired().unwrap_or(Desired::Running));
+                    assert_eq!(after.wish.power, action.power().unwrap_or(Power::On));
                 } else {
                     assert_eq!(outcome, Err(InvalidState { action, state }));
                 }
@@ -225,15 +226,15 @@ pub(crate) mod tests {
     #[test]
     fn repeating_an_action_under_way_changes_nothing_and_another_one_takes_over() {
         let now = Timestamp::UNIX_EPOCH;
-        let mut stopping = service(ServiceState::Running, Desired::Stopped);
+        let mut stopping = service(ServiceState::Running, Power::Off);
         stopping.operation = Some(Operation::queued(OperationKind::Stop, now));
         assert_eq!(request(&stopping, &[], ServiceAction::Stop, NEW, now), Ok(Requested::Unchanged));
         let Ok(Requested::Changed(after, _)) = request(&stopping, &[], ServiceAction::Restart, NEW, now) else {
             panic!("a restart takes over from a stop")
         };
-        assert_eq!(after.desired, Desired::Running);
+        assert_eq!(after.wish.power, Power::On);
 
-        let mut destroying = service(ServiceState::Destroying, Desired::Destroyed);
+        let mut destroying = service(ServiceState::Destroying, Power::Deleted);
         destroying.operation = Some(Operation::queued(OperationKind::Destroy, now));
         assert_eq!(request(&destroying, &[], ServiceAction::Destroy, NEW, now), Ok(Requested::Unchanged));
         assert!(request(&destroying, &[], ServiceAction::Start, NEW, now).is_err());
@@ -244,12 +245,12 @@ pub(crate) mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let rotate =
             |service: &Service, open: &[Task]| request(service, open, ServiceAction::RotateCredentials, NEW, now);
-        let mut stopping = service(ServiceState::Running, Desired::Stopped);
+        let mut stopping = service(ServiceState::Running, Power::Off);
         stopping.operation = Some(Operation::queued(OperationKind::Stop, now));
         let Ok(Requested::Changed(after, Some(_))) = rotate(&stopping, &[]) else { panic!("it is accepted") };
-        assert_eq!((after.desired, &after.operation), (Desired::Stopped, &stopping.operation));
+        assert_eq!((after.wish.power, &after.operation), (Power::Off, &stopping.operation));
 
-        let running = service(ServiceState::Running, Desired::Running);
+        let running = service(ServiceState::Running, Power::On);
         let Ok(Requested::Changed(rotating, Some(task))) = rotate(&running, &[]) else { panic!("it is accepted") };
         assert_eq!(rotating.operation, Some(Operation::queued(OperationKind::RotateCredentials, now)));
         assert_eq!(*task, Task::new(NEW, running.id, Job::RotateCredentials, now));

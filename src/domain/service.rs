@@ -1,4 +1,5 @@
-//! A service: what was asked for (spec, desired, generation) and what is known (state, operation, error, evidence).
+//! A service: what its user wants (wish, generation), where it is found (address), and what is known of it (state,
+//! operation, error, evidence).
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -7,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Stored;
-use super::id::{BuildDigest, ProjectId, ServiceId};
+use super::id::{BuildDigest, InstanceId, ProjectId, ServiceId};
 use super::name::ServiceName;
 use super::trace::TraceParent;
 
@@ -45,11 +46,11 @@ impl SizeTier {
 }
 
 text_enum! {
-    /// Where its user sent a service.
-    pub enum Desired {
-        Running = "RUNNING",
-        Stopped = "STOPPED",
-        Destroyed = "DESTROYED",
+    /// Whether its user wants a service to run, stored as the state that it is to come to.
+    pub enum Power {
+        On = "RUNNING",
+        Off = "STOPPED",
+        Deleted = "DESTROYED",
     }
 }
 
@@ -162,14 +163,20 @@ impl fmt::Display for Published {
     }
 }
 
-/// What was asked for. It does not change in a service's life.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceSpec {
+/// What its user wants of a service. Each change of it is one generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
     pub kind: ServiceKind,
     /// One of the catalog's versions of the kind, such as "17".
     pub version: String,
     pub tier: TierSpec,
-    /// The container's hostname on the project's network.
+    pub power: Power,
+}
+
+/// Where a service is found. It is the service's: whichever container runs it is put there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The name on the project's network.
     pub hostname: String,
     /// Where it is meant to be published; where it is, [`Evidence`] tells.
     pub published: Option<Published>,
@@ -187,21 +194,10 @@ pub struct Operation {
     pub deadline: Option<Timestamp>,
 }
 
-impl Stored for Desired {
+impl Stored for Power {
     /// Any will do: nobody sees it, and nothing acts on it.
     fn unknown(_: &str) -> Self {
-        Self::Stopped
-    }
-}
-
-impl Stored for ServiceSpec {
-    fn unknown(text: &str) -> Self {
-        let tier = TierSpec { tier: SizeTier::Unknown, memory_mib: 0, cpu_millis: 0, storage_mib: 0 };
-        Self { kind: Stored::unknown(text), version: String::new(), tier, hostname: String::new(), published: None }
-    }
-
-    fn is_known(&self) -> bool {
-        self.kind.is_known() && self.tier.tier.is_known()
+        Self::Off
     }
 }
 
@@ -279,8 +275,10 @@ pub struct Service {
     pub id: ServiceId,
     pub project: ProjectId,
     pub name: ServiceName,
-    pub spec: ServiceSpec,
-    pub desired: Desired,
+    pub wish: Wish,
+    pub address: Address,
+    /// What runs it.
+    pub instance: InstanceId,
     /// Counts the user's intents: 1 when provisioned, one more with each action.
     pub generation: i64,
     /// Counts every write of the row; a write that finds another number than it read is refused.
@@ -300,13 +298,20 @@ pub struct Service {
 
 impl Service {
     /// One that was just accepted, and waits to be provisioned.
-    pub fn accepted(id: ServiceId, project: ProjectId, name: ServiceName, spec: ServiceSpec, now: Timestamp) -> Self {
+    pub fn accepted(
+        id: ServiceId,
+        (project, name): (ProjectId, ServiceName),
+        wish: Wish,
+        address: Address,
+        now: Timestamp,
+    ) -> Self {
         Self {
             id,
             project,
             name,
-            spec,
-            desired: Desired::Running,
+            wish,
+            address,
+            instance: InstanceId::first_of(id),
             generation: 1,
             revision: 1,
             state: ServiceState::Pending,

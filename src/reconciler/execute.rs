@@ -14,7 +14,7 @@ use crate::catalog::deployment::Deployment;
 use crate::crypto::Sealed;
 use crate::domain::event::NewEvent;
 use crate::domain::id::InstanceId;
-use crate::domain::service::{ContainerStatus, Desired, ErrorCode, RunId, Service, ServiceState};
+use crate::domain::service::{ContainerStatus, ErrorCode, Power, RunId, Service, ServiceState};
 use crate::engine::{Command, EngineError, Target, Thing};
 use crate::store::{Guard, Reseal, ServiceFilter, StoreError, Write};
 
@@ -105,12 +105,12 @@ impl Reconciler {
                 Err(done) => return done,
             },
             Step::Start => match self.deployment(service).await {
-                Ok(deployment) => self.engine.start(InstanceId::of(service.id), &deployment).await,
+                Ok(deployment) => self.engine.start(service.instance, &deployment).await,
                 Err(done) => return done,
             },
             Step::Stop => {
-                let grace = definition(service.spec.kind).offer.as_ref().map(|offer| offer.stop_grace);
-                self.engine.stop(InstanceId::of(service.id), grace.unwrap_or_default()).await
+                let grace = definition(service.wish.kind).offer.as_ref().map(|offer| offer.stop_grace);
+                self.engine.stop(service.instance, grace.unwrap_or_default()).await
             }
         };
         outcome.map_or_else(Done::from, |()| Done::Tried)
@@ -120,7 +120,7 @@ impl Reconciler {
         if left.deleted || left.superseded {
             match self.store.service_get(service.id).await {
                 Ok(Some(row)) if left.superseded && row.generation != service.generation => return true,
-                Ok(Some(row)) if left.deleted && row.desired == Desired::Destroyed => return true,
+                Ok(Some(row)) if left.deleted && row.wish.power == Power::Deleted => return true,
                 Ok(None) => return true,
                 Ok(Some(_)) | Err(_) => {}
             }
@@ -133,14 +133,14 @@ impl Reconciler {
     }
 
     async fn is_silent(&self, service: &Service) -> bool {
-        let looked = self.engine.look(InstanceId::of(service.id), &image(service)).await;
+        let looked = self.engine.look(service.instance, &image(service)).await;
         matches!(looked, Err(EngineError::Unavailable(_) | EngineError::Unknown(_)))
     }
 
     /// Removes what the service had, and its project's network if no service stays that uses it. Of several that are
     /// destroyed at once each tries that, and the one whose container goes last succeeds.
     async fn remove(&self, service: &Service) -> Done {
-        let instance = InstanceId::of(service.id);
+        let instance = service.instance;
         for target in [Target::Container(instance), Target::Volume(instance)] {
             if let Err(error) = self.engine.remove(&target).await {
                 return error.into();
@@ -162,13 +162,13 @@ impl Reconciler {
 
     /// What is there knows the old port, and nobody has used it yet.
     async fn change_port(&self, service: &Service) -> Done {
-        let (Some(publishing), Some(published)) = (&self.settings.publishing, service.spec.published) else {
+        let (Some(publishing), Some(published)) = (&self.settings.publishing, service.address.published) else {
             return Done::Failed(Failure {
                 code: ErrorCode::PortInUse,
                 message: "The host port that it is published on is taken by something else.".to_owned(),
             });
         };
-        if let Err(error) = self.engine.remove(&Target::Container(InstanceId::of(service.id))).await {
+        if let Err(error) = self.engine.remove(&Target::Container(service.instance)).await {
             return error.into();
         }
         let taken = match self.store.port_list().await {
@@ -176,7 +176,7 @@ impl Reconciler {
             Err(error) => return Done::StoreFailed(error),
         };
         let mut after = service.clone();
-        after.spec.published = publishing.choose_behind(&taken, published.port).or(Some(published));
+        after.address.published = publishing.choose_behind(&taken, published.port).or(Some(published));
         match self.observe(service, &after, None, (self.clock)()).await {
             Ok(_) => {
                 self.hints.project_changed(&service.project);
@@ -197,7 +197,7 @@ impl Reconciler {
         let left = deadline.map_or(Duration::from_secs(300), |deadline| {
             deadline.duration_since((self.clock)()).try_into().unwrap_or_default()
         });
-        let wait = self.answers(InstanceId::of(service.id), deployment.ready_check, hint);
+        let wait = self.answers(service.instance, deployment.ready_check, hint);
         match tokio::time::timeout(left, wait).await {
             Ok(Ok(true)) => Done::Ready(run.clone()),
             Ok(Ok(false)) => self.why_not_ready(service, run).await,
@@ -230,9 +230,9 @@ impl Reconciler {
             Ok(unsealed) => unsealed,
             Err(done) => return done,
         };
-        let rotation = definition(service.spec.kind).offer.as_ref().and_then(|offer| offer.live_rotation);
+        let rotation = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.live_rotation);
         let Some(rotation) = rotation else { return Done::Failed(withdrawn()) };
-        let change = rotation(&service.spec, &access);
+        let change = rotation(&service.wish, &access);
         let command = Command {
             words: change.command,
             user: Some(change.user),
@@ -240,7 +240,7 @@ impl Reconciler {
             kept: COMPLAINT,
             limit: Some(CREDENTIAL_CHANGE),
         };
-        let complaint = match self.engine.run(InstanceId::of(service.id), &command).await {
+        let complaint = match self.engine.run(service.instance, &command).await {
             Ok(ended) if ended.exit_code == Some(0) => None,
             Ok(ended) => Some(ended.output),
             Err(error) => Some(failure(&error).message),
@@ -276,7 +276,7 @@ impl Reconciler {
     }
 
     async fn still_runs(&self, service: &Service, run: &RunId) -> bool {
-        match self.engine.look(InstanceId::of(service.id), &image(service)).await {
+        match self.engine.look(service.instance, &image(service)).await {
             Ok(observed) => observed.container.is_some_and(|container| {
                 container.status == ContainerStatus::Running && container.run.as_ref() == Some(run)
             }),
@@ -329,8 +329,8 @@ impl Reconciler {
 
     async fn deployment(&self, service: &Service) -> Result<Deployment, Done> {
         let access = self.access(service).await?;
-        let offer = definition(service.spec.kind).offer.as_ref().ok_or_else(|| Done::Failed(withdrawn()))?;
-        let mut deployment = (offer.deployment)(&service.spec, &access);
+        let offer = definition(service.wish.kind).offer.as_ref().ok_or_else(|| Done::Failed(withdrawn()))?;
+        let mut deployment = (offer.deployment)(&service.wish, &access);
         if service.evidence.initialised {
             deployment.expect_data();
         }
@@ -366,5 +366,5 @@ fn withdrawn() -> Failure {
 
 /// The image that a service runs.
 pub(super) fn image(service: &Service) -> String {
-    definition(service.spec.kind).image(&service.spec.version)
+    definition(service.wish.kind).image(&service.wish.version)
 }

@@ -12,7 +12,7 @@ use super::execute::{Done, failure, image};
 use super::lanes::Slot;
 use super::rules::{Attempts, Failure, Look, Pause, Plan, decide};
 use super::steps::{Lane, Note, Step};
-use crate::domain::id::{InstanceId, ServiceId};
+use crate::domain::id::ServiceId;
 use crate::domain::service::{Service, ServiceState};
 use crate::domain::task::Task;
 use crate::store::StoreError;
@@ -123,7 +123,7 @@ impl Reconciler {
         interrupt: &Notify,
     ) -> Result<Next, StoreError> {
         let asked_at = (self.clock)();
-        let look = match slot.briefly(self.engine.look(InstanceId::of(service.id), &image(&service))).await {
+        let look = match slot.briefly(self.engine.look(service.instance, &image(&service))).await {
             Ok(observed) => {
                 memory.attempts.unseen_since = None;
                 Look::Seen(observed)

@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use super::Reconciler;
 use crate::catalog::ending::cause;
 use crate::domain::event::NewEvent;
-use crate::domain::id::InstanceId;
 use crate::domain::service::{ErrorCode, Service, ServiceError};
 use crate::domain::task::Task;
 use crate::store::{Guard, StoreError, Write};
@@ -90,7 +89,7 @@ impl Reconciler {
         if !matches!(error.code, ErrorCode::CrashLoop | ErrorCode::StartTimeout | ErrorCode::OutOfMemory) {
             return;
         }
-        let Ok(lines) = self.engine.logs(InstanceId::of(service.id), LOG_LINES).await else { return };
+        let Ok(lines) = self.engine.logs(service.instance, LOG_LINES).await else { return };
         // What goes on may have got over what its log tells.
         if error.code == ErrorCode::CrashLoop
             && let Some((code, message)) = cause(&lines.join("\n"))

@@ -1,6 +1,6 @@
 //! Finds what bears this installation's labels and nobody wants any more, and removes it.
 //!
-//! The row of a service that is not DESTROYED wants one container and one volume, both named after its id, and its
+//! The row of a service that is not DESTROYED wants one container and one volume, both named after its instance, and its
 //! project's network. Everything else goes, but a volume only if its service's row says DESTROYED. A volume without a row
 //! can't be the rest of a crash, for the row is written first: it is there because the store was put back to an earlier
 //! state, and then it is the last copy of somebody's data. It is kept, with a warning, for a person to look at.
@@ -40,7 +40,7 @@ impl Reconciler {
                     !self.is_active(*instance).await? || (orphan.name != name && containers.contains(name.as_str()))
                 }
                 OwnedThing::Volume(Some(instance)) => {
-                    let row = self.store.service_get(instance.service()).await?;
+                    let row = self.store.service_of(*instance).await?;
                     let destroyed = row.as_ref().is_some_and(|row| row.state == ServiceState::Destroyed);
                     let named = orphan.name == instance.to_string();
                     if row.is_none() || !named {
@@ -69,7 +69,7 @@ impl Reconciler {
     }
 
     async fn is_active(&self, instance: InstanceId) -> Result<bool, StoreError> {
-        let row = self.store.service_get(instance.service()).await?;
+        let row = self.store.service_of(instance).await?;
         Ok(row.is_some_and(|row| row.state != ServiceState::Destroyed))
     }
 }

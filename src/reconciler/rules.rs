@@ -1,4 +1,4 @@
-//! What to do next about one service: pure, from what is desired, what was observed and the time, to what has to be noted
+//! What to do next about one service: pure, from what is wished for, what was observed and the time, to what has to be noted
 //! and at most one step. It takes no word of what changed; it is given what is.
 //!
 //! Rules stand in a row, one file for each thing that they are about. Each looks at the same [`Facts`]; the first that does
@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::steps::Step;
 use crate::domain::service::{
-    Container, ContainerStatus, Desired, ErrorCode, Evidence, Observed, RunId, Service, ServiceState,
+    Container, ContainerStatus, ErrorCode, Evidence, Observed, Power, RunId, Service, ServiceState,
 };
 use crate::domain::task::Task;
 
@@ -175,13 +175,13 @@ pub fn decide(service: &Service, tasks: &[Task], look: &Look, attempts: &Attempt
     };
     outcome.engine_answers(seen);
     outcome.note_address(seen);
-    let (rules, ended_anew) = match bare.desired {
-        Desired::Destroyed => {
+    let (rules, ended_anew) = match bare.wish.power {
+        Power::Deleted => {
             outcome.begin_destroying();
             (TOWARDS_DESTROYED, false)
         }
-        Desired::Stopped => (TOWARDS_STOPPED, false),
-        Desired::Running => (TOWARDS_RUNNING, outcome.note_end(seen)),
+        Power::Off => (TOWARDS_STOPPED, false),
+        Power::On => (TOWARDS_RUNNING, outcome.note_end(seen)),
     };
     let evidence = outcome.evidence();
     let facts = Facts { service: &bare, tasks, seen, attempts, evidence: &evidence, ended_anew, now };
@@ -190,9 +190,9 @@ pub fn decide(service: &Service, tasks: &[Task], look: &Look, attempts: &Attempt
         return outcome.take(verdict);
     }
     outcome.arrive(seen);
-    match bare.desired {
-        Desired::Running => outcome.take_beside(first(WHILE_RUNNING, &facts)),
-        Desired::Stopped | Desired::Destroyed => outcome.settled("it is where its user sent it"),
+    match bare.wish.power {
+        Power::On => outcome.take_beside(first(WHILE_RUNNING, &facts)),
+        Power::Off | Power::Deleted => outcome.settled("it is where its user sent it"),
     }
 }
 
@@ -263,7 +263,7 @@ mod tests {
 
     impl Case {
         pub fn new() -> Self {
-            let mut service = service(ServiceState::Running, Desired::Running);
+            let mut service = service(ServiceState::Running, Power::On);
             service.evidence.initialised = true;
             service.evidence.ready_run = run_id("1");
             let container = Container {
@@ -290,7 +290,7 @@ mod tests {
         /// One that is on its way, with neither container nor volume.
         pub fn fresh() -> Self {
             let mut case = Self::new();
-            case.service = service(ServiceState::Pending, Desired::Running);
+            case.service = service(ServiceState::Pending, Power::On);
             case.service.operation = Some(Operation::queued(OperationKind::Provision, case.now));
             case.seen = Observed { container: None, volume: Volume::Absent, image: true };
             case

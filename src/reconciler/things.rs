@@ -2,16 +2,15 @@
 
 use crate::catalog::build;
 use crate::catalog::deployment::Deployment;
-use crate::domain::id::InstanceId;
 use crate::domain::service::Service;
 use crate::engine::Thing;
 use crate::engine::thing::{Container, Endpoint, Marks, Volume};
 
 pub(super) fn volume(service: &Service) -> Thing {
     Thing::Volume(Volume {
-        instance: InstanceId::of(service.id),
+        instance: service.instance,
         project: service.project.clone(),
-        storage_mib: service.spec.tier.storage_mib,
+        storage_mib: service.wish.tier.storage_mib,
         marks: marks(service),
     })
 }
@@ -19,9 +18,9 @@ pub(super) fn volume(service: &Service) -> Thing {
 pub(super) fn container(service: &Service, deployment: Deployment) -> Thing {
     Thing::Container(Box::new(Container {
         endpoint: endpoint(service),
-        published: service.spec.published,
+        published: service.address.published,
         deployment,
-        build: build(&service.spec),
+        build: build(&service.wish),
         marks: marks(service),
     }))
 }
@@ -29,9 +28,9 @@ pub(super) fn container(service: &Service, deployment: Deployment) -> Thing {
 /// The service's address, for the instance that it is given to.
 pub(super) fn endpoint(service: &Service) -> Endpoint {
     Endpoint {
-        instance: InstanceId::of(service.id),
+        instance: service.instance,
         project: service.project.clone(),
-        hostname: service.spec.hostname.clone(),
+        hostname: service.address.hostname.clone(),
     }
 }
 
@@ -39,7 +38,7 @@ fn marks(service: &Service) -> Marks {
     vec![
         ("service", service.id.to_string()),
         ("name", service.name.to_string()),
-        ("kind", service.spec.kind.to_string()),
-        ("tier", service.spec.tier.tier.to_string()),
+        ("kind", service.wish.kind.to_string()),
+        ("tier", service.wish.tier.tier.to_string()),
     ]
 }

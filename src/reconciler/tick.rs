@@ -5,11 +5,10 @@
 use std::sync::Arc;
 
 use super::Reconciler;
-use crate::domain::id::InstanceId;
-use crate::domain::service::{Desired, Health, Service, ServiceState};
+use crate::domain::service::{Health, Power, Service, ServiceState};
 use crate::engine::survey::{Activity, Sighting};
 
-/// With each so manieth tick every service is looked at, whatever the survey shows.
+/// Every tenth tick each service is looked at, whatever the survey shows.
 const WHOLE: u32 = 10;
 
 impl Reconciler {
@@ -36,7 +35,7 @@ impl Reconciler {
         let mut services = self.active().await;
         match self.engine.survey().await {
             Ok(survey) => {
-                services.retain(|service| !is_settled(service, survey.instances.get(&InstanceId::of(service.id))));
+                services.retain(|service| !is_settled(service, survey.instances.get(&service.instance)));
             }
             Err(error) => tracing::debug!(error = ?error, "The engine could not be surveyed"),
         }
@@ -64,14 +63,14 @@ fn is_settled(service: &Service, seen: Option<&Sighting>) -> bool {
     }
     let volume = seen.is_some_and(|seen| seen.volume);
     let container = seen.and_then(|seen| seen.container.as_ref());
-    match (service.desired, service.state) {
-        (Desired::Running, ServiceState::Running) => {
+    match (service.wish.power, service.state) {
+        (Power::On, ServiceState::Running) => {
             let well = container.is_some_and(|container| {
                 container.activity == Activity::Running && container.health == Health::Healthy && container.connected
             });
             well && volume
         }
-        (Desired::Stopped, ServiceState::Stopped) => {
+        (Power::Off, ServiceState::Stopped) => {
             let at_rest = container.is_none_or(|container| container.activity == Activity::AtRest);
             at_rest && (volume || !service.evidence.initialised)
         }
@@ -87,7 +86,7 @@ mod tests {
     use crate::engine::survey::Glimpse;
 
     fn well() -> (Service, Sighting) {
-        let mut service = service(ServiceState::Running, Desired::Running);
+        let mut service = service(ServiceState::Running, Power::On);
         (service.operation, service.error) = (None, None);
         service.evidence.initialised = true;
         let container = Glimpse {
@@ -126,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_is_stopped_is_settled_while_nothing_runs_and_its_data_is_there() {
-        let stop = |service: &mut Service| (service.state, service.desired) = (ServiceState::Stopped, Desired::Stopped);
+        let stop = |service: &mut Service| (service.state, service.wish.power) = (ServiceState::Stopped, Power::Off);
         assert!(!settled(|service, _| stop(service)), "its container runs");
         let at_rest = |service: &mut Service, seen: &mut Sighting| {
             stop(service);
@@ -149,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_is_on_its_way_is_never_settled() {
-        assert!(!settled(|service, _| service.desired = Desired::Stopped));
+        assert!(!settled(|service, _| service.wish.power = Power::Off));
         assert!(!settled(|service, _| service.state = ServiceState::Error));
         assert!(!settled(|service, _| {
             service.operation = Some(Operation::queued(OperationKind::Recover, service.created_at));

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::{Backend, Conn, Db, Lease, judge};
 use crate::crypto::Sealed;
 use crate::domain::event::{NewEvent, ServiceEvent};
-use crate::domain::id::{IdempotencyKey, InstallationId, ProjectId, ServiceId};
+use crate::domain::id::{IdempotencyKey, InstallationId, InstanceId, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::task::Task;
@@ -140,6 +140,10 @@ impl Store for Backend {
 
     async fn service_get(&self, id: ServiceId) -> Result<Option<Service>> {
         read!(self, service_get(id))
+    }
+
+    async fn service_of(&self, instance: InstanceId) -> Result<Option<Service>> {
+        read!(self, service_of(instance))
     }
 
     async fn service_find_by_key(
@@ -341,6 +345,12 @@ async fn service_create(connection: &mut Conn, new: &NewService, event: &NewEven
 
 async fn service_get(connection: &mut Conn, id: ServiceId) -> Answer<Option<Service>> {
     let row = services::table.find(Id(id.0)).select(ServiceRow::as_select()).first(connection).await.optional()?;
+    Ok(row.map(Service::from))
+}
+
+async fn service_of(connection: &mut Conn, instance: InstanceId) -> Answer<Option<Service>> {
+    let of_instance = services::table.filter(services::instance_id.eq(Id(instance.0)));
+    let row = of_instance.select(ServiceRow::as_select()).first(connection).await.optional()?;
     Ok(row.map(Service::from))
 }
 

@@ -3,18 +3,54 @@
 
 use diesel::prelude::*;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::schema::{service_events, services, tasks};
 use super::types::{Id, Instant, Json, Word};
 use super::{Idempotency, NewService};
 use crate::crypto::Sealed;
+use crate::domain::Stored;
 use crate::domain::event::{NewEvent, ServiceEvent};
-use crate::domain::id::{ProjectId, ServiceId};
+use crate::domain::id::{InstanceId, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
 use crate::domain::service::{
-    Desired, Evidence, Operation, Service, ServiceError, ServiceKind, ServiceSpec, ServiceState,
+    Address, Evidence, Operation, Power, Published, Service, ServiceError, ServiceKind, ServiceState, SizeTier,
+    TierSpec, Wish,
 };
 use crate::domain::task::{Job, Task, TaskId, TaskOutcome};
+
+/// How a wish and an address are kept; the wish's power has a column of its own.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Spec {
+    kind: ServiceKind,
+    version: String,
+    tier: TierSpec,
+    hostname: String,
+    published: Option<Published>,
+}
+
+impl Spec {
+    fn new(wish: Wish, address: Address) -> Self {
+        let (Wish { kind, version, tier, .. }, Address { hostname, published }) = (wish, address);
+        Self { kind, version, tier, hostname, published }
+    }
+
+    fn parts(self, power: Power) -> (Wish, Address) {
+        let Self { kind, version, tier, hostname, published } = self;
+        (Wish { kind, version, tier, power }, Address { hostname, published })
+    }
+}
+
+impl Stored for Spec {
+    fn unknown(text: &str) -> Self {
+        let tier = TierSpec { tier: SizeTier::Unknown, memory_mib: 0, cpu_millis: 0, storage_mib: 0 };
+        Self { kind: Stored::unknown(text), version: String::new(), tier, hostname: String::new(), published: None }
+    }
+
+    fn is_known(&self) -> bool {
+        self.kind.is_known() && self.tier.tier.is_known()
+    }
+}
 
 /// A service without its credentials.
 #[derive(Queryable, Selectable, Insertable)]
@@ -23,8 +59,9 @@ pub struct ServiceRow {
     id: Id,
     project_id: Word<ProjectId>,
     name: Word<ServiceName>,
-    spec: Json<ServiceSpec>,
-    desired: Word<Desired>,
+    spec: Json<Spec>,
+    desired: Word<Power>,
+    instance_id: Id,
     generation: i64,
     revision: i64,
     state: Word<ServiceState>,
@@ -43,8 +80,9 @@ impl From<&Service> for ServiceRow {
             id: Id(service.id.0),
             project_id: service.project.into(),
             name: service.name.into(),
-            spec: service.spec.into(),
-            desired: service.desired.into(),
+            desired: service.wish.power.into(),
+            instance_id: Id(service.instance.0),
+            spec: Spec::new(service.wish, service.address).into(),
             generation: service.generation,
             revision: service.revision,
             state: service.state.into(),
@@ -68,12 +106,14 @@ impl From<ServiceRow> for Service {
             && row.operation.as_ref().is_none_or(|json| json.known)
             && row.error.as_ref().is_none_or(|json| json.known)
             && row.evidence.known;
+        let (wish, address) = row.spec.value.parts(row.desired.value);
         Self {
             id: ServiceId(row.id.0),
             project: row.project_id.value,
             name: row.name.value,
-            spec: row.spec.value,
-            desired: row.desired.value,
+            wish,
+            address,
+            instance: InstanceId(row.instance_id.0),
             generation: row.generation,
             revision: row.revision,
             state: row.state.value,
@@ -105,7 +145,7 @@ pub struct NewServiceRow<'a> {
 
 impl<'a> From<&'a NewService> for NewServiceRow<'a> {
     fn from(new: &'a NewService) -> Self {
-        let spec = &new.service.spec;
+        let Service { wish, address, .. } = &new.service;
         let (key, fingerprint) = new
             .idempotency
             .as_ref()
@@ -113,8 +153,8 @@ impl<'a> From<&'a NewService> for NewServiceRow<'a> {
             .unzip();
         Self {
             service: ServiceRow::from(&new.service),
-            kind: spec.kind.into(),
-            published_port: spec.published.map(|published| published.port.into()),
+            kind: wish.kind.into(),
+            published_port: address.published.map(|published| published.port.into()),
             sealed: SealedChange::from(&new.sealed),
             idempotency_key: key,
             idempotency_fingerprint: fingerprint,
@@ -126,9 +166,10 @@ impl<'a> From<&'a NewService> for NewServiceRow<'a> {
 #[derive(AsChangeset)]
 #[diesel(table_name = services, treat_none_as_null = true)]
 pub struct ServiceChange {
-    spec: Json<ServiceSpec>,
+    spec: Json<Spec>,
     published_port: Option<i32>,
-    desired: Word<Desired>,
+    desired: Word<Power>,
+    instance_id: Id,
     generation: i64,
     state: Word<ServiceState>,
     operation: Option<Json<Operation>>,
@@ -142,9 +183,10 @@ impl ServiceChange {
     pub fn new(after: &Service, now: Instant) -> Self {
         let after = after.clone();
         Self {
-            published_port: after.spec.published.map(|published| published.port.into()),
-            spec: after.spec.into(),
-            desired: after.desired.into(),
+            published_port: after.address.published.map(|published| published.port.into()),
+            desired: after.wish.power.into(),
+            instance_id: Id(after.instance.0),
+            spec: Spec::new(after.wish, after.address).into(),
             generation: after.generation,
             state: after.state.into(),
             operation: after.operation.map(Into::into),

@@ -76,6 +76,7 @@ diesel::table! {
         updated_at -> Instant,
         destroyed_at -> Nullable<Instant>,
         traceparent -> Nullable<Text>,
+        instance_id -> Uuid,
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Write<'a> {
     pub guard: Guard<'a>,
     /// When it happens. Becomes the service's `updated_at`, where it is written.
     pub now: Timestamp,
-    /// The service as it is to be. It differs from the one that was read in spec, desired, generation, state, operation, error,
+    /// The service as it is to be. It differs from the one that was read in wish, address, instance, generation, state, operation, error,
     /// evidence and trace only; revision and updated_at are the store's to set. One that becomes DESTROYED loses
     /// its sealed credentials.
     pub service: Option<&'a Service>,

@@ -271,7 +271,7 @@ impl Step<'_> {
             let name = action.map_or_else(|| "reconcile".into(), |action| format!("reconcile {action}"));
             let mut attributes = vec![
                 KeyValue::new("project_services.service.id", service.id.to_string()),
-                KeyValue::new("project_services.service.kind", service.spec.kind.as_str()),
+                KeyValue::new("project_services.service.kind", service.wish.kind.as_str()),
                 KeyValue::new("project_services.project.id", service.project.to_string()),
                 KeyValue::new("project_services.reconcile.reason", *reason),
             ];

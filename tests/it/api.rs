@@ -353,7 +353,7 @@ async fn a_reveal_shows_the_credentials_once_and_is_an_event() {
     let value = |index: usize| revealed["credentials"][index]["value"].as_str().unwrap();
     let (url, host, port, user, password, database) = (value(0), value(1), value(2), value(3), value(4), value(5));
     assert_eq!(url, format!("postgresql://{user}:{password}@{host}:{port}/{database}"));
-    assert_eq!(host, server.service(&id).await.spec.hostname);
+    assert_eq!(host, server.service(&id).await.address.hostname);
     assert!(password.len() >= 32);
     for credential in revealed["credentials"].as_array().unwrap() {
         assert_eq!(credential["mode"], "REVEALED");
@@ -433,7 +433,7 @@ async fn a_published_service_says_where_once_the_engine_does() {
     };
     assert_eq!(shown().await, json!({"externalHost": null, "externalPort": null}));
     let before = server.service(&id).await;
-    let meant = before.spec.published.unwrap();
+    let meant = before.address.published.unwrap();
     assert!((20000..=20001).contains(&meant.port));
     let mut after = before.clone();
     after.evidence.published = Some(meant);

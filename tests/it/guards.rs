@@ -187,7 +187,7 @@ async fn what_needs_a_permission_is_forbidden_without_it() {
             assert!(is_refused(&body), "{}: {body}", field.name);
         }
         let after = server.service(&id).await;
-        assert_eq!((after.desired, after.state, after.revision), (before.desired, before.state, before.revision));
+        assert_eq!((after.wish.power, after.state, after.revision), (before.wish.power, before.state, before.revision));
     }
 }
 

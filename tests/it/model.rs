@@ -24,7 +24,7 @@ use project_services::domain::id::{InstanceId, ProjectId, ServiceId};
 use project_services::domain::lifecycle::ServiceAction;
 use project_services::domain::network::NetworkTemplate;
 use project_services::domain::permission::{Principal, Projects};
-use project_services::domain::service::{Desired, ErrorCode, Service, ServiceKind, ServiceState, SizeTier};
+use project_services::domain::service::{ErrorCode, Power, Service, ServiceKind, ServiceState, SizeTier};
 use project_services::domain::term::ReplicaId;
 use project_services::engine::Engine;
 use project_services::hints::Hints;
@@ -126,7 +126,7 @@ impl World {
             Arc::clone(&sealer),
             Arc::clone(&hints),
             Arc::<FakeInstruments>::default(),
-            Terms { networks: NetworkTemplate::default(), publishing: None, services_per_project: 1 },
+            Terms { networks: NetworkTemplate::default(), publishing: None, services_per_project: MANY },
         );
         let viewer = Principal {
             subject: "model".to_owned(),
@@ -156,6 +156,10 @@ impl World {
         };
         let engine: Arc<dyn Engine> = Arc::clone(engine) as Arc<dyn Engine>;
         Reconciler::new(Arc::clone(store), engine, Arc::clone(sealer), Arc::clone(hints), settings).with_clock(clock)
+    }
+
+    fn instance(&self) -> InstanceId {
+        InstanceId::first_of(self.id)
     }
 
     async fn service(&self) -> Service {
@@ -189,7 +193,7 @@ impl World {
             Step::Look(faults) => {
                 self.look(faults).await;
             }
-            Step::Befall(what) => self.engine.befall(InstanceId::of(self.id), what),
+            Step::Befall(what) => self.engine.befall(self.instance(), what),
             Step::Wait(seconds) => advance(SignedDuration::from_secs(i64::from(seconds))),
             Step::Restart => {
                 self.memory = None;
@@ -223,10 +227,10 @@ impl World {
     /// under way, it takes nothing else.
     async fn assert_admitted(&self) {
         let Some(access) = self.access().await else { return };
-        let (kept, live) = self.engine.passwords(InstanceId::of(self.id));
+        let (kept, live) = self.engine.passwords(self.instance());
         let service = self.service().await;
         let rotating = !self.store.task_list_open(self.id).await.unwrap().is_empty();
-        if service.spec.kind == ServiceKind::Redis {
+        if service.wish.kind == ServiceKind::Redis {
             let known: Vec<_> = access.passwords().map(digest).collect();
             for taken in [live, kept.map(|kept| kept.digests())].into_iter().flatten() {
                 assert!(taken.contains(&known[0]), "what is revealed works: {taken:?}, {known:?}");
@@ -267,15 +271,15 @@ async fn run(kind: ServiceKind, steps: Vec<Step>) {
         }
     }
     world.assert_admitted().await;
-    world.engine.heal(InstanceId::of(world.id));
+    world.engine.heal(world.instance());
     let service = world.settle().await;
     world.engine.assert_sound();
 
     assert!(service.operation.is_none(), "no passing state: {service:?}");
-    let lost = world.engine.has_lost_data(InstanceId::of(world.id));
-    let engine = world.engine.state(InstanceId::of(world.id));
-    match (service.desired, service.state) {
-        (Desired::Destroyed, ServiceState::Destroyed) => {
+    let lost = world.engine.has_lost_data(world.instance());
+    let engine = world.engine.state(world.instance());
+    match (service.wish.power, service.state) {
+        (Power::Deleted, ServiceState::Destroyed) => {
             assert_eq!(engine, (None, false), "nothing is left");
             assert!(world.store.sealed_get(world.id).await.unwrap().is_none());
         }
@@ -283,15 +287,15 @@ async fn run(kind: ServiceKind, steps: Vec<Step>) {
             assert!(lost, "only lost data is not repaired: {service:?}");
             assert_eq!(service.error.unwrap().code, ErrorCode::VolumeLost);
         }
-        (Desired::Running, ServiceState::Running) => {
+        (Power::On, ServiceState::Running) => {
             assert_eq!(engine, (Some(true), true));
-            assert!(world.engine.is_connected(InstanceId::of(world.id)));
+            assert!(world.engine.is_connected(world.instance()));
             assert!(world.store.task_list_open(world.id).await.unwrap().is_empty());
             assert!(service.error.is_none(), "{service:?}");
             world.assert_admitted().await;
             assert_eq!(world.access().await.unwrap().passwords().count(), 1, "what works is what is revealed");
         }
-        (Desired::Stopped, ServiceState::Stopped) => assert_ne!(engine.0, Some(true)),
+        (Power::Off, ServiceState::Stopped) => assert_ne!(engine.0, Some(true)),
         other => panic!("desired and state differ: {other:?}"),
     }
 
@@ -308,11 +312,11 @@ async fn a_reconciler_whose_term_is_over_makes_nothing() {
         faults.push(Fault::CutOffBefore);
         world.look(faults).await;
         let made = |(container, volume): (Option<bool>, bool)| (container.is_some(), volume);
-        let before = made(world.engine.state(InstanceId::of(world.id)));
+        let before = made(world.engine.state(world.instance()));
         let free = world.store.term_current().await.unwrap();
         assert!(world.store.term_take(&free, ReplicaId(Uuid::now_v7())).await.unwrap().is_some());
         world.look(Vec::new()).await;
-        assert_eq!(made(world.engine.state(InstanceId::of(world.id))), before, "after {calls} calls");
+        assert_eq!(made(world.engine.state(world.instance())), before, "after {calls} calls");
     }
 }
 
@@ -328,7 +332,7 @@ async fn whatever_befalls_a_first_start_that_was_cut_off_it_arrives() {
 }
 
 /// How many services a node has, to tell what costs by node from what costs by service.
-const MANY: usize = 50;
+const MANY: u32 = 50;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_tick_costs_by_node_and_wakes_only_what_is_not_as_it_should_be() {
@@ -341,7 +345,7 @@ async fn a_tick_costs_by_node_and_wakes_only_what_is_not_as_it_should_be() {
     for &id in &ids {
         (world.id, world.memory) = (id, None);
         world.settle().await;
-        world.engine.heal(InstanceId::of(id));
+        world.engine.heal(InstanceId::first_of(id));
     }
     world.hints.woken().await;
 
@@ -353,9 +357,9 @@ async fn a_tick_costs_by_node_and_wakes_only_what_is_not_as_it_should_be() {
     let seen = [Befalls::Kill, Befalls::Crash, Befalls::Stop, Befalls::Remove, Befalls::Pause, Befalls::Sick];
     let seen = [&seen[..], &[Befalls::Disconnected]].concat();
     for (&id, &what) in ids.iter().zip(&seen) {
-        world.engine.befall(InstanceId::of(id), what);
+        world.engine.befall(InstanceId::first_of(id), what);
     }
-    let stopped = ids[MANY - 1];
+    let stopped = *ids.last().unwrap();
     world.app.act(&world.viewer, stopped, ServiceAction::Stop).await.unwrap();
     world.hints.woken().await;
     world.reconciler.wake_differing().await;
@@ -364,7 +368,7 @@ async fn a_tick_costs_by_node_and_wakes_only_what_is_not_as_it_should_be() {
 
     world.engine.script(vec![Fault::Unavailable]);
     world.reconciler.wake_differing().await;
-    assert_eq!(world.hints.woken().await.len(), MANY, "an engine that does not tell may mean something for each");
+    assert_eq!(world.hints.woken().await.len(), ids.len(), "an engine that does not tell may mean something for each");
 }
 
 proptest! {

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use project_services::domain::event::NewEvent;
 use project_services::domain::id::ServiceId;
-use project_services::domain::service::{Desired, Service, ServiceState};
+use project_services::domain::service::{Power, Service, ServiceState, Wish};
 use project_services::store::{Page, Store};
 
 use fixture::{project, update};
@@ -58,7 +58,7 @@ async fn read(store: &dyn Store, id: ServiceId) -> Service {
 async fn destroy(store: &dyn Store, id: ServiceId) -> Service {
     let before = read(store, id).await;
     let after = Service {
-        desired: Desired::Destroyed,
+        wish: Wish { power: Power::Deleted, ..before.wish.clone() },
         generation: before.generation + 1,
         state: ServiceState::Destroyed,
         operation: None,

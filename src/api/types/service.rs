@@ -42,17 +42,17 @@ impl Service {
 
     /// What it is.
     async fn kind(&self) -> ServiceKind {
-        self.0.spec.kind.into()
+        self.0.wish.kind.into()
     }
 
     /// The version of what it is, such as "17".
     async fn version(&self) -> &str {
-        &self.0.spec.version
+        &self.0.wish.version
     }
 
     /// How large it is.
     async fn tier(&self) -> TierSpec {
-        TierSpec(self.0.spec.tier)
+        TierSpec(self.0.wish.tier)
     }
 
     /// What is true of it right now.
@@ -73,13 +73,13 @@ impl Service {
 
     /// The host name that containers on the project's network reach it by.
     async fn hostname(&self) -> &str {
-        &self.0.spec.hostname
+        &self.0.address.hostname
     }
 
     /// The TCP port that it listens on at `hostname`.
     async fn port(&self) -> u16 {
         // A service exists of offered kinds only.
-        definition(self.0.spec.kind).offer.as_ref().map_or(0, |offer| offer.port)
+        definition(self.0.wish.kind).offer.as_ref().map_or(0, |offer| offer.port)
     }
 
     /// The address that it is also published on, outside the project's network, as the engine tells; null while it is
@@ -97,7 +97,7 @@ impl Service {
     /// The environment variables to connect with, with masked values. `revealCredentials` shows the real ones.
     #[graphql(complexity = "list_cost(CREDENTIALS, child_complexity)")]
     async fn credentials(&self) -> Vec<Credential> {
-        definition(self.0.spec.kind).credential_keys.iter().map(|key| Credential::Masked(key)).collect()
+        definition(self.0.wish.kind).credential_keys.iter().map(|key| Credential::Masked(key)).collect()
     }
 
     /// Exactly what would be accepted from you now: the buttons to show.

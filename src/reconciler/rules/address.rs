@@ -51,7 +51,7 @@ mod tests {
     fn an_address_is_known_for_as_long_as_the_engine_says_that_it_is_published() {
         let mut case = Case::new();
         let meant = Published { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 20_000 };
-        case.service.spec.published = Some(meant);
+        case.service.address.published = Some(meant);
         assert_eq!(case.plan().after.evidence.published, None);
         case.container().published = vec![PublishedPort { inside: 5432, outside: meant }];
         case.service = case.plan().after;

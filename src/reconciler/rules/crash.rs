@@ -66,7 +66,7 @@ pub(super) fn looping(facts: &Facts<'_>) -> Verdict {
         return Verdict::wait(Some(resume), why);
     }
     let failure = if out_of_memory {
-        let memory = facts.service.spec.tier.memory_mib;
+        let memory = facts.service.wish.tier.memory_mib;
         let message = format!("The server inside was ended for want of memory; its tier has {memory} MiB.");
         Failure { code: ErrorCode::OutOfMemory, message }
     } else {

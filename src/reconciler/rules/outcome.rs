@@ -6,7 +6,7 @@ use super::limits::{SILENCE, time_limit, timed_out};
 use super::{Attempts, Failing, Failure, LIMIT, Plan, SOON, Verdict, Wait, Why, crash};
 use crate::catalog::definition;
 use crate::domain::service::{
-    Desired, ErrorCode, Evidence, Health, Observed, Operation, OperationKind, OperationPhase, Service, ServiceError,
+    ErrorCode, Evidence, Health, Observed, Operation, OperationKind, OperationPhase, Power, Service, ServiceError,
     ServiceState,
 };
 use crate::domain::task::Task;
@@ -69,8 +69,8 @@ impl<'a> Outcome<'a> {
     /// Where it is published, as the engine tells.
     pub(super) fn note_address(&mut self, seen: &Observed) {
         self.after.evidence.published = seen.container.as_ref().and_then(|container| {
-            let offer = definition(self.service.spec.kind).offer.as_ref()?;
-            container.published(offer.port, self.service.spec.published)
+            let offer = definition(self.service.wish.kind).offer.as_ref()?;
+            container.published(offer.port, self.service.address.published)
         });
     }
 
@@ -89,13 +89,13 @@ impl<'a> Outcome<'a> {
     /// It is where its user sent it.
     pub(super) fn arrive(&mut self, seen: &Observed) {
         let run = seen.container.as_ref().and_then(|container| container.run.clone());
-        self.after.state = match self.service.desired {
-            Desired::Destroyed => ServiceState::Destroyed,
-            Desired::Stopped => {
+        self.after.state = match self.service.wish.power {
+            Power::Deleted => ServiceState::Destroyed,
+            Power::Off => {
                 self.after.evidence.ended_run = run;
                 ServiceState::Stopped
             }
-            Desired::Running => {
+            Power::On => {
                 self.after.evidence.initialised = true;
                 self.after.evidence.ready_run = run;
                 if seen.container.as_ref().is_some_and(|container| container.health == Health::Healthy) {
@@ -219,10 +219,10 @@ impl<'a> Outcome<'a> {
 
     /// Notes that the operation under way is in `phase`; without one, what leads to where its user sent it.
     fn begin(&mut self, phase: OperationPhase) {
-        let kind = match self.service.desired {
-            Desired::Running => OperationKind::Recover,
-            Desired::Stopped => OperationKind::Stop,
-            Desired::Destroyed => OperationKind::Destroy,
+        let kind = match self.service.wish.power {
+            Power::On => OperationKind::Recover,
+            Power::Off => OperationKind::Stop,
+            Power::Deleted => OperationKind::Destroy,
         };
         let mut operation = self.after.operation.take().unwrap_or_else(|| Operation::queued(kind, self.now));
         if operation.phase != phase {

@@ -12,7 +12,7 @@ use project_services::crypto::{Sealed, Sealer};
 use project_services::domain::event::{NewEvent, ServiceEvent};
 use project_services::domain::id::{IdempotencyKey, ProjectId, ServiceId};
 use project_services::domain::service::{
-    Published, Service, ServiceKind, ServiceSpec, ServiceState, SizeTier, TierSpec,
+    Address, Power, Published, Service, ServiceKind, ServiceState, SizeTier, TierSpec, Wish,
 };
 use project_services::store::{Guard, Idempotency, NewService, Result, Store, Write, connect};
 use tokio_postgres::{Client, Config, NoTls};
@@ -151,20 +151,20 @@ pub fn seal(key_id: &str, service: ServiceId, clear: &str) -> Sealed {
 /// A service that was just accepted, at a time with nanoseconds.
 pub fn service(project_id: &str, name: &str) -> Service {
     let now = Timestamp::from_nanosecond(1_795_446_000_123_456_789).unwrap();
-    let spec = ServiceSpec {
+    let wish = Wish {
         kind: ServiceKind::Postgresql,
         version: "17".to_owned(),
         tier: TierSpec { tier: SizeTier::Dev, memory_mib: 256, cpu_millis: 500, storage_mib: 1024 },
-        hostname: format!("{name}-host"),
-        published: None,
+        power: Power::On,
     };
+    let address = Address { hostname: format!("{name}-host"), published: None };
     let id = ServiceId(Uuid::now_v7());
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok();
-    Service { trace, ..Service::accepted(id, project(project_id), name.parse().unwrap(), spec, now) }
+    Service { trace, ..Service::accepted(id, (project(project_id), name.parse().unwrap()), wish, address, now) }
 }
 
 pub fn published(mut service: Service, port: u16) -> Service {
-    service.spec.published = Some(Published { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port });
+    service.address.published = Some(Published { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port });
     service
 }
 

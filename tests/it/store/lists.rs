@@ -32,7 +32,7 @@ async fn a_filter_finds_what_it_names(database: Database) {
     let store = database.connect().await;
     let running = service("demo", "a");
     let mut redis = service("demo", "b");
-    redis.spec.kind = ServiceKind::Redis;
+    redis.wish.kind = ServiceKind::Redis;
     let gone = service("demo", "c");
     for service in [&running, &redis, &gone, &service("other", "d")] {
         create(&*store, service).await;

@@ -46,7 +46,7 @@ async fn rows_of_a_newer_version_are_listed_beside_others_and_left_alone(databas
     store.service_tally().await.unwrap();
     let shown = &listed[2..];
     assert_eq!(shown[0].state, ServiceState::Unknown);
-    assert_eq!((shown[1].spec.kind, shown[2].spec.kind), (ServiceKind::Unknown, ServiceKind::Unknown));
+    assert_eq!((shown[1].wish.kind, shown[2].wish.kind), (ServiceKind::Unknown, ServiceKind::Unknown));
     for operation in [&shown[4], &shown[5]].map(|service| service.operation.as_ref().unwrap()) {
         assert_eq!((operation.kind, operation.phase), (OperationKind::Unknown, OperationPhase::Unknown));
     }

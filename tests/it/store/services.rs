@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use project_services::domain::event::NewEvent;
-use project_services::domain::service::{Desired, ErrorCode, RunId, Service, ServiceError, ServiceState};
+use project_services::domain::service::{ErrorCode, Power, RunId, Service, ServiceError, ServiceState};
 use project_services::store::{NewService, ServiceFilter, StoreError};
 use tokio::task::JoinSet;
 
@@ -42,7 +42,7 @@ async fn what_is_written_is_read_back(database: Database) {
 
     let mut after = service.clone();
     let now = later(service.updated_at);
-    after.desired = Desired::Stopped;
+    after.wish.power = Power::Off;
     after.generation = 2;
     after.state = ServiceState::Error;
     after.operation = None;
