@@ -73,7 +73,7 @@ pub trait Engine: Send + Sync {
     /// Answers when the engine does.
     async fn ping(&self) -> Result<()>;
 
-    /// Looks at an instance's container and volume, and at `image` where there is no container.
+    /// Looks at an instance's container and volume, and at `image` where no container runs.
     async fn look(&self, instance: InstanceId, image: &str) -> Result<Observed>;
 
     /// Pulls `image` unless it is there; tells the progress in percent.

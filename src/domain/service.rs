@@ -267,6 +267,9 @@ pub struct Evidence {
     /// Where it is published, by what the engine said last.
     #[serde(default)]
     pub published: Option<Published>,
+    /// The engine's id of the image that served last, and so fits the data.
+    #[serde(default)]
+    pub image: Option<String>,
 }
 
 /// A service as the store keeps it.
@@ -331,8 +334,9 @@ impl Service {
 pub struct Observed {
     pub container: Option<Container>,
     pub volume: Volume,
-    /// Whether the service's image is there. Looked up only where there is no container.
-    pub image: bool,
+    /// The engine's id of the image that a container would be made from now; None where it is not there. Looked up only where
+    /// no container runs.
+    pub image: Option<String>,
 }
 
 /// A container that bears our labels.

@@ -21,7 +21,7 @@ use super::{Command, Ended, Engine, EngineError, Happening, Owned, OwnedThing, R
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstallationId, InstanceId, ProjectId};
 use crate::domain::network::{AddressPool, NetworkTemplate};
-use crate::domain::service::{ErrorCode, Observed, Volume};
+use crate::domain::service::{ContainerStatus, ErrorCode, Observed, Volume};
 
 mod container;
 mod events;
@@ -220,9 +220,12 @@ impl Engine for DockerEngine {
     async fn look(&self, instance: InstanceId, image: &str) -> Result<Observed> {
         let client = self.client().await?;
         let (container, volume) = tokio::try_join!(self.container(instance), self.volume(instance))?;
+        let image = async || {
+            let inspected = found(within(QUICK, client.inspect_image(image)).await)?;
+            Ok::<_, EngineError>(inspected.map(|inspected| inspected.id.unwrap_or_default()))
+        };
         let Some(container) = container else {
-            let image = found(within(QUICK, client.inspect_image(image)).await)?.is_some();
-            return Ok(Observed { container: None, volume, image });
+            return Ok(Observed { container: None, volume, image: image().await? });
         };
         let found_labels = container.config.as_ref().and_then(|config| config.labels.as_ref());
         if !self.labels.are_of(instance, found_labels) {
@@ -233,7 +236,9 @@ impl Engine for DockerEngine {
         }
         let project = found_labels.and_then(labels::project);
         let connected = project.is_none_or(|project| self.networks.connects(&container, &project));
-        Ok(Observed { container: Some(observe::container(&container, connected)), volume, image: true })
+        let container = observe::container(&container, connected);
+        let image = if container.status == ContainerStatus::Running { None } else { image().await? };
+        Ok(Observed { container: Some(container), volume, image })
     }
 
     async fn pull(&self, image: &str, progress: watch::Sender<Option<u8>>) -> Result<()> {

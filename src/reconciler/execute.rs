@@ -104,6 +104,7 @@ impl Reconciler {
                 Ok(deployment) => self.engine.ensure(&things::container(service, deployment)).await,
                 Err(done) => return done,
             },
+            Step::Replace => self.engine.remove(&Target::Container(service.instance)).await,
             Step::Start => match self.deployment(service).await {
                 Ok(deployment) => self.engine.start(service.instance, &deployment).await,
                 Err(done) => return done,

@@ -41,6 +41,7 @@ const TOWARDS_RUNNING: &[Rule] = &[
     power::shut_down_first,
     container::going,
     address::taken,
+    image::wrong,
     crash::looping,
     volume::foreign,
     image::absent,
@@ -266,6 +267,7 @@ mod tests {
             let mut service = service(ServiceState::Running, Power::On);
             service.evidence.initialised = true;
             service.evidence.ready_run = run_id("1");
+            service.evidence.image = Some("sha256:1".to_owned());
             let container = Container {
                 status: ContainerStatus::Running,
                 run: run_id("1"),
@@ -280,7 +282,7 @@ mod tests {
             Self {
                 service,
                 tasks: Vec::new(),
-                seen: Observed { container: Some(container), volume: Volume::Ours, image: true },
+                seen: Observed { container: Some(container), volume: Volume::Ours, image: Some("sha256:1".to_owned()) },
                 attempts: Attempts::default(),
                 ended_anew: false,
                 now: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1),
@@ -292,7 +294,7 @@ mod tests {
             let mut case = Self::new();
             case.service = service(ServiceState::Pending, Power::On);
             case.service.operation = Some(Operation::queued(OperationKind::Provision, case.now));
-            case.seen = Observed { container: None, volume: Volume::Absent, image: true };
+            case.seen = Observed { container: None, volume: Volume::Absent, image: Some("sha256:1".to_owned()) };
             case
         }
 
@@ -365,10 +367,10 @@ mod tests {
     #[test]
     fn a_new_service_takes_its_steps_in_order() {
         let mut case = Case::fresh();
-        case.seen.image = false;
+        case.seen.image = None;
         let step = |case: &Case| case.plan().step;
         assert_eq!(step(&case), Some(Step::PullImage));
-        case.seen.image = true;
+        case.seen.image = Some("sha256:1".to_owned());
         assert_eq!(step(&case), Some(Step::CreateStorage));
         case.seen.volume = Volume::Ours;
         assert_eq!(step(&case), Some(Step::CreateContainer));

@@ -16,6 +16,8 @@ pub enum Step {
     /// Have the server inside take the password to be.
     RotateCredentials(TaskId),
     Stop,
+    /// Remove its container, to make another one on the same volume.
+    Replace,
     /// Have it published on another port, and begin anew.
     ChangePort,
     /// Remove what was begun and holds nothing yet, to begin anew.
@@ -103,6 +105,7 @@ impl Step {
                 ("ROTATE_CREDENTIALS", Phase::ChangingPassword, Wait, Before, SUPERSEDED, false)
             }
             Self::Stop => ("STOP", Phase::Stopping, Wait, Before, DELETED, true),
+            Self::Replace => ("REPLACE", Phase::CreatingContainer, Quick, Before, NEVER, true),
             Self::ChangePort => ("CHANGE_PORT", Phase::CreatingContainer, Quick, Before, NEVER, true),
             Self::Discard => ("DISCARD", Phase::CreatingVolume, Quick, Before, NEVER, true),
             Self::Remove => ("REMOVE", Phase::Removing, Quick, Before, NEVER, false),

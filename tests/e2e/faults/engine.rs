@@ -246,3 +246,18 @@ async fn an_image_that_is_missing_is_pulled_and_its_progress_is_shown() {
     };
     assert!(seen.iter().any(|event| shown(&event)), "{seen:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_tag_that_is_put_right_leaves_no_service_with_the_wrong_image() {
+    let engine = Engine::start(&[]).await;
+    engine.load("postgres:17");
+    engine.docker(&["tag", "postgres:17", "redis:7"]);
+    let server = Server::start(&[("DOCKER_HOST", &engine.host())]).await;
+    let client = Client::new(&server);
+    let service = client.provision("REDIS", "7").await;
+    let id = service["id"].as_str().unwrap();
+    client.settled(id, "ERROR").await;
+    engine.load("redis:7");
+    client.act("startService", id).await;
+    client.settled(id, "RUNNING").await;
+}

@@ -339,7 +339,7 @@ impl Engine for FakeEngine {
                 Some(volume) if volume.ours => Volume::Ours,
                 Some(_) => Volume::Stray,
             };
-            Ok(Observed { container, volume, image: state.image })
+            Ok(Observed { container, volume, image: state.image.then(String::new) })
         })
         .await
     }
