@@ -279,7 +279,7 @@ async fn postgresql_takes_a_new_password_while_clients_have_all_connections() {
         let clients = world.fill(&old).await;
         world.client().act("rotateCredentials", &world.id).await;
         world.settled().await;
-        docker(&["rm", "-f", &clients]);
+        docker(&["rm", "-fv", &clients]);
         world.assert_lets_in(&world.url().await);
         world.assert_keeps_out(&old);
     }
@@ -301,7 +301,7 @@ async fn redis_takes_a_new_password_once_its_clients_leave_a_connection_free() {
     assert_eq!(shown["state"], "RUNNING", "{shown}");
     let message = shown["error"]["message"].as_str().unwrap();
     assert!(message.contains("clients have taken all connections"), "{message}");
-    docker(&["rm", "-f", &clients]);
+    docker(&["rm", "-fv", &clients]);
     eventually("the error to go", async || client.service(&world.id).await["error"].is_null().then_some(())).await;
     world.settled().await;
     world.assert_lets_in(&world.url().await);

@@ -175,7 +175,11 @@ impl Events {
             let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a message in time");
             match message? {
                 Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).unwrap()),
-                Ok(Message::Close(_)) | Err(_) => return None,
+                // What the server said of it helps whoever did not expect it.
+                ended @ (Ok(Message::Close(_)) | Err(_)) => {
+                    eprintln!("The connection ended: {ended:?}");
+                    return None;
+                }
                 Ok(_) => {}
             }
         }
