@@ -18,7 +18,8 @@ use crate::domain::lifecycle::ServiceAction;
 pub struct Mutation;
 
 /// What can be changed. A mutation returns as soon as it is accepted and durable; the work goes on behind it. Watch
-/// `serviceChanged` to see it happen.
+/// `serviceChanged` to see it happen. A field is null where it failed, and `errors` says why; the others of the same
+/// document have happened all the same, one after the other.
 #[Object(guard = "Authenticated")]
 impl Mutation {
     /// Creates a service and returns it at once, in PENDING. Needs the permission `project:settings`.
@@ -26,9 +27,9 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What to provision, and where.")] input: ProvisionServiceInput,
-    ) -> Result<ProvisionServicePayload> {
+    ) -> Result<Option<ProvisionServicePayload>> {
         let service = app(ctx).provision(viewer(ctx)?, input.parse()?).await?;
-        Ok(ProvisionServicePayload { service: Service(service) })
+        Ok(Some(ProvisionServicePayload { service: Service(service) }))
     }
 
     /// Starts a stopped service, or one in ERROR, with the data it had. Needs the permission `project:settings`.
@@ -36,8 +37,8 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The service to start.")] input: ServiceInput,
-    ) -> Result<StartServicePayload> {
-        Ok(StartServicePayload { service: act(ctx, input, ServiceAction::Start).await? })
+    ) -> Result<Option<StartServicePayload>> {
+        Ok(Some(StartServicePayload { service: act(ctx, input, ServiceAction::Start).await? }))
     }
 
     /// Shuts a service down cleanly and keeps its data. Needs the permission `project:settings`.
@@ -45,8 +46,8 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The service to stop.")] input: ServiceInput,
-    ) -> Result<StopServicePayload> {
-        Ok(StopServicePayload { service: act(ctx, input, ServiceAction::Stop).await? })
+    ) -> Result<Option<StopServicePayload>> {
+        Ok(Some(StopServicePayload { service: act(ctx, input, ServiceAction::Stop).await? }))
     }
 
     /// Stops a service and starts it again with the data it had. Needs the permission `project:settings`.
@@ -54,8 +55,8 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The service to restart.")] input: ServiceInput,
-    ) -> Result<RestartServicePayload> {
-        Ok(RestartServicePayload { service: act(ctx, input, ServiceAction::Restart).await? })
+    ) -> Result<Option<RestartServicePayload>> {
+        Ok(Some(RestartServicePayload { service: act(ctx, input, ServiceAction::Restart).await? }))
     }
 
     /// Removes a service and its data for good. Needs the permission `project:delete`.
@@ -63,8 +64,8 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The service to destroy.")] input: ServiceInput,
-    ) -> Result<DestroyServicePayload> {
-        Ok(DestroyServicePayload { service: act(ctx, input, ServiceAction::Destroy).await? })
+    ) -> Result<Option<DestroyServicePayload>> {
+        Ok(Some(DestroyServicePayload { service: act(ctx, input, ServiceAction::Destroy).await? }))
     }
 
     /// A service's credentials in clear. That you revealed them becomes an event of the service. Needs the permission
@@ -73,11 +74,11 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The service whose credentials to reveal.")] input: ServiceInput,
-    ) -> Result<RevealCredentialsPayload> {
+    ) -> Result<Option<RevealCredentialsPayload>> {
         let id = parse_service("id", &input.id)?;
         let (service, credentials) = app(ctx).reveal(viewer(ctx)?, id).await?;
         let credentials = credentials.into_iter().map(Credential::Revealed).collect();
-        Ok(RevealCredentialsPayload { service: Service(service), credentials })
+        Ok(Some(RevealCredentialsPayload { service: Service(service), credentials }))
     }
 
     /// Changes a running service's password to a new random one; its user, database, host and port stay. The service
@@ -89,8 +90,8 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The service whose password to change.")] input: ServiceInput,
-    ) -> Result<RotateCredentialsPayload> {
-        Ok(RotateCredentialsPayload { service: act(ctx, input, ServiceAction::RotateCredentials).await? })
+    ) -> Result<Option<RotateCredentialsPayload>> {
+        Ok(Some(RotateCredentialsPayload { service: act(ctx, input, ServiceAction::RotateCredentials).await? }))
     }
 }
 

@@ -22,6 +22,7 @@ mod limits;
 mod live;
 mod model;
 mod origin;
+mod responses;
 mod schema;
 mod store;
 mod tokens;

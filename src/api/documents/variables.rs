@@ -1,12 +1,25 @@
 //! Checks a request's variables against the types that the operation declares for them (GraphQL specification,
 //! section 6.1.2), so that a wrong value is told by its name before anything is executed.
 
-use async_graphql::parser::types::ExecutableDocument;
+use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition};
 use async_graphql::registry::{MetaType, MetaTypeName, Registry};
-use async_graphql::{ServerError, Value, Variables};
+use async_graphql::{Positioned, ServerError, Value, Variables};
 
 use super::operation;
 use crate::api::error::Error;
+
+/// Has each variable that may be null and is an Int be null where it is not given. What a page costs is told by its sizes, and
+/// there the library takes a variable that is not given for one that is not declared.
+pub fn default_to_null(document: &mut ExecutableDocument) {
+    let operations: Vec<&mut Positioned<OperationDefinition>> = match &mut document.operations {
+        DocumentOperations::Single(operation) => vec![operation],
+        DocumentOperations::Multiple(operations) => operations.values_mut().collect(),
+    };
+    let variables = operations.into_iter().flat_map(|operation| &mut operation.node.variable_definitions);
+    for variable in variables.filter(|variable| variable.node.var_type.node.to_string() == "Int") {
+        variable.node.default_value.get_or_insert(Positioned::new(Value::Null, variable.pos));
+    }
+}
 
 /// The first variable of the operation that is missing or of another type. A type that does not exist is left to the
 /// validation of the document.

@@ -1,15 +1,18 @@
-//! What async-graphql leaves open: a code on each error of its own, the log of what clients must not read, panics, and
-//! rules of the specification that it does not check.
+//! What async-graphql leaves open: a code on each error of its own, the log of what clients must not read, panics, fields
+//! that may be null, and rules of the specification that it does not check.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_graphql::extensions::{
-    Extension, ExtensionContext, ExtensionFactory, NextParseQuery, NextPrepareRequest, NextRequest, NextSubscribe,
-    NextValidation,
+    Extension, ExtensionContext, ExtensionFactory, NextParseQuery, NextPrepareRequest, NextRequest, NextResolve,
+    NextSubscribe, NextValidation, ResolveInfo,
 };
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
-use async_graphql::{Pos, Request, Response, ServerError, ServerResult, ValidationResult, Value, Variables};
+use async_graphql::{
+    PathSegment, Pos, QueryPathNode, QueryPathSegment, Request, Response, ServerError, ServerResult, ValidationResult,
+    Value, Variables,
+};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
@@ -42,6 +45,8 @@ struct Seen {
     request_id: OnceLock<String>,
     operation_name: OnceLock<Option<String>>,
     document: OnceLock<(ExecutableDocument, Variables)>,
+    /// Why fields are null that may be.
+    failed: Mutex<Vec<ServerError>>,
 }
 
 #[async_trait]
@@ -100,7 +105,8 @@ impl Extension for RequestErrors {
             set_code(&mut error, if is_rule { Code::GraphqlValidationFailed } else { Code::GraphqlParseFailed });
             error
         })?;
-        let document = root_field::of_subscriptions(document)?;
+        let mut document = root_field::of_subscriptions(document)?;
+        variables::default_to_null(&mut document);
         let _ = self.seen.document.set((document.clone(), variables.clone()));
         Ok(document)
     }
@@ -130,11 +136,36 @@ impl Extension for RequestErrors {
         self.limits.check_complexity(result.complexity)?;
         Ok(result)
     }
+
+    /// A field that fails is null where it may be, and has its parent fail otherwise (GraphQL specification, section 6.4.4).
+    /// The library does so for what is selected within a field, and has a parent fail for each failure of the field's own
+    /// resolver, guard or arguments.
+    async fn resolve(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        info: ResolveInfo<'_>,
+        next: NextResolve<'_>,
+    ) -> ServerResult<Option<Value>> {
+        let (node, is_nullable) = (info.path_node, !info.return_type.ends_with('!'));
+        let mut error = match next.run(ctx, info).await {
+            Err(error) => error,
+            resolved => return resolved,
+        };
+        if error.path.is_empty() {
+            error.path = path(node);
+        }
+        if !is_nullable {
+            return Err(error);
+        }
+        self.seen.failed().push(error);
+        Ok(Some(Value::Null))
+    }
 }
 
 impl Seen {
     /// Gives every error a code, and logs causes under the request's id.
     fn coded(&self, mut response: Response) -> Response {
+        response.errors.append(&mut self.failed());
         for error in &mut response.errors {
             if !has_code(error) {
                 self.explain(error);
@@ -180,9 +211,25 @@ impl Seen {
         Response::from_errors(vec![error])
     }
 
+    fn failed(&self) -> std::sync::MutexGuard<'_, Vec<ServerError>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn id(&self) -> &str {
         self.request_id.get().map_or("", String::as_str)
     }
+}
+
+/// From the root to a field.
+fn path(node: &QueryPathNode<'_>) -> Vec<PathSegment> {
+    let mut path: Vec<_> = std::iter::successors(Some(node), |node| node.parent)
+        .map(|node| match node.segment {
+            QueryPathSegment::Index(index) => PathSegment::Index(index),
+            QueryPathSegment::Name(name) => PathSegment::Field(name.to_owned()),
+        })
+        .collect();
+    path.reverse();
+    path
 }
 
 fn has_code(error: &ServerError) -> bool {
