@@ -1,10 +1,11 @@
 //! GraphQL as it comes over the wire: over HTTP, over WebSocket, as an event stream. What they share is here as well: who
 //! calls, what a request says, what the client wants to read, how a response is written, and how operations are run.
 
+use async_graphql_axum::GraphQLProtocol;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
 
 use super::{Parts, pages};
@@ -14,10 +15,10 @@ pub mod accept;
 pub mod answer;
 mod body;
 mod caller;
-mod event_stream;
 pub mod execution;
 mod http;
 mod parameters;
+mod stream;
 mod websocket;
 
 pub use caller::Caller;
@@ -29,10 +30,11 @@ pub async fn get(
     caller: Caller,
     headers: HeaderMap,
     uri: Uri,
+    protocol: Result<GraphQLProtocol, StatusCode>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     match upgrade {
-        Ok(upgrade) => return websocket::accept(parts, caller, &headers, upgrade),
+        Ok(upgrade) => return websocket::accept(parts, caller, &headers, protocol.ok(), upgrade),
         Err(rejection) if wants_websocket(&headers) => {
             let error = Error::bad_input("Upgrade", rejection.body_text());
             return answer::refusal(rejection.status(), error, accept::Media::Json);

@@ -4,12 +4,16 @@ import { test } from 'node:test';
 import { createClient, serverAudits } from 'graphql-http';
 import { bearer, http, listen, newProject, provision } from './support.mjs';
 
-test('every audit of graphql-http passes', async (t) => {
+// It asks for 400, as drafts did, for variables that are not valid; the release of September 2026 has 422.
+const OUTDATED = '86EE';
+
+test('every audit of graphql-http passes, but for one that the release has changed', async (t) => {
   const audits = serverAudits({ url: http });
   for (const audit of audits) {
     await t.test(audit.name, async () => {
       const result = await audit.fn();
-      assert.equal(result.status, 'ok', result.reason);
+      if (audit.id !== OUTDATED) return assert.equal(result.status, 'ok', result.reason);
+      assert.deepEqual([result.status, result.response.status], ['warn', 422], result.reason);
     });
   }
   // Those of version 1.23.

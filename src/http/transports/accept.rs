@@ -21,36 +21,55 @@ impl Media {
     }
 }
 
+/// How the results of one operation are put into one response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// `text/event-stream`: the distinct connections mode of graphql-sse (PROTOCOL.md there).
+    Events,
+    /// `multipart/mixed; subscriptionSpec=1.0`: Apollo's protocol for subscriptions over HTTP
+    /// (apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol).
+    Multipart,
+}
+
 /// What a client reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
-    /// None when it reads event streams only.
+    /// None when it reads streams only.
     media: Option<Media>,
-    events: bool,
+    framing: Option<Framing>,
 }
 
 impl Accepted {
     /// None when the client reads nothing that an operation could be answered in.
     pub fn by(headers: &HeaderMap) -> Option<Self> {
-        let (media, events) = (media(headers), reads_events(headers));
-        (media.is_some() || events).then_some(Self { media, events })
+        let (media, framing) = (media(headers), framing(headers));
+        (media.is_some() || framing.is_some()).then_some(Self { media, framing })
     }
 
-    /// The media type of an answer that is no event stream: for whoever reads nothing but events, a refusal.
+    /// The media type of an answer that is no stream: for whoever reads nothing but streams, a refusal.
     pub fn media(self) -> Media {
         self.media.unwrap_or(Media::Json)
     }
 
-    /// Whether the results of an operation go out as events: those of a subscription can't go otherwise, others do when
-    /// the client reads nothing else.
-    pub fn wants_events(self, operation: Option<OperationType>) -> bool {
-        self.events && (self.media.is_none() || operation == Some(OperationType::Subscription))
+    /// How the results of an operation are streamed, if they are: those of a subscription can't go otherwise, others do
+    /// when the client reads nothing else.
+    pub fn framing(self, operation: Option<OperationType>) -> Option<Framing> {
+        let streams = self.media.is_none() || operation == Some(OperationType::Subscription);
+        self.framing.filter(|_| streams)
     }
 }
 
-/// Whether the client named `text/event-stream` among what it reads. One that reads anything does not expect a stream.
-fn reads_events(headers: &HeaderMap) -> bool {
-    weight(&ranges(headers), "text", "event-stream").is_some_and(|weight| weight.specificity == 2)
+/// What the client named among the streams that it reads. One that reads anything does not expect a stream.
+fn framing(headers: &HeaderMap) -> Option<Framing> {
+    let ranges = ranges(headers);
+    let named = |kind, subtype| weight(&ranges, kind, subtype).filter(|weight| weight.specificity == 2);
+    // With `deferSpec` and the like it is another protocol's.
+    let parts = named("multipart", "mixed").filter(|weight| ranges[weight.place].is_subscription);
+    match (named("text", "event-stream"), parts) {
+        (Some(events), Some(parts)) if parts.beats(&events) => Some(Framing::Multipart),
+        (Some(_), _) => Some(Framing::Events),
+        (None, parts) => parts.map(|_| Framing::Multipart),
+    }
 }
 
 /// The media type to answer in; None when the client takes neither. `application/json` for those who don't care, since
@@ -96,6 +115,8 @@ struct Range {
     kind: String,
     subtype: String,
     quality: f32,
+    /// Whether it has the parameter `subscriptionSpec=1.0`.
+    is_subscription: bool,
 }
 
 /// How much a type is wanted: by its quality, then by how exactly it was named, then by how early.
@@ -129,16 +150,25 @@ fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str>
 
 /// What is named, and its quality.
 fn weighted(element: &str) -> (&str, f32) {
-    let (named, parameters) = element.split_once(';').unwrap_or((element, ""));
-    let mut parameters = parameters.split(';').filter_map(|parameter| parameter.split_once('='));
-    let quality = parameters.find(|(key, _)| key.trim().eq_ignore_ascii_case("q"));
-    (named.trim(), quality.map_or(1.0, |(_, value)| value.trim().parse().unwrap_or(0.0)))
+    let quality = parameter(element, "q");
+    (essence(element), quality.map_or(1.0, |value| value.parse().unwrap_or(0.0)))
+}
+
+fn essence(element: &str) -> &str {
+    element.split(';').next().unwrap_or_default().trim()
+}
+
+fn parameter<'a>(element: &'a str, name: &str) -> Option<&'a str> {
+    let mut parameters = element.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let found = parameters.find(|(key, _)| key.trim().eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.trim().trim_matches('"'))
 }
 
 fn range(element: &str) -> Option<Range> {
     let (named, quality) = weighted(element);
     let (kind, subtype) = named.split_once('/')?;
-    Some(Range { kind: kind.to_ascii_lowercase(), subtype: subtype.to_ascii_lowercase(), quality })
+    let is_subscription = parameter(element, "subscriptionSpec") == Some("1.0");
+    Some(Range { kind: kind.to_ascii_lowercase(), subtype: subtype.to_ascii_lowercase(), quality, is_subscription })
 }
 
 /// The weight of a type by the most exact range that it falls under; None when that refuses it, or when there is none.
@@ -191,22 +221,34 @@ mod tests {
 
     #[test]
     fn subscriptions_are_streamed_to_who_reads_streams_and_the_rest_to_who_reads_nothing_else() {
+        let (events, parts) = (Some(Framing::Events), Some(Framing::Multipart));
+        let apollo = "multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/graphql-response+json,\
+                      application/json;q=0.9";
         for (accept, query, subscription) in [
-            ("text/event-stream", true, true),
-            ("Text/Event-Stream; charset=utf-8", true, true),
-            ("application/json, text/event-stream", false, true),
-            ("text/event-stream, application/json;q=0.5", false, true),
-            ("text/event-stream;q=0, application/json", false, false),
-            ("application/json", false, false),
-            ("*/*", false, false),
-            ("text/*, application/json", false, false),
+            ("text/event-stream", events, events),
+            ("Text/Event-Stream; charset=utf-8", events, events),
+            ("application/json, text/event-stream", None, events),
+            ("text/event-stream, application/json;q=0.5", None, events),
+            ("text/event-stream;q=0, application/json", None, None),
+            ("application/json", None, None),
+            ("*/*", None, None),
+            ("text/*, application/json", None, None),
+            (apollo, None, parts),
+            ("multipart/mixed; boundary=\"graphql\"; subscriptionSpec=\"1.0\"", parts, parts),
+            ("multipart/mixed; deferSpec=20220824, application/json", None, None),
+            ("multipart/mixed; subscriptionSpec=2.0, application/json", None, None),
+            ("multipart/mixed; subscriptionSpec=1.0; q=0, text/event-stream", events, events),
+            ("multipart/mixed; subscriptionSpec=1.0, text/event-stream", parts, parts),
+            ("multipart/mixed; subscriptionSpec=1.0; q=0.5, text/event-stream", events, events),
         ] {
             let accepted = Accepted::by(&headers(accept)).unwrap();
-            let wants = [OperationType::Query, OperationType::Subscription]
-                .map(|operation| accepted.wants_events(Some(operation)));
-            assert_eq!(wants, [query, subscription], "{accept}");
+            let framing =
+                [OperationType::Query, OperationType::Subscription].map(|operation| accepted.framing(Some(operation)));
+            assert_eq!(framing, [query, subscription], "{accept}");
         }
-        for accept in ["text/html", "text/*", "text/event-stream;q=0"] {
+        for accept in
+            ["text/html", "text/*", "text/event-stream;q=0", "multipart/mixed", "multipart/mixed; deferSpec=1"]
+        {
             assert_eq!(Accepted::by(&headers(accept)), None, "{accept}");
         }
     }

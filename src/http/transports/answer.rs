@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use async_graphql::{Response, ServerError, Value};
+use async_graphql_axum::GraphQLResponse;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Serialize;
 
 use super::accept::Media;
-use crate::api::error::{Error, retry_seconds};
+use crate::api::error::{Code, Error, retry_seconds};
 use crate::http::limits::{Excess, Full, RETRY};
+
+/// Of an operation that was executed, with errors in its result (GraphQL over HTTP, release September 2026).
+const PARTIAL_SUCCESS: u16 = 294;
 
 /// What all answers have in common.
 pub const HEADERS: [(HeaderName, &str); 3] = [
@@ -47,14 +51,30 @@ pub fn was_executed(response: &Response) -> bool {
 }
 
 /// The answer to a well-formed request.
-pub fn of(response: &Response, media: Media) -> axum::response::Response {
+pub fn of(response: Response, media: Media) -> axum::response::Response {
+    if !was_executed(&response) {
+        return write(refused(&response, media), &Body::of(&response), media);
+    }
+    let partial = StatusCode::from_u16(PARTIAL_SUCCESS).unwrap_or_default();
     let status = match media {
-        _ if was_executed(response) => StatusCode::OK,
-        _ if response.errors.iter().any(is_internal) => StatusCode::INTERNAL_SERVER_ERROR,
-        Media::Json => StatusCode::OK,
-        Media::GraphqlResponse => StatusCode::BAD_REQUEST,
+        Media::GraphqlResponse if !response.errors.is_empty() => partial,
+        _ => StatusCode::OK,
     };
-    write(status, &Body::of(response), media)
+    let mut answer = GraphQLResponse::from(response).into_response();
+    answer.headers_mut().remove(header::CONTENT_TYPE);
+    (status, [(header::CONTENT_TYPE, media.content_type())], HEADERS, answer).into_response()
+}
+
+/// The status of what was not executed: 400 for a document that can't be parsed, 422 for one that is not valid or whose
+/// variables are not. Who reads `application/json` can't know whose status it is, and gets 200.
+fn refused(response: &Response, media: Media) -> StatusCode {
+    let is = |code: Code| response.errors.iter().any(|error| code_of(error) == Some(&Value::from(code.as_str())));
+    match media {
+        _ if is(Code::InternalServerError) => StatusCode::INTERNAL_SERVER_ERROR,
+        Media::Json => StatusCode::OK,
+        Media::GraphqlResponse if is(Code::GraphqlParseFailed) => StatusCode::BAD_REQUEST,
+        Media::GraphqlResponse => StatusCode::UNPROCESSABLE_ENTITY,
+    }
 }
 
 /// The answers to the requests of a batch.
@@ -88,9 +108,8 @@ fn try_later(status: StatusCode, error: Error, after: Duration, media: Media) ->
     response
 }
 
-fn is_internal(error: &ServerError) -> bool {
-    let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
-    code == Some(&Value::from("INTERNAL_SERVER_ERROR"))
+fn code_of(error: &ServerError) -> Option<&Value> {
+    error.extensions.as_ref().and_then(|extensions| extensions.get("code"))
 }
 
 fn write(status: StatusCode, body: &impl Serialize, media: Media) -> axum::response::Response {

@@ -1,4 +1,13 @@
-//! GraphQL over HTTP (graphql.github.io/graphql-over-http/draft).
+//! GraphQL over HTTP (http-spec.graphql.org/September2026).
+//!
+//! Of async-graphql-axum the extractor reads bodies, the response writes what was executed, and the protocol tells
+//! WebSockets that speak GraphQL. Ours is the rest of it, because that crate
+//! - executes mutations that come by GET, and bodies of other types, which a page of any site can send unasked;
+//! - takes a request without a query, and says of a bad one neither which parameter it is nor that in GraphQL;
+//! - answers in one media type, whatever `Accept` says, with 200 for what was not executed, and `data` in it;
+//! - puts no `payload` around the parts of a multipart subscription, which Apollo's client waits for;
+//! - closes WebSockets by 1002 and 1011 where the protocol has 4403 and 4401, knows neither 4408 nor 4409 nor 4429, never
+//!   pings, and bounds neither what a client sends nor how much it runs.
 
 use std::sync::Arc;
 
@@ -9,12 +18,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use futures_util::future::join_all;
-use serde_json::Value;
 
 use super::accept::{Accepted, Media};
 use super::caller::{Caller, authorization};
 use super::execution::Signed;
-use super::{answer, body, event_stream, parameters};
+use super::parameters::{self, Asked};
+use super::{answer, body, stream};
 use crate::api::error::{Code, Error};
 use crate::api::{self, Identity};
 use crate::http::Parts;
@@ -34,22 +43,18 @@ pub async fn post(State(parts): State<Parts>, caller: Caller, headers: HeaderMap
     }
     let mut held = parts.limiter.hold(&identity, caller.address.0);
     let received = body::receive(&parts.limiter, &identity, &headers, body, &mut held).await;
-    let parsed = match received {
-        Ok(bytes) => serde_json::from_slice(&bytes),
+    let asked = match received {
+        Ok(bytes) => parameters::from_body(bytes).await,
         Err(refusal) => return refusal.answer(media),
     };
-    let Ok(value) = parsed else {
-        let error = Error::bad_input("body", "The body is not JSON in UTF-8.");
-        return answer::refusal(StatusCode::BAD_REQUEST, error, media);
-    };
-    if let Err(full) = held.replace(parameters::weight(&value)) {
+    if let Err(full) = held.replace(asked.weight()) {
         return answer::no_room(full, media);
     }
     let operations =
         Operations { parts: &parts, caller, identity, method: Method::POST, accepted, held: Arc::new(held) };
-    match value {
-        Value::Array(requests) => operations.answer_batch(requests).await,
-        request => operations.answer(parameters::from_json(request)).await,
+    match asked {
+        Asked::Many(requests) => operations.answer_batch(requests).await,
+        Asked::One(request) => operations.answer(*request).await,
     }
 }
 
@@ -101,14 +106,14 @@ impl Operations<'_> {
         };
         let operation = api::operation(&self.parts.schema, &mut request);
         let kind = operation.map(|operation| operation.kind);
-        let streams = self.accepted.wants_events(kind);
-        let answered = match self.check(operation, streams) {
-            Ok(()) if streams => return event_stream::answer(self.parts, kind, self.signed(request)),
-            Ok(()) => self.execute(request).await,
-            Err(refusal) => Err(refusal),
+        let framing = self.accepted.framing(kind);
+        let answered = match (self.check(operation, framing.is_some()), framing) {
+            (Ok(()), Some(framing)) => return stream::answer(self.parts, kind, self.signed(request), framing),
+            (Ok(()), None) => self.execute(request).await,
+            (Err(refusal), _) => Err(refusal),
         };
         match answered {
-            Ok(response) => answer::of(&response, media),
+            Ok(response) => answer::of(response, media),
             Err(Refusal::TooMany(excess)) => answer::too_many(excess, media),
             Err(Refusal::Status(status, error)) => {
                 let mut response = answer::refusal(status, error, media);
@@ -121,7 +126,7 @@ impl Operations<'_> {
     }
 
     /// A batch is answered as a whole, so nothing in it is streamed.
-    async fn answer_batch(&self, requests: Vec<Value>) -> Response {
+    async fn answer_batch(&self, requests: Vec<Result<Request, Error>>) -> Response {
         let (media, most) = (self.accepted.media(), self.parts.limiter.limits().batch);
         if most < 2 || requests.is_empty() || requests.len() > most {
             let message = match most {
@@ -135,7 +140,7 @@ impl Operations<'_> {
         if let Err(excess) = self.parts.limiter.count(&self.identity, self.caller.address.0, others) {
             return answer::too_many(excess, media);
         }
-        let responses = requests.into_iter().map(async |request| match parameters::from_json(request) {
+        let responses = requests.into_iter().map(async |request| match request {
             Ok(request) => self.one_of_many(request).await.unwrap_or_else(|refusal| match refusal {
                 Refusal::Status(_, error) => error.into_response(),
                 Refusal::TooMany(excess) => Error::from(excess).into_response(),
@@ -155,7 +160,8 @@ impl Operations<'_> {
         let Some(operation) = operation else { return Ok(()) };
         match operation.kind {
             OperationType::Subscription if !streams => {
-                let message = "Subscriptions go over a WebSocket at this address, or to who accepts text/event-stream.";
+                let message = "Subscriptions go over a WebSocket at this address, or to who accepts text/event-stream \
+                               or multipart/mixed; subscriptionSpec=1.0.";
                 return Err(Refusal::Status(StatusCode::BAD_REQUEST, Error::bad_input("query", message)));
             }
             OperationType::Mutation if self.method != Method::POST => {
@@ -181,8 +187,9 @@ impl Operations<'_> {
 }
 
 fn not_acceptable() -> Response {
-    let error =
-        Error::bad_input("Accept", "Accept application/graphql-response+json, application/json or text/event-stream.");
+    let message = "Accept application/graphql-response+json, application/json, text/event-stream, or multipart/mixed \
+                   with subscriptionSpec=1.0.";
+    let error = Error::bad_input("Accept", message);
     answer::refusal(StatusCode::NOT_ACCEPTABLE, error, Media::Json)
 }
 

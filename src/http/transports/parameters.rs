@@ -1,9 +1,78 @@
 //! The parameters of a GraphQL request, however they came (GraphQL over HTTP, "Request Parameters").
 
-use async_graphql::{Request, Variables};
+use async_graphql::{BatchRequest, ParseRequestError, Request, Value as Argument, Variables};
+use async_graphql_axum::GraphQLBatchRequest;
+use axum::body::Body;
+use axum::extract::FromRequest as _;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::api::error::Error;
+
+/// What the library can't read; [`explain`] says why.
+struct Unreadable;
+
+impl From<ParseRequestError> for Unreadable {
+    fn from(_: ParseRequestError) -> Self {
+        Self
+    }
+}
+
+impl IntoResponse for Unreadable {
+    fn into_response(self) -> Response {
+        StatusCode::BAD_REQUEST.into_response()
+    }
+}
+
+/// What one HTTP request asks for.
+pub enum Asked {
+    One(Box<Result<Request, Error>>),
+    /// A batch.
+    Many(Vec<Result<Request, Error>>),
+}
+
+/// Reads what stands in a body of JSON.
+pub async fn from_body(bytes: Vec<u8>) -> Asked {
+    let bytes = Bytes::from(bytes);
+    let mut body = axum::http::Request::new(Body::from(bytes.clone()));
+    *body.method_mut() = Method::POST;
+    match GraphQLBatchRequest::<Unreadable>::from_request(body, &()).await.map(GraphQLBatchRequest::into_inner) {
+        // The library takes a request without a query for one that is empty.
+        Ok(BatchRequest::Single(request)) if !request.query.is_empty() => Asked::One(Box::new(Ok(tidy(request)))),
+        Ok(BatchRequest::Batch(requests)) if requests.iter().all(|request| !request.query.is_empty()) => {
+            Asked::Many(requests.into_iter().map(|request| Ok(tidy(request))).collect())
+        }
+        _ => explain(&bytes),
+    }
+}
+
+/// The same of what the library can't read, with what is wrong with it.
+fn explain(bytes: &[u8]) -> Asked {
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Array(requests)) => Asked::Many(requests.into_iter().map(from_json).collect()),
+        Ok(request) => Asked::One(Box::new(from_json(request))),
+        Err(_) => Asked::One(Box::new(Err(Error::bad_input("body", "The body is not JSON in UTF-8.")))),
+    }
+}
+
+/// An empty name is none.
+fn tidy(mut request: Request) -> Request {
+    request.operation_name.take_if(|name| name.is_empty());
+    request
+}
+
+impl Asked {
+    /// About how much memory it takes, in bytes.
+    pub fn weight(&self) -> usize {
+        let weight_of = |request: &Result<Request, Error>| request.as_ref().map_or(0, weight);
+        match self {
+            Self::One(request) => weight_of(request),
+            Self::Many(requests) => requests.iter().map(weight_of).sum(),
+        }
+    }
+}
 
 /// Reads a request from the JSON object that stands for it. Unknown members are ignored.
 pub fn from_json(value: Value) -> Result<Request, Error> {
@@ -21,8 +90,10 @@ pub fn from_json(value: Value) -> Result<Request, Error> {
         Some(_) => return Err(Error::bad_input("operationName", "The parameter operationName must be a string.")),
     };
     let variables = object(&mut members, "variables")?;
-    object(&mut members, "extensions")?;
+    let extensions = object(&mut members, "extensions")?;
     let mut request = Request::new(query).variables(Variables::from_json(variables));
+    // Nobody reads them; they take their room.
+    request.extensions = serde_json::from_value(extensions).unwrap_or_default();
     request.operation_name = operation_name;
     Ok(request)
 }
@@ -44,17 +115,26 @@ pub fn from_pairs(pairs: Vec<(String, String)>) -> Result<Request, Error> {
     from_json(Value::Object(members))
 }
 
-/// About how much memory a value takes, in bytes: many times its text, when it is a list of next to nothing.
-pub fn weight(value: &Value) -> usize {
+/// About how much memory a request takes, in bytes: many times its text, when its variables are lists of next to nothing.
+pub fn weight(request: &Request) -> usize {
+    let member = |name: &str, value| size_of::<String>() + name.len() + weight_of(value);
+    let variables = request.variables.iter().map(|(name, value)| member(name, value));
+    let extensions = request.extensions.0.iter().map(|(name, value)| member(name, value));
+    size_of::<Request>() + request.query.len() + variables.chain(extensions).sum::<usize>()
+}
+
+fn weight_of(value: &Argument) -> usize {
     let within = match value {
-        Value::String(text) => text.len(),
-        Value::Array(values) => values.iter().map(weight).sum(),
-        Value::Object(members) => {
-            members.iter().map(|(name, value)| size_of::<String>() + name.len() + weight(value)).sum()
+        Argument::String(text) => text.len(),
+        Argument::Enum(name) => name.len(),
+        Argument::Binary(bytes) => bytes.len(),
+        Argument::List(values) => values.iter().map(weight_of).sum(),
+        Argument::Object(members) => {
+            members.iter().map(|(name, value)| size_of::<String>() + name.len() + weight_of(value)).sum()
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Argument::Null | Argument::Boolean(_) | Argument::Number(_) => 0,
     };
-    size_of::<Value>() + within
+    size_of::<Argument>() + within
 }
 
 fn object(members: &mut Map<String, Value>, name: &str) -> Result<Value, Error> {

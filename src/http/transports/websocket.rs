@@ -10,6 +10,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use async_graphql::Response;
+use async_graphql::http::ALL_WEBSOCKET_PROTOCOLS;
+use async_graphql_axum::GraphQLProtocol;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
@@ -50,6 +52,7 @@ pub fn accept(
     parts: Parts,
     caller: Caller,
     headers: &HeaderMap,
+    protocol: Option<GraphQLProtocol>,
     upgrade: WebSocketUpgrade,
 ) -> axum::response::Response {
     let Some(slot) = parts.limiter.websockets.admit() else {
@@ -64,7 +67,8 @@ pub fn accept(
     let conversation = traces::conversation();
     let run = move |mut socket: WebSocket| {
         let connection = async move {
-            let Some(dialect) = Dialect::of(&socket) else {
+            // Which of both it is says the upgrade: of several that a client names, it takes the newer one.
+            let Some(dialect) = protocol.and_then(|_| Dialect::of(&socket)) else {
                 let refusal = Close::new(4406, "Subprotocol not acceptable");
                 return close(&mut socket, refusal, parts.socket_limits.patience).await;
             };
@@ -93,7 +97,7 @@ pub fn accept(
         sockets.track_future(conversation.around(connection).instrument(span))
     };
     upgrade
-        .protocols(Dialect::ALL.map(Dialect::name))
+        .protocols(ALL_WEBSOCKET_PROTOCOLS)
         .max_message_size(most)
         .max_frame_size(most)
         .read_buffer_size(READ_BUFFER)
@@ -247,10 +251,10 @@ impl Connection {
             return Err(Some(Close::invalid("An operation needs an id")));
         };
         let payload = payload.unwrap_or_default();
-        let weight = parameters::weight(&payload);
         let Ok(mut request) = parameters::from_json(payload) else {
             return Err(Some(Close::invalid("The payload is not a GraphQL request")));
         };
+        let weight = parameters::weight(&request);
         match self.dialect {
             Dialect::Modern if self.operations.contains_key(&id) => {
                 return Err(Some(Close::new(4409, format!("Subscriber for {id} already exists"))));

@@ -1,8 +1,10 @@
 //! The words of both subprotocols, and how a WebSocket is closed.
 
 use std::borrow::Cow;
+use std::str::FromStr as _;
 use std::time::Duration;
 
+use async_graphql::http::WebSocketProtocols;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,19 +23,12 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// In the order of preference.
-    pub const ALL: [Self; 2] = [Self::Modern, Self::Legacy];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Modern => "graphql-transport-ws",
-            Self::Legacy => "graphql-ws",
-        }
-    }
-
+    /// The one that the upgrade chose.
     pub fn of(socket: &WebSocket) -> Option<Self> {
-        let protocol = socket.protocol()?.to_str().ok()?;
-        Self::ALL.into_iter().find(|dialect| dialect.name() == protocol)
+        match WebSocketProtocols::from_str(socket.protocol()?.to_str().ok()?).ok()? {
+            WebSocketProtocols::GraphQLWS => Some(Self::Modern),
+            WebSocketProtocols::SubscriptionsTransportWS => Some(Self::Legacy),
+        }
     }
 
     pub const fn result(self) -> &'static str {

@@ -1,5 +1,5 @@
-//! GraphQL over server-sent events, in the "distinct connections mode" of the graphql-sse package's protocol
-//! (PROTOCOL.md there): each operation is a response of its own, for networks that let no WebSocket through.
+//! All results of an operation in one response, for networks that let no WebSocket through: as server-sent events, or as
+//! parts of a multipart body.
 //!
 //! As on a WebSocket each operation is a task, which hands its results over through a short queue: a client that takes
 //! none for too long loses the operation, and costs bounded memory until then.
@@ -15,6 +15,7 @@ use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
+use super::accept::Framing;
 use super::answer;
 use super::execution::Signed;
 use crate::http::Parts;
@@ -22,42 +23,69 @@ use crate::http::Parts;
 /// Results that wait for a slow client.
 const QUEUE: usize = 8;
 
+/// What parts are told apart by.
+const BOUNDARY: &str = "graphql";
+
 /// One thing that the client hears.
 enum Event {
-    /// A response as JSON without line breaks: one line of data.
+    /// A response as JSON without line breaks.
     Next(String),
     Complete,
-    /// A comment, so that proxies don't take the connection for dead.
+    /// So that proxies don't take the connection for dead.
     KeepAlive,
 }
 
-impl Event {
-    fn text(&self) -> String {
+impl Framing {
+    const fn content_type(self) -> &'static str {
         match self {
-            Self::Next(json) => format!("event: next\ndata: {json}\n\n"),
-            // With an empty field of data, without which a browser's EventSource tells nobody.
-            Self::Complete => "event: complete\ndata: \n\n".to_owned(),
-            Self::KeepAlive => ":\n\n".to_owned(),
+            Self::Events => "text/event-stream; charset=utf-8",
+            Self::Multipart => "multipart/mixed; boundary=\"graphql\"; subscriptionSpec=1.0",
         }
     }
+
+    fn text(self, event: &Event) -> String {
+        match (self, event) {
+            (Self::Events, Event::Next(json)) => format!("event: next\ndata: {json}\n\n"),
+            // With an empty field of data, without which a browser's EventSource tells nobody.
+            (Self::Events, Event::Complete) => "event: complete\ndata: \n\n".to_owned(),
+            (Self::Events, Event::KeepAlive) => ":\n\n".to_owned(),
+            (Self::Multipart, Event::Next(json)) => part(&format!("{{\"payload\":{json}}}")),
+            // What makes the boundary that went out last the final one.
+            (Self::Multipart, Event::Complete) => "--\r\n".to_owned(),
+            (Self::Multipart, Event::KeepAlive) => part("{}"),
+        }
+    }
+}
+
+/// A part, with the boundary behind it already: a client takes a part for whole when it reads that.
+fn part(json: &str) -> String {
+    format!("\r\nContent-Type: application/json\r\n\r\n{json}\r\n--{BOUNDARY}")
 }
 
 /// A stream that ended before its operation did. The response is cut off then, so that no client takes it for the end
 /// and does not come back for more.
 #[derive(Debug, thiserror::Error)]
-#[error("the event stream was broken off")]
+#[error("the stream was broken off")]
 struct BrokenOff;
 
-/// Runs any operation, and answers with its results as events. What can't be executed is an event, too: the client's
+/// Runs any operation, and answers with its results as a stream. What can't be executed is a result, too: a browser's
 /// EventSource would not show it anything else.
-pub fn answer(parts: &Parts, operation: Option<OperationType>, signed: Signed) -> axum::response::Response {
+pub fn answer(
+    parts: &Parts,
+    operation: Option<OperationType>,
+    signed: Signed,
+    framing: Framing,
+) -> axum::response::Response {
     let (events, mut queue) = mpsc::channel(QUEUE);
     let responses = parts.responses(operation, signed);
     let following = parts.spawn(operation, parts.sockets.track_future(run(parts.clone(), responses, events)));
     let texts = stream! {
         let _following = following;
+        if framing == Framing::Multipart {
+            yield Ok(format!("--{BOUNDARY}"));
+        }
         while let Some(event) = queue.recv().await {
-            yield Ok(event.text());
+            yield Ok(framing.text(&event));
             if matches!(event, Event::Complete) {
                 return;
             }
@@ -65,7 +93,7 @@ pub fn answer(parts: &Parts, operation: Option<OperationType>, signed: Signed) -
         yield Err(BrokenOff);
     };
     let headers = [
-        (header::CONTENT_TYPE.as_str(), "text/event-stream; charset=utf-8"),
+        (header::CONTENT_TYPE.as_str(), framing.content_type()),
         // nginx would collect events until a buffer is full.
         ("x-accel-buffering", "no"),
     ];
@@ -92,7 +120,7 @@ async fn run(parts: Parts, mut responses: BoxStream<'static, Response>, events: 
             Ok(Ok(())) if !is_last => {}
             Ok(_) => return,
             Err(_) => {
-                tracing::debug!("A client reads its event stream too slowly");
+                tracing::debug!("A client reads its stream too slowly");
                 return;
             }
         }
