@@ -34,6 +34,12 @@ async fn the_dashboard_shows_and_does_what_a_viewer_may_see_and_do() {
     walk.finish();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_shows_what_no_engine_shows_on_demand() {
+    let server = serve(&[("TOKEN_FIELD", "true")]).await;
+    Walk::start(&server, "gallery.mjs", &[]).finish();
+}
+
 /// A server for the project demo, which the pages take for granted and other servers may have a network of.
 async fn serve(settings: &[(&str, &str)]) -> Server {
     let networks = format!("e2e-{}-{{project}}", Uuid::now_v7().simple());

@@ -7,7 +7,6 @@ import { createHmac } from "node:crypto";
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 import { accessible, browser, faults, origin, pictured, requested, run, within } from "./browser.mjs";
-import { gallery } from "./gallery.mjs";
 import { Dashboard } from "./page.mjs";
 
 const { SECRET: secret = "", PLATFORM: platform = "" } = process.env;
@@ -77,7 +76,6 @@ async function walk() {
   await embedding();
   await gates();
   await trouble();
-  await gallery(token);
   await destroy(first, second);
   await secrets(first);
 }
@@ -102,7 +100,7 @@ async function provision(page) {
   await page.button("New service").click();
   await dialog.getByLabel("Name").fill("cache");
   await dialog.getByRole("button", { name: "Create PostgreSQL" }).click();
-  await dialog.getByText("CONFLICT").waitFor();
+  await dialog.getByRole("alert").getByText("already has a service called “cache”").waitFor();
   assert.equal(await dialog.getByLabel("Name").getAttribute("aria-invalid"), "true");
   await accessible(page.page, "a name that is taken");
   await page.page.keyboard.press("Escape");
@@ -396,10 +394,10 @@ async function lost(page) {
   await page.show("cache");
   await page.page.route("**/graphql", (route) => route.abort());
   await page.button("Restart").click();
-  await page.sees("OFFLINE");
+  await page.page.getByRole("alert").getByText("The server can’t be reached").waitFor();
   await page.page.unroute("**/graphql");
   await page.show("meanwhile");
-  assert.equal(await page.page.getByText("OFFLINE").count(), 0, "what befell one service is not told of another");
+  assert.equal(await page.page.getByRole("alert").getByText("can’t be reached").count(), 0, "what befell one service is not told of another");
   await page.button("Destroy…").click();
   await page.page.getByRole("dialog", { name: "Destroy meanwhile?" }).waitFor();
   await page.page.goBack();
@@ -416,7 +414,7 @@ async function lost(page) {
     await route.abort();
   });
   await dialog.getByRole("button", { name: "Create Redis" }).click();
-  await dialog.getByText("OFFLINE").waitFor();
+  await dialog.getByText("can’t be reached").waitFor();
   await page.page.unroute("**/graphql");
   await page.isListed("lost", "Running");
   await dialog.getByLabel("Name").fill("found");

@@ -1,9 +1,12 @@
-// States that no engine shows on demand, played to the page.
+// States that no engine shows on demand, played to the page. It wants the server's address in ORIGIN, a token for the project
+// demo in TOKEN, and in PICTURES a directory to leave screenshots in.
 
 import assert from "node:assert/strict";
-import { browser, origin, pictured } from "./browser.mjs";
+import { accessible, browser, origin, pictured, run } from "./browser.mjs";
 import { Dashboard } from "./page.mjs";
 import { listed, play, service } from "./played.mjs";
+
+const { TOKEN: token = "" } = process.env;
 
 const ago = (/** @type {number} */ seconds) => new Date(Date.now() - 1000 * seconds).toISOString();
 
@@ -69,8 +72,62 @@ const LINES = Array.from({ length: 300 }, (_, number) => ({
   text: number % 5 ? `1:M ${number} changes in 60 seconds. Saving...` : `1:M Background saving terminated with success, number ${number}`,
 }));
 
-/** @param {string} token */
-export async function gallery(token) {
+async function walk() {
+  await states();
+  await refusals();
+}
+
+/** What is said about a new service that can't be had stands in sight, on whatever screen. */
+async function refusals() {
+  const page = new Dashboard(await browser.newPage());
+  const error = (/** @type {string} */ code, /** @type {string} */ message, more = {}) => ({ errors: [{ message, extensions: { code, ...more } }] });
+  let answer = error("QUOTA_EXCEEDED", "The project has 100 services, which is the most; destroy one first.", { maximum: 100 });
+  await play(page.page, { Services: (variables) => listed(SERVICES, variables), Provision: () => answer });
+  await page.page.goto(`${origin}/?project=demo`);
+  await page.signIn(token);
+  await page.isListed("sessions", "Running");
+  for (const [width, height] of /** @type {const} */ ([[1366, 650], [1280, 640], [360, 740]])) {
+    await page.page.setViewportSize({ width, height });
+    const dialog = page.page.getByRole("dialog", { name: "New service" });
+    const create = async (/** @type {string} */ name, /** @type {RegExp} */ text) => {
+      await page.button("New service").click();
+      await dialog.getByLabel("Name").fill(name);
+      await page.page.keyboard.press("Enter");
+      const alert = dialog.getByRole("alert").filter({ hasText: text });
+      await alert.waitFor();
+      assert.ok(await inSight(alert), `${text} is in sight at ${width} × ${height}`);
+      assert.ok(await inSight(dialog.getByRole("button", { name: /^Create/ })), "and so is the button");
+      await accessible(page.page, `${text} at ${width}`);
+      await page.page.keyboard.press("Escape");
+      await dialog.waitFor({ state: "detached" });
+    };
+    await create("sessions", /already has a service called “sessions”/);
+    await create("Sessions", /lower-case/);
+    await create("more", /reached its limit of 100 services/);
+    const quota = answer;
+    answer = error("CONFLICT", "The project has a service named late already.");
+    await create("late", /named late already/);
+    answer = quota;
+    if (width > 500) {
+      await page.button("New service").click();
+      const [tall, shown] = await dialog.locator(".body").evaluate((body) => [body.scrollHeight, body.clientHeight]);
+      assert.ok(Number(tall) <= Number(shown), `the dialog fits ${height} pixels: ${tall} in ${shown}`);
+      await page.page.keyboard.press("Escape");
+    }
+  }
+  await page.page.close();
+}
+
+/** Whether all of an element can be seen and nothing lies over it. @param {import("playwright-core").Locator} locator */
+function inSight(locator) {
+  return locator.evaluate((element) => {
+    const { top, bottom, left, right } = element.getBoundingClientRect();
+    const at = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+    return top >= 0 && left >= 0 && bottom <= innerHeight && right <= innerWidth && element.contains(at);
+  });
+}
+
+async function states() {
   const page = new Dashboard(await browser.newPage());
   const send = await play(
     page.page,
@@ -137,3 +194,5 @@ export async function gallery(token) {
   await page.sees("No service matches");
   await page.page.close();
 }
+
+await run(walk);

@@ -27,6 +27,8 @@ const PATIENCE = 40_000;
 /** The longest pause between two attempts to connect, in milliseconds. */
 const LONGEST_PAUSE = 8_000;
 
+type Details = Record<string, unknown>;
+
 /** Why something did not work, as the API says it. */
 export class ApiError extends Error {
   constructor(
@@ -35,6 +37,8 @@ export class ApiError extends Error {
     readonly code: string,
     /** Which input is wrong. */
     readonly field?: string,
+    /** What else the API says about it. */
+    readonly details?: Details,
   ) {
     super(message);
   }
@@ -42,7 +46,10 @@ export class ApiError extends Error {
   static of(reason: unknown): ApiError {
     if (reason instanceof ApiError) return reason;
     const [first] = Array.isArray(reason) ? (reason as GraphQLError[]) : [];
-    if (first) return new ApiError(first.message, first.extensions?.code ?? "UNKNOWN", first.extensions?.field);
+    if (first) {
+      const { code = "UNKNOWN", field, ...details } = first.extensions ?? {};
+      return new ApiError(first.message, code, field, details);
+    }
     if (reason instanceof CloseEvent && REFUSED.has(reason.code)) return new ApiError(reason.reason, "UNAUTHENTICATED");
     return new ApiError("The server can’t be reached.", "OFFLINE");
   }
@@ -50,7 +57,7 @@ export class ApiError extends Error {
 
 interface GraphQLError {
   message: string;
-  extensions?: { code?: string; field?: string };
+  extensions?: { code?: string; field?: string } & Details;
 }
 
 /** Whether changes reach this page as they happen. */

@@ -1,7 +1,7 @@
 // What stands there as long as there is no token, or no project.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { Notice } from "./parts";
+import { Notice } from "./parts/failure";
 import { asksForToken, embedded, expired, session, signIn } from "./session";
 import { useStore } from "./store";
 

@@ -1,13 +1,14 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, connected, send } from "./api";
-import { Detail, Unlisted } from "./detail";
+import { Detail, Unlisted } from "./service/detail";
 import { ChooseProject, Gate } from "./gate";
 import { StartDocument, type StartQuery } from "./generated";
 import { Icon } from "./icons";
-import { ServiceList, Skeleton } from "./list";
-import { Announcer, announce, Failure, Notice } from "./parts";
+import { ServiceList, Skeleton } from "./list/list";
+import { Announcer, announce } from "./parts/announcer";
+import { Failure, Notice } from "./parts/failure";
 import { Project } from "./project";
-import { Provision } from "./provision";
+import { Provision } from "./create/provision";
 import { addressOf, route } from "./route";
 import { asksForToken, embedded, expired, session } from "./session";
 import { listed } from "./state";

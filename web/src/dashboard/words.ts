@@ -14,6 +14,17 @@ export const STATE: Record<ServiceState, string> = {
   UNKNOWN: "Unknown",
 };
 
+/** A state within a sentence: "the service is …". */
+export const IS: Record<ServiceState, string> = {
+  PENDING: "waiting to be set up",
+  PROVISIONING: "being set up",
+  RUNNING: "running",
+  STOPPED: "stopped",
+  ERROR: "in error",
+  DESTROYING: "being destroyed",
+  DESTROYED: "destroyed",
+};
+
 export const OPERATION: Record<OperationKind, string> = {
   PROVISION: "Provisioning",
   START: "Starting",

@@ -1,19 +1,21 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { simpleActions, useAction } from "./actions";
-import { ApiError, send } from "./api";
-import { Credentials } from "./credentials";
-import { OneServiceDocument } from "./generated";
+import { simpleActions, useAction } from "../actions";
+import { ApiError, send } from "../api";
+import { Credentials } from "../connect/credentials";
+import { OneServiceDocument } from "../generated";
 import { History } from "./history";
-import { Icon, KindIcon } from "./icons";
+import { Icon, KindIcon } from "../icons";
 import { Logs, NoLogs } from "./logs";
 import { Metrics } from "./metrics";
 import { Overview } from "./overview";
-import { Dialog, Failure, Notice, StateBadge, Underway } from "./parts";
-import type { Project } from "./project";
-import type { Catalog } from "./provision";
-import { addressOf, leave, type Route, TABS, type Tab } from "./route";
-import type { Service } from "./state";
-import { ACTION } from "./words";
+import { Dialog } from "../parts/dialog";
+import { Failure, Notice } from "../parts/failure";
+import { StateBadge, Underway } from "../parts/state";
+import type { Project } from "../project";
+import type { Catalog } from "../create/provision";
+import { addressOf, leave, type Route, TABS, type Tab } from "../route";
+import type { Service } from "../state";
+import { ACTION } from "../words";
 
 const TAB_NAMES: Record<Tab, string> = {
   overview: "Overview",
@@ -119,40 +121,40 @@ interface DestroyProps {
 function Destroy({ service, busy, error, close, destroy }: DestroyProps) {
   const [typed, setTyped] = useState("");
   return (
-    <Dialog title={`Destroy ${service.name}?`} close={close}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (typed === service.name) destroy();
-        }}
-      >
-        <p>
-          This removes the service <strong>and all its data, for good</strong>. Nobody can bring it back. Its history
-          stays.
-        </p>
-        <label>
-          <span>
-            Type <code>{service.name}</code> to confirm
-          </span>
-          <input
-            autoFocus
-            value={typed}
-            onInput={(event) => setTyped(event.currentTarget.value)}
-            autoComplete="off"
-            autoCapitalize="none"
-            spellcheck={false}
-          />
-        </label>
-        {error && <Failure error={error} />}
-        <footer>
+    <Dialog
+      class="small"
+      title={`Destroy ${service.name}?`}
+      close={close}
+      submit={() => typed === service.name && destroy()}
+      footer={
+        <>
+          {error && <Failure error={error} />}
           <button type="button" onClick={close}>
             Keep it
           </button>
           <button type="submit" class="danger solid" disabled={busy || typed !== service.name}>
             Destroy for good
           </button>
-        </footer>
-      </form>
+        </>
+      }
+    >
+      <p>
+        This removes the service <strong>and all its data, for good</strong>. Nobody can bring it back. Its history
+        stays.
+      </p>
+      <label>
+        <span>
+          Type <code>{service.name}</code> to confirm
+        </span>
+        <input
+          autoFocus
+          value={typed}
+          onInput={(event) => setTyped(event.currentTarget.value)}
+          autoComplete="off"
+          autoCapitalize="none"
+          spellcheck={false}
+        />
+      </label>
     </Dialog>
   );
 }

@@ -1,8 +1,10 @@
-import type { OperationPhase } from "./generated";
-import { Icon } from "./icons";
-import { Ago, Copy } from "./parts";
-import type { Service } from "./state";
-import { cores, health, size } from "./words";
+import type { OperationPhase } from "../generated";
+import { remedy, titleOf } from "../errors";
+import { Icon } from "../icons";
+import { Copy } from "../parts/copy";
+import { Ago } from "../parts/time";
+import type { Service } from "../state";
+import { cores, health, size } from "../words";
 
 /** The way to RUNNING, and what a viewer calls its parts. */
 const WAY: [OperationPhase, string][] = [
@@ -77,36 +79,21 @@ function Fault({ service, error }: { service: Service; error: NonNullable<Servic
     <div class="failure">
       <Icon sign="warning" />
       <div>
-        <p>{reason}</p>
+        <p>
+          <strong>{titleOf(error.code)}.</strong> {reason}
+        </p>
         {log.length > 0 && (
           <pre class="excerpt" tabIndex={0} aria-label="The end of its log">
             {log.join("\n")}
           </pre>
         )}
         <p class="quiet">
-          {remedy(service, error)} <code>{error.code}</code> · <Ago time={error.occurredAt} />
+          {remedy(service, error.code)} <Ago time={error.occurredAt} />
         </p>
       </div>
     </div>
   );
 }
-
-/** What somebody can do about a service that does not do what it should. */
-function remedy({ viewerActions }: Service, { code }: NonNullable<Service["error"]>): string {
-  if (REMEDY[code]) return REMEDY[code];
-  if (viewerActions.includes("START")) return "Start tries again, with the data it has.";
-  return "It is tried again by itself, or can be started again by who may change the project’s settings.";
-}
-
-/** The same by the error's code, where starting it again is not what helps. */
-const REMEDY: Record<string, string> = {
-  CREDENTIALS_UNREADABLE: "Tell whoever runs the platform: a key is missing on the server.",
-  ENGINE_UNAVAILABLE: "Nothing to do: it goes on as soon as the engine answers.",
-  NO_SPACE: "Tell whoever runs the platform: the disk is full.",
-  OUT_OF_MEMORY: "If it happens again, it needs a larger size: move its data to a new service.",
-  ROTATION_FAILED: "It is tried again; change the password once more to try at once.",
-  VOLUME_LOST: "Tell whoever runs the platform, before anybody destroys it.",
-};
 
 function Way({ phase }: { phase: OperationPhase }) {
   const at = WAY.findIndex(([step]) => step === phase);

@@ -1,9 +1,9 @@
 import { useEffect, useState } from "preact/hooks";
-import { type ApiError, watch } from "./api";
-import { MetricsDocument, type MetricsSubscription } from "./generated";
-import { Failure, Notice } from "./parts";
-import type { Service } from "./state";
-import { cores, size } from "./words";
+import { type ApiError, watch } from "../api";
+import { MetricsDocument, type MetricsSubscription } from "../generated";
+import { Failure, Notice } from "../parts/failure";
+import type { Service } from "../state";
+import { cores, size } from "../words";
 
 type Sample = MetricsSubscription["serviceMetrics"];
 

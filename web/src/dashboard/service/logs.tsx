@@ -1,10 +1,10 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { type ApiError, connected, watch } from "./api";
-import { LogsDocument, type LogsSubscription } from "./generated";
-import { Failure, Notice } from "./parts";
-import { instant, type Service } from "./state";
-import { useStore } from "./store";
-import { atLength, timeOfDay } from "./words";
+import { type ApiError, connected, watch } from "../api";
+import { LogsDocument, type LogsSubscription } from "../generated";
+import { Failure, Notice } from "../parts/failure";
+import { instant, type Service } from "../state";
+import { useStore } from "../store";
+import { atLength, timeOfDay } from "../words";
 
 type Line = LogsSubscription["serviceLogs"] & { number: number };
 

@@ -1,13 +1,16 @@
 import { useEffect, useState } from "preact/hooks";
-import { useAction } from "./actions";
-import { ApiError, send } from "./api";
-import { type Connection, clients, connections } from "./connect";
-import { RevealDocument } from "./generated";
-import { Icon } from "./icons";
-import { announce, Copy, Dialog, Failure, Notice } from "./parts";
-import type { Project } from "./project";
-import type { Catalog } from "./provision";
-import type { Service } from "./state";
+import { useAction } from "../actions";
+import { ApiError, send } from "../api";
+import { type Connection, clients, connections } from "./snippets";
+import { RevealDocument } from "../generated";
+import { Icon } from "../icons";
+import { announce } from "../parts/announcer";
+import { Copy } from "../parts/copy";
+import { Confirm } from "../parts/dialog";
+import { Failure, Notice } from "../parts/failure";
+import type { Project } from "../project";
+import type { Catalog } from "../create/provision";
+import type { Service } from "../state";
 
 /** How long credentials stay in sight, in seconds. */
 const IN_SIGHT = 60;
@@ -158,20 +161,18 @@ function Rotation({ project, service, hide }: { project: Project; service: Servi
       </div>
       {error && <Failure error={error} />}
       {sure && (
-        <Dialog title={`Change the password of ${service.name}?`} close={() => setSure(false)}>
+        <Confirm
+          title={`Change the password of ${service.name}?`}
+          yes="Change the password"
+          busy={asking !== null}
+          close={() => setSure(false)}
+          confirmed={rotate}
+        >
           <p>
             Connections that are open stay open. New ones need the new password: reveal it once this is done, and give
             it to whatever connects.
           </p>
-          <footer>
-            <button type="button" autoFocus onClick={() => setSure(false)}>
-              Keep it
-            </button>
-            <button type="button" class="primary" aria-disabled={asking !== null} onClick={rotate}>
-              Change the password
-            </button>
-          </footer>
-        </Dialog>
+        </Confirm>
       )}
     </>
   );

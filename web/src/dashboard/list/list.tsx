@@ -1,13 +1,13 @@
 import { memo } from "preact/compat";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { simpleActions, useAction } from "./actions";
-import type { ApiError } from "./api";
-import { Icon, KindIcon } from "./icons";
-import { StateBadge, Underway } from "./parts";
-import type { Project } from "./project";
-import { addressOf, type Route } from "./route";
-import type { Service } from "./state";
-import { ACTION, cores, health, size } from "./words";
+import { simpleActions, useAction } from "../actions";
+import type { ApiError } from "../api";
+import { Icon, KindIcon } from "../icons";
+import { StateBadge, Underway } from "../parts/state";
+import type { Project } from "../project";
+import { addressOf, type Route } from "../route";
+import type { Service } from "../state";
+import { ACTION, cores, health, size } from "../words";
 
 /** From how many services on a filter helps. */
 const MANY = 8;

@@ -1,7 +1,7 @@
 // Lines to connect with, ready to be pasted.
 
-import type { ServiceKind } from "./generated";
-import type { Service } from "./state";
+import type { ServiceKind } from "../generated";
+import type { Service } from "../state";
 
 export interface Connection {
   title: string;

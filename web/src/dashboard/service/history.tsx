@@ -1,10 +1,10 @@
 import { useEffect, useState } from "preact/hooks";
-import { ApiError, send } from "./api";
-import { type EventFragment, HistoryDocument } from "./generated";
-import { Failure } from "./parts";
-import type { Project } from "./project";
-import type { Service } from "./state";
-import { atLength, dayOf, STATE, timeOfDay } from "./words";
+import { ApiError, send } from "../api";
+import { type EventFragment, HistoryDocument } from "../generated";
+import { Failure } from "../parts/failure";
+import type { Project } from "../project";
+import type { Service } from "../state";
+import { atLength, dayOf, STATE, timeOfDay } from "../words";
 
 /** What happened to a service, newest first, with what happens now on top. */
 export function History({ project, service }: { project: Project; service: Service }) {

@@ -1,0 +1,97 @@
+// What is said about what did not work: plain sentences, and what helps.
+
+import type { ApiError } from "./api";
+import type { ServiceState } from "./generated";
+import type { Service } from "./state";
+import { IS } from "./words";
+
+interface Explained {
+  text: string;
+  advice?: string;
+}
+
+/** What somebody reads about an answer that is an error. */
+export function explained(error: ApiError): Explained {
+  const { message, details } = error;
+  switch (error.code) {
+    case "OFFLINE":
+      return { text: message, advice: "Check your connection; the server may also be restarting." };
+    case "UNAUTHENTICATED":
+      return { text: "You are not signed in any more.", advice: "Sign in again, then repeat this." };
+    case "FORBIDDEN":
+      return {
+        text: `You don’t have the permission to ${PERMISSION[String(details?.permission)] ?? "do this"}.`,
+        advice: "Ask somebody who manages the project for it.",
+      };
+    case "NOT_FOUND":
+      return { text: message, advice: "It may have been removed, or the address may be wrong." };
+    case "INVALID_STATE":
+      return { text: notNow(details?.state, details?.allowedStates) ?? message, advice: "It has changed in the meantime." };
+    case "QUOTA_EXCEEDED":
+      return {
+        text: `This project has reached its limit${details?.maximum ? ` of ${details.maximum} services` : ""}.`,
+        advice: "Destroy a service that is no longer needed, or ask whoever runs the platform for more.",
+      };
+    case "RATE_LIMITED":
+    case "UNAVAILABLE": {
+      const seconds = Number(details?.retryAfter);
+      return { text: message, advice: seconds > 0 ? `Try again in ${seconds} s.` : "Wait a moment, then try again." };
+    }
+    case "CONFLICT":
+    case "BAD_USER_INPUT":
+      return { text: message };
+    case "INTERNAL_SERVER_ERROR":
+      return { text: "Something went wrong on the server.", advice: "If it happens again, tell whoever runs the platform." };
+    default:
+      return { text: message, advice: "If it happens again, tell whoever runs the platform." };
+  }
+}
+
+const PERMISSION: Record<string, string> = {
+  "project:settings": "change this project’s services",
+  "project:delete": "destroy this project’s services",
+};
+
+function notNow(state: unknown, allowed: unknown): string | null {
+  const is = (state: unknown) => IS[state as ServiceState] ?? null;
+  const now = is(state);
+  const then = Array.isArray(allowed) ? allowed.flatMap((state) => is(state) ?? []) : [];
+  if (!now || then.length === 0) return null;
+  return `This can’t be done while the service is ${now}, only while it is ${then.join(" or ")}.`;
+}
+
+/** A service's error in a few words, where its code is known. */
+export function titleOf(code: string): string {
+  return TITLE[code] ?? "It does not work as it should";
+}
+
+const TITLE: Record<string, string> = {
+  CRASH_LOOP: "It stops again and again",
+  CREDENTIALS_UNREADABLE: "Its credentials can’t be read",
+  ENGINE_UNAVAILABLE: "The container engine does not answer",
+  NETWORK_POOL_EXHAUSTED: "There is no network left for this project",
+  NO_SPACE: "The disk is full",
+  OUT_OF_MEMORY: "It needs more memory than it has",
+  PORT_IN_USE: "Its port is used by something else",
+  PULL_FAILED: "Its image could not be downloaded",
+  ROTATION_FAILED: "Its password could not be changed yet",
+  START_TIMEOUT: "It did not start in time",
+  VOLUME_LOST: "Its data is missing",
+};
+
+/** What somebody can do about a service that does not do what it should. */
+export function remedy({ viewerActions }: Service, code: string): string {
+  if (REMEDY[code]) return REMEDY[code];
+  if (viewerActions.includes("START")) return "“Start” tries again, with the data it has.";
+  return "It is tried again automatically, and can be started by whoever may change the project’s services.";
+}
+
+/** The same by the error's code, where starting it again is not what helps. */
+const REMEDY: Record<string, string> = {
+  CREDENTIALS_UNREADABLE: "Tell whoever runs the platform: a key is missing on the server.",
+  ENGINE_UNAVAILABLE: "There is nothing to do: it continues as soon as the engine answers.",
+  NO_SPACE: "Tell whoever runs the platform.",
+  OUT_OF_MEMORY: "If it happens again, move its data to a new service of a larger size.",
+  ROTATION_FAILED: "It is tried again automatically. Change the password once more to try now.",
+  VOLUME_LOST: "Tell whoever runs the platform before anybody destroys the service.",
+};

@@ -1,0 +1,89 @@
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { Icon } from "../icons";
+
+interface DialogProps {
+  title: string;
+  close: () => void;
+  /** What the dialog is submitted for; without it it is no form. */
+  submit?: () => void;
+  /** What stays in sight below what scrolls. */
+  footer?: ComponentChildren;
+  class?: string;
+  children: ComponentChildren;
+}
+
+/** A dialog over the page. It ends by Escape, by its button and by what is done in it. */
+export function Dialog(props: DialogProps) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const shown = dialog.current;
+    shown?.showModal();
+    // Gives the focus back to what had it, which removing the dialog would not.
+    return () => shown?.close();
+  }, []);
+  const { submit } = props;
+  const parts = (
+    <>
+      <div class="body">{props.children}</div>
+      {props.footer && <footer>{props.footer}</footer>}
+    </>
+  );
+  return (
+    <dialog ref={dialog} class={props.class} aria-labelledby="dialog-title" onClose={props.close}>
+      <header>
+        <h2 id="dialog-title">{props.title}</h2>
+        <button type="button" class="bare" aria-label="Close" onClick={() => dialog.current?.close()}>
+          <Icon sign="close" />
+        </button>
+      </header>
+      {submit ? (
+        // What is wrong is said beside what it is about, in words of our own.
+        <form
+          noValidate
+          onSubmit={(event) => {
+            event.preventDefault();
+            submit();
+          }}
+        >
+          {parts}
+        </form>
+      ) : (
+        parts
+      )}
+    </dialog>
+  );
+}
+
+interface ConfirmProps {
+  title: string;
+  children: ComponentChildren;
+  /** What the button says that does it. */
+  yes: string;
+  busy: boolean;
+  close: () => void;
+  confirmed: () => void;
+}
+
+/** Asks whether somebody means it. The harmless answer has the focus. */
+export function Confirm({ title, children, yes, busy, close, confirmed }: ConfirmProps) {
+  return (
+    <Dialog
+      class="small"
+      title={title}
+      close={close}
+      footer={
+        <>
+          <button type="button" autoFocus onClick={close}>
+            Cancel
+          </button>
+          <button type="button" class="primary" aria-disabled={busy} onClick={confirmed}>
+            {yes}
+          </button>
+        </>
+      }
+    >
+      {children}
+    </Dialog>
+  );
+}

@@ -1,0 +1,38 @@
+import type { Service } from "../state";
+import { OPERATION, PHASE, STATE } from "../words";
+import { Elapsed } from "./time";
+
+export function StateBadge({ state }: { state: Service["state"] }) {
+  return <span class={`badge state-${state.toLowerCase()}`}>{STATE[state]}</span>;
+}
+
+/** What is being done about a service, how far it is and for how long. */
+export function Underway({ service }: { service: Service }) {
+  const { operation } = service;
+  if (!operation) return null;
+  const { kind, phase, progressPercent, startedAt } = operation;
+  // The badge beside it may say the same.
+  const what = OPERATION[kind] === STATE[service.state] ? "" : `${OPERATION[kind]}: `;
+  return (
+    <span class="underway">
+      <span class="spinner" aria-hidden="true" />
+      <span>
+        <span class="sentence">
+          {what}
+          {PHASE[phase]}
+        </span>
+        {progressPercent !== null && (
+          <>
+            {" "}
+            <span class="together">
+              <progress max={100} value={progressPercent} aria-label="How much of the image is here" /> {progressPercent} %
+            </span>
+          </>
+        )}{" "}
+        <span class="together">
+          · <Elapsed since={startedAt} />
+        </span>
+      </span>
+    </span>
+  );
+}
