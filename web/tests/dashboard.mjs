@@ -117,7 +117,10 @@ async function showAll(page) {
   await page.page.getByRole("tab", { name: "Overview" }).focus();
   await page.page.keyboard.press("ArrowRight");
   await page.button("Reveal").waitFor();
-  assert.equal(await page.page.getByText('"redis://:••••••••@').count(), 2, "lines to connect with, masked");
+  assert.match(await shownUrl(page), /^redis:\/\/:••••••••@cache-\w+:6379$/, "only the password is masked");
+  await page.page.getByRole("tab", { name: "Django" }).click();
+  await page.page.getByText("django.core.cache").waitFor();
+  await page.page.getByRole("tab", { name: "redis-cli" }).click();
   await pictured(page.page, "credentials-masked");
   await page.page.clock.install();
   await reveal(page);
@@ -128,7 +131,13 @@ async function showAll(page) {
   await page.button("Copy as .env").click();
   const environment = await page.page.evaluate(() => navigator.clipboard.readText());
   assert.match(environment, new RegExp(`^REDIS_URL=redis://:${password}@[^\n]+\nREDIS_HOST=`));
-  assert.equal(await page.page.getByText(`redis-cli -u "redis://:${password}@127.0.0.1`).count(), 1, "a ready line");
+  await page.page.getByRole("radio", { name: "Outside" }).check();
+  assert.match(await shownUrl(page), new RegExp(`^redis://:${password}@127.0.0.1:\\d+$`));
+  await page.button("Copy as .env").click();
+  assert.match(await page.page.evaluate(() => navigator.clipboard.readText()), /^REDIS_HOST=127\.0\.0\.1$/m);
+  await page.button("Copy the lines for redis-cli").click();
+  const line = await page.page.evaluate(() => navigator.clipboard.readText());
+  assert.match(line, new RegExp(`^redis-cli -u "redis://:${password}@127.0.0.1:\\d+"$`), "a ready line");
   await page.page.clock.fastForward(IN_SIGHT);
   await page.button("Reveal").waitFor();
   assert.equal(await page.page.getByText(password).count(), 0, "hidden again");
@@ -146,13 +155,13 @@ async function showAll(page) {
   await ask("mutation($id: ID!) { rotateCredentials(input: {id: $id}) { service { id } } }", services.nodes[0]);
   // What is in sight is not what lets anybody in any more, whoever changed it; and not only when its time is over.
   await page.button("Reveal").waitFor({ timeout: 20_000 });
-  await page.row("cache").getByText("Healthy").waitFor();
+  await page.isHealthy();
   await page.button("Change the password…").click();
   await pictured(page.page, "change-password");
   await page.button("Change the password").click();
   await page.page.getByRole("dialog").waitFor({ state: "detached" });
   await page.keepsFocus();
-  await page.row("cache").getByText("Healthy").waitFor();
+  await page.isHealthy();
   await reveal(page);
   assert.equal(await page.page.getByText(password).count(), 0, "another password");
 
@@ -171,6 +180,11 @@ async function showAll(page) {
   await page.tab("Overview");
 }
 
+/** The address as it is shown. @param {Dashboard} page */
+async function shownUrl(page) {
+  return (await page.page.locator(".credentials .url code").textContent())?.replace("hidden", "") ?? "";
+}
+
 /** @param {Dashboard} page */
 async function reveal(page) {
   await page.button("Reveal").click();
@@ -180,7 +194,7 @@ async function reveal(page) {
 
 /** @param {Dashboard} first @param {Dashboard} second */
 async function agree(first, second) {
-  await second.button("Stop cache").click();
+  await second.act("cache", "Stop");
   await Promise.all([first.isListed("cache", "Stopped"), second.isListed("cache", "Stopped")]);
   await first.button("Start").click();
   await Promise.all([first.isListed("cache", "Running"), second.isListed("cache", "Running")]);
@@ -190,10 +204,10 @@ async function agree(first, second) {
   await Promise.all([
     second.row("cache").getByText(/^Restarting/).waitFor(),
     first.sees("scheduling shutdown"),
-    second.button("Restart cache").click(),
+    second.act("cache", "Restart"),
   ]);
   await first.tab("Overview");
-  await second.row("cache").getByText("Healthy").waitFor();
+  await second.isHealthy();
 }
 
 /** What happens while nothing can be heard is shown as soon as it can. @param {Dashboard} first @param {Dashboard} second */
@@ -202,13 +216,13 @@ async function breaks(first, second) {
   const operations = first.operations.length;
   await restartServer();
   await Promise.all([first, second].map((page) => page.sees("Live")));
-  await second.button("Stop cache").click();
+  await second.act("cache", "Stop");
   await Promise.all([first.isListed("cache", "Stopped"), second.isListed("cache", "Stopped")]);
   await second.keepsFocus();
 
   await browser.setOffline(true);
   await first.sees("Reconnecting");
-  await second.button("Start cache").click();
+  await second.act("cache", "Start");
   const unreached = second.row("cache").getByText("The server can’t be reached.");
   await unreached.waitFor();
   await pictured(first.page, "reconnecting");
@@ -249,12 +263,12 @@ async function forbidden() {
   await page.show("cache");
   const buttons = await page.page.getByRole("button").evaluateAll((all) => all.map((one) => one.ariaLabel ?? one.textContent));
   assert.deepEqual(
-    buttons.filter((name) => !/^(Copy |Back to|Close)/.test(name ?? "")),
+    buttons.filter((name) => !/^(Copy |Back to|Close|Keyboard)/.test(name ?? "")),
     [],
     "no button that would be refused",
   );
-  await page.tab("Credentials");
-  await page.sees("To reveal these you need the permission");
+  await page.tab("Connect");
+  await page.sees("To see the password you need the permission");
   await pictured(page.page, "credentials-forbidden");
   await page.tab("Logs");
   await page.sees("You can’t read this log");
@@ -393,7 +407,8 @@ async function trouble() {
 async function lost(page) {
   await page.show("cache");
   await page.page.route("**/graphql", (route) => route.abort());
-  await page.button("Restart").click();
+  await page.button("Restart…").click();
+  await page.confirm("Restart");
   await page.page.getByRole("alert").getByText("The server can’t be reached").waitFor();
   await page.page.unroute("**/graphql");
   await page.show("meanwhile");

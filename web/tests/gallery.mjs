@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { accessible, browser, origin, pictured, run } from "./browser.mjs";
+import { activity, endings, expiry, filters, keyboard } from "./habits.mjs";
 import { Dashboard } from "./page.mjs";
 import { listed, play, service } from "./played.mjs";
 
@@ -74,6 +75,11 @@ const LINES = Array.from({ length: 300 }, (_, number) => ({
 
 async function walk() {
   await states();
+  await filters(SERVICES, token);
+  await keyboard(SERVICES, token);
+  await endings(SERVICES, token);
+  await activity(token);
+  await expiry(SERVICES, token);
   await refusals();
 }
 
@@ -157,7 +163,7 @@ async function states() {
   const further = service(2, { ...SERVICES[2], operation: { ...pulling, progressPercent: 77 }, updatedAt: ago(0) });
   const said = { previousState: "PROVISIONING", state: "PROVISIONING", operation: { phase: "PULLING_IMAGE" }, message: "", actor: null };
   send([{ ...said, cursor: "2000", serviceId: "svc_2", occurredAt: ago(0), service: further }]);
-  await page.page.locator(".detail progress[value='77']").waitFor();
+  await page.page.locator(".service progress[value='77']").waitFor();
   await pictured(page.page, "pulling");
 
   await page.button("Back to the list").or(page.button("Close the details")).filter({ visible: true }).click();
@@ -176,7 +182,7 @@ async function states() {
   await page.sees("change 20.");
   await page.button("Show earlier events").click();
   await page.sees("change 0.");
-  assert.equal(await page.page.getByRole("list", { name: "History" }).getByRole("listitem").count(), EVENTS.length);
+  assert.equal(await page.page.getByRole("group", { name: "History" }).getByRole("listitem").count(), EVENTS.length);
   assert.equal(await page.button("Show earlier events").count(), 0, "there is nothing earlier");
   await pictured(page.page, "history-long");
   await page.tab("Metrics");
@@ -187,11 +193,11 @@ async function states() {
   await pictured(page.page, "logs-long");
 
   await page.tab("Overview");
-  await page.button("Restart").click();
+  await page.button("Restart…").click();
+  await pictured(page.page, "restart");
+  await page.confirm("Restart");
   await page.sees("can’t be restarted");
   await pictured(page.page, "refused");
-  await page.page.getByPlaceholder("Filter by name").fill("no such thing");
-  await page.sees("No service matches");
   await page.page.close();
 }
 

@@ -60,6 +60,24 @@ export class Dashboard {
     await this.row(name).getByText(state, { exact: true }).waitFor();
   }
 
+  /** Does something to a service by its menu in the list, and means it. @param {string} name @param {"Start" | "Stop" | "Restart"} action */
+  async act(name, action) {
+    await this.button(`Actions for ${name}`).click();
+    await this.page.getByRole("menuitem", { name: action }).click();
+    if (action !== "Start") await this.confirm(action);
+  }
+
+  /** @param {string} action */
+  async confirm(action) {
+    await this.page.getByRole("dialog").getByRole("button", { name: action, exact: true }).click();
+    await this.page.getByRole("dialog").waitFor({ state: "detached" });
+  }
+
+  /** Nothing is being done about a service that is shown, and it is well. */
+  async isHealthy() {
+    await this.page.getByText("Healthy", { exact: true }).first().waitFor();
+  }
+
   /** Whoever works with the keyboard is still somewhere. */
   async keepsFocus() {
     await this.page.waitForFunction(() => document.activeElement !== document.body);

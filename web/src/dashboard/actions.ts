@@ -22,11 +22,6 @@ const ASK: Record<Action, (id: string) => Promise<Service>> = {
   ROTATE_CREDENTIALS: async (id) => (await send(RotateCredentialsDocument, { id })).rotateCredentials.service,
 };
 
-/** What a viewer may do to a service now without being asked whether they mean it. */
-export function simpleActions(service: Service): ("START" | "STOP" | "RESTART")[] {
-  return (["START", "STOP", "RESTART"] as const).filter((action) => service.viewerActions.includes(action));
-}
-
 /** Asks the API for actions on a service, one at a time. */
 export function useAction(project: Project, service: Service) {
   const [asking, setAsking] = useState<Action | null>(null);

@@ -1,7 +1,12 @@
 // What stands there as long as there is no token, or no project.
 
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { Icon } from "./icons";
+import { Dialog } from "./parts/dialog";
 import { Notice } from "./parts/failure";
+import { useNow } from "./parts/time";
+import { chooseProject, route } from "./route";
 import { asksForToken, embedded, expired, session, signIn } from "./session";
 import { useStore } from "./store";
 
@@ -46,61 +51,101 @@ function Elsewhere() {
 
 function SignIn() {
   const refused = useStore(expired);
-  const [token, setToken] = useState("");
-  const field = useRef<HTMLInputElement>(null);
-  useEffect(() => field.current?.focus(), [refused]);
-  const [project, setProject] = useState(session.value?.project ?? new URLSearchParams(location.search).get("project") ?? "");
+  const [project, setProject] = useState(route.value.project ?? "");
   return (
     <main class="alone">
       <h1>Project Services</h1>
       <p>Paste the token that the development server has printed. It is forgotten when you leave this page.</p>
       {refused && (
         <p class="failure" role="alert">
-          This token is not valid, or not any more.
+          This token is not valid, or has expired.
         </p>
       )}
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          signIn(token.trim().replace(/^Bearer\s+/i, ""), project.trim());
-        }}
-      >
-        <label>
-          Token
-          <input
-            ref={field}
-            type="password"
-            autoComplete="off"
-            spellcheck={false}
-            required
-            placeholder="eyJ…"
-            value={token}
-            onInput={(event) => setToken(event.currentTarget.value)}
-          />
-        </label>
+      <TokenForm project={project}>
         <label>
           Project
           <input
             autoComplete="off"
             autoCapitalize="none"
             spellcheck={false}
-            placeholder="the token’s own"
+            placeholder="The token’s own"
             value={project}
             onInput={(event) => setProject(event.currentTarget.value)}
           />
         </label>
-        <button type="submit" class="primary">
-          Show the services
-        </button>
-      </form>
+      </TokenForm>
     </main>
+  );
+}
+
+function TokenForm({ project, children }: { project: string; children?: ComponentChildren }) {
+  const refused = useStore(expired);
+  const [token, setToken] = useState("");
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), [refused]);
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        signIn(token.trim().replace(/^Bearer\s+/i, ""), project.trim());
+      }}
+    >
+      <label>
+        Token
+        <input
+          ref={field}
+          type="password"
+          autoComplete="off"
+          spellcheck={false}
+          required
+          placeholder="eyJ…"
+          value={token}
+          onInput={(event) => setToken(event.currentTarget.value)}
+        />
+      </label>
+      {children}
+      <button type="submit" class="primary">
+        {children ? "Show the services" : "Stay signed in"}
+      </button>
+    </form>
+  );
+}
+
+/** How long before a token expires somebody is told, in milliseconds. */
+const AHEAD = 5 * 60_000;
+
+/** Tells whoever pasted a token that it ends, and takes a newer one; what is on the page stays meanwhile. */
+export function Renewal({ expiresAt }: { expiresAt: string }) {
+  const refused = useStore(expired);
+  const token = useStore(session)?.token;
+  const left = Date.parse(expiresAt) - useNow();
+  const [renewing, setRenewing] = useState(false);
+  useEffect(() => setRenewing(refused), [refused]);
+  useEffect(() => setRenewing(false), [token]);
+  if (embedded || !asksForToken || (left > AHEAD && !refused)) return null;
+  const over = refused || left <= 0;
+  return (
+    <>
+      <div class="renewal" role="alert">
+        <Icon sign="clock" />
+        <p>{over ? "Your token has expired." : `Your token expires in ${left < 60_000 ? "less than a minute" : `${Math.ceil(left / 60_000)} min`}.`}</p>
+        <button type="button" onClick={() => setRenewing(true)}>
+          Sign in again
+        </button>
+      </div>
+      {renewing && (
+        <Dialog class="small" title={over ? "Your token has expired" : "Sign in again"} close={() => setRenewing(false)}>
+          <p>Paste a newer token. What you have entered on this page is kept.</p>
+          <TokenForm project="" />
+        </Dialog>
+      )}
+    </>
   );
 }
 
 /** Asks for the project, of those that the token is good for; `*` stands for all. */
 export function ChooseProject({ projects }: { projects: string[] }) {
   const [typed, setTyped] = useState("");
-  const choose = (project: string) => session.value && signIn(session.value.token, project);
   if (projects.length === 0) {
     return (
       <main class="alone">
@@ -117,7 +162,7 @@ export function ChooseProject({ projects }: { projects: string[] }) {
         <form
           onSubmit={(event) => {
             event.preventDefault();
-            choose(typed.trim());
+            chooseProject(typed.trim());
           }}
         >
           <label>
@@ -132,7 +177,7 @@ export function ChooseProject({ projects }: { projects: string[] }) {
         <ul class="choices">
           {projects.map((project) => (
             <li key={project}>
-              <button type="button" onClick={() => choose(project)}>
+              <button type="button" onClick={() => chooseProject(project)}>
                 {project}
               </button>
             </li>

@@ -1,5 +1,4 @@
 import type { ComponentChildren } from "preact";
-import type { ServiceKind } from "./generated";
 
 /** A drawing of 24 by 24 for the eye only; what it means stands beside it. */
 function Drawing({ children, size = 18 }: { children: ComponentChildren; size?: number | undefined }) {
@@ -18,45 +17,6 @@ function Drawing({ children, size = 18 }: { children: ComponentChildren; size?: 
     >
       {children}
     </svg>
-  );
-}
-
-const KINDS: Record<ServiceKind, ComponentChildren> = {
-  POSTGRESQL: (
-    <>
-      <ellipse cx="12" cy="5.5" rx="7.5" ry="3" />
-      <path d="M4.5 5.5v13c0 1.7 3.4 3 7.5 3s7.5-1.3 7.5-3v-13M4.5 12c0 1.7 3.4 3 7.5 3s7.5-1.3 7.5-3" />
-    </>
-  ),
-  REDIS: <path d="m12 3 9 4.5-9 4.5-9-4.5zM3 12l9 4.5 9-4.5M3 16.5 12 21l9-4.5" />,
-  MYSQL: (
-    <>
-      <rect x="3.5" y="4" width="17" height="16" rx="2" />
-      <path d="M3.5 9.5h17M3.5 14.75h17M9.5 9.5V20" />
-    </>
-  ),
-  MONGODB: <path d="M12 2.5c4.5 4 6 7.2 6 10.5 0 3.3-2.5 5.5-6 6.5-3.5-1-6-3.2-6-6.5 0-3.3 1.5-6.5 6-10.500zM12 9v12.5" />,
-  QDRANT: (
-    <>
-      <path d="m12 2.5 8.5 4.750v9.500L12 21.500l-8.5-4.750v-9.500z" />
-      <circle cx="12" cy="12" r="2.5" />
-    </>
-  ),
-  MINIO: <path d="M4 6.500h16l-2 14H6zM4 6.500c0-1.5 3.5-3 8-3s8 1.5 8 3" />,
-  MAILPIT: (
-    <>
-      <rect x="3" y="5" width="18" height="14" rx="2" />
-      <path d="m3.5 7 8.5 6.500L20.5 7" />
-    </>
-  ),
-  UNKNOWN: <circle cx="12" cy="12" r="8.5" />,
-};
-
-export function KindIcon({ kind, size }: { kind: ServiceKind; size?: number }) {
-  return (
-    <span class={`kind kind-${kind.toLowerCase()}`}>
-      <Drawing size={size}>{KINDS[kind]}</Drawing>
-    </span>
   );
 }
 
@@ -86,6 +46,36 @@ const SIGNS = {
     <>
       <rect x="5" y="10.5" width="14" height="10" rx="2" />
       <path d="M8 10.500V7.500a4 4 0 0 1 8 0v3" />
+    </>
+  ),
+  search: (
+    <>
+      <circle cx="10.5" cy="10.5" r="6.5" />
+      <path d="m15.5 15.5 5 5" />
+    </>
+  ),
+  more: <path d="M6 9.500l6 6 6-6" />,
+  keyboard: (
+    <>
+      <rect x="2.5" y="6" width="19" height="12" rx="2" />
+      <path d="M6 10h.1M10 10h.1M14 10h.1M18 10h.1M8 14h8" />
+    </>
+  ),
+  hide: (
+    <>
+      <path d="M4 4l16 16M9.500 5.900A9 9 0 0 1 12 5.500c6 0 9.500 6.500 9.500 6.500a17 17 0 0 1-3.100 3.900M6 7.600A16 16 0 0 0 2.500 12s3.500 6.500 9.500 6.500a9 9 0 0 0 4.300-1.100" />
+      <path d="M9.900 9.900a3 3 0 0 0 4.200 4.200" />
+    </>
+  ),
+  download: <path d="M12 3.500v12M7 11l5 5 5-5M4 20.500h16" />,
+  larger: <path d="M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5" />,
+  smaller: <path d="M9 4v5H4M15 4v5h5M9 20v-5H4M15 20v-5h5" />,
+  logs: <path d="M4 6h16M4 12h16M4 18h10" />,
+  connect: <path d="M9 3v5M15 3v5M6 8h12v3a6 6 0 0 1-12 0zM12 17v4" />,
+  clock: (
+    <>
+      <circle cx="12" cy="12" r="8.5" />
+      <path d="M12 7v5l3.500 2" />
     </>
   ),
   boxes: <path d="m12 3 8.5 4.500v9L12 21l-8.5-4.500v-9zM3.5 7.5 12 12l8.5-4.500M12 12v9" />,

@@ -1,5 +1,5 @@
 import { ApiError, send, watch } from "./api";
-import { ChangesDocument, ServicesDocument, type ServicesQuery } from "./generated";
+import { ChangesDocument, DestroyedDocument, ServicesDocument, type ServicesQuery } from "./generated";
 import { type Change, NOTHING, reduce, type Service, type ServiceEvent, type State } from "./state";
 import { Store } from "./store";
 
@@ -10,12 +10,15 @@ export class Project {
   readonly loaded = new Store(false);
   /** Why they can't be read. */
   readonly error = new Store<ApiError | null>(null);
+  /** Whether there are destroyed ones that were not read; null before any was. */
+  readonly moreDestroyed = new Store<boolean | null>(null);
   /** The event that came last. */
   readonly event = new Store<ServiceEvent | null>(null);
 
   #waiting: Change[] = [];
   #end = () => {};
   #closed = false;
+  #beforeDestroyed: string | null = null;
 
   constructor(readonly id: string) {}
 
@@ -61,6 +64,15 @@ export class Project {
       after = services.pageInfo.hasNextPage ? services.pageInfo.endCursor : null;
     } while (after && !this.#closed);
     this.#draw();
+  }
+
+  /** Reads those that are destroyed, the latest first; each time some more. */
+  async readDestroyed(): Promise<void> {
+    const { services } = await send(DestroyedDocument, { project: this.id, before: this.#beforeDestroyed });
+    this.#change({ kind: "page", services: services.nodes, eventCursor: services.eventCursor });
+    this.#draw();
+    this.#beforeDestroyed = services.pageInfo.startCursor ?? this.#beforeDestroyed;
+    this.moreDestroyed.set(services.pageInfo.hasPreviousPage);
   }
 
   /** Takes what a mutation answered. */

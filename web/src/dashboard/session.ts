@@ -1,14 +1,8 @@
+import { chooseProject } from "./route";
 import { Store } from "./store";
 
-/** Who may use the API, and for which project. The token is in memory only: never stored, never in an address. */
-export interface Session {
-  token: string;
-  /** Null when the token has to tell. */
-  project: string | null;
-}
-
-/** Null until there is a token. */
-export const session = new Store<Session | null>(null);
+/** Who may use the API. The token is in memory only: never stored, never in an address. Null until there is one. */
+export const session = new Store<{ token: string } | null>(null);
 
 /** Whether a token was there and is refused. */
 export const expired = new Store(false);
@@ -21,12 +15,13 @@ export const asksForToken = meta("token-field") !== "";
 
 const embedders = new Set(meta("embedders").split(",").filter(Boolean));
 
-/** What the page's address says: `?project=demo`. */
-const addressed = new URLSearchParams(location.search).get("project");
+/** The project that the embedding page has named last. */
+let named: string | null = null;
 
 export function signIn(token: string, project: string | null): void {
   expired.set(false);
-  session.set({ token, project: project || addressed });
+  if (project) chooseProject(project, "replace");
+  session.set({ token });
 }
 
 /** The API refused the token: whoever gave it has to give another. */
@@ -45,14 +40,17 @@ export function listen(): void {
   window.addEventListener("message", ({ data, origin, source }) => {
     if (source !== window.parent || !embedders.has(origin)) return;
     if (data?.type !== "project-services:token" || typeof data.token !== "string") return;
-    signIn(data.token, typeof data.project === "string" ? data.project : null);
+    // With a newer token it names the same one again, and whoever looks at another goes on with that.
+    const project = typeof data.project === "string" && data.project !== named ? data.project : null;
+    named = project ?? named;
+    signIn(data.token, project);
   });
   tell("ready");
 }
 
-function tell(what: "ready" | "token-expired"): void {
-  // Nothing secret is in it, so that it may be told to whoever the parent is.
-  if (embedded) window.parent.postMessage({ type: `project-services:${what}` }, "*");
+/** Tells the embedding page. Nothing secret is in it, so that it may be told to whoever that is. */
+export function tell(what: string, more: object = {}): void {
+  if (embedded) window.parent.postMessage({ type: `project-services:${what}`, ...more }, "*");
 }
 
 function meta(name: string): string {

@@ -42,8 +42,8 @@ export const PHASE: Record<OperationPhase, string> = {
   CREATING_VOLUME: "creating the volume",
   CREATING_CONTAINER: "creating the container",
   STARTING: "starting the container",
-  WAITING_FOR_READY: "waiting until it answers",
-  CHANGING_PASSWORD: "telling the server",
+  WAITING_FOR_READY: "waiting for it to answer",
+  CHANGING_PASSWORD: "setting the new one",
   STOPPING: "shutting down",
   REMOVING: "removing container and data",
   UNKNOWN: "in a way that a newer server knows",
@@ -59,13 +59,15 @@ export const ACTION: Record<Exclude<ServiceAction, "REVEAL_CREDENTIALS">, string
 
 /** How a service is, in a few words. */
 export function health(service: Service): string {
+  const kind = service.operation?.kind;
   switch (service.state) {
     case "RUNNING":
-      return service.operation?.kind === "RECOVER" ? "Being repaired" : "Healthy";
+      if (kind === "STOP" || kind === "RESTART" || kind === "DESTROY") return "Shutting down";
+      return kind === "RECOVER" ? "Being repaired" : "Healthy";
     case "ERROR":
-      return "Not serving";
+      return kind === "START" || kind === "RESTART" || kind === "RECOVER" ? "Not serving, being started" : "Not serving";
     case "STOPPED":
-      return "Off, data kept";
+      return kind === "START" ? "Starting" : "Off, data kept";
     case "DESTROYING":
       return "Being removed";
     case "DESTROYED":
@@ -86,6 +88,11 @@ export function cores(cpus: number): string {
 
 function round(figure: number): string {
   return String(Math.round(figure * 10) / 10);
+}
+
+/** As a sentence begins. */
+export function capital(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /** A span of milliseconds: `42 s`, `3 min 05 s`, `2 h 10 min`. */
@@ -113,4 +120,11 @@ export function timeOfDay(time: string): string {
 
 export function dayOf(time: string): string {
   return day.format(new Date(time));
+}
+
+const precise = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
+
+/** As wide for every line. */
+export function logTime(time: string): string {
+  return precise.format(new Date(time));
 }

@@ -1,130 +1,135 @@
-import { memo } from "preact/compat";
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { simpleActions, useAction } from "../actions";
-import type { ApiError } from "../api";
-import { Icon, KindIcon } from "../icons";
-import { StateBadge, Underway } from "../parts/state";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { ApiError } from "../api";
+import type { ServiceKind } from "../generated";
+import { Failure } from "../parts/failure";
 import type { Project } from "../project";
-import { addressOf, type Route } from "../route";
 import type { Service } from "../state";
-import { ACTION, cores, health, size } from "../words";
+import { Store, useStore } from "../store";
+import { ALL, counts, type Filter, filtered, SORTS, STATES } from "./filter";
+import { Row } from "./row";
 
-/** From how many services on a filter helps. */
-const MANY = 8;
+/** It stays while somebody looks at one of the services. */
+const chosen = new Store<Filter>(ALL);
+
+const STATE_NAMES: Record<Filter["state"], string> = {
+  "": "Any state",
+  RUNNING: "Running",
+  STOPPED: "Stopped",
+  ERROR: "Error",
+  CHANGING: "In progress",
+  DESTROYED: "Destroyed",
+};
+
+const SORT_NAMES: Record<Filter["sort"], string> = {
+  oldest: "Oldest first",
+  newest: "Newest first",
+  name: "By name",
+  state: "By state",
+  kind: "By kind",
+};
 
 interface ListProps {
   project: Project;
-  services: Service[];
-  kindNames: ReadonlyMap<string, string>;
-  route: Route;
+  /** Those that are destroyed as well, as far as they are known. */
+  services: ReadonlyMap<string, Service>;
+  kindNames: ReadonlyMap<ServiceKind, string>;
 }
 
 /** The project's services, one row each. */
-export function ServiceList({ project, services, kindNames, route }: ListProps) {
-  const [filter, setFilter] = useState("");
-  const wanted = filter.trim().toLowerCase();
-  const shown = services.filter(({ name, kind, state }) =>
-    `${name} ${kindNames.get(kind)} ${state}`.toLowerCase().includes(wanted),
-  );
+export function ServiceList({ project, services, kindNames }: ListProps) {
+  const filter = useStore(chosen);
+  const set = (change: Partial<Filter>) => chosen.set({ ...filter, ...change });
+  const nameOf = (kind: ServiceKind) => kindNames.get(kind) ?? kind;
+  const shown = useMemo(() => filtered(services.values(), filter, nameOf), [services, filter, kindNames]);
+  const found = useMemo(() => counts(services.values()), [services]);
+  const kinds = useMemo(() => [...new Set([...services.values()].map(({ kind }) => kind))].sort(), [services]);
+  const destroyed = filter.state === "DESTROYED";
   return (
     <>
-      {services.length >= MANY && (
-        <label class="filter">
-          <span class="unseen">Filter by name, kind or state</span>
-          <input
-            type="search"
-            placeholder="Filter by name, kind or state"
-            value={filter}
-            onInput={(event) => setFilter(event.currentTarget.value)}
-          />
-        </label>
-      )}
+      <search class="toolbar">
+        <input
+          type="search"
+          data-search
+          aria-label="Search the services"
+          placeholder="Search…"
+          value={filter.text}
+          onInput={(event) => set({ text: event.currentTarget.value })}
+        />
+        <select aria-label="State" value={filter.state} onChange={(event) => set({ state: event.currentTarget.value as Filter["state"] })}>
+          {(["", ...STATES] as const).map((state) => (
+            <option key={state} value={state}>
+              {STATE_NAMES[state]}
+              {state !== "DESTROYED" && ` (${found[state]})`}
+            </option>
+          ))}
+        </select>
+        <select aria-label="Kind" value={filter.kind} onChange={(event) => set({ kind: event.currentTarget.value as Filter["kind"] })}>
+          <option value="">Any kind</option>
+          {kinds.map((kind) => (
+            <option key={kind} value={kind}>
+              {nameOf(kind)}
+            </option>
+          ))}
+        </select>
+        <select aria-label="Order" value={filter.sort} onChange={(event) => set({ sort: event.currentTarget.value as Filter["sort"] })}>
+          {SORTS.map((sort) => (
+            <option key={sort} value={sort}>
+              {SORT_NAMES[sort]}
+            </option>
+          ))}
+        </select>
+      </search>
       <ul class="services" aria-label="Services">
         {shown.map((service) => (
-          <Row
-            key={service.id}
-            project={project}
-            service={service}
-            kindName={kindNames.get(service.kind) ?? service.kind}
-            open={route.id === service.id}
-          />
+          <Row key={service.id} project={project} service={service} kindName={nameOf(service.kind)} />
         ))}
       </ul>
-      {shown.length === 0 && <p class="quiet centred">No service matches “{filter}”.</p>}
+      {destroyed && <Destroyed project={project} none={shown.length === 0} />}
+      {!destroyed && shown.length === 0 && (
+        <p class="quiet centred">
+          No service matches.{" "}
+          <button type="button" onClick={() => chosen.set({ ...ALL, sort: filter.sort })}>
+            Show all
+          </button>
+        </p>
+      )}
     </>
   );
 }
 
-interface RowProps {
-  project: Project;
-  service: Service;
-  kindName: string;
-  open: boolean;
+/** Shows those that are destroyed. */
+export function lookForDestroyed(): void {
+  chosen.set({ ...ALL, state: "DESTROYED", sort: "newest" });
 }
 
-/** Drawn anew only when its own service changes. */
-const Row = memo(function Row({ project, service, kindName, open }: RowProps) {
-  const { ask, asking, error } = useAction(project, service);
-  const { tier } = service;
-  const link = useRef<HTMLAnchorElement>(null);
-  const wasOpen = useRef(open);
-  useLayoutEffect(() => {
-    // Where somebody was before they looked at the details; at once, before the page finds another place.
-    if (wasOpen.current && !open && document.activeElement === document.body) link.current?.focus();
-    wasOpen.current = open;
-  }, [open]);
-  return (
-    <li class={open ? "row open" : "row"} data-service={service.name}>
-      <KindIcon kind={service.kind} />
-      <div class="row-name">
-        <a ref={link} href={addressOf(service.id)} title={service.name} aria-current={open ? "true" : undefined}>
-          {service.name}
-        </a>
-        <span class="quiet">
-          {kindName} {service.version}
-        </span>
-      </div>
-      <div class="row-tier">
-        <span>{tier.name}</span>
-        <span class="quiet">
-          {size(tier.memoryMib)} · {cores(tier.cpus)}
-        </span>
-      </div>
-      <div class="row-state">
-        <span>
-          <StateBadge state={service.state} />
-          {!service.operation && <span class="quiet">{health(service)}</span>}
-        </span>
-        <Underway service={service} />
-        <Trouble service={service} refused={error} />
-      </div>
-      <div class="row-actions">
-        {simpleActions(service).map((action) => (
-          <button
-            key={action}
-            type="button"
-            class="bare"
-            title={ACTION[action]}
-            aria-label={`${ACTION[action]} ${service.name}`}
-            aria-disabled={asking !== null}
-            onClick={() => ask(action)}
-          >
-            <Icon sign={action} />
-          </button>
-        ))}
-      </div>
-    </li>
-  );
-});
-
-function Trouble({ service, refused }: { service: Service; refused: ApiError | null }) {
-  const text = refused?.message ?? service.error?.message;
-  if (!text) return null;
-  return (
-    <span class="trouble" role={refused ? "alert" : undefined}>
-      {text.split("\n")[0]}
-    </span>
-  );
+/** Reads those that are destroyed, the latest first: nothing else needs them. */
+function Destroyed({ project, none }: { project: Project; none: boolean }) {
+  const [reading, setReading] = useState(false);
+  const [error, setError] = useState<ApiError | null>(null);
+  const more = useStore(project.moreDestroyed);
+  const read = () => {
+    setReading(true);
+    setError(null);
+    project
+      .readDestroyed()
+      .catch((reason) => setError(ApiError.of(reason)))
+      .finally(() => setReading(false));
+  };
+  useEffect(() => {
+    if (more === null) read();
+  }, []);
+  if (error) return <Failure error={error} retry={read} />;
+  if (reading) return <p class="quiet centred">Reading…</p>;
+  if (more) {
+    return (
+      <p class="centred">
+        <button type="button" onClick={read}>
+          Show earlier ones
+        </button>
+      </p>
+    );
+  }
+  return none ? <p class="quiet centred">No service of this project was destroyed.</p> : null;
 }
 
 /** What stands there until the services are read. */

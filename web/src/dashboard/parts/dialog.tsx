@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { createPortal } from "preact/compat";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { Icon } from "../icons";
 
 interface DialogProps {
@@ -16,12 +17,13 @@ interface DialogProps {
 /** A dialog over the page. It ends by Escape, by its button and by what is done in it. */
 export function Dialog(props: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const shown = dialog.current;
     shown?.showModal();
     // Gives the focus back to what had it, which removing the dialog would not.
     return () => shown?.close();
   }, []);
+  const title = useId();
   const { submit } = props;
   const parts = (
     <>
@@ -29,10 +31,11 @@ export function Dialog(props: DialogProps) {
       {props.footer && <footer>{props.footer}</footer>}
     </>
   );
-  return (
-    <dialog ref={dialog} class={props.class} aria-labelledby="dialog-title" onClose={props.close}>
+  // Not where it is asked for: a row that keeps its contents to itself would keep the focus from going back.
+  return createPortal(
+    <dialog ref={dialog} class={props.class} aria-labelledby={title} onClose={props.close}>
       <header>
-        <h2 id="dialog-title">{props.title}</h2>
+        <h2 id={title}>{props.title}</h2>
         <button type="button" class="bare" aria-label="Close" onClick={() => dialog.current?.close()}>
           <Icon sign="close" />
         </button>
@@ -51,7 +54,8 @@ export function Dialog(props: DialogProps) {
       ) : (
         parts
       )}
-    </dialog>
+    </dialog>,
+    document.body,
   );
 }
 

@@ -1,5 +1,5 @@
 import type { Service } from "../state";
-import { OPERATION, PHASE, STATE } from "../words";
+import { capital, OPERATION, PHASE, STATE } from "../words";
 import { Elapsed } from "./time";
 
 export function StateBadge({ state }: { state: Service["state"] }) {
@@ -12,15 +12,12 @@ export function Underway({ service }: { service: Service }) {
   if (!operation) return null;
   const { kind, phase, progressPercent, startedAt } = operation;
   // The badge beside it may say the same.
-  const what = OPERATION[kind] === STATE[service.state] ? "" : `${OPERATION[kind]}: `;
+  const what = OPERATION[kind] === STATE[service.state] ? null : OPERATION[kind];
   return (
     <span class="underway">
       <span class="spinner" aria-hidden="true" />
       <span>
-        <span class="sentence">
-          {what}
-          {PHASE[phase]}
-        </span>
+        {what ? `${what}: ${PHASE[phase]}` : capital(PHASE[phase])}
         {progressPercent !== null && (
           <>
             {" "}

@@ -1,28 +1,29 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { simpleActions, useAction } from "../actions";
+import { History } from "../activity/history";
 import { ApiError, send } from "../api";
-import { Credentials } from "../connect/credentials";
+import { Connect } from "../connect/connect";
+import type { Catalog } from "../create/provision";
 import { OneServiceDocument } from "../generated";
-import { History } from "./history";
-import { Icon, KindIcon } from "../icons";
-import { Logs, NoLogs } from "./logs";
-import { Metrics } from "./metrics";
-import { Overview } from "./overview";
-import { Dialog } from "../parts/dialog";
+import { Icon } from "../icons";
+import { KindIcon } from "../marks";
 import { Failure, Notice } from "../parts/failure";
 import { StateBadge, Underway } from "../parts/state";
 import type { Project } from "../project";
-import type { Catalog } from "../create/provision";
-import { addressOf, leave, type Route, TABS, type Tab } from "../route";
+import { addressOf, leave, TABS, type Tab } from "../route";
 import type { Service } from "../state";
-import { ACTION } from "../words";
+import { useUsage } from "../usage";
+import { health } from "../words";
+import { useActions } from "./actions";
+import { Logs, NoLogs } from "./logs";
+import { Metrics } from "./metrics";
+import { Overview } from "./overview";
 
 const TAB_NAMES: Record<Tab, string> = {
   overview: "Overview",
-  credentials: "Credentials",
-  history: "History",
+  connect: "Connect",
   logs: "Logs",
   metrics: "Metrics",
+  history: "History",
 };
 
 interface DetailProps {
@@ -38,124 +39,60 @@ export function Detail({ project, service, catalog, tab, mayReadLogs }: DetailPr
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => heading.current?.focus(), [service.id]);
   const entry = catalog.find(({ kind }) => kind === service.kind);
+  const usage = useUsage(service);
   return (
-    <section class="detail" aria-labelledby="detail-name">
+    <section class="service" aria-labelledby="service-name">
       <header>
         <button type="button" class="bare back" aria-label="Back to the list" onClick={leave}>
           <Icon sign="back" />
         </button>
         <KindIcon kind={service.kind} size={24} />
-        <div class="detail-title">
-          <h2 id="detail-name" ref={heading} tabIndex={-1}>
+        <div class="service-title">
+          <h2 id="service-name" ref={heading} tabIndex={-1}>
             {service.name}
           </h2>
-          <span class="quiet">
-            {entry?.name} {service.version} · {service.tier.name}
-          </span>
+          <p class="quiet version">
+            {entry?.name} <span class="chip">{service.version}</span> {service.tier.name}
+          </p>
         </div>
-        <button type="button" class="bare close" aria-label="Close the details" onClick={leave}>
+        <div class="service-state" role="group" aria-label="State">
+          <StateBadge state={service.state} />
+          {!service.operation && <span class="quiet">{health(service)}</span>}
+          <Underway service={service} />
+        </div>
+        <Actions key={service.id} project={project} service={service} />
+        <button type="button" class="bare close" aria-label="Close the details" title="Close (Esc)" onClick={leave}>
           <Icon sign="close" />
         </button>
       </header>
-      <div class="detail-state" role="group" aria-label="State">
-        <StateBadge state={service.state} />
-        <Underway service={service} />
-      </div>
-      <Actions key={service.id} project={project} service={service} />
       <Tabs id={service.id} tab={tab} />
-      <div class="panel" role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`}>
-        {tab === "overview" && <Overview service={service} />}
-        {tab === "credentials" && entry && <Credentials key={service.id} project={project} service={service} entry={entry} />}
-        {tab === "history" && <History key={service.id} project={project} service={service} />}
-        {tab === "logs" && (mayReadLogs ? <Logs key={service.id} service={service} /> : <NoLogs />)}
-        {tab === "metrics" && <Metrics key={service.id} service={service} />}
+      <div class="panel" role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`} key={service.id}>
+        {tab === "overview" && <Overview project={project} service={service} sample={usage.samples.at(-1)} />}
+        {tab === "connect" && entry && <Connect project={project} service={service} entry={entry} />}
+        {tab === "logs" && (mayReadLogs ? <Logs service={service} /> : <NoLogs />)}
+        {tab === "metrics" && <Metrics service={service} usage={usage} />}
+        {tab === "history" && <History project={project} service={service} />}
       </div>
     </section>
   );
 }
 
 function Actions({ project, service }: { project: Project; service: Service }) {
-  const { ask, asking, error } = useAction(project, service);
-  const [destroying, setDestroying] = useState(false);
-  const actions = simpleActions(service);
-  const mayDestroy = service.viewerActions.includes("DESTROY");
+  const { items, dialog, error } = useActions(project, service);
   return (
     <>
-      {(actions.length > 0 || mayDestroy) && (
+      {items.length > 0 && (
         <div class="actions">
-          {actions.map((action) => (
-            <button key={action} type="button" aria-disabled={asking !== null} onClick={() => ask(action)}>
-              <Icon sign={action} size={16} /> {ACTION[action]}
+          {items.map(({ label, sign, danger, act }) => (
+            <button key={label} type="button" class={danger ? "danger" : ""} onClick={act}>
+              <Icon sign={sign} size={16} /> {label}
             </button>
           ))}
-          {mayDestroy && (
-            <button type="button" class="danger" onClick={() => setDestroying(true)}>
-              <Icon sign="DESTROY" size={16} /> Destroy…
-            </button>
-          )}
         </div>
       )}
-      {error && !destroying && <Failure error={error} />}
-      {destroying && (
-        <Destroy
-          service={service}
-          busy={asking !== null}
-          error={error}
-          close={() => setDestroying(false)}
-          destroy={async () => (await ask("DESTROY")) && setDestroying(false)}
-        />
-      )}
+      {error && <Failure error={error} />}
+      {dialog}
     </>
-  );
-}
-
-interface DestroyProps {
-  service: Service;
-  busy: boolean;
-  error: ApiError | null;
-  close: () => void;
-  destroy: () => void;
-}
-
-/** Has the name typed before the data is gone. */
-function Destroy({ service, busy, error, close, destroy }: DestroyProps) {
-  const [typed, setTyped] = useState("");
-  return (
-    <Dialog
-      class="small"
-      title={`Destroy ${service.name}?`}
-      close={close}
-      submit={() => typed === service.name && destroy()}
-      footer={
-        <>
-          {error && <Failure error={error} />}
-          <button type="button" onClick={close}>
-            Keep it
-          </button>
-          <button type="submit" class="danger solid" disabled={busy || typed !== service.name}>
-            Destroy for good
-          </button>
-        </>
-      }
-    >
-      <p>
-        This removes the service <strong>and all its data, for good</strong>. Nobody can bring it back. Its history
-        stays.
-      </p>
-      <label>
-        <span>
-          Type <code>{service.name}</code> to confirm
-        </span>
-        <input
-          autoFocus
-          value={typed}
-          onInput={(event) => setTyped(event.currentTarget.value)}
-          autoComplete="off"
-          autoCapitalize="none"
-          spellcheck={false}
-        />
-      </label>
-    </Dialog>
   );
 }
 
@@ -191,19 +128,19 @@ function Tabs({ id, tab }: { id: string; tab: Tab }) {
 }
 
 /** A service that is not in the list: it may be destroyed, and then is there as history. */
-export function Unlisted({ project, route: { id } }: { project: Project; route: Route }) {
+export function Unlisted({ project, id }: { project: Project; id: string }) {
   const [error, setError] = useState<ApiError | null>(null);
   const [missing, setMissing] = useState(false);
-  useEffect(() => {
-    setMissing(false);
+  const read = () => {
     setError(null);
-    send(OneServiceDocument, { id: id ?? "" })
+    send(OneServiceDocument, { id })
       .then(({ service }) => (service?.projectId === project.id ? project.answered(service) : setMissing(true)))
       .catch((reason) => setError(ApiError.of(reason)));
-  }, [id]);
+  };
+  useEffect(read, []);
   return (
-    <section class="detail">
-      {error && error.code !== "BAD_USER_INPUT" && <Failure error={error} />}
+    <section class="service">
+      {error && error.code !== "BAD_USER_INPUT" && <Failure error={error} retry={read} />}
       {(missing || error?.code === "BAD_USER_INPUT") && (
         <Notice sign="boxes" title="There is no such service">
           <p>The project has none at this address, or it is not yours to see.</p>

@@ -1,63 +1,41 @@
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { type ApiError, connected, watch } from "../api";
-import { LogsDocument, type LogsSubscription } from "../generated";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { connected } from "../api";
+import { Icon } from "../icons";
 import { Failure, Notice } from "../parts/failure";
-import { instant, type Service } from "../state";
+import type { Service } from "../state";
 import { useStore } from "../store";
-import { atLength, timeOfDay } from "../words";
+import { atLength, logTime } from "../words";
+import { type Level, said } from "./lines";
+import { type Line, useLines } from "./stream";
 
-type Line = LogsSubscription["serviceLogs"] & { number: number };
-
-/** How many lines of the past to begin with, and how many to keep. */
-const PAST = 200;
-const KEPT = 2000;
+const SHOWN: Record<string, readonly Level[]> = {
+  "": ["error", "warning", "notice", "plain"],
+  warning: ["error", "warning"],
+  error: ["error"],
+};
 
 /** What the server inside writes, as it comes. */
 export function Logs({ service }: { service: Service }) {
   const live = useStore(connected);
-  const [lines, setLines] = useState<Line[]>([]);
-  const [error, setError] = useState<ApiError | null>(null);
-  const [filter, setFilter] = useState("");
+  const { lines, error } = useLines(service.id);
+  const [text, setText] = useState("");
+  const [level, setLevel] = useState("");
   const [following, setFollowing] = useState(true);
   const box = useRef<HTMLDivElement>(null);
+  const whole = useRef<HTMLDivElement>(null);
+  const [large, toggle] = useFullScreen(whole);
 
-  useEffect(() => {
-    let last: string | null = null;
-    let resumed: string | null = null;
-    let number = 0;
-    let waiting: Line[] = [];
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const draw = () => {
-      const fresh = waiting;
-      waiting = [];
-      timer = undefined;
-      setLines((lines) => [...lines, ...fresh].slice(-KEPT));
-    };
-    const end = watch(
-      LogsDocument,
-      () => {
-        resumed = last;
-        return { id: service.id, tail: last ? KEPT : PAST, since: last };
-      },
-      {
-        next: ({ serviceLogs: line }) => {
-          // The line that was last is among those since then.
-          if (resumed && instant(line.occurredAt) <= instant(resumed)) return;
-          last = line.occurredAt;
-          waiting.push({ ...line, number: number++ });
-          timer ??= setTimeout(draw, 50);
-        },
-        failed: setError,
-      },
-    );
-    return () => {
-      end();
-      clearTimeout(timer);
-    };
-  }, []);
+  const wanted = text.trim().toLowerCase();
+  const shown = useMemo(
+    () =>
+      lines
+        .map((line) => ({ ...line, ...said(line.text) }))
+        .filter((line) => SHOWN[level]?.includes(line.level) && line.text.toLowerCase().includes(wanted)),
+    [lines, wanted, level],
+  );
   useLayoutEffect(() => {
     if (following && box.current) box.current.scrollTop = box.current.scrollHeight;
-  }, [lines, following, filter]);
+  }, [shown, following]);
   useEffect(() => {
     if (!box.current || !following) return;
     const resized = new ResizeObserver(([entry]) => entry?.target.scrollTo(0, entry.target.scrollHeight));
@@ -67,28 +45,32 @@ export function Logs({ service }: { service: Service }) {
 
   if (error) return <Failure error={error} />;
   if (service.state === "DESTROYED") return <Notice level="h3" sign="boxes" title="Destroyed, and its log with it" />;
-  const wanted = filter.trim().toLowerCase();
-  const shown = wanted ? lines.filter(({ text }) => text.toLowerCase().includes(wanted)) : lines;
   return (
-    <>
-      <div class="bar">
-        <label class="filter">
-          <span class="unseen">Only lines with</span>
-          <input
-            type="search"
-            placeholder="Only lines with…"
-            value={filter}
-            onInput={(event) => setFilter(event.currentTarget.value)}
-          />
-        </label>
+    <div class={large ? "logs large" : "logs"} ref={whole}>
+      <div class="toolbar">
+        <input
+          type="search"
+          data-search
+          aria-label="Only lines with"
+          placeholder="Search…"
+          value={text}
+          onInput={(event) => setText(event.currentTarget.value)}
+        />
+        <select aria-label="Level" value={level} onChange={(event) => setLevel(event.currentTarget.value)}>
+          <option value="">All levels</option>
+          <option value="warning">Warnings and errors</option>
+          <option value="error">Errors</option>
+        </select>
         <label class="check">
-          <input
-            type="checkbox"
-            checked={following}
-            onChange={(event) => setFollowing(event.currentTarget.checked)}
-          />
+          <input type="checkbox" checked={following} onChange={(event) => setFollowing(event.currentTarget.checked)} />
           Follow
         </label>
+        <button type="button" onClick={() => download(service.name, lines)}>
+          <Icon sign="download" size={16} /> Download
+        </button>
+        <button type="button" aria-pressed={large} onClick={toggle}>
+          <Icon sign={large ? "smaller" : "larger"} size={16} /> {large ? "Leave full screen" : "Full screen"}
+        </button>
       </div>
       <div
         class="log"
@@ -100,34 +82,88 @@ export function Logs({ service }: { service: Service }) {
         onScroll={({ currentTarget: at }) => setFollowing(at.scrollHeight - at.scrollTop - at.clientHeight < 24)}
       >
         {shown.map((line) => (
-          <p key={line.number}>
+          <p key={line.number} class={`level-${line.level}`}>
             <time dateTime={line.occurredAt} title={atLength(line.occurredAt)}>
-              {timeOfDay(line.occurredAt)}
+              {logTime(line.occurredAt)}
             </time>
-            {line.text}
+            <span>
+              <Found text={line.text} wanted={wanted} />
+            </span>
           </p>
         ))}
         {shown.length === 0 && (
           <p class="quiet">
             {lines.length > 0
-              ? "No line contains that."
+              ? "No line matches."
               : live
                 ? "Nothing has been written yet. Lines show here as they come."
                 : "The log can’t be read while the connection is away."}
           </p>
         )}
       </div>
+    </div>
+  );
+}
+
+/** A text with what is searched for marked in it. */
+function Found({ text, wanted }: { text: string; wanted: string }) {
+  if (wanted === "") return <>{text}</>;
+  const parts = [];
+  const lower = text.toLowerCase();
+  let from = 0;
+  for (let at = lower.indexOf(wanted); at >= 0; at = lower.indexOf(wanted, from)) {
+    parts.push(text.slice(from, at), <mark key={at}>{text.slice(at, at + wanted.length)}</mark>);
+    from = at + wanted.length;
+  }
+  return (
+    <>
+      {parts}
+      {text.slice(from)}
     </>
   );
+}
+
+/** Whether an element fills the screen, and what changes that. Where a page within another may not, it fills the page. */
+function useFullScreen(of: { current: HTMLElement | null }): [boolean, () => void] {
+  const [large, setLarge] = useState(false);
+  useEffect(() => {
+    const changed = () => setLarge(document.fullscreenElement !== null);
+    const pressed = (event: KeyboardEvent) => {
+      if (event.key !== "Escape" || !large || document.fullscreenElement) return;
+      event.preventDefault();
+      setLarge(false);
+    };
+    document.addEventListener("fullscreenchange", changed);
+    document.addEventListener("keydown", pressed, true);
+    return () => {
+      document.removeEventListener("fullscreenchange", changed);
+      document.removeEventListener("keydown", pressed, true);
+    };
+  }, [large]);
+  const toggle = () => {
+    if (document.fullscreenElement) void document.exitFullscreen();
+    else if (large) setLarge(false);
+    else if (document.fullscreenEnabled) of.current?.requestFullscreen().catch(() => setLarge(true));
+    else setLarge(true);
+  };
+  return [large, toggle];
+}
+
+/** Saves the lines that are here as they were written, each behind its time. */
+function download(name: string, lines: readonly Line[]): void {
+  const text = lines.map(({ occurredAt, text }) => `${occurredAt} ${text}\n`).join("");
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  link.download = `${name}-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.log`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
 /** Instead of the log for who may not read it: asking all the same would stand in the history as refused. */
 export function NoLogs() {
   return (
     <Notice level="h3" sign="lock" title="You can’t read this log">
-      <p>
-        It needs the permission <code>project:settings</code>. Ask somebody who manages the project for it.
-      </p>
+      <p>You need the permission to change this project’s services. Ask somebody who manages the project for it.</p>
     </Notice>
   );
 }

@@ -1,0 +1,61 @@
+// What to connect with, from either side of the project's network. Nothing here talks to anybody.
+
+import type { Service } from "../state";
+
+export type Side = "inside" | "outside";
+
+/** Values by their variable's name, as far as they are known. */
+export type Values = Readonly<Record<string, string>>;
+
+export interface Variable {
+  key: string;
+  value: string;
+  /** Whether there are dots in the value, which nobody can connect with. */
+  masked: boolean;
+}
+
+export const DOTS = "••••••••";
+
+/** Whether a variable's value lets anybody in. */
+export function isSecret(key: string): boolean {
+  return /PASSWORD|SECRET|TOKEN|_KEY$|_URL$|_URI$/.test(key);
+}
+
+/** Where a service is reached from a side; null where it is not. */
+export function hostOf(service: Service, side: Side): { host: string; port: number } | null {
+  if (side === "inside") return { host: service.hostname, port: service.port };
+  const { externalHost, externalPort } = service;
+  return externalHost && externalPort ? { host: externalHost, port: externalPort } : null;
+}
+
+/** The variables of a service for a side, in the catalog's order. */
+export function variables(service: Service, keys: readonly string[], values: Values, side: Side): Variable[] {
+  const at = hostOf(service, side);
+  if (!at) return [];
+  return keys.map((key) => {
+    const value = valueOf(service, key, values, at);
+    return { key, value, masked: value.includes(DOTS) };
+  });
+}
+
+function valueOf(service: Service, key: string, values: Values, { host, port }: { host: string; port: number }): string {
+  if (key.endsWith("HOST")) return host;
+  if (key.endsWith("PORT")) return String(port);
+  const part = (name: string) => values[name] ?? DOTS;
+  switch (key) {
+    case "DATABASE_URL":
+      if (service.kind === "POSTGRESQL") {
+        return `postgresql://${part("PGUSER")}:${part("PGPASSWORD")}@${host}:${port}/${part("PGDATABASE")}`;
+      }
+      break;
+    case "REDIS_URL":
+      return `redis://:${part("REDIS_PASSWORD")}@${host}:${port}`;
+  }
+  // The API's own, which is for the inside.
+  return values[key]?.replace(`${service.hostname}:${service.port}`, `${host}:${port}`) ?? DOTS;
+}
+
+/** The variables as a file that tools read them from. */
+export function envFile(variables: readonly Variable[]): string {
+  return variables.map(({ key, value }) => `${key}=${value}\n`).join("");
+}
