@@ -19,19 +19,24 @@ async fn graphiql_needs_nothing_but_the_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_dashboard_shows_and_does_what_a_viewer_may_see_and_do() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let platform = format!("http://localhost:{free}");
-    let settings = [("TOKEN_FIELD", "true"), ("ALLOWED_ORIGINS", &platform), ("PUBLISH_ADDRESS", "127.0.0.1")];
-    let mut server = serve(&settings).await;
+    let mut server = serve(&[("TOKEN_FIELD", "true"), ("PUBLISH_ADDRESS", "127.0.0.1")]).await;
     let address = server.address.clone();
     server.set("LISTEN_ADDRESS", &address);
-    let mut walk = Walk::start(&server, "dashboard.mjs", &[("SECRET", SECRET), ("PLATFORM", &platform)]);
+    let mut walk = Walk::start(&server, "dashboard.mjs", &[("SECRET", SECRET)]);
     while let Some(line) = walk.says() {
         assert_eq!(line, "RESTART");
         server.restart().await;
         walk.tell("RESTARTED");
     }
     walk.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_embeds_the_dashboard_as_the_readme_says() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let platform = format!("http://localhost:{free}");
+    let server = serve(&[("TOKEN_FIELD", "true"), ("ALLOWED_ORIGINS", &platform)]).await;
+    Walk::start(&server, "embedding.mjs", &[("SECRET", SECRET), ("PLATFORM", &platform)]).finish();
 }
 
 #[tokio::test(flavor = "multi_thread")]

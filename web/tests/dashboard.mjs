@@ -1,45 +1,16 @@
 // The dashboard as somebody meets it who has never seen it. It wants the server's address in ORIGIN; what its tokens are
-// signed with in SECRET; in PLATFORM an allowed origin on this machine to serve a page from that embeds it; and in PICTURES a
-// directory to leave screenshots in. When it writes RESTART, whoever started it restarts the server and answers with a line.
+// signed with in SECRET; and in PICTURES a directory to leave screenshots in. When it writes RESTART, whoever started it restarts the server and answers with a line.
 
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
-import { createServer } from "node:http";
 import { createInterface } from "node:readline";
-import { accessible, browser, faults, origin, pictured, requested, run, within } from "./browser.mjs";
+import { accessible, browser, origin, pictured, requested, run, within } from "./browser.mjs";
 import { Dashboard } from "./page.mjs";
-
-const { SECRET: secret = "", PLATFORM: platform = "" } = process.env;
+import { ask, tokenFor } from "./platform.mjs";
 
 /** How long a page shows credentials, and a bit. */
 const IN_SIGHT = 61_000;
 
-/** How long a token is still good for when it has expired, in seconds. */
-const LEEWAY = 30;
-
-const ALL = ["project:settings", "project:delete"];
-
-/** A token as the platform would give it. @param {{ permissions?: string[], projects?: string[], lasts?: number }} claims */
-function tokenFor({ permissions = ALL, projects = ["demo"], lasts = 3600 }) {
-  const exp = Math.floor(Date.now() / 1000) + lasts;
-  const encoded = (/** @type {object} */ part) => Buffer.from(JSON.stringify(part)).toString("base64url");
-  const signed = `${encoded({ alg: "HS256" })}.${encoded({ sub: "e2e", exp, projects, permissions })}`;
-  return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
-}
-
 const token = tokenFor({});
-
-/** Sends a document to the API, apart from any page. @param {string} query @param {object} variables */
-async function ask(query, variables = {}) {
-  const response = await fetch(`${origin}/graphql`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json", Authorization: `Bearer ${token}` },
-    body: JSON.stringify({ query, variables }),
-  });
-  const answer = /** @type {any} */ (await response.json());
-  assert.equal(answer.errors, undefined);
-  return answer.data;
-}
 
 const input = createInterface({ input: process.stdin });
 // Whoever started it has given up.
@@ -73,8 +44,6 @@ async function walk() {
   await agree(first, second);
   await breaks(first, second);
   await forbidden();
-  await embedding();
-  await gates();
   await trouble();
   await destroy(first, second);
   await secrets(first);
@@ -279,94 +248,6 @@ async function forbidden() {
   await page.page.close();
 }
 
-/** Within the platform's page, which alone can give it tokens. */
-async function embedding() {
-  const server = createServer((_, response) => {
-    response.setHeader("Content-Type", "text/html");
-    response.end(`<!doctype html><html lang="en"><title>Platform</title>
-      <meta name="viewport" content="width=device-width">
-      <main><h1>Project settings</h1>
-      <iframe title="Services" src="${origin}/" style="width: 100%; height: 640px; border: 0"></iframe></main>
-      <script>
-        const told = [];
-        addEventListener("message", ({ data, origin }) => told.push([origin, data.type]));
-      </script></html>`);
-  });
-  await new Promise((done) => server.listen(Number(new URL(platform).port), "127.0.0.1", () => done(null)));
-  const page = await browser.newPage();
-  await page.goto(platform);
-  const told = (/** @type {string} */ type, times = 1) =>
-    page.waitForFunction(
-      // @ts-expect-error: told is the page's.
-      ([origin, type, times]) => told.filter(([from, what]) => from === origin && what === type).length === times,
-      [origin, type, times],
-    );
-  const give = (/** @type {object} */ message) =>
-    page.evaluate(([origin, message]) => frames[0]?.postMessage(message, String(origin)), [origin, message]);
-  await told("project-services:ready");
-  const frame = page.frames()[1];
-  assert.ok(frame);
-  await frame.getByText("Signing you in").waitFor();
-  await frame.getByText("has not sent a token yet").waitFor();
-  await pictured(page, "embedded-late");
-  // Anybody in the frame itself may post as well, and is not heard.
-  await frame.evaluate((token) => window.postMessage({ type: "project-services:token", token, project: "demo" }), token);
-  await give({ type: "project-services:token", token: "an old one", project: "demo" });
-  await told("project-services:token-expired");
-  await give({ type: "project-services:token", token, project: "demo" });
-  await frame.locator('[data-service="cache"]').getByText("Running", { exact: true }).waitFor();
-  await pictured(page, "embedded");
-
-  // A token that expires under an open page: the platform is asked for another, and what is shown stays.
-  await give({ type: "project-services:token", token: tokenFor({ lasts: 3 - LEEWAY }), project: "demo" });
-  await told("project-services:token-expired", 2);
-  await frame.getByText("Signing you in again").waitFor();
-  await pictured(page, "embedded-expired");
-  const { services } = await ask(`{ services(projectId: "demo") { nodes { id name } } }`);
-  const { id } = services.nodes.find((/** @type {any} */ { name }) => name === "meanwhile");
-  await ask(`mutation ($id: ID!) { stopService(input: { id: $id }) { service { id } } }`, { id });
-  await give({ type: "project-services:token", token, project: "demo" });
-  await frame.locator('[data-service="meanwhile"]').getByText("Stopped", { exact: true }).waitFor();
-  await frame.getByText("Live").waitFor();
-
-  // From an origin that is not allowed, the same page is no page.
-  const other = await browser.newPage();
-  await other.goto(platform.replace("localhost", "127.0.0.1"));
-  const refused = other.frames()[1];
-  assert.ok(refused);
-  await refused.waitForLoadState();
-  assert.equal(await refused.getByText("Signing you in").count(), 0, "only allowed pages may embed it");
-  assert.match(faults.pop() ?? "", /^Framing .* violates .* "frame-ancestors/);
-  await Promise.all([page.close(), other.close()]);
-  server.close();
-  server.closeAllConnections();
-}
-
-/** What stands there without a token, or without a project. */
-async function gates() {
-  const alone = await browser.newPage();
-  await alone.route(`${origin}/`, async (route) => {
-    const response = await route.fetch();
-    await route.fulfill({ response, body: (await response.text()).replace('name="token-field" content="shown"', 'name="token-field" content=""') });
-  });
-  await alone.goto(`${origin}/`);
-  await alone.getByText("Open this page from your platform").waitFor();
-  await pictured(alone, "open-elsewhere");
-  await alone.close();
-
-  const choosing = await Dashboard.open(tokenFor({ projects: ["demo", "shop", "blog"] }), "/");
-  await choosing.sees("Which project?");
-  await pictured(choosing.page, "choose-project");
-  await choosing.button("demo").click();
-  await choosing.isListed("cache", "Running");
-  await choosing.page.close();
-
-  const nobody = await Dashboard.open(tokenFor({ projects: [] }), "/");
-  await nobody.sees("No project to show");
-  await pictured(nobody.page, "no-project");
-  await nobody.page.close();
-}
-
 /** What goes wrong, and what is said about it. */
 async function trouble() {
   const elsewhere = await Dashboard.open(token, "/?project=other");
@@ -463,4 +344,4 @@ async function secrets(page) {
   assert.ok(!page.page.url().includes(token));
 }
 
-await run(walk, [origin, platform, platform.replace("localhost", "127.0.0.1")]);
+await run(walk);

@@ -1,9 +1,9 @@
 import "./style.css";
 
 import { render } from "preact";
+import { listen } from "./embedding/embedding";
 import { keepFocus } from "./focus";
 import { Page } from "./page";
-import { listen } from "./session";
 
 listen();
 keepFocus();

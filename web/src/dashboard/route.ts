@@ -37,8 +37,8 @@ export function leave(): void {
 
 /** Shows what is at an address such as `#svc_…/logs`; the list at an empty one. */
 export function visit(hash: string): void {
-  if (hash.replace(/^#/, "") === "") leave();
-  else location.hash = hash;
+  if (hash.replace(/^#/, "") !== "") location.hash = hash;
+  else if (location.hash) leave();
 }
 
 /** Shows another project, or none. What was looked at of the one before is left. */

@@ -13,10 +13,8 @@ export const embedded = window.parent !== window;
 /** Whether to ask for a token when nobody gives one, as a development server does. */
 export const asksForToken = meta("token-field") !== "";
 
-const embedders = new Set(meta("embedders").split(",").filter(Boolean));
-
-/** The project that the embedding page has named last. */
-let named: string | null = null;
+/** The origins of the pages that may tell this one something. */
+export const embedders = new Set(meta("embedders").split(",").filter(Boolean));
 
 export function signIn(token: string, project: string | null): void {
   expired.set(false);
@@ -29,23 +27,6 @@ export function refuse(token: string): void {
   if (session.value?.token !== token || expired.value) return;
   expired.set(true);
   tell("token-expired");
-}
-
-/**
- * Listens to the embedding page, and tells it that it may send:
- * `{ type: "project-services:token", token: "eyJ…", project: "demo" }`, at first and whenever it has a newer token.
- */
-export function listen(): void {
-  if (!embedded) return;
-  window.addEventListener("message", ({ data, origin, source }) => {
-    if (source !== window.parent || !embedders.has(origin)) return;
-    if (data?.type !== "project-services:token" || typeof data.token !== "string") return;
-    // With a newer token it names the same one again, and whoever looks at another goes on with that.
-    const project = typeof data.project === "string" && data.project !== named ? data.project : null;
-    named = project ?? named;
-    signIn(data.token, project);
-  });
-  tell("ready");
 }
 
 /** Tells the embedding page. Nothing secret is in it, so that it may be told to whoever that is. */

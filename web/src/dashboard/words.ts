@@ -23,6 +23,7 @@ export const IS: Record<ServiceState, string> = {
   ERROR: "in error",
   DESTROYING: "being destroyed",
   DESTROYED: "destroyed",
+  UNKNOWN: "in a state that a newer server knows",
 };
 
 export const OPERATION: Record<OperationKind, string> = {

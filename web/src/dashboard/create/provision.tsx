@@ -178,7 +178,7 @@ function Kinds({ catalog, chosen, choose }: KindsProps) {
             <input
               type="radio"
               name="kind"
-              autoFocus={offer === chosen}
+              data-first={offer === chosen || undefined}
               value={offer.kind}
               checked={offer === chosen}
               disabled={coming}

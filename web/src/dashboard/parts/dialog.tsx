@@ -1,6 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { createPortal } from "preact/compat";
 import { useId, useLayoutEffect, useRef } from "preact/hooks";
+import { placeDialog } from "../embedding/height";
 import { Icon } from "../icons";
 
 interface DialogProps {
@@ -19,9 +20,16 @@ export function Dialog(props: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => {
     const shown = dialog.current;
-    shown?.showModal();
-    // Gives the focus back to what had it, which removing the dialog would not.
-    return () => shown?.close();
+    if (!shown) return;
+    shown.showModal();
+    // The browser itself would not do it in a page of another origin.
+    shown.querySelector<HTMLElement>("[data-first]")?.focus();
+    const leave = placeDialog(shown);
+    return () => {
+      // Gives the focus back to what had it, which removing the dialog would not.
+      shown.close();
+      leave();
+    };
   }, []);
   const title = useId();
   const { submit } = props;
@@ -78,7 +86,7 @@ export function Confirm({ title, children, yes, busy, close, confirmed }: Confir
       close={close}
       footer={
         <>
-          <button type="button" autoFocus onClick={close}>
+          <button type="button" data-first onClick={close}>
             Cancel
           </button>
           <button type="button" class="primary" aria-disabled={busy} onClick={confirmed}>

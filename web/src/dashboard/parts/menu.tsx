@@ -24,11 +24,12 @@ export function Menu({ label, of, groups }: { label: string; of: string; groups:
     if (!at || !menu.current) return;
     const { clientWidth: wide, clientHeight: high } = document.documentElement;
     const needed = 38 * shown.flat().length + 24;
-    const above = at.bottom + needed > high && at.top > needed;
+    const below = at.bottom + needed <= high;
     const { style } = menu.current;
     style.right = `${Math.max(8, wide - at.right)}px`;
-    style.top = above ? "auto" : `${at.bottom + 4}px`;
-    style.bottom = above ? `${high - at.top + 4}px` : "auto";
+    // Above it where there is more room, and in a low frame over it.
+    style.top = below ? `${at.bottom + 4}px` : at.top > needed ? "auto" : `${Math.max(4, high - needed)}px`;
+    style.bottom = !below && at.top > needed ? `${high - at.top + 4}px` : "auto";
   };
   const close = () => menu.current?.hidePopover();
   const toggled = (isOpen: boolean) => {

@@ -1,4 +1,5 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { placeBelow } from "../embedding/height";
 import { Icon } from "../icons";
 import { Store, useStore } from "../store";
 import { announce } from "./announcer";
@@ -26,8 +27,12 @@ export function toast(text: string, { bad = false, href }: { bad?: boolean; href
 
 export function Toasts() {
   const shown = useStore(toasts);
+  const place = useRef<HTMLElement>(null);
+  useEffect(() => {
+    if (place.current) return placeBelow(place.current, 16);
+  }, [shown]);
   return (
-    <section class="toasts" aria-label="Notifications">
+    <section ref={place} class="toasts" aria-label="Notifications">
       {shown.map((toast) => (
         <Card key={toast.number} toast={toast} />
       ))}

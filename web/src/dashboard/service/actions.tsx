@@ -96,7 +96,7 @@ function Destroy({ service, busy, error, close, destroy }: DestroyProps) {
           Type <code>{service.name}</code> to confirm
         </span>
         <input
-          autoFocus
+          data-first
           value={typed}
           onInput={(event) => setTyped(event.currentTarget.value)}
           autoComplete="off"
