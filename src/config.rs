@@ -16,9 +16,8 @@ use zeroize::Zeroizing;
 
 use crate::auth::{MIN_SECRET_LENGTH, TokenSettings};
 use crate::crypto::Sealer;
-use crate::domain::id::ProjectId;
 use crate::domain::network::{AddressPool, NetworkTemplate};
-use crate::domain::permission::Permission;
+use crate::domain::permission::{Permission, Projects};
 use crate::files::Draft;
 use crate::http::Origin;
 use crate::telemetry::LogFormat;
@@ -45,7 +44,7 @@ And what they must be like:
   JWT_AUDIENCE           The audience that tokens must have, if given
   JWT_PROJECTS_CLAIM     The claim that lists the projects; `projects` when left out
   JWT_PERMISSIONS_CLAIM  The claim that lists the permissions; `permissions` when left out
-Where traces are exported to, by OpenTelemetry's other variables as well (OTEL_…; the README lists them):
+Where traces are exported to, by OpenTelemetry's other variables as well (OTEL_…; docs/observability.md lists them):
   OTEL_EXPORTER_OTLP_ENDPOINT  Address of a collector that takes OTLP over HTTP; no traces when left out";
 
 /// Managed services for a preview platform's projects, over GraphQL.
@@ -109,9 +108,9 @@ impl StoreArgs {
 pub struct TokenArgs {
     #[arg(long, env = "DATA_DIR", default_value = "data")]
     pub data_dir: PathBuf,
-    /// A project that the token is good for; can be given more than once.
+    /// A project that the token is good for, or `*` for all of them; can be given more than once.
     #[arg(long = "project", required = true)]
-    pub projects: Vec<ProjectId>,
+    pub projects: Vec<Projects>,
     /// `project:settings` or `project:delete`; can be given more than once.
     #[arg(long = "permission")]
     pub permissions: Vec<Permission>,

@@ -9,8 +9,7 @@ use project_services::app::key_ring;
 use project_services::app::key_rotation::rotate;
 use project_services::auth::{self, KeySource, TokenSettings};
 use project_services::config::{self, Cli, Command, ServeArgs, StoreArgs, TokenArgs};
-use project_services::domain::id::ProjectId;
-use project_services::domain::permission::{Permission, Principal, Projects};
+use project_services::domain::permission::{Permission, Principal};
 use project_services::server::{self, BoxError};
 use project_services::{api, audit, causes, telemetry};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -67,7 +66,7 @@ async fn serve(args: &ServeArgs) -> Result<(), BoxError> {
 fn development_token(settings: &TokenSettings) -> Result<SecretString, BoxError> {
     let principal = Principal {
         subject: "developer".to_owned(),
-        projects: Projects::Listed(vec!["demo".parse::<ProjectId>()?]),
+        projects: "demo".parse()?,
         permissions: Permission::ALL.iter().map(ToString::to_string).collect(),
         expires_at: Timestamp::now() + DEVELOPMENT_TOKEN,
     };
@@ -78,7 +77,7 @@ fn token(args: &TokenArgs) -> Result<(), BoxError> {
     let settings = config::token_settings(&args.data_dir)?;
     let principal = Principal {
         subject: args.subject.clone(),
-        projects: Projects::Listed(args.projects.clone()),
+        projects: args.projects.iter().cloned().collect(),
         permissions: args.permissions.iter().map(ToString::to_string).collect(),
         expires_at: Timestamp::now() + SignedDuration::from_secs(i64::from(args.ttl)),
     };

@@ -1,8 +1,10 @@
 //! Who a viewer is and what they may do.
 
+use std::str::FromStr;
+
 use jiff::{SignedDuration, Timestamp};
 
-use super::id::ProjectId;
+use super::id::{InvalidId, ProjectId};
 
 text_enum! {
     /// What a token can grant beyond reading.
@@ -22,6 +24,29 @@ pub const CLOCK_LEEWAY: SignedDuration = SignedDuration::from_secs(30);
 pub enum Projects {
     All,
     Listed(Vec<ProjectId>),
+}
+
+impl FromStr for Projects {
+    type Err = InvalidId;
+
+    /// One project's id, or `*`.
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        if text == "*" { Ok(Self::All) } else { Ok(Self::Listed(vec![text.parse()?])) }
+    }
+}
+
+impl FromIterator<Self> for Projects {
+    /// All that the parts are good for.
+    fn from_iter<T: IntoIterator<Item = Self>>(parts: T) -> Self {
+        let mut listed = Vec::new();
+        for part in parts {
+            match part {
+                Self::All => return Self::All,
+                Self::Listed(projects) => listed.extend(projects),
+            }
+        }
+        Self::Listed(listed)
+    }
 }
 
 /// A viewer whose token was verified.

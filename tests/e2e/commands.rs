@@ -81,15 +81,19 @@ async fn the_development_server_makes_its_keys_and_prints_a_token_that_works() {
         json!({"subject": "developer", "projects": ["demo"], "permissions": ["project:settings", "project:delete"]});
     assert_eq!(printed["data"]["viewer"], expected);
 
-    let token = Command::new(binary())
-        .args(["token", "--project", "other", "--permission", "project:settings"])
-        .args(["--data-dir", data.to_str().unwrap()])
-        .env_remove("JWT_SECRET")
-        .output()
-        .unwrap();
-    let made = post(&format!("Bearer {}", String::from_utf8(token.stdout).unwrap().trim())).await;
-    assert_eq!(made["data"]["viewer"]["projects"], json!(["other"]));
-    assert_eq!(made["data"]["viewer"]["permissions"], json!(["project:settings"]));
+    for (projects, shown) in
+        [(&["other"][..], json!(["other"])), (&["*"], json!(["*"])), (&["a", "b"], json!(["a", "b"]))]
+    {
+        let token = Command::new(binary())
+            .args(["token", "--permission", "project:settings", "--data-dir", data.to_str().unwrap()])
+            .args(projects.iter().flat_map(|project| ["--project", project]))
+            .env_remove("JWT_SECRET")
+            .output()
+            .unwrap();
+        let made = post(&format!("Bearer {}", String::from_utf8(token.stdout).unwrap().trim())).await;
+        assert_eq!(made["data"]["viewer"]["projects"], shown);
+        assert_eq!(made["data"]["viewer"]["permissions"], json!(["project:settings"]));
+    }
 
     for file in ["jwt.secret", "encryption.keys", "project-services.db"] {
         let mode = fs::metadata(data.join(file)).unwrap().permissions().mode();
