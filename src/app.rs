@@ -18,6 +18,8 @@ use crate::engine::Instruments;
 use crate::hints::Hints;
 use crate::store::{BoxError, Store, StoreError};
 
+pub use crate::store::Committed;
+
 pub mod actions;
 pub mod key_ring;
 pub mod key_rotation;
@@ -45,8 +47,9 @@ pub enum AppError {
     /// A newer version of the server has written something about the service that this one does not know.
     #[error("what a newer version has written is left alone")]
     NotUnderstood,
-    #[error("conflict: {0}")]
-    Conflict(String),
+    /// `field` is the input field or argument that asks for what can't be had.
+    #[error("conflict in {field}: {message}")]
+    Conflict { field: &'static str, message: String },
     /// The project has `most` services.
     #[error("the project has its {most} services")]
     QuotaExceeded { most: u32 },
@@ -128,6 +131,11 @@ impl App {
     ) -> Self {
         let gauges = live::Gauges::default();
         Self { store, sealer, hints, instruments, terms, gauges }
+    }
+
+    /// How many services that are not destroyed a project may have.
+    pub fn services_per_project(&self) -> u32 {
+        self.terms.services_per_project
     }
 }
 

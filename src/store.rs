@@ -168,7 +168,7 @@ pub trait Store: Terms {
     async fn service_find_by_key(&self, project: &ProjectId, key: &IdempotencyKey)
     -> Result<Option<(Service, String)>>;
 
-    /// A page of a project's services in the order of their ids, which is that of their creation.
+    /// A page of a project's services in the filter's order; the order of ids is that of creation.
     async fn service_list(
         &self,
         project: &ProjectId,
@@ -239,6 +239,9 @@ pub trait Store: Terms {
     /// Takes up to `limit` events off the beginning of a project's log, as far as they are not to be kept, and gives back how
     /// many places it begins later now. The newest event of a service that is not DESTROYED stays in any case.
     async fn event_trim(&self, project: &ProjectId, keep: Retention, limit: u32) -> Result<u64>;
+
+    /// A page of a project's events, in order, as far as they are kept.
+    async fn event_list(&self, project: &ProjectId, page: Page<i64>) -> Result<Slice<ServiceEvent>>;
 
     /// A page of one service's events, in order.
     async fn event_list_of_service(&self, service: ServiceId, page: Page<i64>) -> Result<Slice<ServiceEvent>>;

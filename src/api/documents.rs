@@ -7,6 +7,7 @@ mod expansion;
 pub mod limits;
 pub mod operation;
 pub mod root_field;
+pub mod text;
 mod tokens;
 pub mod variables;
 

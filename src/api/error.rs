@@ -4,31 +4,64 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::{ErrorExtensionValues, Response, ServerError, Value};
+use async_graphql::{Enum, ErrorExtensionValues, Response, ServerError, Value};
 
 use crate::app::AppError;
 use crate::causes;
 use crate::domain::lifecycle::InvalidState;
 
-/// The value of `extensions.code`, which every error has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What went wrong: the value of `extensions.code`, which every error has. Decide by it, never by the message.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(name = "ErrorCode")]
 pub enum Code {
+    /// No token was sent, or one that is not valid or has expired. Get a new one and send the request again.
     Unauthenticated,
+    /// The token lacks a permission, which `extensions.permission` names.
     Forbidden,
+    /// There is no such service or project, or it is not yours to see. `extensions.field` names the argument.
     NotFound,
+    /// A value is not what it has to be. `extensions.field` names the argument or input field, or the part of the request.
     BadUserInput,
+    /// The action is not possible in the service's state; `extensions.state` is that state, and `extensions.allowedStates`
+    /// those in which it is.
     InvalidState,
+    /// Something else has what is asked for, such as the name; `extensions.field` names the argument or input field.
     Conflict,
+    /// Events behind the cursor are not kept any more: read the services anew, and go on from their `eventCursor`.
     CursorExpired,
+    /// The project has as many services as it may have, `extensions.maximum`: destroy one first. See `Project.usage`.
     QuotaExceeded,
+    /// Too many requests or subscriptions; where it says `extensions.retryAfter`, try again after so many seconds.
     RateLimited,
+    /// The server can't do it now; try again in a moment. What a mutation asks for may have happened: send it again with
+    /// the same idempotency key, or look.
     Unavailable,
+    /// The server failed; its operator finds the cause in the log under `extensions.requestId`.
     InternalServerError,
+    /// The document is no GraphQL.
     GraphqlParseFailed,
+    /// The document does not fit the schema, or asks for too much; then `extensions.limit` and `extensions.maximum` say of
+    /// what.
     GraphqlValidationFailed,
 }
 
 impl Code {
+    pub const ALL: &[Self] = &[
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::BadUserInput,
+        Self::InvalidState,
+        Self::Conflict,
+        Self::CursorExpired,
+        Self::QuotaExceeded,
+        Self::RateLimited,
+        Self::Unavailable,
+        Self::InternalServerError,
+        Self::GraphqlParseFailed,
+        Self::GraphqlValidationFailed,
+    ];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unauthenticated => "UNAUTHENTICATED",
@@ -175,7 +208,7 @@ impl From<AppError> for Error {
                 Code::InvalidState,
                 "A newer version of the server works on this service, and this one leaves it alone; try again in a moment.",
             ),
-            AppError::Conflict(message) => Self::new(Code::Conflict, message),
+            AppError::Conflict { field, message } => Self::new(Code::Conflict, message).with("field", field),
             AppError::CursorExpired => Self::new(
                 Code::CursorExpired,
                 "Events behind this cursor are not kept any more; read the services anew and go on from there.",

@@ -13,6 +13,8 @@ use super::types::payloads::{
     RotateCredentialsPayload, StartServicePayload, StopServicePayload,
 };
 use super::types::service::Service;
+use super::types::service_event::ServiceEvent;
+use crate::app::Committed;
 use crate::domain::lifecycle::ServiceAction;
 
 pub struct Mutation;
@@ -28,8 +30,8 @@ impl Mutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What to provision, and where.")] input: ProvisionServiceInput,
     ) -> Result<Option<ProvisionServicePayload>> {
-        let service = app(ctx).provision(viewer(ctx)?, input.parse()?).await?;
-        Ok(Some(ProvisionServicePayload { service: Service(service) }))
+        let (service, event) = told(app(ctx).provision(viewer(ctx)?, input.parse()?).await?);
+        Ok(Some(ProvisionServicePayload { service, event }))
     }
 
     /// Starts a stopped service, or one in ERROR, with the data it had. Needs the permission `project:settings`.
@@ -38,7 +40,8 @@ impl Mutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The service to start.")] input: ServiceInput,
     ) -> Result<Option<StartServicePayload>> {
-        Ok(Some(StartServicePayload { service: act(ctx, input, ServiceAction::Start).await? }))
+        let (service, event) = act(ctx, input, ServiceAction::Start).await?;
+        Ok(Some(StartServicePayload { service, event }))
     }
 
     /// Shuts a service down cleanly and keeps its data. Needs the permission `project:settings`.
@@ -47,7 +50,8 @@ impl Mutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The service to stop.")] input: ServiceInput,
     ) -> Result<Option<StopServicePayload>> {
-        Ok(Some(StopServicePayload { service: act(ctx, input, ServiceAction::Stop).await? }))
+        let (service, event) = act(ctx, input, ServiceAction::Stop).await?;
+        Ok(Some(StopServicePayload { service, event }))
     }
 
     /// Stops a service and starts it again with the data it had. Needs the permission `project:settings`.
@@ -56,7 +60,8 @@ impl Mutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The service to restart.")] input: ServiceInput,
     ) -> Result<Option<RestartServicePayload>> {
-        Ok(Some(RestartServicePayload { service: act(ctx, input, ServiceAction::Restart).await? }))
+        let (service, event) = act(ctx, input, ServiceAction::Restart).await?;
+        Ok(Some(RestartServicePayload { service, event }))
     }
 
     /// Removes a service and its data for good. Needs the permission `project:delete`.
@@ -65,7 +70,8 @@ impl Mutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The service to destroy.")] input: ServiceInput,
     ) -> Result<Option<DestroyServicePayload>> {
-        Ok(Some(DestroyServicePayload { service: act(ctx, input, ServiceAction::Destroy).await? }))
+        let (service, event) = act(ctx, input, ServiceAction::Destroy).await?;
+        Ok(Some(DestroyServicePayload { service, event }))
     }
 
     /// A service's credentials in clear. That you revealed them becomes an event of the service. Needs the permission
@@ -76,9 +82,10 @@ impl Mutation {
         #[graphql(desc = "The service whose credentials to reveal.")] input: ServiceInput,
     ) -> Result<Option<RevealCredentialsPayload>> {
         let id = parse_service("id", &input.id)?;
-        let (service, credentials) = app(ctx).reveal(viewer(ctx)?, id).await?;
+        let (committed, credentials) = app(ctx).reveal(viewer(ctx)?, id).await?;
+        let (service, event) = told(committed);
         let credentials = credentials.into_iter().map(Credential::Revealed).collect();
-        Ok(Some(RevealCredentialsPayload { service: Service(service), credentials }))
+        Ok(Some(RevealCredentialsPayload { service, event, credentials }))
     }
 
     /// Changes a running service's password to a new random one; its user, database, host and port stay. The service
@@ -91,11 +98,16 @@ impl Mutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The service whose password to change.")] input: ServiceInput,
     ) -> Result<Option<RotateCredentialsPayload>> {
-        Ok(Some(RotateCredentialsPayload { service: act(ctx, input, ServiceAction::RotateCredentials).await? }))
+        let (service, event) = act(ctx, input, ServiceAction::RotateCredentials).await?;
+        Ok(Some(RotateCredentialsPayload { service, event }))
     }
 }
 
-async fn act(ctx: &Context<'_>, input: ServiceInput, action: ServiceAction) -> Result<Service> {
+async fn act(ctx: &Context<'_>, input: ServiceInput, action: ServiceAction) -> Result<(Service, Option<ServiceEvent>)> {
     let id = parse_service("id", &input.id)?;
-    Ok(Service(app(ctx).act(viewer(ctx)?, id, action).await?))
+    Ok(told(app(ctx).act(viewer(ctx)?, id, action).await?))
+}
+
+fn told(Committed { service, event }: Committed) -> (Service, Option<ServiceEvent>) {
+    (Service(service), event.map(ServiceEvent))
 }

@@ -1,18 +1,23 @@
 //! Reading.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, Object};
 
 use super::app;
 use super::documents::limits::list_cost;
-use super::error::Result;
+use super::error::{Code, Result};
 use super::guard::{Authenticated, viewer};
 use super::types::Node;
 use super::types::catalog::{Availability, CatalogEntry};
 use super::types::enums::ServiceKind;
 use super::types::ids::{parse_project, parse_service};
+use super::types::limits::Limits;
+use super::types::node_id::{self, NodeId};
 use super::types::page::{PageArguments, page_cost};
+use super::types::project::Project;
 use super::types::service::Service;
-use super::types::service_connection::{ServiceConnection, ServiceFilter};
+use super::types::service_connection::{ServiceConnection, ServiceFilter, ServiceOrder};
 use super::types::viewer::Viewer;
 use crate::catalog;
 
@@ -21,10 +26,35 @@ pub struct Query;
 /// What can be read. Every field needs a token; only introspection works without one.
 #[Object(guard = "Authenticated")]
 impl Query {
-    /// The object with this id, for clients that keep a normalised cache. Services are the only nodes. Null when there
-    /// is none, or when it is not yours to see.
-    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "A service's id.")] id: ID) -> Result<Option<Node>> {
-        Ok(self.service(ctx, id).await?.map(Node::Service))
+    /// The object with this id, for clients that keep a normalised cache: a service, a project or an entry of the catalog.
+    /// Null when there is none, or when it is not yours to see.
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "An object's id.")] id: ID) -> Result<Option<Node>> {
+        let viewer = viewer(ctx)?;
+        Ok(match node_id::parse(&id)? {
+            NodeId::Service(id) => app(ctx).service(viewer, id).await?.map(|service| Node::Service(Service(service))),
+            NodeId::Project(id) => app(ctx).sees(viewer, &id).then_some(Node::Project(Project(id))),
+            NodeId::Kind(definition) => Some(Node::CatalogEntry(CatalogEntry(definition))),
+        })
+    }
+
+    /// A project, with its services, its events and how much it has of what it may have. Null when it is not yours to see.
+    async fn project(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The platform's id of the project.")] project_id: ID,
+    ) -> Result<Option<Project>> {
+        let project = parse_project("projectId", &project_id)?;
+        Ok(app(ctx).sees(viewer(ctx)?, &project).then_some(Project(project)))
+    }
+
+    /// What you may ask for at most.
+    async fn limits(&self, ctx: &Context<'_>) -> Limits {
+        Limits::new(ctx.data_unchecked::<Arc<super::Limits>>(), app(ctx).services_per_project())
+    }
+
+    /// The codes that errors have, for clients that decide by them.
+    async fn error_codes(&self) -> &[Code] {
+        Code::ALL
     }
 
     /// Who you are, as your token says.
@@ -59,7 +89,7 @@ impl Query {
         Ok(app(ctx).service(viewer(ctx)?, id).await?.map(Service))
     }
 
-    /// A project's services, oldest first. Give `first` (and `after`) to page forwards or `last` (and `before`) to page
+    /// A project's services, oldest first unless `orderBy` says otherwise. Give `first` (and `after`) to page forwards or `last` (and `before`) to page
     /// backwards; the first 20 when neither is given.
     #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "Relay's four, and what to list")]
@@ -68,6 +98,7 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "The project whose services to list.")] project_id: ID,
         #[graphql(desc = "Which of them; all that are not destroyed when left out.")] filter: Option<ServiceFilter>,
+        #[graphql(desc = "In which order; the oldest first when left out.")] order_by: Option<ServiceOrder>,
         #[graphql(desc = "At most so many from the beginning, 1 to 100.")] first: Option<i32>,
         #[graphql(desc = "Only services behind this cursor.")] after: Option<String>,
         #[graphql(desc = "At most so many from the end, 1 to 100.")] last: Option<i32>,
@@ -75,6 +106,6 @@ impl Query {
     ) -> Result<ServiceConnection> {
         let project = parse_project("projectId", &project_id)?;
         let page = PageArguments { first, after, last, before };
-        ServiceConnection::load(ctx, project, filter.unwrap_or_default().into(), page).await
+        ServiceConnection::load(ctx, project, filter.unwrap_or_default().parse(order_by)?, page).await
     }
 }

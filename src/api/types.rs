@@ -8,21 +8,29 @@ pub mod date_time;
 pub mod enums;
 pub mod ids;
 pub mod inputs;
+pub mod limits;
 pub mod live;
+pub mod node_id;
 pub mod operation;
 pub mod page;
 pub mod payloads;
+pub mod project;
 pub mod service;
 pub mod service_connection;
 pub mod service_event;
 pub mod service_event_connection;
 pub mod viewer;
 
+use catalog::CatalogEntry;
+use project::Project;
 use service::Service;
 
 /// An object with an id that is its own among all objects.
 #[derive(Interface)]
 #[graphql(field(name = "id", ty = "ID", desc = "Identifies the object among all objects; opaque."))]
+#[expect(clippy::large_enum_variant, reason = "it lives until it is resolved, and most are services")]
 pub enum Node {
     Service(Service),
+    Project(Project),
+    CatalogEntry(CatalogEntry),
 }

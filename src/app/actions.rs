@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{App, AppError, Result, new_seed, now};
+use super::{App, AppError, Committed, Result, new_seed, now};
 use crate::audit::{self, Object};
 use crate::catalog::access::Access;
 use crate::catalog::{Credential, definition};
@@ -13,18 +13,20 @@ use crate::domain::lifecycle::{InvalidState, Privilege, Requested, ServiceAction
 use crate::domain::permission::{Denied, Principal};
 use crate::domain::service::Service;
 use crate::domain::task::TaskId;
-use crate::store::{Committed, Guard, Reseal, StoreError, Write};
+use crate::store::{Guard, Reseal, StoreError, Write};
 use crate::telemetry::traces;
 
 /// How often a write may lose against a concurrent one before the caller is told.
 const ATTEMPTS: u32 = 100;
 
-const TOO_FAST: &str = "The service changes too fast; try again.";
+fn too_fast() -> AppError {
+    AppError::Conflict { field: "id", message: "The service changes too fast; try again.".to_owned() }
+}
 
 impl App {
     /// Starts, stops, restarts, destroys or rotates the credentials: writes what is wanted, and returns before it is done.
-    /// Repeating an action that is under way gives back the service as it is.
-    pub async fn act(&self, viewer: &Principal, id: ServiceId, action: ServiceAction) -> Result<Service> {
+    /// Repeating an action that is under way gives back the service as it is, and no event.
+    pub async fn act(&self, viewer: &Principal, id: ServiceId, action: ServiceAction) -> Result<Committed> {
         for _ in 0..ATTEMPTS {
             let before = self.permitted(viewer, id, Privilege::Act(action)).await?;
             let kind = definition(before.wish.kind);
@@ -38,7 +40,7 @@ impl App {
             let open = self.store.task_list_open(id).await?;
             let new = TaskId(Uuid::now_v7());
             let (mut after, task) = match request(&before, &open, action, new, now).map_err(AppError::InvalidState)? {
-                Requested::Unchanged => return Ok(before),
+                Requested::Unchanged => return Ok(Committed { service: before, event: None }),
                 Requested::Changed(after, task) => (after, task),
             };
             after.trace = traces::here();
@@ -62,21 +64,21 @@ impl App {
                 ..Write::new(Guard::Revision(&before), now)
             };
             match self.store.commit(write).await {
-                Ok(Committed { service, .. }) => {
-                    self.hints.project_changed(&service.project);
+                Ok(committed) => {
+                    self.hints.project_changed(&committed.service.project);
                     self.hints.wake(id);
                     audit::accepted(viewer, action, Object::Service(id));
-                    return Ok(service);
+                    return Ok(committed);
                 }
                 Err(StoreError::Stale) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(AppError::Conflict(TOO_FAST.to_owned()))
+        Err(too_fast())
     }
 
     /// The credentials in clear. That they were revealed, and to whom, is an event.
-    pub async fn reveal(&self, viewer: &Principal, id: ServiceId) -> Result<(Service, Vec<Credential>)> {
+    pub async fn reveal(&self, viewer: &Principal, id: ServiceId) -> Result<(Committed, Vec<Credential>)> {
         let action = ServiceAction::RevealCredentials;
         let invalid = |state| AppError::InvalidState(InvalidState { action, state });
         for _ in 0..ATTEMPTS {
@@ -93,17 +95,17 @@ impl App {
             let now = now();
             let event = NewEvent::credentials_revealed(&read, &viewer.subject, now);
             let guard = Guard::State { read: &read, one_of: action.allowed_in() };
-            let service = match self.store.commit(Write { event: Some(&event), ..Write::new(guard, now) }).await {
-                Ok(Committed { service, .. }) => service,
+            let committed = match self.store.commit(Write { event: Some(&event), ..Write::new(guard, now) }).await {
+                Ok(committed) => committed,
                 Err(StoreError::InvalidState(state)) => return Err(invalid(state)),
                 Err(error) => return Err(error.into()),
             };
-            self.hints.project_changed(&service.project);
+            self.hints.project_changed(&committed.service.project);
             audit::accepted(viewer, action, Object::Service(id));
-            let credentials = (offer.credentials)(&access, &service.address.hostname);
-            return Ok((service, credentials));
+            let credentials = (offer.credentials)(&access, &committed.service.address.hostname);
+            return Ok((committed, credentials));
         }
-        Err(AppError::Conflict(TOO_FAST.to_owned()))
+        Err(too_fast())
     }
 
     /// The sealed credentials, and the same with a password to be.

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{App, AppError, Result, new_seed, now};
+use super::{App, AppError, Committed, Result, new_seed, now};
 use crate::audit::{self, Object};
 use crate::catalog::{Offer, definition};
 use crate::domain::Stored as _;
@@ -34,8 +34,8 @@ pub struct ProvisionRequest {
 
 impl App {
     /// Accepts a new service, which is then PENDING. Under an idempotency key that was used before with the same
-    /// attributes, gives back the service of the first call as it is now.
-    pub async fn provision(&self, viewer: &Principal, request: ProvisionRequest) -> Result<Service> {
+    /// attributes, gives back the service of the first call as it is now, and no event.
+    pub async fn provision(&self, viewer: &Principal, request: ProvisionRequest) -> Result<Committed> {
         viewer.authorize(&request.project, Permission::ProjectSettings).inspect_err(|denied| {
             audit::refused(viewer, "PROVISION", Object::Project(&request.project), denied);
         })?;
@@ -43,7 +43,7 @@ impl App {
         let idempotency = request.idempotency_key.clone().map(|key| Idempotency { key, fingerprint: asked });
         // Ahead of all that the catalog says, which may be something else than at the first time.
         if let Some(known) = self.provisioned_before(&request, idempotency.as_ref()).await? {
-            return Ok(known);
+            return Ok(Committed { service: known, event: None });
         }
         self.terms.networks.name(&request.project).map_err(|invalid| AppError::BadInput {
             field: "projectId",
@@ -71,14 +71,15 @@ impl App {
             let new = self.draft(&request, offer, version, name.clone(), idempotency.clone()).await?;
             let event = NewEvent::provisioned(&new.service, &viewer.subject);
             match self.store.service_create(&new, &event).await {
-                Ok(_) => {
+                Ok(event) => {
                     self.hints.project_changed(&request.project);
                     self.hints.wake(new.service.id);
                     audit::accepted(viewer, "PROVISION", Object::Service(new.service.id));
-                    return Ok(new.service);
+                    return Ok(Committed { service: new.service, event: Some(event) });
                 }
                 Err(StoreError::NameTaken) if request.name.is_some() => {
-                    return Err(AppError::Conflict(format!("The project has a service named {name} already.")));
+                    let message = format!("The project has a service named {name} already.");
+                    return Err(AppError::Conflict { field: "name", message });
                 }
                 Err(StoreError::NameTaken) => name = names.next().unwrap_or_else(|| base.clone()),
                 Err(StoreError::PortTaken) => {}
@@ -87,13 +88,14 @@ impl App {
                 }
                 Err(StoreError::KeyUsed) => {
                     if let Some(known) = self.provisioned_before(&request, idempotency.as_ref()).await? {
-                        return Ok(known);
+                        return Ok(Committed { service: known, event: None });
                     }
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(AppError::Conflict("No free name or port was found; try again.".to_owned()))
+        let message = "No free name or port was found; try again.".to_owned();
+        Err(AppError::Conflict { field: "name", message })
     }
 
     async fn provisioned_before(
@@ -106,7 +108,8 @@ impl App {
             None => Ok(None),
             Some((service, known)) if is_same_request(request, &service, &known) => Ok(Some(service)),
             Some(_) => {
-                Err(AppError::Conflict("The idempotency key was used before, with other attributes.".to_owned()))
+                let message = "The idempotency key was used before, with other attributes.".to_owned();
+                Err(AppError::Conflict { field: "idempotencyKey", message })
             }
         }
     }
@@ -142,7 +145,8 @@ impl App {
     async fn free_port(&self, publishing: &Publishing, id: ServiceId) -> Result<Published> {
         let taken = self.store.port_list().await?;
         let found = publishing.choose(&taken, id.0.as_u128());
-        found.ok_or_else(|| AppError::Conflict("Every port that services may be published on is taken.".to_owned()))
+        let message = "Every port that services may be published on is taken.";
+        found.ok_or_else(|| AppError::Conflict { field: "projectId", message: message.to_owned() })
     }
 }
 

@@ -60,6 +60,22 @@ impl App {
         Ok(self.store.service_count(project, filter).await?)
     }
 
+    /// The project, where the viewer sees it.
+    pub fn sees(&self, viewer: &Principal, project: &ProjectId) -> bool {
+        visible(viewer, project).is_ok()
+    }
+
+    /// A page of a project's events, oldest first, as far as they are kept.
+    pub async fn events(
+        &self,
+        viewer: &Principal,
+        project: &ProjectId,
+        page: Page<i64>,
+    ) -> Result<Slice<ServiceEvent>> {
+        visible(viewer, project)?;
+        Ok(self.store.event_list(project, page).await?)
+    }
+
     /// A page of a service's events, oldest first. `service` is one that the viewer was given.
     pub async fn events_of(&self, service: ServiceId, page: Page<i64>) -> Result<Slice<ServiceEvent>> {
         Ok(self.store.event_list_of_service(service, page).await?)

@@ -107,6 +107,7 @@ impl LimitArgs {
             directives: self.query_directives,
             subscriptions: self.max_subscriptions,
             subscriptions_per_subject: self.subscriptions_per_subject,
+            root_fields_per_minute: self.rate_limit_subject.get(),
             introspection: self.introspection.unwrap_or(dev),
         }
     }

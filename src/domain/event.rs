@@ -21,6 +21,8 @@ pub struct ServiceEvent {
     pub message: String,
     pub actor: Option<String>,
     pub occurred_at: Timestamp,
+    /// The revision of the service from then on; None on events of earlier versions.
+    pub revision: Option<i64>,
 }
 
 /// How much of a project's log there is. It begins with 1 to 0, which is nothing.

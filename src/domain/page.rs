@@ -2,7 +2,7 @@
 
 use super::service::{ServiceKind, ServiceState};
 
-/// Which services of a project to list: those that meet every condition.
+/// Which services of a project to list, and in which order: those that meet every condition.
 #[derive(Debug, Clone, Default)]
 pub struct ServiceFilter {
     /// None: of every kind.
@@ -11,6 +11,29 @@ pub struct ServiceFilter {
     pub states: Option<Vec<ServiceState>>,
     /// False: none that is DESTROYED, even where `states` names that state.
     pub include_destroyed: bool,
+    /// None: of every name; otherwise those whose names contain it.
+    pub name_contains: Option<String>,
+    pub order: ServiceOrder,
+}
+
+/// The order in which to list services. Those of one name, all of them destroyed but one, are in the order of their creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ServiceOrder {
+    #[default]
+    Created,
+    CreatedLast,
+    Name,
+    NameLast,
+}
+
+impl ServiceOrder {
+    pub fn is_descending(self) -> bool {
+        matches!(self, Self::CreatedLast | Self::NameLast)
+    }
+
+    pub fn is_by_name(self) -> bool {
+        matches!(self, Self::Name | Self::NameLast)
+    }
 }
 
 /// A part of a list, by the position of what comes before and after it. The list is sorted by position, and so is what

@@ -45,7 +45,7 @@ mod tasks;
 mod term;
 
 use commit::commit;
-use log::{event_insert, event_list_of_service, event_list_since, event_span, sequence_take};
+use log::{event_insert, event_list, event_list_of_service, event_list_since, event_span, sequence_take};
 use retention::{event_list_overdue, event_trim};
 use tasks::task_list_open;
 use term::{term_current, term_replace, term_take};
@@ -241,6 +241,10 @@ impl Store for Backend {
         read!(self, event_list_of_service(service, page))
     }
 
+    async fn event_list(&self, project: &ProjectId, page: Page<i64>) -> Result<Slice<ServiceEvent>> {
+        read!(self, event_list(project, page))
+    }
+
     fn reserved(self: Arc<Self>) -> Arc<dyn Store> {
         self.with_reserved()
     }
@@ -378,6 +382,10 @@ fn filtered<'a>(project: &'a ProjectId, filter: &'a ServiceFilter) -> services::
     if let Some(states) = &filter.states {
         query = query.filter(services::state.eq_any(states.iter().map(|state| state.as_str())));
     }
+    if let Some(part) = &filter.name_contains {
+        let part = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        query = query.filter(services::name.like(format!("%{part}%")).escape('\\'));
+    }
     if !filter.include_destroyed {
         query = query.filter(services::destroyed_at.is_null());
     }
@@ -391,13 +399,28 @@ async fn service_list(
     page: Page<ServiceId>,
 ) -> Answer<Slice<Service>> {
     let mut query = filtered(project, filter).select(ServiceRow::as_select()).limit(one_more(page.limit));
-    if let Some(after) = page.after {
-        query = query.filter(services::id.gt(Id(after.0)));
+    for (cursor, is_ahead) in [(page.after, false), (page.before, true)] {
+        let Some(ServiceId(id)) = cursor else { continue };
+        let grows = filter.order.is_descending() == is_ahead;
+        if !filter.order.is_by_name() {
+            query = if grows { query.filter(services::id.gt(Id(id))) } else { query.filter(services::id.lt(Id(id))) };
+            continue;
+        }
+        let name = services::table.find(Id(id)).select(services::name).first::<String>(connection).await.optional()?;
+        let Some(name) = name else { return Ok(Slice { rows: Vec::new(), has_more: false }) };
+        let same = services::name.eq(name.clone());
+        query = if grows {
+            query.filter(services::name.gt(name).or(same.and(services::id.gt(Id(id)))))
+        } else {
+            query.filter(services::name.lt(name).or(same.and(services::id.lt(Id(id)))))
+        };
     }
-    if let Some(before) = page.before {
-        query = query.filter(services::id.lt(Id(before.0)));
-    }
-    query = if page.from_end { query.order(services::id.desc()) } else { query.order(services::id.asc()) };
+    query = match (filter.order.is_by_name(), filter.order.is_descending() != page.from_end) {
+        (false, false) => query.order(services::id.asc()),
+        (false, true) => query.order(services::id.desc()),
+        (true, false) => query.order((services::name.asc(), services::id.asc())),
+        (true, true) => query.order((services::name.desc(), services::id.desc())),
+    };
     let rows: Vec<ServiceRow> = query.load(connection).await?;
     Ok(slice(rows, page.limit, page.from_end))
 }

@@ -239,6 +239,7 @@ pub struct EventRow {
     message: String,
     actor: Option<String>,
     occurred_at: Instant,
+    revision: Option<i64>,
 }
 
 impl EventRow {
@@ -255,6 +256,7 @@ impl EventRow {
             message: event.message,
             actor: event.actor,
             occurred_at: event.occurred_at.into(),
+            revision: Some(service.revision),
         }
     }
 }
@@ -271,6 +273,7 @@ impl From<EventRow> for ServiceEvent {
             message: row.message,
             actor: row.actor,
             occurred_at: row.occurred_at.into(),
+            revision: row.revision,
         }
     }
 }

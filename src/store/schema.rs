@@ -47,6 +47,7 @@ diesel::table! {
         message -> Text,
         actor -> Nullable<Text>,
         occurred_at -> Instant,
+        revision -> Nullable<Int8>,
     }
 }
 

@@ -47,6 +47,9 @@ fn table() -> Vec<Field> {
     let metrics = "subscription { serviceMetrics(id: \"ID\") { memoryMib } }";
     vec![
         query("node", Needs::Sight, "{ node(id: \"ID\") { id } }"),
+        query("project", Needs::Sight, "{ project(projectId: \"PROJECT\") { usage { services } } }"),
+        query("limits", Needs::Token, "{ limits { servicesPerProject } }"),
+        query("errorCodes", Needs::Token, "{ errorCodes }"),
         query("viewer", Needs::Token, "{ viewer { subject } }"),
         query("serviceCatalog", Needs::Token, "{ serviceCatalog { kind } }"),
         query("catalogEntry", Needs::Token, "{ catalogEntry(kind: REDIS) { kind } }"),

@@ -12,6 +12,7 @@ mod concurrency;
 mod cursors;
 mod errors;
 mod event_stream;
+mod frontends;
 mod fuzz;
 mod guards;
 mod harness;

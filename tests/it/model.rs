@@ -135,7 +135,7 @@ impl World {
             expires_at: Timestamp::MAX,
         };
         let project: ProjectId = "model".parse().unwrap();
-        let id = app.provision(&viewer, request(&project, kind)).await.unwrap().id;
+        let id = app.provision(&viewer, request(&project, kind)).await.unwrap().service.id;
         let engine = Arc::new(FakeEngine::default());
         let reconciler = Self::reconciler(&store, &engine, &sealer, &hints);
         Self { app, store, engine, sealer, hints, viewer, project, id, memory: None, reconciler, directory }
@@ -340,7 +340,7 @@ async fn a_tick_costs_by_node_and_wakes_only_what_is_not_as_it_should_be() {
     let mut ids = vec![world.id];
     for _ in 1..MANY {
         let request = request(&world.project, ServiceKind::Redis);
-        ids.push(world.app.provision(&world.viewer, request).await.unwrap().id);
+        ids.push(world.app.provision(&world.viewer, request).await.unwrap().service.id);
     }
     for &id in &ids {
         (world.id, world.memory) = (id, None);

@@ -29,6 +29,8 @@ pub struct Limits {
     pub subscriptions: usize,
     /// Subscriptions at once of one subject.
     pub subscriptions_per_subject: usize,
+    /// Root fields a minute of a subject, which the HTTP layer counts; shown only.
+    pub root_fields_per_minute: u32,
     /// Whether the schema can be asked for.
     pub introspection: bool,
 }
@@ -44,6 +46,7 @@ impl Default for Limits {
             directives: 50,
             subscriptions: 5000,
             subscriptions_per_subject: 200,
+            root_fields_per_minute: 6000,
             introspection: true,
         }
     }

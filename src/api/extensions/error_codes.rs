@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 
-use crate::api::documents::{root_field, variables};
+use crate::api::documents::{root_field, text, variables};
 use crate::api::error::{Cause, Code, Error};
 use crate::api::{Limits, RequestId};
 
@@ -117,6 +117,7 @@ impl Extension for RequestErrors {
         next: NextValidation<'_>,
     ) -> Result<ValidationResult, Vec<ServerError>> {
         if let Some((document, given)) = self.seen.document.get() {
+            text::check(document, given)?;
             let operation_name = self.seen.operation_name.get().and_then(|name| name.as_deref());
             variables::check(&ctx.schema_env.registry, document, operation_name, given)?;
         }

@@ -1,8 +1,9 @@
 //! What can be provisioned.
 
-use async_graphql::{Enum, Object};
+use async_graphql::{Enum, ID, Object};
 
 use super::enums::{ServiceKind, SizeTier};
+use super::node_id;
 use crate::api::documents::limits::list_cost;
 use crate::catalog::Definition;
 use crate::domain::service;
@@ -30,6 +31,11 @@ pub struct CatalogEntry(pub &'static Definition);
 /// A kind of service: what to show before one is provisioned.
 #[Object]
 impl CatalogEntry {
+    /// Identifies the entry among all objects; opaque.
+    pub async fn id(&self) -> ID {
+        node_id::of_kind(self.0.kind)
+    }
+
     /// What to give to `provisionService`.
     async fn kind(&self) -> ServiceKind {
         self.0.kind.into()

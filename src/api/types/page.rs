@@ -7,10 +7,10 @@ use crate::api::error::{Error, Result};
 use crate::domain::page::Page;
 
 /// How many a page holds when the client does not say.
-const DEFAULT_SIZE: i32 = 20;
+pub const DEFAULT_SIZE: i32 = 20;
 
 /// How many a page may hold.
-const MAX_SIZE: i32 = 100;
+pub const MAX_SIZE: i32 = 100;
 
 /// What a page costs, by what each of its items does.
 pub fn page_cost(first: Option<i32>, last: Option<i32>, each: usize) -> usize {

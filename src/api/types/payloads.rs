@@ -4,12 +4,15 @@ use async_graphql::SimpleObject;
 
 use super::credential::Credential;
 use super::service::Service;
+use super::service_event::ServiceEvent;
 
 /// The answer of `provisionService`.
 #[derive(SimpleObject)]
 pub struct ProvisionServicePayload {
     /// The service, in PENDING; or, under an idempotency key that was used before, as it is now.
     pub service: Service,
+    /// The event that it wrote; null where nothing was written, because it was asked for before.
+    pub event: Option<ServiceEvent>,
 }
 
 /// The answer of `startService`.
@@ -17,6 +20,8 @@ pub struct ProvisionServicePayload {
 pub struct StartServicePayload {
     /// The service, with its start under way.
     pub service: Service,
+    /// The event that it wrote; null where nothing was written, because it was asked for before.
+    pub event: Option<ServiceEvent>,
 }
 
 /// The answer of `stopService`.
@@ -24,6 +29,8 @@ pub struct StartServicePayload {
 pub struct StopServicePayload {
     /// The service, with its stop under way.
     pub service: Service,
+    /// The event that it wrote; null where nothing was written, because it was asked for before.
+    pub event: Option<ServiceEvent>,
 }
 
 /// The answer of `restartService`.
@@ -31,6 +38,8 @@ pub struct StopServicePayload {
 pub struct RestartServicePayload {
     /// The service, with its restart under way.
     pub service: Service,
+    /// The event that it wrote; null where nothing was written, because it was asked for before.
+    pub event: Option<ServiceEvent>,
 }
 
 /// The answer of `destroyService`.
@@ -38,6 +47,8 @@ pub struct RestartServicePayload {
 pub struct DestroyServicePayload {
     /// The service, in DESTROYING.
     pub service: Service,
+    /// The event that it wrote; null where nothing was written, because it was asked for before.
+    pub event: Option<ServiceEvent>,
 }
 
 /// The answer of `revealCredentials`.
@@ -45,6 +56,8 @@ pub struct DestroyServicePayload {
 pub struct RevealCredentialsPayload {
     /// The service. Its own credentials stay masked.
     pub service: Service,
+    /// The event that tells of it.
+    pub event: Option<ServiceEvent>,
     /// The environment variables to connect with, in clear.
     pub credentials: Vec<Credential>,
 }
@@ -54,4 +67,6 @@ pub struct RevealCredentialsPayload {
 pub struct RotateCredentialsPayload {
     /// The service, with the change of its password under way.
     pub service: Service,
+    /// The event that it wrote; null where nothing was written, because it was asked for before.
+    pub event: Option<ServiceEvent>,
 }

@@ -8,7 +8,7 @@ use super::date_time::DateTime;
 use super::enums::{ServiceAction, ServiceKind, ServiceState};
 use super::operation::{Operation, ServiceError};
 use super::page::{PageArguments, page_cost};
-use super::service_event_connection::ServiceEventConnection;
+use super::service_event_connection::{ServiceEventConnection, Source};
 use crate::api::documents::limits::list_cost;
 use crate::api::error::Result;
 use crate::api::guard::viewer;
@@ -27,6 +27,12 @@ impl Service {
     /// Identifies the service; opaque.
     pub async fn id(&self) -> ID {
         self.0.id.to_string().into()
+    }
+
+    /// Counts its changes: of two answers about a service the one of the higher revision is the newer, whatever order they
+    /// came in.
+    async fn revision(&self) -> i64 {
+        self.0.revision
     }
 
     /// The project that it belongs to.
@@ -126,6 +132,7 @@ impl Service {
         #[graphql(desc = "At most so many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only events ahead of this cursor.")] before: Option<String>,
     ) -> Result<ServiceEventConnection> {
-        ServiceEventConnection::load(ctx, &self.0, PageArguments { first, after, last, before }).await
+        let of = Source::Service(self.0.project.clone(), self.0.id);
+        ServiceEventConnection::load(ctx, of, PageArguments { first, after, last, before }).await
     }
 }

@@ -1,17 +1,20 @@
 //! Pages of services.
 
-use async_graphql::{Context, InputObject, Object};
+use async_graphql::{Context, Enum, InputObject, Object};
 
 use super::enums::{ServiceKind, ServiceState};
 use super::ids::{parse_service_cursor, service_cursor};
 use super::page::{PageArguments, PageInfo, other_side};
 use super::service::Service;
 use crate::api::app;
-use crate::api::error::Result;
+use crate::api::error::{Error, Result};
 use crate::api::guard::viewer;
 use crate::app::queries::LogCursors;
 use crate::domain::id::{ProjectId, ServiceId};
 use crate::domain::page::{self, Page};
+
+/// As long as a service's name.
+const MAX_NAME_LENGTH: usize = 40;
 
 /// Which services to list.
 #[derive(InputObject, Default)]
@@ -23,6 +26,47 @@ pub struct ServiceFilter {
     /// Whether to list services that are destroyed as well. Those are also listed when `states` names DESTROYED.
     #[graphql(default_with = "Some(false)")]
     pub include_destroyed: Option<bool>,
+    /// Only services whose names contain this text, whether or not in capitals; at most 40 characters.
+    pub search: Option<String>,
+}
+
+/// The order of a list of services.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "page::ServiceOrder")]
+pub enum ServiceOrder {
+    /// The oldest first.
+    #[graphql(name = "CREATED_AT_ASC")]
+    Created,
+    /// The newest first.
+    #[graphql(name = "CREATED_AT_DESC")]
+    CreatedLast,
+    /// By name, from a to z.
+    #[graphql(name = "NAME_ASC")]
+    Name,
+    /// By name, from z to a.
+    #[graphql(name = "NAME_DESC")]
+    NameLast,
+}
+
+/// How many items a list in a filter may have.
+pub const MAX_FILTER_ITEMS: usize = 100;
+
+impl ServiceFilter {
+    pub fn parse(self, order: Option<ServiceOrder>) -> Result<page::ServiceFilter> {
+        let too_many = |field: &str| Error::bad_input(field, format!("It has at most {MAX_FILTER_ITEMS} items."));
+        if self.kinds.as_ref().is_some_and(|kinds| kinds.len() > MAX_FILTER_ITEMS) {
+            return Err(too_many("kinds"));
+        }
+        if self.states.as_ref().is_some_and(|states| states.len() > MAX_FILTER_ITEMS) {
+            return Err(too_many("states"));
+        }
+        let name_contains = self.search.as_ref().map(|text| text.trim().to_lowercase()).filter(|text| !text.is_empty());
+        if name_contains.as_ref().is_some_and(|text| text.chars().count() > MAX_NAME_LENGTH) {
+            return Err(Error::bad_input("search", format!("It has at most {MAX_NAME_LENGTH} characters.")));
+        }
+        let order = order.map(Into::into).unwrap_or_default();
+        Ok(page::ServiceFilter { name_contains, order, ..self.into() })
+    }
 }
 
 impl From<ServiceFilter> for page::ServiceFilter {
@@ -33,6 +77,7 @@ impl From<ServiceFilter> for page::ServiceFilter {
             kinds: filter.kinds.map(|kinds| kinds.into_iter().map(Into::into).collect()),
             states: filter.states.map(|states| states.into_iter().map(Into::into).collect()),
             include_destroyed: named || filter.include_destroyed.unwrap_or(false),
+            ..Self::default()
         }
     }
 }
@@ -74,8 +119,8 @@ impl ServiceConnection {
     }
 
     /// The page's services, each with its cursor.
-    async fn edges(&self) -> Vec<ServiceEdge<'_>> {
-        self.services.iter().map(ServiceEdge).collect()
+    async fn edges(&self) -> Vec<ServiceEdge> {
+        self.services.iter().map(|service| ServiceEdge(Service(service.0.clone()))).collect()
     }
 
     /// Where the page lies in the list.
@@ -106,11 +151,11 @@ impl ServiceConnection {
     }
 }
 
-pub struct ServiceEdge<'a>(&'a Service);
+pub struct ServiceEdge(pub Service);
 
 /// A service and its place in a list.
 #[Object]
-impl ServiceEdge<'_> {
+impl ServiceEdge {
     /// The service's place in the list, to give to `after` or `before`; opaque.
     async fn cursor(&self) -> String {
         service_cursor(self.0.0.id)
@@ -118,6 +163,6 @@ impl ServiceEdge<'_> {
 
     /// The service.
     async fn node(&self) -> &Service {
-        self.0
+        &self.0
     }
 }

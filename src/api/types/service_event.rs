@@ -6,6 +6,7 @@ use super::date_time::DateTime;
 use super::enums::ServiceState;
 use super::operation::Operation;
 use super::service::Service;
+use super::service_connection::ServiceEdge;
 use crate::api::app;
 use crate::api::error::Result;
 use crate::api::guard::viewer;
@@ -40,6 +41,28 @@ impl ServiceEvent {
     async fn service(&self, ctx: &Context<'_>) -> Result<Service> {
         let service = app(ctx).service(viewer(ctx)?, self.0.service).await?;
         Ok(Service(service.ok_or(AppError::NotFound("service"))?))
+    }
+
+    /// The service's revision from then on, to tell which of several answers about it is the newest; null on events from
+    /// before the server counted it.
+    async fn revision(&self) -> Option<i64> {
+        self.0.revision
+    }
+
+    /// On a service's first event the service, as it is now, with its place in the project's list, for clients that append
+    /// it to a connection; null on every other event.
+    async fn created_service(&self, ctx: &Context<'_>) -> Result<Option<ServiceEdge>> {
+        match self.0.previous_state {
+            None => Ok(Some(ServiceEdge(self.service(ctx).await?))),
+            Some(_) => Ok(None),
+        }
+    }
+
+    /// On the event that a service is destroyed by its id, for clients that take it out of their lists; null on every other
+    /// event.
+    async fn destroyed_service_id(&self) -> Option<ID> {
+        let is_destroyed = self.0.state == crate::domain::service::ServiceState::Destroyed;
+        is_destroyed.then(|| self.0.service.to_string().into())
     }
 
     /// The state that it was in before; null on a service's first event.

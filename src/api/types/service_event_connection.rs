@@ -1,4 +1,4 @@
-//! Pages of a service's events.
+//! Pages of events.
 
 use async_graphql::{Context, Object};
 
@@ -6,28 +6,45 @@ use super::page::{PageArguments, PageInfo, other_side};
 use super::service_event::ServiceEvent;
 use crate::api::app;
 use crate::api::error::Result;
-use crate::domain::id::{Cursor, ServiceId};
-use crate::domain::page::Page;
-use crate::domain::service::Service;
+use crate::api::guard::viewer;
+use crate::domain::event;
+use crate::domain::id::{Cursor, ProjectId, ServiceId};
+use crate::domain::page::{Page, Slice};
+
+/// Whose events to list.
+pub enum Source {
+    Project(ProjectId),
+    /// One that the viewer may see, and its project.
+    Service(ProjectId, ServiceId),
+}
+
+impl Source {
+    async fn slice(&self, ctx: &Context<'_>, page: Page<i64>) -> Result<Slice<event::ServiceEvent>> {
+        Ok(match self {
+            Self::Project(project) => app(ctx).events(viewer(ctx)?, project, page).await?,
+            Self::Service(_, service) => app(ctx).events_of(*service, page).await?,
+        })
+    }
+}
 
 pub struct ServiceEventConnection {
-    service: ServiceId,
+    of: Source,
     page: Page<i64>,
     events: Vec<ServiceEvent>,
     has_more: bool,
 }
 
 impl ServiceEventConnection {
-    /// `service` is one that the viewer may see.
-    pub async fn load(ctx: &Context<'_>, service: &Service, arguments: PageArguments) -> Result<Self> {
-        let page = arguments.parse(|text| Cursor::decode(&service.project, text).ok())?;
-        let slice = app(ctx).events_of(service.id, page).await?;
+    pub async fn load(ctx: &Context<'_>, of: Source, arguments: PageArguments) -> Result<Self> {
+        let (Source::Project(project) | Source::Service(project, _)) = &of;
+        let page = arguments.parse(|text| Cursor::decode(project, text).ok())?;
+        let slice = of.slice(ctx, page).await?;
         let events = slice.rows.into_iter().map(ServiceEvent).collect();
-        Ok(Self { service: service.id, page, events, has_more: slice.has_more })
+        Ok(Self { of, page, events, has_more: slice.has_more })
     }
 }
 
-/// A page of a service's events.
+/// A page of the events of a service or of a project.
 #[Object]
 impl ServiceEventConnection {
     /// The page's events.
@@ -45,7 +62,7 @@ impl ServiceEventConnection {
         let (first, last) = (self.events.first(), self.events.last());
         let has_other = match other_side(&self.page, first.map(|e| e.0.sequence), last.map(|e| e.0.sequence)) {
             None => false,
-            Some(page) => !app(ctx).events_of(self.service, page).await?.rows.is_empty(),
+            Some(page) => !self.of.slice(ctx, page).await?.rows.is_empty(),
         };
         let cursors = (first.map(ServiceEvent::position), last.map(ServiceEvent::position));
         Ok(PageInfo::new(&self.page, self.has_more, has_other, cursors))

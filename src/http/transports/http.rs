@@ -24,7 +24,7 @@ use super::caller::{Caller, authorization};
 use super::execution::Signed;
 use super::parameters::{self, Asked};
 use super::{answer, body, stream};
-use crate::api::error::{Code, Error};
+use crate::api::error::Error;
 use crate::api::{self, Identity};
 use crate::http::Parts;
 use crate::http::limits::{Excess, HeldBytes};
@@ -75,7 +75,7 @@ pub async fn get(parts: Parts, caller: Caller, headers: &HeaderMap, pairs: Vec<(
 }
 
 pub async fn other_method() -> Response {
-    let error = Error::new(Code::BadUserInput, "Use POST, or GET for queries.");
+    let error = Error::bad_input("method", "Use POST, or GET for queries.");
     let mut response = answer::refusal(StatusCode::METHOD_NOT_ALLOWED, error, Media::Json);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
     response

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::super::notify;
+use super::super::{Db, notify};
 use super::{Answer, Conn, one_more, slice};
 use crate::domain::event::{LogSpan, ServiceEvent};
 use crate::domain::id::{ProjectId, ServiceId};
@@ -64,16 +64,30 @@ pub(super) async fn event_span(connection: &mut Conn, project: &ProjectId) -> An
     Ok(LogSpan { first, last })
 }
 
+pub(super) async fn event_list(
+    connection: &mut Conn,
+    project: &ProjectId,
+    page: Page<i64>,
+) -> Answer<Slice<ServiceEvent>> {
+    events(connection, service_events::table.filter(service_events::project_id.eq(project.as_str())).into_boxed(), page)
+        .await
+}
+
 pub(super) async fn event_list_of_service(
     connection: &mut Conn,
     service: ServiceId,
     page: Page<i64>,
 ) -> Answer<Slice<ServiceEvent>> {
-    let mut query = service_events::table
-        .filter(service_events::service_id.eq(Id(service.0)))
-        .select(EventRow::as_select())
-        .limit(one_more(page.limit))
-        .into_boxed();
+    events(connection, service_events::table.filter(service_events::service_id.eq(Id(service.0))).into_boxed(), page)
+        .await
+}
+
+async fn events(
+    connection: &mut Conn,
+    of: service_events::BoxedQuery<'_, Db>,
+    page: Page<i64>,
+) -> Answer<Slice<ServiceEvent>> {
+    let mut query = of.select(EventRow::as_select()).limit(one_more(page.limit));
     if let Some(after) = page.after {
         query = query.filter(service_events::sequence.gt(after));
     }

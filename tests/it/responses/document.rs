@@ -201,7 +201,8 @@ impl Maker<'_> {
             (_, "DateTime") => "\"2026-01-31T12:00:00Z\"".to_owned(),
             ("projectId", _) => quoted(self.choices.one_of(&["demo", "demo", "demo", "nope", "a b"])),
             ("id", _) => {
-                let odd = ["svc_00000000000000000000000000000001", "abc", "demo"].map(str::to_owned);
+                let odd = ["svc_00000000000000000000000000000001", "abc", "project:demo", "project:nope", "kind:REDIS"]
+                    .map(str::to_owned);
                 let ids = [self.known.services.as_slice(), &odd].concat();
                 quoted(self.choices.one_of(&ids))
             }

@@ -1,5 +1,6 @@
 //! Filters, counts and pages.
 
+use project_services::domain::page::ServiceOrder;
 use project_services::domain::service::{Service, ServiceKind, ServiceState};
 use project_services::store::{Page, ServiceFilter, Slice};
 
@@ -11,6 +12,9 @@ contract! {
     a_filter_finds_what_it_names,
     pages_walk_a_projects_services_both_ways,
     pages_walk_a_services_events_both_ways,
+    pages_walk_a_projects_events_both_ways,
+    pages_walk_in_every_order,
+    a_search_finds_names_by_a_part_and_nothing_by_signs,
 }
 
 async fn a_tally_counts_the_services_of_every_project(database: Database) {
@@ -137,4 +141,62 @@ async fn pages_walk_a_services_events_both_ways(database: Database) {
         Slice { rows: slice.rows.into_iter().map(|event| event.sequence).collect(), has_more: slice.has_more }
     })
     .await;
+}
+
+async fn pages_walk_a_projects_events_both_ways(database: Database) {
+    let store = database.connect().await;
+    let (one, two) = (service("demo", "one"), service("demo", "two"));
+    create(&*store, &one).await;
+    create(&*store, &two).await;
+    create(&*store, &service("other", "three")).await;
+    for number in 0..5 {
+        append(&*store, if number % 2 == 0 { &one } else { &two }, &number.to_string()).await.unwrap();
+    }
+    let all: Vec<i64> = (1..=7).collect();
+    check_pages(&all, async |page| {
+        let slice = store.event_list(&project("demo"), page).await.unwrap();
+        assert!(slice.rows.iter().all(|event| event.revision == Some(1)));
+        Slice { rows: slice.rows.into_iter().map(|event| event.sequence).collect(), has_more: slice.has_more }
+    })
+    .await;
+}
+
+async fn pages_walk_in_every_order(database: Database) {
+    let store = database.connect().await;
+    let mut services = Vec::new();
+    for name in ["d", "b", "a", "g", "b", "e", "b"] {
+        let service = service("demo", name);
+        create(&*store, &service).await;
+        // Its name is free then.
+        destroy(&*store, service.id).await;
+        services.push((name, service.id));
+    }
+    let created: Vec<_> = services.iter().map(|(_, id)| *id).collect();
+    services.sort();
+    let named: Vec<_> = services.iter().map(|(_, id)| *id).collect();
+    let reversed = |ids: &[_]| ids.iter().rev().copied().collect::<Vec<_>>();
+    for (order, all) in [
+        (ServiceOrder::Created, created.clone()),
+        (ServiceOrder::CreatedLast, reversed(&created)),
+        (ServiceOrder::Name, named.clone()),
+        (ServiceOrder::NameLast, reversed(&named)),
+    ] {
+        let filter = ServiceFilter { include_destroyed: true, order, ..ServiceFilter::default() };
+        check_pages(&all, async |page| {
+            let slice = store.service_list(&project("demo"), &filter, page).await.unwrap();
+            Slice { rows: slice.rows.into_iter().map(|service| service.id).collect(), has_more: slice.has_more }
+        })
+        .await;
+    }
+}
+
+async fn a_search_finds_names_by_a_part_and_nothing_by_signs(database: Database) {
+    let store = database.connect().await;
+    for name in ["orders", "old-orders-2", "cache"] {
+        create(&*store, &service("demo", name)).await;
+    }
+    for (part, found) in [("order", 2), ("orders-", 1), ("a", 1), ("x", 0), ("%", 0), ("_", 0), ("\\", 0), ("o%s", 0)] {
+        let filter = ServiceFilter { name_contains: Some(part.to_owned()), ..ServiceFilter::default() };
+        assert_eq!(store.service_count(&project("demo"), &filter).await.unwrap(), found, "{part}");
+    }
 }

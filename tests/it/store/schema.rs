@@ -8,11 +8,12 @@ use diesel::migration::MigrationVersion;
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
+use project_services::domain::event::ServiceEvent;
 use project_services::domain::task::{Job, Task, TaskId};
 use project_services::store::{Guard, StoreError, Write, connect};
 use uuid::Uuid;
 
-use super::fixture::{Database, ca_file, create, micros, service};
+use super::fixture::{Database, ca_file, create, micros, project, service};
 
 /// Has `harness` work on the database, with the migrations.
 macro_rules! with_migrations {
@@ -63,6 +64,7 @@ async fn check_upgrade(database: &Database) {
         Task::new(TaskId(Uuid::now_v7()), services[0].id, Job::RotateCredentials, micros(services[0].updated_at));
     let parts = Write { tasks: &[rotation], ..Write::new(Guard::Revision(&services[0]), services[0].updated_at) };
     store.commit(parts).await.unwrap();
+    let events = store.event_list_since(&project("demo"), 0, 10).await.unwrap();
     drop(store);
 
     revert_to_traces(database).await;
@@ -71,6 +73,9 @@ async fn check_upgrade(database: &Database) {
         assert_eq!(store.service_get(service.id).await.unwrap().as_ref().map(|row| row.id), Some(service.id));
         assert!(store.sealed_get(service.id).await.unwrap().is_some());
     }
+    let kept = store.event_list_since(&project("demo"), 0, 10).await.unwrap();
+    let old: Vec<_> = events.into_iter().map(|event| ServiceEvent { revision: None, ..event }).collect();
+    assert_eq!(kept, old, "each event is there, and which revision it was of nobody knows");
     let open = store.task_list_open(services[0].id).await.unwrap();
     assert_eq!(open.iter().map(|task| task.job).collect::<Vec<_>>(), [Job::RotateCredentials], "it goes on");
     assert_eq!(store.task_list_open(services[1].id).await.unwrap(), []);
