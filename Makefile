@@ -89,9 +89,12 @@ compiler:
 node:
 	@deploy/dev/node.sh
 
-clients: | node ## Installs the GraphQL clients that the tests use.
+clients: | node ## Installs the GraphQL clients that the tests use, and builds ours.
 	cd tests/clients
 	[ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --prefer-offline --no-audit --no-fund
+	cd ../../clients/typescript
+	[ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --prefer-offline --no-audit --no-fund
+	npm run --silent build
 
 clean-test: ## Removes the containers, volumes and networks that tests left behind.
 	@docker ps --all --quiet --filter label=$(TEST_LABEL) | xargs --no-run-if-empty docker rm --force --volumes >/dev/null

@@ -13,6 +13,8 @@ use crate::harness::{SECRET, Server};
 async fn the_clients_of_frontends_work() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
     assert!(folder.join("node_modules").is_dir(), "the client packages are not installed: run `make clients`");
+    let package = folder.join("../../clients/typescript/dist/index.js");
+    assert!(package.is_file(), "the package of clients/typescript is not built: run `make clients`");
     let limits = SocketLimits { init_timeout: Duration::from_millis(100), ..SocketLimits::default() };
     let (server, impatient) = tokio::join!(Server::start(), Server::start_with_limits(limits));
     let mut node = Command::new("node");
