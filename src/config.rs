@@ -22,6 +22,7 @@ use crate::files::Draft;
 use crate::http::Origin;
 use crate::telemetry::LogFormat;
 
+pub mod client;
 mod limits;
 mod tokens;
 mod traces;
@@ -81,6 +82,9 @@ pub enum Command {
     /// Seals every service's credentials anew with the first of ENCRYPTION_KEYS. Can be run while the server runs, and
     /// again after it was broken off.
     RotateKeys(StoreArgs),
+    /// Those that talk to a server.
+    #[command(flatten)]
+    Client(Box<client::ClientCommand>),
 }
 
 #[derive(Debug, Args)]

@@ -17,6 +17,7 @@
 //! | [`api`] | the GraphQL schema, error codes | knows the store |
 //! | [`http`] | routes, protocols, pages, health | knows a use case |
 //! | [`causes`] | what an error came of, as text | decides what of it is shown |
+//! | [`cli`] | what people do to services from a terminal, over the API | knows anything of the server |
 //! | [`clock`] | what time it is | decides what is due |
 //! | [`tls`] | how connections to others are secured | connects |
 //! | `files` | files that come into being whole | knows what is in them |
@@ -30,6 +31,7 @@ pub mod audit;
 pub mod auth;
 pub mod catalog;
 pub mod causes;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;

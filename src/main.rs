@@ -8,6 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use project_services::app::key_ring;
 use project_services::app::key_rotation::rotate;
 use project_services::auth::{self, KeySource, TokenSettings};
+use project_services::cli::{self, Ended};
+use project_services::config::client::ClientCommand;
 use project_services::config::{self, Cli, Command, ServeArgs, StoreArgs, TokenArgs};
 use project_services::domain::permission::{Permission, Principal};
 use project_services::server::{self, BoxError};
@@ -33,6 +35,11 @@ async fn main() -> ExitCode {
         }
         Command::Token(args) => token(&args),
         Command::RotateKeys(args) => rotate_keys(&args).await,
+        Command::Client(command) => match client(&command).await {
+            Ok(Ended::Well) => Ok(()),
+            Ok(Ended::With(code)) => return ExitCode::from(code),
+            Err(error) => Err(error),
+        },
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -83,6 +90,10 @@ fn token(args: &TokenArgs) -> Result<(), BoxError> {
     };
     println!("{}", auth::sign(&settings, &principal)?.expose_secret());
     Ok(())
+}
+
+async fn client(command: &ClientCommand) -> Result<Ended, BoxError> {
+    Ok(cli::run(command, &config::client::token()?).await?)
 }
 
 async fn rotate_keys(args: &StoreArgs) -> Result<(), BoxError> {

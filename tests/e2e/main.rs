@@ -9,6 +9,7 @@ mod chain;
 mod support;
 
 mod audit;
+mod cli;
 mod commands;
 mod containers;
 mod faults;

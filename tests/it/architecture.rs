@@ -22,6 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("app", &["domain", "catalog", "clock", "crypto", "store", "engine", "hints", "audit", "telemetry"]),
     ("api", &["domain", "catalog", "app", "audit", "causes", "clock", "telemetry"]),
     ("http", &["api", "auth", "audit", "telemetry"]),
+    ("cli", &["config", "tls"]),
 ];
 
 /// These put everything together.
@@ -36,7 +37,10 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("async_graphql", &["src/api.rs", "src/api/", "src/http.rs", "src/http/"]),
     ("axum", &["src/http.rs", "src/http/", "src/server.rs", "src/telemetry.rs"]),
     ("jsonwebtoken", &["src/auth.rs", "src/auth/", "src/main.rs", "src/config/"]),
-    ("hyper_util", &["src/auth/jwks.rs", "src/http/serve.rs", "src/telemetry/traces/", "src/tls.rs"]),
+    (
+        "hyper_util",
+        &["src/auth/jwks.rs", "src/cli/remote.rs", "src/http/serve.rs", "src/telemetry/traces/", "src/tls.rs"],
+    ),
     ("rustls_native_certs", &["src/tls.rs"]),
     ("opentelemetry", &["src/telemetry/traces.rs", "src/telemetry/traces/"]),
     ("clap", &["src/config.rs", "src/config/", "src/main.rs"]),

@@ -1,0 +1,142 @@
+//! The commands that talk to a server, as any other client does.
+
+use clap::{Args, Subcommand};
+use secrecy::SecretString;
+
+use super::{ConfigError, variable};
+use crate::domain::id::ProjectId;
+use crate::domain::service::{ServiceKind, SizeTier};
+
+/// What each of these commands takes. The token comes from the environment alone: command lines can be read by others.
+#[derive(Debug, Args)]
+pub struct ClientArgs {
+    /// The server's address.
+    #[arg(long, env = "PROJECT_SERVICES_SERVER", default_value = "http://127.0.0.1:8080")]
+    pub server: String,
+    /// The project; only needed where the token is good for several.
+    #[arg(long, env = "PROJECT_SERVICES_PROJECT")]
+    pub project: Option<ProjectId>,
+    /// Answers in JSON: one value, or one a line for what is followed.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A service is given by its name or its id.
+#[derive(Debug, Subcommand)]
+pub enum ClientCommand {
+    /// Lists a project's services.
+    List {
+        #[command(flatten)]
+        at: ClientArgs,
+    },
+    /// Creates a service, and waits until it runs.
+    Provision {
+        #[command(flatten)]
+        at: ClientArgs,
+        /// POSTGRESQL or REDIS, in any case.
+        #[arg(value_parser = word::<ServiceKind>)]
+        kind: ServiceKind,
+        /// One of the catalog's versions of the kind; its default when left out.
+        #[arg(long)]
+        version: Option<String>,
+        /// DEV, STANDARD or PERFORMANCE.
+        #[arg(long, default_value = "DEV", value_parser = word::<SizeTier>)]
+        tier: SizeTier,
+        /// The service's name; made from the kind when left out.
+        #[arg(long)]
+        name: Option<String>,
+        /// Returns as soon as it is accepted.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Prints a service's credentials as a .env file.
+    Env {
+        #[command(flatten)]
+        at: ClientArgs,
+        service: String,
+        /// With the address that is published on the engine's host, for programs outside the project's network.
+        #[arg(long)]
+        outside: bool,
+    },
+    /// Runs psql or redis-cli on a service's published address; what follows `--` goes to it.
+    Connect {
+        #[command(flatten)]
+        at: ClientArgs,
+        service: String,
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Follows what a service's server writes.
+    Logs {
+        #[command(flatten)]
+        at: ClientArgs,
+        service: String,
+        /// How many lines of the past to begin with, at most 5000.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(0..=5000))]
+        tail: u16,
+    },
+    /// Follows a project's events.
+    Events {
+        #[command(flatten)]
+        at: ClientArgs,
+        /// The cursor of the last event that was seen; from now on when left out.
+        #[arg(long)]
+        after: Option<String>,
+    },
+    /// Starts a service that is stopped or in error, and waits until it runs.
+    Start(ActionArgs),
+    /// Shuts a service down and keeps its data.
+    Stop(ActionArgs),
+    /// Stops a service and starts it again.
+    Restart(ActionArgs),
+    /// Removes a service with its data.
+    Destroy {
+        #[command(flatten)]
+        action: ActionArgs,
+        /// Does not ask for the service's name.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+impl ClientCommand {
+    /// The server and the project that it is about.
+    pub fn at(&self) -> &ClientArgs {
+        match self {
+            Self::List { at }
+            | Self::Provision { at, .. }
+            | Self::Env { at, .. }
+            | Self::Connect { at, .. }
+            | Self::Logs { at, .. }
+            | Self::Events { at, .. } => at,
+            Self::Start(action) | Self::Stop(action) | Self::Restart(action) | Self::Destroy { action, .. } => {
+                &action.at
+            }
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct ActionArgs {
+    #[command(flatten)]
+    pub at: ClientArgs,
+    pub service: String,
+    /// Returns as soon as it is accepted.
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// The token that the commands show to the server, of the environment.
+///
+/// # Errors
+/// Where there is none.
+pub fn token() -> Result<SecretString, ConfigError> {
+    let missing =
+        || ConfigError("PROJECT_SERVICES_TOKEN must be set: the token that is shown to the server.".to_owned());
+    variable("PROJECT_SERVICES_TOKEN")?.ok_or_else(missing)
+}
+
+/// One of the API's words, in any case.
+fn word<T: std::str::FromStr>(text: &str) -> Result<T, T::Err> {
+    text.to_uppercase().parse()
+}
