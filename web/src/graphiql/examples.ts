@@ -1,7 +1,11 @@
 /** The tabs of a first visit, in the order of a walk through the API. Each is called as its operation is. */
 
-const service = JSON.stringify({ id: "svc_…" }, null, 2);
-const project = JSON.stringify({ projectId: "demo" }, null, 2);
+/** What stands in the variables until it is known what is meant. */
+export const PROJECT = "demo";
+export const SERVICE = "svc_…";
+
+const service = JSON.stringify({ id: SERVICE }, null, 2);
+const project = JSON.stringify({ projectId: PROJECT }, null, 2);
 
 export const examples = [
   {
@@ -25,9 +29,9 @@ query Catalog {
 `,
   },
   {
-    query: `# The latest change of the project's services.
-# It ends when you go to another tab here: open
-# this page twice to watch what you do there.
+    query: `# Each change of the project's services. It ends
+# when you go to another tab here: open this page
+# twice to watch what you do there.
 subscription Watch($projectId: ID!) {
   serviceEvents(projectId: $projectId) {
     occurredAt
@@ -59,11 +63,11 @@ mutation Provision($input: ProvisionServiceInput!) {
   }
 }
 `,
-    variables: JSON.stringify({ input: { projectId: "demo", kind: "REDIS", tier: "DEV" } }, null, 2),
+    variables: JSON.stringify({ input: { projectId: PROJECT, kind: "REDIS", tier: "DEV" } }, null, 2),
   },
   {
-    query: `# The project's services. The tabs from here on
-# need the id of one, among the variables.
+    query: `# The project's services. The tabs from here on are
+# about one: choose it above.
 query Services($projectId: ID!) {
   services(projectId: $projectId) {
     totalCount
@@ -85,11 +89,75 @@ query Services($projectId: ID!) {
     variables: project,
   },
   {
+    query: `# The service now, and again after each change.
+subscription Changed($id: ID!) {
+  serviceChanged(id: $id) {
+    name
+    state
+    operation { kind phase progressPercent }
+    error { code message }
+  }
+}
+`,
+    variables: service,
+  },
+  {
+    query: `# What its server writes: the last lines, and then
+# each as it comes.
+subscription Logs($id: ID!) {
+  serviceLogs(id: $id, tail: 20) {
+    occurredAt
+    stream
+    text
+  }
+}
+`,
+    variables: service,
+  },
+  {
+    query: `# What it takes and holds, about once a second.
+subscription Metrics($id: ID!) {
+  serviceMetrics(id: $id) {
+    measuredAt
+    cpuMillis
+    cpuLimitMillis
+    memoryMib
+    memoryLimitMib
+    storageMib
+    storageLimitMib
+    connections
+  }
+}
+`,
+    variables: service,
+  },
+  {
     query: `# The credentials in clear. That you revealed
 # them becomes an event.
 mutation Reveal($id: ID!) {
   revealCredentials(input: { id: $id }) {
     credentials { key value }
+  }
+}
+`,
+    variables: service,
+  },
+  {
+    query: `# Another password. Connections that are open stay
+# open; new ones need it.
+mutation Rotate($id: ID!) {
+  rotateCredentials(input: { id: $id }) {
+    service { state operation { kind phase } }
+  }
+}
+`,
+    variables: service,
+  },
+  {
+    query: `# Stops it and starts it again with the data it had.
+mutation Restart($id: ID!) {
+  restartService(input: { id: $id }) {
+    service { state operation { kind phase } }
   }
 }
 `,

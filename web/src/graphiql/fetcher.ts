@@ -1,5 +1,6 @@
-import { createGraphiQLFetcher, type Fetcher } from "@graphiql/toolkit";
+import { createGraphiQLFetcher, type Fetcher, isAsyncIterable } from "@graphiql/toolkit";
 import { createClient } from "graphql-ws";
+import { gathered } from "./events";
 
 const endpoint = new URL("graphql", document.baseURI);
 
@@ -8,10 +9,10 @@ const FORBIDDEN = 4403;
 
 /**
  * Sends operations over HTTP and subscriptions over a WebSocket. Both carry what the headers editor holds, and the token
- * unless there is an Authorization among it.
+ * unless there is an Authorization among it. `answered` gets what a query or a mutation answers.
  */
-export function fetcherWith(token: () => string): Fetcher {
-  return (params, options) => {
+export function fetcherWith(token: () => string, answered: (answer: unknown) => void): Fetcher {
+  return async (params, options) => {
     const headers = authorized(options?.headers ?? {}, token());
     const fetcher = createGraphiQLFetcher({
       url: endpoint.href,
@@ -23,7 +24,10 @@ export function fetcherWith(token: () => string): Fetcher {
         shouldRetry: (event) => event instanceof CloseEvent && event.code !== FORBIDDEN,
       }),
     });
-    return fetcher(params, { ...options, headers });
+    const answer = await fetcher(params, { ...options, headers });
+    if (isAsyncIterable(answer)) return gathered(answer) as typeof answer;
+    answered(answer);
+    return answer;
   };
 }
 
