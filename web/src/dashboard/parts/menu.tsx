@@ -73,7 +73,11 @@ export function Menu({ label, of, groups }: { label: string; of: string; groups:
         popover="auto"
         role="menu"
         aria-label={`${label} for ${of}`}
-        onBeforeToggle={(event) => event.newState === "open" && place()}
+        onBeforeToggle={(event) => {
+          if (event.newState !== "open") return;
+          place();
+          setOpen(true);
+        }}
         onToggle={(event) => toggled(event.newState === "open")}
         onKeyDown={go}
         onClickCapture={() => {
@@ -82,7 +86,8 @@ export function Menu({ label, of, groups }: { label: string; of: string; groups:
           button.current?.focus();
         }}
       >
-        {shown.map((group, index) => (
+        {/* A long list has many menus, and nobody sees more than one. */}
+        {(open ? shown : []).map((group, index) => (
           <div key={index} role="group">
             {group.map(({ label, sign, danger, href, act }) =>
               href ? (
