@@ -71,6 +71,8 @@ test("a log's line has one time, which is not its own", () => {
     level: "warning",
     text: "WARNING overcommit_memory is set to 0",
   });
+  assert.equal(said("7:C 31 Jan 2026 12:00:00.123 # Configuration loaded").level, "notice");
+  assert.equal(said("7:M 31 Jan 2026 12:00:00.123 # Error writing to the AOF file: No space left on device").level, "error");
   assert.deepEqual(said("1:M 31 Jan 2026 12:00:00.123 * Ready to accept connections tcp"), {
     level: "plain",
     text: "Ready to accept connections tcp",

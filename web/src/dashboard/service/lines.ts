@@ -24,8 +24,6 @@ const LEVELS: Record<string, Level> = {
   WARN: "warning",
   NOTICE: "notice",
   LOG: "plain",
-  "#": "warning",
-  "*": "plain",
 };
 
 /** The level of a line, and its words without the server's own time: the engine's stands beside them. */
@@ -33,8 +31,14 @@ export function said(line: string): Said {
   const postgresql = POSTGRESQL.exec(line);
   if (postgresql) return { level: LEVELS[postgresql[2] ?? ""] ?? "plain", text: postgresql[1] ?? line };
   const redis = REDIS.exec(line);
-  if (redis) return { level: LEVELS[redis[1] ?? ""] ?? "plain", text: redis[2] ?? line };
+  if (redis) return { level: redis[1] === "#" ? weighed(redis[2] ?? "") : "plain", text: redis[2] ?? line };
   const text = DATED.exec(line)?.[1] ?? line;
   const word = /\b(PANIC|FATAL|ERROR|WARNING|WARN)\b/.exec(text.slice(0, 60))?.[1] ?? "";
   return { level: LEVELS[word] ?? "plain", text };
+}
+
+/** Redis marks as a warning also what it says whenever it starts. */
+function weighed(text: string): Level {
+  if (/\bfatal\b|\berror\b|\bfail|can[’']t|crash|corrupt|abort/i.test(text.replace(/^WARNING.*/s, ""))) return "error";
+  return /^WARNING/.test(text) ? "warning" : "notice";
 }
