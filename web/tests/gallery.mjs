@@ -2,7 +2,8 @@
 // demo in TOKEN, and in PICTURES a directory to leave screenshots in.
 
 import assert from "node:assert/strict";
-import { accessible, browser, origin, pictured, run } from "./browser.mjs";
+import { readFile } from "node:fs/promises";
+import { accessible, browser, origin, picture, pictured, run } from "./browser.mjs";
 import { activity, endings, expiry, filters, keyboard } from "./habits.mjs";
 import { Dashboard } from "./page.mjs";
 import { listed, play, service } from "./played.mjs";
@@ -191,6 +192,19 @@ async function states() {
   await page.tab("Logs");
   await page.sees("number 295");
   await pictured(page.page, "logs-long");
+  const [saved] = await Promise.all([page.page.waitForEvent("download"), page.button("Download").click()]);
+  assert.match(saved.suggestedFilename(), /^sessions-[\dT-]+\.log$/);
+  const log = await readFile(await saved.path(), "utf8");
+  assert.match(log, /^\S+Z 1:M Background saving terminated with success, number 0\n/, "a log as it was written");
+  await page.page.getByRole("searchbox").fill("NUMBER 295");
+  assert.deepEqual(await page.page.locator(".log mark").allTextContents(), ["number 295"]);
+  await page.button("Full screen").click();
+  await page.button("Leave full screen").waitFor();
+  const covers = await page.page.locator(".logs").evaluate((logs) => logs.clientHeight >= innerHeight && logs.clientWidth >= innerWidth);
+  assert.ok(covers, "the log fills the screen");
+  await picture(page.page, "dashboard-logs-full");
+  await page.page.keyboard.press("Escape");
+  await page.button("Full screen").waitFor();
 
   await page.tab("Overview");
   await page.button("Restart…").click();

@@ -129,9 +129,10 @@ function useFullScreen(of: { current: HTMLElement | null }): [boolean, () => voi
   useEffect(() => {
     const changed = () => setLarge(document.fullscreenElement !== null);
     const pressed = (event: KeyboardEvent) => {
-      if (event.key !== "Escape" || !large || document.fullscreenElement) return;
+      if (event.key !== "Escape" || !large) return;
       event.preventDefault();
-      setLarge(false);
+      if (document.fullscreenElement) void document.exitFullscreen();
+      else setLarge(false);
     };
     document.addEventListener("fullscreenchange", changed);
     document.addEventListener("keydown", pressed, true);
