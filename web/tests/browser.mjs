@@ -11,7 +11,7 @@ import { chromium } from "playwright-core";
 export const { ORIGIN: origin = "", PICTURES: pictures = tmpdir() } = process.env;
 
 /** How long anything may take on a slow machine, and all of a walk, in milliseconds. */
-const PATIENCE = Number(process.env.PATIENCE ?? 60_000);
+const PATIENCE = 60_000;
 const LONGEST = 240_000;
 
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
