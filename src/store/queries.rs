@@ -9,7 +9,7 @@ use diesel_async::RunQueryDsl;
 use futures_util::stream::BoxStream;
 use tokio::time::timeout;
 
-use super::{Backend, Conn, Db, Lease, judge};
+use super::{Backend, Conn, Lease, judge};
 use crate::crypto::Sealed;
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::id::{IdempotencyKey, InstallationId, InstanceId, ProjectId, ServiceId};
@@ -18,10 +18,9 @@ use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::task::Task;
 use crate::domain::term::{ReplicaId, Term};
 use crate::store::fault::{CALL_TIMEOUT, Fault};
-use crate::store::rows::{EventRow, NewServiceRow, SealedChange, ServiceRow};
-use crate::store::schema::{installation, services, store_probes};
+use crate::store::schema::{installation, store_probes};
 use crate::store::trouble::Purpose;
-use crate::store::types::{Id, Word};
+use crate::store::types::Id;
 use crate::store::{
     Committed, LogSpan, NewService, Notice, Page, Result, Retention, ServiceFilter, Slice, Store, StoreError, Terms,
     Write,
@@ -38,6 +37,12 @@ mod log;
 #[path = "queries/retention.rs"]
 mod retention;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
+#[path = "queries/sealed.rs"]
+mod sealed;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
+#[path = "queries/services.rs"]
+mod services;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries/tasks.rs"]
 mod tasks;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
@@ -45,8 +50,13 @@ mod tasks;
 mod term;
 
 use commit::commit;
-use log::{event_insert, event_list, event_list_of_service, event_list_since, event_span, sequence_take};
+use log::{event_list, event_list_of_service, event_list_since, event_span};
 use retention::{event_list_overdue, event_trim};
+use sealed::{sealed_get, sealed_list_other, sealed_replace, sealed_samples};
+use services::{
+    port_list, service_count, service_create, service_find_by_key, service_get, service_list, service_list_active,
+    service_list_at, service_list_names, service_of, service_tally,
+};
 use tasks::task_list_open;
 use term::{term_current, term_replace, term_take};
 
@@ -327,215 +337,6 @@ async fn installation_ensure(connection: &mut Conn) -> Answer<InstallationId> {
     diesel::insert_into(installation::table).values(row).on_conflict_do_nothing().execute(connection).await?;
     let Id(id) = installation::table.select(installation::id).first(connection).await?;
     Ok(InstallationId(id))
-}
-
-async fn service_create(connection: &mut Conn, new: &NewService, event: &NewEvent) -> Answer<ServiceEvent> {
-    let service = &new.service;
-    let sequence = sequence_take(connection, &service.project).await?;
-    // A request that is repeated while the first is under way takes the same name as well; it has to hear of the key.
-    // The project's lock makes this look exact.
-    if let Some(idempotency) = &new.idempotency
-        && service_find_by_key(connection, &service.project, &idempotency.key).await?.is_some()
-    {
-        return Err(Fault::Refused(StoreError::KeyUsed));
-    }
-    // It also keeps the services of two requests from being counted at once.
-    if service_count(connection, &service.project, &ServiceFilter::default()).await? >= u64::from(new.quota) {
-        return Err(Fault::Refused(StoreError::QuotaReached));
-    }
-    diesel::insert_into(services::table).values(NewServiceRow::from(new)).execute(connection).await?;
-    event_insert(connection, EventRow::new(sequence, None, service, event)).await
-}
-
-async fn service_get(connection: &mut Conn, id: ServiceId) -> Answer<Option<Service>> {
-    let row = services::table.find(Id(id.0)).select(ServiceRow::as_select()).first(connection).await.optional()?;
-    Ok(row.map(Service::from))
-}
-
-async fn service_of(connection: &mut Conn, instance: InstanceId) -> Answer<Option<Service>> {
-    let of_instance = services::table.filter(services::instance_id.eq(Id(instance.0)));
-    let row = of_instance.select(ServiceRow::as_select()).first(connection).await.optional()?;
-    Ok(row.map(Service::from))
-}
-
-async fn service_find_by_key(
-    connection: &mut Conn,
-    project: &ProjectId,
-    key: &IdempotencyKey,
-) -> Answer<Option<(Service, String)>> {
-    let found: Option<(ServiceRow, Option<String>)> = services::table
-        .filter(services::project_id.eq(project.as_str()))
-        .filter(services::idempotency_key.eq(key.as_str()))
-        .select((ServiceRow::as_select(), services::idempotency_fingerprint))
-        .first(connection)
-        .await
-        .optional()?;
-    Ok(found.map(|(row, fingerprint)| (row.into(), fingerprint.unwrap_or_default())))
-}
-
-/// The services of a project that a filter lets through.
-fn filtered<'a>(project: &'a ProjectId, filter: &'a ServiceFilter) -> services::BoxedQuery<'a, Db> {
-    let mut query = services::table.filter(services::project_id.eq(project.as_str())).into_boxed();
-    if let Some(kinds) = &filter.kinds {
-        query = query.filter(services::kind.eq_any(kinds.iter().map(|kind| kind.as_str())));
-    }
-    if let Some(states) = &filter.states {
-        query = query.filter(services::state.eq_any(states.iter().map(|state| state.as_str())));
-    }
-    if let Some(part) = &filter.name_contains {
-        let part = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        query = query.filter(services::name.like(format!("%{part}%")).escape('\\'));
-    }
-    if !filter.include_destroyed {
-        query = query.filter(services::destroyed_at.is_null());
-    }
-    query
-}
-
-async fn service_list(
-    connection: &mut Conn,
-    project: &ProjectId,
-    filter: &ServiceFilter,
-    page: Page<ServiceId>,
-) -> Answer<Slice<Service>> {
-    let mut query = filtered(project, filter).select(ServiceRow::as_select()).limit(one_more(page.limit));
-    for (cursor, is_ahead) in [(page.after, false), (page.before, true)] {
-        let Some(ServiceId(id)) = cursor else { continue };
-        let grows = filter.order.is_descending() == is_ahead;
-        if !filter.order.is_by_name() {
-            query = if grows { query.filter(services::id.gt(Id(id))) } else { query.filter(services::id.lt(Id(id))) };
-            continue;
-        }
-        let name = services::table.find(Id(id)).select(services::name).first::<String>(connection).await.optional()?;
-        let Some(name) = name else { return Ok(Slice { rows: Vec::new(), has_more: false }) };
-        let same = services::name.eq(name.clone());
-        query = if grows {
-            query.filter(services::name.gt(name).or(same.and(services::id.gt(Id(id)))))
-        } else {
-            query.filter(services::name.lt(name).or(same.and(services::id.lt(Id(id)))))
-        };
-    }
-    query = match (filter.order.is_by_name(), filter.order.is_descending() != page.from_end) {
-        (false, false) => query.order(services::id.asc()),
-        (false, true) => query.order(services::id.desc()),
-        (true, false) => query.order((services::name.asc(), services::id.asc())),
-        (true, true) => query.order((services::name.desc(), services::id.desc())),
-    };
-    let rows: Vec<ServiceRow> = query.load(connection).await?;
-    Ok(slice(rows, page.limit, page.from_end))
-}
-
-async fn service_list_at(
-    connection: &mut Conn,
-    project: &ProjectId,
-    filter: &ServiceFilter,
-    page: Page<ServiceId>,
-) -> Answer<(Slice<Service>, LogSpan)> {
-    let slice = service_list(connection, project, filter, page).await?;
-    Ok((slice, event_span(connection, project).await?))
-}
-
-async fn service_count(connection: &mut Conn, project: &ProjectId, filter: &ServiceFilter) -> Answer<u64> {
-    let count: i64 = filtered(project, filter).count().get_result(connection).await?;
-    Ok(count.unsigned_abs())
-}
-
-async fn service_tally(connection: &mut Conn) -> Answer<Vec<(ServiceKind, ServiceState, u64)>> {
-    let columns = (services::kind, services::state);
-    let rows: Vec<(Word<ServiceKind>, Word<ServiceState>, i64)> = services::table
-        .group_by(columns)
-        .select((services::kind, services::state, diesel::dsl::count_star()))
-        .load(connection)
-        .await?;
-    Ok(rows.into_iter().map(|(kind, state, count)| (kind.value, state.value, count.unsigned_abs())).collect())
-}
-
-async fn service_list_active(connection: &mut Conn) -> Answer<Vec<Service>> {
-    let active = services::table.filter(services::destroyed_at.is_null());
-    let rows: Vec<ServiceRow> = active.select(ServiceRow::as_select()).order(services::id).load(connection).await?;
-    Ok(rows.into_iter().map(Service::from).collect())
-}
-
-async fn service_list_names(connection: &mut Conn, project: &ProjectId) -> Answer<Vec<ServiceName>> {
-    let names: Vec<Word<ServiceName>> = services::table
-        .filter(services::project_id.eq(project.as_str()))
-        .filter(services::destroyed_at.is_null())
-        .select(services::name)
-        .order(services::name)
-        .load(connection)
-        .await?;
-    Ok(names.into_iter().map(|name| name.value).collect())
-}
-
-async fn port_list(connection: &mut Conn) -> Answer<Vec<u16>> {
-    let ports: Vec<i32> = services::table
-        .filter(services::destroyed_at.is_null())
-        .filter(services::published_port.is_not_null())
-        .select(services::published_port.assume_not_null())
-        .order(services::published_port)
-        .load(connection)
-        .await?;
-    let ports: std::result::Result<_, _> = ports.into_iter().map(u16::try_from).collect();
-    ports.map_err(|error| Fault::Refused(StoreError::Failed(error.into())))
-}
-
-async fn sealed_get(connection: &mut Conn, id: ServiceId) -> Answer<Option<Sealed>> {
-    let sealed: Option<Option<Vec<u8>>> =
-        services::table.find(Id(id.0)).select(services::sealed).first(connection).await.optional()?;
-    Ok(sealed.flatten().map(Sealed::from_bytes))
-}
-
-async fn sealed_samples(connection: &mut Conn, limit: u32) -> Answer<Vec<(String, Vec<(ServiceId, Sealed)>)>> {
-    let keys: Vec<String> = services::table
-        .filter(services::sealed_key_id.is_not_null())
-        .select(services::sealed_key_id.assume_not_null())
-        .distinct()
-        .order(services::sealed_key_id.assume_not_null())
-        .load(connection)
-        .await?;
-    let mut samples = Vec::new();
-    for key in keys {
-        let rows: Vec<(Id, Vec<u8>)> = services::table
-            .filter(services::sealed_key_id.eq(&key))
-            .filter(services::sealed.is_not_null())
-            .select((services::id, services::sealed.assume_not_null()))
-            .order(services::id.desc())
-            .limit(limit.into())
-            .load(connection)
-            .await?;
-        let sealed = rows.into_iter().map(|(Id(id), sealed)| (ServiceId(id), Sealed::from_bytes(sealed))).collect();
-        samples.push((key, sealed));
-    }
-    Ok(samples)
-}
-
-async fn sealed_list_other(
-    connection: &mut Conn,
-    key_id: &str,
-    after: Option<ServiceId>,
-    limit: u32,
-) -> Answer<Vec<(ServiceId, Sealed)>> {
-    let mut query = services::table
-        .filter(services::destroyed_at.is_null())
-        .filter(services::sealed_key_id.ne(key_id))
-        .select((services::id, services::sealed.assume_not_null()))
-        .order(services::id)
-        .limit(limit.into())
-        .into_boxed();
-    if let Some(after) = after {
-        query = query.filter(services::id.gt(Id(after.0)));
-    }
-    let rows: Vec<(Id, Vec<u8>)> = query.load(connection).await?;
-    Ok(rows.into_iter().map(|(Id(id), sealed)| (ServiceId(id), Sealed::from_bytes(sealed))).collect())
-}
-
-async fn sealed_replace(connection: &mut Conn, id: ServiceId, old: &Sealed, new: &Sealed) -> Answer<bool> {
-    let written = diesel::update(services::table.find(Id(id.0)))
-        .filter(services::sealed.eq(old.as_bytes()))
-        .set(SealedChange::from(new))
-        .execute(connection)
-        .await?;
-    Ok(written == 1)
 }
 
 /// What to ask for, to learn whether there is more than `limit`.

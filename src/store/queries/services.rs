@@ -1,0 +1,167 @@
+//! The rows of services, without their credentials.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::super::Db;
+use super::log::{event_insert, event_span, sequence_take};
+use super::{Answer, Conn, one_more, slice};
+use crate::domain::event::{NewEvent, ServiceEvent};
+use crate::domain::id::{IdempotencyKey, InstanceId, ProjectId, ServiceId};
+use crate::domain::name::ServiceName;
+use crate::domain::service::{Service, ServiceKind, ServiceState};
+use crate::store::fault::Fault;
+use crate::store::rows::{EventRow, NewServiceRow, ServiceRow};
+use crate::store::schema::services;
+use crate::store::types::{Id, Word};
+use crate::store::{LogSpan, NewService, Page, ServiceFilter, Slice, StoreError};
+
+pub(super) async fn service_create(connection: &mut Conn, new: &NewService, event: &NewEvent) -> Answer<ServiceEvent> {
+    let service = &new.service;
+    let sequence = sequence_take(connection, &service.project).await?;
+    // A request that is repeated while the first is under way takes the same name as well; it has to hear of the key.
+    // The project's lock makes this look exact.
+    if let Some(idempotency) = &new.idempotency
+        && service_find_by_key(connection, &service.project, &idempotency.key).await?.is_some()
+    {
+        return Err(Fault::Refused(StoreError::KeyUsed));
+    }
+    // It also keeps the services of two requests from being counted at once.
+    if service_count(connection, &service.project, &ServiceFilter::default()).await? >= u64::from(new.quota) {
+        return Err(Fault::Refused(StoreError::QuotaReached));
+    }
+    diesel::insert_into(services::table).values(NewServiceRow::from(new)).execute(connection).await?;
+    event_insert(connection, EventRow::new(sequence, None, service, event)).await
+}
+
+pub(super) async fn service_get(connection: &mut Conn, id: ServiceId) -> Answer<Option<Service>> {
+    let row = services::table.find(Id(id.0)).select(ServiceRow::as_select()).first(connection).await.optional()?;
+    Ok(row.map(Service::from))
+}
+
+pub(super) async fn service_of(connection: &mut Conn, instance: InstanceId) -> Answer<Option<Service>> {
+    let of_instance = services::table.filter(services::instance_id.eq(Id(instance.0)));
+    let row = of_instance.select(ServiceRow::as_select()).first(connection).await.optional()?;
+    Ok(row.map(Service::from))
+}
+
+pub(super) async fn service_find_by_key(
+    connection: &mut Conn,
+    project: &ProjectId,
+    key: &IdempotencyKey,
+) -> Answer<Option<(Service, String)>> {
+    let found: Option<(ServiceRow, Option<String>)> = services::table
+        .filter(services::project_id.eq(project.as_str()))
+        .filter(services::idempotency_key.eq(key.as_str()))
+        .select((ServiceRow::as_select(), services::idempotency_fingerprint))
+        .first(connection)
+        .await
+        .optional()?;
+    Ok(found.map(|(row, fingerprint)| (row.into(), fingerprint.unwrap_or_default())))
+}
+
+/// The services of a project that a filter lets through.
+fn filtered<'a>(project: &'a ProjectId, filter: &'a ServiceFilter) -> services::BoxedQuery<'a, Db> {
+    let mut query = services::table.filter(services::project_id.eq(project.as_str())).into_boxed();
+    if let Some(kinds) = &filter.kinds {
+        query = query.filter(services::kind.eq_any(kinds.iter().map(|kind| kind.as_str())));
+    }
+    if let Some(states) = &filter.states {
+        query = query.filter(services::state.eq_any(states.iter().map(|state| state.as_str())));
+    }
+    if let Some(part) = &filter.name_contains {
+        let part = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        query = query.filter(services::name.like(format!("%{part}%")).escape('\\'));
+    }
+    if !filter.include_destroyed {
+        query = query.filter(services::destroyed_at.is_null());
+    }
+    query
+}
+
+pub(super) async fn service_list(
+    connection: &mut Conn,
+    project: &ProjectId,
+    filter: &ServiceFilter,
+    page: Page<ServiceId>,
+) -> Answer<Slice<Service>> {
+    let mut query = filtered(project, filter).select(ServiceRow::as_select()).limit(one_more(page.limit));
+    for (cursor, is_ahead) in [(page.after, false), (page.before, true)] {
+        let Some(ServiceId(id)) = cursor else { continue };
+        let grows = filter.order.is_descending() == is_ahead;
+        if !filter.order.is_by_name() {
+            query = if grows { query.filter(services::id.gt(Id(id))) } else { query.filter(services::id.lt(Id(id))) };
+            continue;
+        }
+        let name = services::table.find(Id(id)).select(services::name).first::<String>(connection).await.optional()?;
+        let Some(name) = name else { return Ok(Slice { rows: Vec::new(), has_more: false }) };
+        let same = services::name.eq(name.clone());
+        query = if grows {
+            query.filter(services::name.gt(name).or(same.and(services::id.gt(Id(id)))))
+        } else {
+            query.filter(services::name.lt(name).or(same.and(services::id.lt(Id(id)))))
+        };
+    }
+    query = match (filter.order.is_by_name(), filter.order.is_descending() != page.from_end) {
+        (false, false) => query.order(services::id.asc()),
+        (false, true) => query.order(services::id.desc()),
+        (true, false) => query.order((services::name.asc(), services::id.asc())),
+        (true, true) => query.order((services::name.desc(), services::id.desc())),
+    };
+    let rows: Vec<ServiceRow> = query.load(connection).await?;
+    Ok(slice(rows, page.limit, page.from_end))
+}
+
+pub(super) async fn service_list_at(
+    connection: &mut Conn,
+    project: &ProjectId,
+    filter: &ServiceFilter,
+    page: Page<ServiceId>,
+) -> Answer<(Slice<Service>, LogSpan)> {
+    let slice = service_list(connection, project, filter, page).await?;
+    Ok((slice, event_span(connection, project).await?))
+}
+
+pub(super) async fn service_count(connection: &mut Conn, project: &ProjectId, filter: &ServiceFilter) -> Answer<u64> {
+    let count: i64 = filtered(project, filter).count().get_result(connection).await?;
+    Ok(count.unsigned_abs())
+}
+
+pub(super) async fn service_tally(connection: &mut Conn) -> Answer<Vec<(ServiceKind, ServiceState, u64)>> {
+    let columns = (services::kind, services::state);
+    let rows: Vec<(Word<ServiceKind>, Word<ServiceState>, i64)> = services::table
+        .group_by(columns)
+        .select((services::kind, services::state, diesel::dsl::count_star()))
+        .load(connection)
+        .await?;
+    Ok(rows.into_iter().map(|(kind, state, count)| (kind.value, state.value, count.unsigned_abs())).collect())
+}
+
+pub(super) async fn service_list_active(connection: &mut Conn) -> Answer<Vec<Service>> {
+    let active = services::table.filter(services::destroyed_at.is_null());
+    let rows: Vec<ServiceRow> = active.select(ServiceRow::as_select()).order(services::id).load(connection).await?;
+    Ok(rows.into_iter().map(Service::from).collect())
+}
+
+pub(super) async fn service_list_names(connection: &mut Conn, project: &ProjectId) -> Answer<Vec<ServiceName>> {
+    let names: Vec<Word<ServiceName>> = services::table
+        .filter(services::project_id.eq(project.as_str()))
+        .filter(services::destroyed_at.is_null())
+        .select(services::name)
+        .order(services::name)
+        .load(connection)
+        .await?;
+    Ok(names.into_iter().map(|name| name.value).collect())
+}
+
+pub(super) async fn port_list(connection: &mut Conn) -> Answer<Vec<u16>> {
+    let ports: Vec<i32> = services::table
+        .filter(services::destroyed_at.is_null())
+        .filter(services::published_port.is_not_null())
+        .select(services::published_port.assume_not_null())
+        .order(services::published_port)
+        .load(connection)
+        .await?;
+    let ports: std::result::Result<_, _> = ports.into_iter().map(u16::try_from).collect();
+    ports.map_err(|error| Fault::Refused(StoreError::Failed(error.into())))
+}
