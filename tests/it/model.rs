@@ -6,6 +6,7 @@
 //! stop, everything settles where its user sent it, a settled plan is empty, and the events replay to the state.
 
 mod engine;
+mod faults;
 mod passwords;
 
 use std::cell::Cell;
@@ -36,7 +37,8 @@ use uuid::Uuid;
 
 use crate::chain::Logs;
 use crate::instruments::FakeInstruments;
-use engine::{Befalls, FakeEngine, Fault};
+use engine::FakeEngine;
+use faults::{Befalls, Fault};
 use passwords::digest;
 
 thread_local! {
