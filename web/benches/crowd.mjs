@@ -17,6 +17,7 @@ const SOON = 100;
 /** A service after some changes. @param {number} number @param {number} change */
 function changed(number, change) {
   return service(number, {
+    revision: 1 + change,
     state: change === 0 ? "PENDING" : "PROVISIONING",
     operation:
       change === 0 ? null : { kind: "PROVISION", phase: "PULLING_IMAGE", progressPercent: change, startedAt: new Date().toISOString() },
@@ -30,7 +31,7 @@ async function walk() {
   const page = await browser.newPage();
   const services = Array.from({ length: SERVICES }, (_, number) => changed(number, 0));
   const send = await play(page, {
-    Start: () => ({ data: { viewer, serviceCatalog: [] } }),
+    Start: () => ({ data: { viewer, limits: { servicesPerProject: SERVICES }, serviceCatalog: [] } }),
     Services: (variables) => listed(services, variables),
   });
   await page.goto(`${origin}/?project=demo`);

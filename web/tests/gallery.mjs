@@ -161,7 +161,7 @@ async function states() {
   const progress = page.page.getByRole("progressbar").first();
   assert.equal(await progress.getAttribute("value"), "42");
   await page.sees(/\d min \d\d s/);
-  const further = service(2, { ...SERVICES[2], operation: { ...pulling, progressPercent: 77 }, updatedAt: ago(0) });
+  const further = service(2, { ...SERVICES[2], operation: { ...pulling, progressPercent: 77 }, revision: 2, updatedAt: ago(0) });
   const said = { previousState: "PROVISIONING", state: "PROVISIONING", operation: { phase: "PULLING_IMAGE" }, message: "", actor: null };
   send([{ ...said, cursor: "2000", serviceId: "svc_2", occurredAt: ago(0), service: further }]);
   await page.page.locator(".service progress[value='77']").waitFor();

@@ -24,7 +24,7 @@ async function open(services, token, operations = {}, hash = "") {
 
 /** @param {Service} service @param {object} change @param {string} message */
 function event(service, change, message, cursor = "3000") {
-  const now = { ...service, updatedAt: new Date().toISOString(), ...change };
+  const now = { ...service, revision: service.revision + 1, updatedAt: new Date().toISOString(), ...change };
   const { id, state, updatedAt } = now;
   return { cursor, serviceId: id, previousState: service.state, state, operation: null, message, actor: null, occurredAt: updatedAt, service: now };
 }
@@ -195,12 +195,13 @@ export async function expiry(services, token) {
   const viewer = () => ({ subject: "e2e", projects: ["demo"], permissions: ["project:settings"], expiresAt: new Date(Date.now() + lasts).toISOString() });
   const catalog = { kind: "REDIS", name: "Redis", description: "In-memory data store.", availability: "AVAILABLE", versions: ["7"], defaultVersion: "7", tiers: [{ tier: "DEV", name: "Dev", memoryMib: 128, cpus: 0.5, storageMib: 512 }], credentialKeys: ["REDIS_URL"] };
   const { page } = await open(services, token, {
-    Start: () => ({ data: { viewer: viewer(), serviceCatalog: [catalog] } }),
+    Start: () => ({ data: { viewer: viewer(), limits: { servicesPerProject: services.length + 1 }, serviceCatalog: [catalog] } }),
     Provision: () => ({ errors: [{ message: "Not authenticated: the token is expired.", extensions: { code: "UNAUTHENTICATED" } }] }),
   });
   await page.sees("Your token expires in 4 min.");
   await pictured(page.page, "token-ends");
   await page.button("New service").click();
+  await page.sees(/This project has \d+ of at most \d+ services/);
   await page.page.getByRole("textbox", { name: "Name" }).fill("precious");
   await page.button("Create Redis").click();
   // It is refused, and asked for over the form.

@@ -9,6 +9,7 @@ export function service(number, given = {}) {
   const name = `service-${String(number).padStart(3, "0")}`;
   return {
     id: `svc_${number}`,
+    revision: 1,
     projectId: "demo",
     name,
     kind: number % 2 ? "REDIS" : "POSTGRESQL",

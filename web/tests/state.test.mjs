@@ -13,6 +13,7 @@ const { NOTHING, instant, listed, reduce } = module;
 const service = (/** @type {Partial<Service>} */ given = {}) =>
   /** @type {Service} */ ({
     id: "svc_1",
+    revision: 1,
     state: "PENDING",
     createdAt: "2026-01-01T00:00:00Z",
     updatedAt: "2026-01-01T00:00:00Z",
@@ -25,8 +26,8 @@ const event = (/** @type {string} */ cursor, /** @type {Service} */ service) =>
 const answer = (/** @type {Service} */ service) => /** @type {Change} */ ({ kind: "answer", service });
 
 const pending = service();
-const running = service({ state: "RUNNING", updatedAt: "2026-01-01T00:00:02Z" });
-const destroyed = service({ state: "DESTROYED", updatedAt: "2026-01-01T00:00:03Z" });
+const running = service({ state: "RUNNING", revision: 3, updatedAt: "2026-01-01T00:00:02Z" });
+const destroyed = service({ state: "DESTROYED", revision: 5, updatedAt: "2026-01-01T00:00:03Z" });
 
 test("an event brings its service as it is now", () => {
   const state = reduce(NOTHING, [page([pending]), event("c1", running)]);
@@ -45,7 +46,7 @@ test("an older look at a service changes nothing, and its event still counts as 
   assert.equal(state.cursor, "c1");
 });
 
-test("a look of the same time is taken: another token may allow other actions", () => {
+test("a look of the same revision is taken: another token may allow other actions", () => {
   const again = { ...running, viewerActions: [] };
   assert.equal(reduce(NOTHING, [page([running]), page([again])]).services.get("svc_1"), again);
 });
@@ -67,7 +68,7 @@ test("going on after a break brings what was missed", () => {
 });
 
 test("a destroyed service is not listed, and nothing late brings it back", () => {
-  const late = service({ state: "DESTROYING", updatedAt: "2026-01-01T00:00:02.5Z" });
+  const late = service({ state: "DESTROYING", revision: 4, updatedAt: "2026-01-01T00:00:09Z" });
   const state = reduce(NOTHING, [page([running]), event("c1", destroyed), answer(late), event("c2", late)]);
   assert.deepEqual(listed(state), []);
   assert.equal(state.services.get("svc_1"), destroyed);

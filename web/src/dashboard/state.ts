@@ -51,7 +51,8 @@ export function reduce(state: State, changes: readonly Change[]): State {
 /** Takes a service as it is now, unless a later look at it is known already. */
 function take(services: Map<string, Service>, service: Service): void {
   const known = services.get(service.id);
-  if (!known || instant(service.updatedAt) >= instant(known.updatedAt)) services.set(service.id, service);
+  // One of the same revision too: another token may allow other actions.
+  if (!known || service.revision >= known.revision) services.set(service.id, service);
 }
 
 /** A time in a form that sorts as text: the API leaves out a fraction's last zeros. */

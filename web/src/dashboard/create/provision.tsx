@@ -25,12 +25,14 @@ const FIELDS = new Set(["name", "version", "tier", "kind"]);
 interface ProvisionProps {
   project: Project;
   catalog: Catalog;
+  /** How many services the project may have. */
+  most: number;
   close: () => void;
   done: (service: Service) => void;
 }
 
 /** Asks what to provision. */
-export function Provision({ project, catalog, close, done }: ProvisionProps) {
+export function Provision({ project, catalog, most, close, done }: ProvisionProps) {
   const [kind, setKind] = useState<ServiceKind | null>(null);
   const [tier, setTier] = useState<SizeTier | null>(null);
   const [version, setVersion] = useState<string | null>(null);
@@ -94,11 +96,11 @@ export function Provision({ project, catalog, close, done }: ProvisionProps) {
       submit={submit}
       footer={
         <>
-          {error && !wrong && <Failure error={error} />}
+          {error && !wrong ? <Failure error={error} /> : <Quota used={taken.size} most={most} />}
           <button type="button" onClick={close}>
             Cancel
           </button>
-          <button type="submit" class="primary" aria-disabled={busy} disabled={!entry}>
+          <button type="submit" class="primary" aria-disabled={busy} disabled={!entry || taken.size >= most}>
             {busy ? "Creating…" : `Create ${entry?.name ?? "service"}`}
           </button>
         </>
@@ -157,6 +159,18 @@ export function Provision({ project, catalog, close, done }: ProvisionProps) {
         </fieldset>
       </div>
     </Dialog>
+  );
+}
+
+/** How many services the project has of those that it may have, once few are left. */
+function Quota({ used, most }: { used: number; most: number }) {
+  if (most - used > 3) return null;
+  return (
+    <p class="quiet quota" role="status">
+      {used < most
+        ? `This project has ${used} of at most ${most} services.`
+        : `This project has all ${most} services that it may have. Destroy one to create another.`}
+    </p>
   );
 }
 
