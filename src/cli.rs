@@ -29,7 +29,7 @@ const CURSOR: &str = "query ($project: ID!) { services(projectId: $project, firs
 const VIEWER: &str = "{ viewer { projects } }";
 const EVENTS: &str =
     "subscription ($project: ID!, $after: String) { serviceEvents(projectId: $project, after: $after) {
-    cursor occurredAt serviceId state message actor operation { kind } } }";
+    cursor occurredAt serviceId previousState state message actor operation { kind } } }";
 const LOGS: &str = "subscription ($id: ID!, $tail: Int, $since: DateTime) {
     serviceLogs(id: $id, tail: $tail, since: $since) { occurredAt stream text } }";
 
@@ -163,14 +163,17 @@ impl Client<'_> {
         if let Some(state) = state {
             let mut events =
                 std::pin::pin!(self.remote.follow(EVENTS, AFTER, json!({"project": project, "after": cursor})));
+            let mut under_way = false;
             while let Some(event) = events.next().await {
                 let event = event?;
                 if event["serviceId"] != id {
                     continue;
                 }
                 self.out.progress(&event)?;
-                // An event that only tells of the request still has the state of before.
-                if event["operation"].is_null() && (event["state"] == state || event["state"] == "ERROR") {
+                // What others do meanwhile, such as a reveal, is an event in the state of before.
+                under_way |= !event["operation"].is_null();
+                let settled = event["operation"].is_null() && (under_way || event["previousState"] != event["state"]);
+                if settled && (event["state"] == state || event["state"] == "ERROR") {
                     if event["state"] != state {
                         ended = Ended::With(1);
                     }
