@@ -13,7 +13,7 @@ const ALL: &[&str] = &["project:settings", "project:delete"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn graphiql_needs_nothing_but_the_server() {
-    let server = serve(&[("GRAPHIQL", "true"), ("INTROSPECTION", "true")]).await;
+    let server = serve(&[("GRAPHIQL", "true"), ("INTROSPECTION", "true"), ("TOKEN_FIELD", "true")]).await;
     Walk::start(&server, "graphiql.mjs", &[]).finish();
 }
 
