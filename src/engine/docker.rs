@@ -176,6 +176,30 @@ impl DockerEngine {
         found(within(SLOW, client.remove_volume(name, None::<query::RemoveVolumeOptions>)).await).map(|_| ())
     }
 
+    async fn remove_unused(&self, instance: InstanceId, data_path: &str) -> Result<()> {
+        let ours = self.volume(instance).await? == Volume::Ours;
+        let unused = ours && self.is_unused(instance, data_path).await?;
+        self.remove_container_of(instance).await?;
+        if unused { self.remove_volume(&instance.to_string()).await } else { Ok(()) }
+    }
+
+    /// Whether what is at `path` of an instance's container is known to be nothing but what a start puts there.
+    async fn is_unused(&self, instance: InstanceId, path: &str) -> Result<bool> {
+        let options = query::DownloadFromContainerOptionsBuilder::default().path(path).build();
+        let mut archive = self.client().await?.download_from_container(&instance.to_string(), Some(options));
+        let read = async {
+            let mut read = Vec::new();
+            while read.len() <= container::LARGEST_UNUSED
+                && let Some(chunk) = archive.try_next().await?
+            {
+                read.extend_from_slice(&chunk);
+            }
+            Ok(read)
+        };
+        let read = found(within(QUICK, read).await)?;
+        Ok(read.is_some_and(|read| container::holds_files_alone(&read)))
+    }
+
     /// Removes a container with its anonymous volumes, whatever it does.
     async fn remove_container(&self, name: &str) -> Result<()> {
         let options = query::RemoveContainerOptionsBuilder::default().force(true).v(true).build();
@@ -320,6 +344,7 @@ impl Engine for DockerEngine {
                 Volume::Ours | Volume::Stray => self.remove_volume(&instance.to_string()).await,
                 Volume::Absent | Volume::Foreign => Ok(()),
             },
+            Target::Unused { instance, data_path } => self.remove_unused(*instance, data_path).await,
             // A name that can't be a project's own was never given to a network.
             Target::Network(project) => match self.networks.name(project) {
                 Ok(name) => self.remove_network(&name).await,

@@ -58,6 +58,9 @@ pub enum Target {
     Container(InstanceId),
     /// An instance's volume, with all data.
     Volume(InstanceId),
+    /// An instance's container that does not run, and the volume at `data_path` in it if that holds nothing but what a start
+    /// puts there.
+    Unused { instance: InstanceId, data_path: &'static str },
     /// A project's network, if this installation made it and nothing is attached to it.
     Network(ProjectId),
     /// Something that was found; not a network that something is attached to.

@@ -69,6 +69,7 @@ impl<E: Engine> Engine for Timed<E> {
         let call = match target {
             Target::Container(_) => "remove_container",
             Target::Volume(_) => "remove_volume",
+            Target::Unused { .. } => "remove_unused",
             Target::Network(_) => "remove_network",
             Target::Found(_) => "remove_found",
         };

@@ -104,7 +104,7 @@ impl Reconciler {
                 Ok(deployment) => self.engine.ensure(&things::container(service, deployment)).await,
                 Err(done) => return done,
             },
-            Step::Replace => self.engine.remove(&Target::Container(service.instance)).await,
+            Step::Replace => return self.replace(service).await,
             Step::Start => match self.deployment(service).await {
                 Ok(deployment) => self.engine.start(service.instance, &deployment).await,
                 Err(done) => return done,
@@ -159,6 +159,23 @@ impl Reconciler {
         let network = Target::Network(service.project.clone());
         let removed = if there <= going { self.engine.remove(&network).await } else { Ok(()) };
         removed.map_or_else(Done::from, |()| Done::Tried)
+    }
+
+    /// Removes the container, to make it anew. A volume that was laid out for it goes as well, but only if nothing is in it:
+    /// whoever has the credentials may have used a server that answered before that was noted.
+    async fn replace(&self, service: &Service) -> Done {
+        let instance = service.instance;
+        let target = match &definition(service.wish.kind).offer {
+            Some(offer) if !service.evidence.initialised => {
+                // The engine must not bring it back between the look into its volume and the removal.
+                if let Err(error) = self.engine.stop(instance, offer.stop_grace).await {
+                    return error.into();
+                }
+                Target::Unused { instance, data_path: offer.data_path }
+            }
+            _ => Target::Container(instance),
+        };
+        self.engine.remove(&target).await.map_or_else(Done::from, |()| Done::Tried)
     }
 
     /// What is there knows the old port, and nobody has used it yet.

@@ -16,7 +16,7 @@ pub enum Step {
     /// Have the server inside take the password to be.
     RotateCredentials(TaskId),
     Stop,
-    /// Remove its container, to make another one on the same volume.
+    /// Remove its container, and a volume that holds nothing yet, to make them anew.
     Replace,
     /// Have it published on another port, and begin anew.
     ChangePort,

@@ -155,6 +155,25 @@ pub(super) fn files(deployment: &Deployment) -> Result<Vec<u8>> {
     write(&mut archive).and_then(|()| archive.into_inner()).map_err(|error| EngineError::Unavailable(Box::new(error)))
 }
 
+/// An archive that is larger holds more than a start puts into a volume, in bytes.
+pub(super) const LARGEST_UNUSED: usize = 1 << 20;
+
+/// Whether an archive of a volume's directory is whole, and has nothing in it but what [`files`] makes.
+pub(super) fn holds_files_alone(archive: &[u8]) -> bool {
+    let alone = |archive: &[u8]| -> std::io::Result<bool> {
+        for entry in tar::Archive::new(archive).entries()? {
+            let entry = entry?;
+            let path = entry.path()?;
+            // The first part is the directory itself.
+            if path.components().nth(1).is_some_and(|inside| inside.as_os_str() != FILES) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    archive.len() <= LARGEST_UNUSED && alone(archive).unwrap_or(false)
+}
+
 /// Whether a container was made without an init.
 pub(super) fn lacks_init(host: Option<&HostConfig>) -> bool {
     host.and_then(|host| host.init) != Some(true)

@@ -18,9 +18,7 @@ pub(super) fn wrong(facts: &Facts<'_>) -> Verdict {
     // One of an earlier version that was there before anybody took note may have served.
     let ended = container.run.is_none() || facts.evidence.crashes > 0;
     if !served && ended && container.image != *image {
-        // A volume that nobody has used yet was laid out by the wrong image.
-        let step = if facts.evidence.initialised { Step::Replace } else { Step::Discard };
-        return Verdict::Do(step, "its image bears its name no more, and has never served");
+        return Verdict::Do(Step::Replace, "its image bears its name no more, and has never served");
     }
     Verdict::Pass
 }
@@ -65,7 +63,5 @@ mod tests {
         (never_began.container().run, never_began.service.evidence.image) = (None, None);
         never_began.seen.image = another;
         assert!(matches!(never_began.says(wrong), Verdict::Do(Step::Replace, _)));
-        never_began.service.evidence.initialised = false;
-        assert!(matches!(never_began.says(wrong), Verdict::Do(Step::Discard, _)));
     }
 }

@@ -22,6 +22,8 @@ struct State {
     containers: HashMap<InstanceId, FakeContainer>,
     volumes: HashMap<InstanceId, FakeVolume>,
     image: bool,
+    /// The image that bears the name now.
+    tag: u32,
     runs: u64,
     calls: u32,
     script: VecDeque<Fault>,
@@ -41,6 +43,8 @@ struct FakeContainer {
     expects_data: bool,
     /// The digests of the passwords that the server takes, in the case of Redis.
     live: Vec<String>,
+    /// The image that it was made from.
+    image: u32,
     /// How often this run was looked at. At the third time the engine's own health check has come.
     looks: u32,
 }
@@ -122,10 +126,12 @@ impl FakeEngine {
 
     pub fn befall(&self, instance: InstanceId, what: Befalls) {
         let mut state = self.state.lock().unwrap();
-        let State { containers, volumes, image, runs, lost, .. } = &mut *state;
+        let State { containers, volumes, image, tag, runs, lost, .. } = &mut *state;
         let exit = |exit_code, out_of_memory| ContainerStatus::Exited { exit_code, out_of_memory };
-        if what == Befalls::ImageRemoved {
-            *image = false;
+        match what {
+            Befalls::ImageRemoved => *image = false,
+            Befalls::ImageMoved => *tag += 1,
+            _ => {}
         }
         if what == Befalls::VolumeEmptied
             && containers.get(&instance).is_none_or(|container| container.status != ContainerStatus::Running)
@@ -276,7 +282,7 @@ impl Engine for FakeEngine {
                     connected: shown.connected,
                     published: Vec::new(),
                     build: None,
-                    image: String::new(),
+                    image: shown.image.to_string(),
                 }
             });
             let volume = match state.volumes.get(&instance) {
@@ -284,7 +290,7 @@ impl Engine for FakeEngine {
                 Some(volume) if volume.ours => Volume::Ours,
                 Some(_) => Volume::Stray,
             };
-            Ok(Observed { container, volume, image: state.image.then(String::new) })
+            Ok(Observed { container, volume, image: state.image.then(|| state.tag.to_string()) })
         })
         .await
     }
@@ -317,6 +323,7 @@ impl Engine for FakeEngine {
                         connected: true,
                         expects_data: false,
                         live: Vec::new(),
+                        image: state.tag,
                         looks: 0,
                     });
                 }
@@ -409,6 +416,12 @@ impl Engine for FakeEngine {
                         && !state.may_remove_data
                     {
                         state.violations.push("a volume with data was removed".to_owned());
+                    }
+                }
+                Target::Unused { instance, .. } => {
+                    state.containers.remove(instance);
+                    if state.volumes.get(instance).is_some_and(|volume| volume.ours && !volume.data) {
+                        state.volumes.remove(instance);
                     }
                 }
                 Target::Network(_) | Target::Found(_) => {}

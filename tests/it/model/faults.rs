@@ -32,6 +32,8 @@ pub enum Befalls {
     EngineRestart,
     VolumeRemoved,
     ImageRemoved,
+    /// The image's name is given to another one.
+    ImageMoved,
     Disconnected,
     /// The data is removed, the volume stays.
     VolumeEmptied,
@@ -51,6 +53,7 @@ impl Befalls {
         Self::EngineRestart,
         Self::VolumeRemoved,
         Self::ImageRemoved,
+        Self::ImageMoved,
         Self::Disconnected,
         Self::VolumeEmptied,
     ];

@@ -13,6 +13,7 @@ use project_services::store::{NewService, StoreError, StoreUrl, Trouble, connect
 use tokio::task::JoinSet;
 
 use super::fixture::{Database, append, create, new, note, project, seal, service, update};
+use crate::harness::eventually;
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -129,6 +130,7 @@ async fn a_write_that_is_overtaken_by_a_removal_is_no_success() {
     let mut other = database.raw_sqlite();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
     let (outcome, ()) = tokio::join!(append(&*store, &service, "lost"), async {
+        // Nothing tells that a writer waits; had it not begun yet, it would be refused all the same.
         tokio::time::sleep(Duration::from_millis(300)).await;
         std::fs::rename(database.file(), beside(&database, ".away")).unwrap();
         other.batch_execute("COMMIT").unwrap();
@@ -150,13 +152,10 @@ async fn what_was_accepted_is_saved_when_the_files_are_removed() {
         let name = path.display().to_string();
         name.split_once(".saved-").is_some_and(|(_, rest)| rest.bytes().all(|byte| byte.is_ascii_digit()))
     };
-    let saved = loop {
-        let mut found = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
-        if let Some(saved) = found.find(is_saved) {
-            break saved;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let saved = eventually("the saved copy", async || {
+        std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).find(is_saved)
+    })
+    .await;
     drop(store);
     assert_eq!(mode(&saved), 0o600);
     assert!(refusal(&database).await.contains(saved.to_str().unwrap()));
@@ -193,9 +192,7 @@ async fn damage_is_found_and_nothing_more_is_written() {
     damage(&database, "services");
     let store = database.connect().await;
     // Without anybody having read it.
-    while store.ping().await.is_ok() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("the damage to be found", async || store.ping().await.err()).await;
     let read = store.service_get(service.id).await;
     assert!(matches!(read, Err(StoreError::Trouble(Trouble::Damaged(_)))), "{read:?}");
     let written = append(&*store, &service, "x").await;
