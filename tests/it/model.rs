@@ -333,6 +333,17 @@ async fn whatever_befalls_a_first_start_that_was_cut_off_it_arrives() {
     }
 }
 
+/// Whoever has the credentials may use it from the moment that it answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn data_from_before_running_was_noted_outlives_an_image_whose_name_moved() {
+    for calls in 0..10 {
+        let mut faults = vec![Fault::None; calls];
+        faults.push(Fault::CutOffAfter);
+        let befalls = [Befalls::ImageMoved, Befalls::Crash].map(Step::Befall);
+        run(ServiceKind::Redis, [vec![Step::Look(faults)], befalls.to_vec()].concat()).await;
+    }
+}
+
 /// How many services a node has, to tell what costs by node from what costs by service.
 const MANY: u32 = 50;
 
