@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::client::Client;
-use crate::support::docker::{LABEL, docker, inspect, owned};
+use crate::support::docker::{LABEL, docker, inspect_a, owned};
 use crate::support::eventually;
 use crate::support::server::Server;
 
@@ -34,7 +34,11 @@ async fn a_service_waits_for_a_subnet_and_gets_the_one_that_is_freed() {
     let client = Client::new(&first);
     let id = client.provision("REDIS", "7").await["id"].as_str().unwrap().to_owned();
     client.settled(&id, "RUNNING").await;
-    assert_eq!(inspect(&first.network())["IPAM"]["Config"][0]["Subnet"], subnets[1], "the first that was free");
+    assert_eq!(
+        inspect_a("network", &first.network())["IPAM"]["Config"][0]["Subnet"],
+        subnets[1],
+        "the first that was free"
+    );
     docker(&["network", "create", "--label", &label, "--subnet", &subnets[2], &format!("{}-three", first.network())]);
 
     // Another installation on the same engine, with the same addresses.
@@ -57,7 +61,11 @@ async fn a_service_waits_for_a_subnet_and_gets_the_one_that_is_freed() {
     client.act("destroyService", &id).await;
     client.settled(&id, "DESTROYED").await;
     waiting.settled(&waits, "RUNNING").await;
-    assert_eq!(inspect(&second.network())["IPAM"]["Config"][0]["Subnet"], subnets[1], "the one that was freed");
+    assert_eq!(
+        inspect_a("network", &second.network())["IPAM"]["Config"][0]["Subnet"],
+        subnets[1],
+        "the one that was freed"
+    );
 
     waiting.act("destroyService", &waits).await;
     waiting.settled(&waits, "DESTROYED").await;

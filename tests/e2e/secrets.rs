@@ -120,7 +120,7 @@ async fn a_password_is_told_by_reveal_and_by_nothing_else() {
         ("a process during the rotation", watched.into_iter().collect()),
     ];
     for id in &ids {
-        places.push(("docker inspect", docker(&["inspect", id])));
+        places.push(("docker inspect", docker(&["container", "inspect", id])));
         let events = docker(&["events", "--since", &began, "--until", &until, "--filter", &format!("container={id}")]);
         assert!(events.contains("exec_create"), "{events}");
         places.push(("the engine's events", events));

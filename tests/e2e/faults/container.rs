@@ -67,7 +67,7 @@ async fn a_container_that_is_renamed_by_hand_gets_its_name_back() {
     let id = provisioned(&client, "REDIS", "7").await;
     let before = run(&id);
     docker(&["rename", &id, &format!("renamed-{}", server.test)]);
-    eventually("its name", async || try_docker(&["inspect", &id]).ok()).await;
+    eventually("its name", async || try_docker(&["container", "inspect", &id]).ok()).await;
     client.settled(&id, "RUNNING").await;
     assert_eq!(run(&id), before, "the container was left alone");
     assert_eq!(owned(&server.test).len(), 3, "one container, one volume, one network");

@@ -115,7 +115,7 @@ async fn with_live_restore_containers_outlive_an_engine_that_is_killed_or_stoppe
     let server = Server::start(&[("DOCKER_HOST", &engine.host())]).await;
     let client = Client::new(&server);
     let id = provisioned(&client, "REDIS", "7").await;
-    let run = || engine.docker(&["inspect", "--format", "{{.State.StartedAt}} {{.State.Pid}}", &id]);
+    let run = || engine.docker(&["container", "inspect", "--format", "{{.State.StartedAt}} {{.State.Pid}}", &id]);
     let before = run();
     for down in [Engine::kill, Engine::stop] {
         down(&engine);
@@ -142,7 +142,7 @@ async fn without_live_restore_what_should_run_comes_back_and_what_was_stopped_st
     let (id, stopped) = (provisioned(&client, "REDIS", "7").await, provisioned(&client, "REDIS", "7").await);
     client.act("stopService", &stopped).await;
     client.settled(&stopped, "STOPPED").await;
-    let started_at = |id: &str| engine.docker(&["inspect", "--format", "{{.State.StartedAt}}", id]);
+    let started_at = |id: &str| engine.docker(&["container", "inspect", "--format", "{{.State.StartedAt}}", id]);
     let url = client.reveal(&id).await["REDIS_URL"].clone();
     let network = server.network();
     let redis = |command: &[&str]| {

@@ -27,9 +27,14 @@ pub fn try_docker(arguments: &[&str]) -> Result<String, String> {
     }
 }
 
-/// `docker inspect` of one object.
-pub fn inspect(name: &str) -> Value {
-    let text = docker(&["inspect", name]);
+/// `docker inspect` of a container. A service's volume bears the same name, and is what the command finds unless it is told.
+pub fn inspect(container: &str) -> Value {
+    inspect_a("container", container)
+}
+
+/// `docker inspect` of an object of a type, such as `network`.
+pub fn inspect_a(object: &str, name: &str) -> Value {
+    let text = docker(&[object, "inspect", name]);
     serde_json::from_str::<Value>(&text).unwrap()[0].clone()
 }
 
