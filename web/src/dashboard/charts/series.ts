@@ -1,0 +1,122 @@
+// What was measured over a time, and where nothing was. Nothing here talks to anybody.
+
+import type { MetricsHistoryQuery, MetricsRange } from "../generated";
+import type { Sample } from "../usage";
+
+export type MetricsHistory = NonNullable<MetricsHistoryQuery["serviceMetricsHistory"]>;
+
+/** A value at a time, in milliseconds. */
+export interface Point {
+  readonly at: number;
+  readonly value: number;
+}
+
+/** All that was measured in a step, which begins at its time. */
+export interface Measured {
+  readonly at: number;
+  readonly cpuMillis: number;
+  readonly memoryMib: number;
+  readonly storageMib: number | null;
+  readonly connections: number | null;
+}
+
+export const RANGES: Record<MetricsRange, { name: string; milliseconds: number }> = {
+  HOUR: { name: "1 h", milliseconds: 3_600_000 },
+  SIX_HOURS: { name: "6 h", milliseconds: 6 * 3_600_000 },
+  DAY: { name: "24 h", milliseconds: 24 * 3_600_000 },
+};
+
+/** How often storage and connections are counted, in milliseconds. */
+export const COUNTED_EVERY = 300_000;
+
+/** How much later than it should a value may come before something is missing, since no clock is exact. */
+const TOLERANCE = 1.6;
+
+/** The points in runs without a gap; a gap is where the next one comes much later than `every`. */
+export function runs(points: readonly Point[], every: number): Point[][] {
+  const found: Point[][] = [];
+  let last = -Infinity;
+  for (const point of points) {
+    if (point.at - last > every * TOLERANCE) found.push([]);
+    found.at(-1)?.push(point);
+    last = point.at;
+  }
+  return found;
+}
+
+/** The times within a range in which nothing was measured, each from when to when. */
+export function gaps(points: readonly Point[], from: number, to: number, every: number): [number, number][] {
+  const found: [number, number][] = [];
+  let last = from - every;
+  for (const at of [...points.map(({ at }) => at), to]) {
+    if (at - last > every * TOLERANCE) found.push([Math.max(from, last + every), at]);
+    last = at;
+  }
+  return found;
+}
+
+/** The index of the point that is nearest to a time; -1 where there is none. */
+export function nearest(points: readonly Point[], at: number): number {
+  let best = -1;
+  let distance = Infinity;
+  for (const [index, point] of points.entries()) {
+    if (Math.abs(point.at - at) >= distance) break;
+    distance = Math.abs(point.at - at);
+    best = index;
+  }
+  return best;
+}
+
+export function measured(history: MetricsHistory): Measured[] {
+  return history.points.map(({ measuredAt, ...figures }) => ({ at: Date.parse(measuredAt), ...figures }));
+}
+
+/** What is measured while somebody looks, second by second, made into steps as the history has them. */
+export class Live {
+  readonly #steps = new Map<number, { count: number; cpu: number; memory: number; last: Sample }>();
+
+  #latest: Sample | undefined;
+
+  constructor(readonly step: number) {}
+
+  /** Takes a sample, and the same one only once. */
+  add(sample: Sample): void {
+    if (sample === this.#latest) return;
+    this.#latest = sample;
+    const at = Math.floor(Date.parse(sample.measuredAt) / this.step) * this.step;
+    const { count, cpu, memory } = this.#steps.get(at) ?? { count: 0, cpu: 0, memory: 0 };
+    this.#steps.set(at, { count: count + 1, cpu: cpu + sample.cpuMillis, memory: memory + sample.memoryMib, last: sample });
+  }
+
+  /** The steps behind a time, oldest first. */
+  since(time: number): Measured[] {
+    return [...this.#steps]
+      .filter(([at]) => at > time)
+      .sort(([a], [b]) => a - b)
+      .map(([at, { count, cpu, memory, last }]) => ({
+        at,
+        cpuMillis: cpu / count,
+        memoryMib: memory / count,
+        storageMib: last.storageMib,
+        connections: last.connections,
+      }));
+  }
+}
+
+/** One figure of what was measured, where it is known. */
+export function figure(steps: readonly Measured[], of: (step: Measured) => number | null): Point[] {
+  return steps.flatMap((step) => {
+    const value = of(step);
+    return value === null ? [] : [{ at: step.at, value }];
+  });
+}
+
+/** Of values that are counted now and then, one for each count: between two the last one is only repeated. */
+export function counted(points: readonly Point[]): Point[] {
+  const kept: Point[] = [];
+  for (const point of points) {
+    const last = kept.at(-1);
+    if (!last || point.at - last.at >= COUNTED_EVERY || point.value !== last.value) kept.push(point);
+  }
+  return kept;
+}

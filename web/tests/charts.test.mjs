@@ -1,0 +1,82 @@
+// What a chart makes of measurements: gaps, round marks, and one line of what was and what comes.
+
+// A zone whose clocks change, for marks at round times of the viewer.
+process.env.TZ = "America/New_York";
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { runnerImport } from "vite";
+
+/** @template T @param {string} path @returns {Promise<T>} */
+const load = async (path) => /** @type {T} */ ((await runnerImport(path)).module);
+/** @type {typeof import("../src/dashboard/charts/series")} */
+const { counted, figure, gaps, Live, nearest, runs } = await load("./src/dashboard/charts/series.ts");
+/** @type {typeof import("../src/dashboard/charts/ticks")} */
+const { timeTicks, valueTicks } = await load("./src/dashboard/charts/ticks.ts");
+
+const MINUTE = 60_000;
+const points = (/** @type {number[]} */ ...minutes) => minutes.map((minute) => ({ at: minute * MINUTE, value: minute }));
+const minutes = (/** @type {readonly { at: number }[]} */ points) => points.map(({ at }) => at / MINUTE);
+
+test("a line is broken where nothing was measured, and not where a value is a little late", () => {
+  assert.deepEqual(runs(points(0, 1, 2.4, 6, 7), MINUTE).map(minutes), [[0, 1, 2.4], [6, 7]]);
+  assert.deepEqual(runs([], MINUTE), []);
+});
+
+test("what is missing is shaded: before the first value, between two, and behind the last", () => {
+  const shaded = gaps(points(3, 4, 9, 10), 0, 20 * MINUTE, MINUTE).map((gap) => gap.map((at) => at / MINUTE));
+  assert.deepEqual(shaded, [[0, 3], [5, 9], [11, 20]]);
+  assert.deepEqual(gaps(points(0, 1, 2), 0, 3 * MINUTE, MINUTE), []);
+  assert.deepEqual(gaps([], 0, 3 * MINUTE, MINUTE), [[0, 3 * MINUTE]]);
+});
+
+test("a count that is only repeated is one count", () => {
+  const repeated = [0, 1, 2, 3, 4, 5].map((minute) => ({ at: minute * MINUTE, value: 7 }));
+  assert.deepEqual(minutes(counted(repeated)), [0, 5]);
+  assert.deepEqual(minutes(counted(points(0, 1))), [0, 1], "another value is another count");
+});
+
+test("the nearest value is read", () => {
+  assert.equal(nearest(points(0, 1, 9), 4 * MINUTE), 1);
+  assert.equal(nearest(points(0, 1, 9), 6 * MINUTE), 2);
+  assert.equal(nearest([], 0), -1);
+});
+
+test("what is measured while somebody looks goes on where the history ends", () => {
+  const live = new Live(MINUTE);
+  const sample = (/** @type {string} */ time, /** @type {number} */ cpuMillis) =>
+    /** @type {import("../src/dashboard/usage").Sample} */ ({ measuredAt: `2026-01-01T12:${time}Z`, cpuMillis, memoryMib: 10, storageMib: null, connections: 3 });
+  const twice = sample("00:10", 100);
+  for (const one of [twice, twice, sample("00:20", 300), sample("01:00", 500)]) live.add(one);
+  const noon = Date.parse("2026-01-01T12:00:00Z");
+  const steps = live.since(noon - 1);
+  assert.deepEqual(steps.map(({ at, cpuMillis }) => [(at - noon) / MINUTE, cpuMillis]), [[0, 200], [1, 500]]);
+  assert.deepEqual(live.since(noon).length, 1, "a step that the history has is the history’s");
+  assert.deepEqual(figure(steps, ({ storageMib }) => storageMib), [], "what was not counted is no value");
+});
+
+test("values have round marks in their unit", () => {
+  assert.deepEqual(valueTicks(0.53, 4, "decimal"), [0, 0.2, 0.4]);
+  assert.deepEqual(valueTicks(0.318, 4, "decimal"), [0, 0.1, 0.2, 0.3]);
+  assert.deepEqual(valueTicks(271, 4, "binary"), [0, 128, 256]);
+  assert.deepEqual(valueTicks(1085, 4, "binary"), [0, 512, 1024]);
+  assert.deepEqual(valueTicks(2.1, 4, "whole"), [0, 1, 2], "nobody has half a connection");
+  assert.deepEqual(valueTicks(106, 4, "whole"), [0, 50, 100]);
+});
+
+const clock = (/** @type {number[]} */ ticks) => ticks.map((at) => new Date(at).toTimeString().slice(0, 5));
+
+test("times have round marks on the viewer’s clock", () => {
+  const from = Date.parse("2026-01-01T17:03:20Z");
+  assert.deepEqual(clock(timeTicks(from, from + 60 * MINUTE, 4)), ["12:15", "12:30", "12:45", "13:00"]);
+  assert.deepEqual(clock(timeTicks(from, from + 360 * MINUTE, 6)), ["13:00", "14:00", "15:00", "16:00", "17:00", "18:00"]);
+  assert.deepEqual(clock(timeTicks(from, from + 1440 * MINUTE, 4)), ["18:00", "00:00", "06:00", "12:00"]);
+});
+
+test("marks stay round on the day when clocks change", () => {
+  const night = Date.parse("2026-03-08T00:30:00-05:00");
+  assert.deepEqual(clock(timeTicks(night, night + 360 * MINUTE, 6)), ["01:00", "03:00", "04:00", "05:00", "06:00", "07:00"]);
+  const autumn = Date.parse("2026-11-01T00:30:00-04:00");
+  const ticks = timeTicks(autumn, autumn + 360 * MINUTE, 6);
+  assert.deepEqual(ticks, ticks.toSorted((a, b) => a - b));
+});
