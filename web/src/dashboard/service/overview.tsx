@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { pageOf } from "../activity/history";
+import { pageOfService } from "../activity/events";
 import { Timeline } from "../activity/timeline";
 import { remedy, titleOf } from "../errors";
 import type { EventFragment, OperationPhase } from "../generated";
@@ -152,7 +152,7 @@ function Latest({ project, service }: { project: Project; service: Service }) {
       });
     const end = project.event.subscribe((event) => event?.serviceId === service.id && add([event]));
     // The history itself says why it can't be read.
-    pageOf(service.id, null)
+    pageOfService(service.id, null)
       .then((page) => add(page.events))
       .catch(() => setEvents([]));
     return end;
