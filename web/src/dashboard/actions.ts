@@ -4,15 +4,13 @@ import {
   DestroyServiceDocument,
   RestartServiceDocument,
   RotateCredentialsDocument,
-  type ServiceAction,
   StartServiceDocument,
   StopServiceDocument,
 } from "./generated";
 import type { Project } from "./project";
 import type { Service } from "./state";
 import { useStore } from "./store";
-
-export type Action = Exclude<ServiceAction, "REVEAL_CREDENTIALS">;
+import type { Action } from "./words";
 
 const ASK: Record<Action, (id: string) => Promise<Service>> = {
   START: async (id) => (await send(StartServiceDocument, { id })).startService.service,

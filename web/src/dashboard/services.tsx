@@ -102,7 +102,6 @@ export function Services({ id, start }: { id: string; start: StartQuery }) {
         <Provision
           project={project}
           catalog={start.serviceCatalog}
-          most={start.limits.servicesPerProject}
           close={() => setCreating(false)}
           done={(service) => {
             setCreating(false);

@@ -50,7 +50,10 @@ export const PHASE: Record<OperationPhase, string> = {
   UNKNOWN: "in a way that a newer server knows",
 };
 
-export const ACTION: Record<Exclude<ServiceAction, "REVEAL_CREDENTIALS">, string> = {
+/** What changes a service; the other actions look at what it holds. */
+export type Action = Exclude<ServiceAction, "REVEAL_CREDENTIALS" | "RUN_SQL" | "BROWSE_KEYS">;
+
+export const ACTION: Record<Action, string> = {
   START: "Start",
   STOP: "Stop",
   RESTART: "Restart",

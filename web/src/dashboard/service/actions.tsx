@@ -1,13 +1,13 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { type Action, useAction } from "../actions";
+import { useAction } from "../actions";
 import type { ApiError } from "../api";
 import type { Item } from "../parts/menu";
 import { Confirm, Dialog } from "../parts/dialog";
 import { Failure } from "../parts/failure";
 import type { Project } from "../project";
 import type { Service } from "../state";
-import { ACTION } from "../words";
+import { ACTION, type Action } from "../words";
 
 type Asked = "STOP" | "RESTART" | "DESTROY";
 
