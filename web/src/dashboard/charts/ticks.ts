@@ -35,7 +35,7 @@ export function timeTicks(from: number, to: number, about: number): number[] {
 
 const hour = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-const both = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const both = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
 
 /** The time of day; at midnight the day. */
 export function timeLabel(at: number): string {
