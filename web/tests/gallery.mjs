@@ -4,6 +4,8 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { accessible, browser, origin, picture, pictured, run } from "./browser.mjs";
+import { consoles } from "./consoles.mjs";
+import { figures } from "./figures.mjs";
 import { activity, endings, expiry, filters, keyboard } from "./habits.mjs";
 import { Dashboard } from "./page.mjs";
 import { listed, play, service } from "./played.mjs";
@@ -66,6 +68,7 @@ const SAMPLES = Array.from({ length: 120 }, (_, number) => ({
   storageMib: 470,
   storageLimitMib: 512,
   connections: 17,
+  connectionsLimit: 50,
 }));
 
 const LINES = Array.from({ length: 300 }, (_, number) => ({
@@ -80,6 +83,8 @@ async function walk() {
   await keyboard(SERVICES, token);
   await endings(SERVICES, token);
   await activity(token);
+  await figures(token);
+  await consoles(token);
   await expiry(SERVICES, token);
   await refusals();
 }
@@ -186,9 +191,6 @@ async function states() {
   assert.equal(await page.page.getByRole("group", { name: "History" }).getByRole("listitem").count(), EVENTS.length);
   assert.equal(await page.button("Show earlier events").count(), 0, "there is nothing earlier");
   await pictured(page.page, "history-long");
-  await page.tab("Metrics");
-  await page.sees("17");
-  await pictured(page.page, "metrics-busy");
   await page.tab("Logs");
   await page.sees("number 295");
   await pictured(page.page, "logs-long");

@@ -70,6 +70,7 @@ const SIGNS = {
   download: <path d="M12 3.500v12M7 11l5 5 5-5M4 20.500h16" />,
   larger: <path d="M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5" />,
   smaller: <path d="M9 4v5H4M15 4v5h5M9 20v-5H4M15 20v-5h5" />,
+  terminal: <path d="M5 7l5 5-5 5M12 18h7" />,
   logs: <path d="M4 6h16M4 12h16M4 18h10" />,
   connect: <path d="M9 3v5M15 3v5M6 8h12v3a6 6 0 0 1-12 0zM12 17v4" />,
   clock: (

@@ -79,7 +79,7 @@ export function Services({ id, start }: { id: string; start: StartQuery }) {
           <>
             <Rail services={services} open={at.id} tab={at.tab} />
             {chosen ? (
-              <Detail project={project} service={chosen} catalog={start.serviceCatalog} tab={at.tab} mayReadLogs={mayCreate} />
+              <Detail project={project} service={chosen} catalog={start.serviceCatalog} tab={at.tab} mayChange={mayCreate} />
             ) : (
               <Unlisted key={at.id} project={project} id={at.id} />
             )}
