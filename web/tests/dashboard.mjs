@@ -143,14 +143,34 @@ async function showAll(page) {
   await page.sees("Ready to accept connections");
   await pictured(page.page, "logs");
   await page.tab("Metrics");
-  await page.page.getByRole("img", { name: /^Memory: .* of 128 MiB/ }).waitFor();
-  await page.page.getByRole("img", { name: /^Storage: .* MiB/ }).waitFor();
-  await pictured(page.page, "metrics");
+  await measured(page);
   await page.tab("Overview");
+}
+
+/** @param {Dashboard} page */
+async function measured(page) {
+  const memory = page.page.getByRole("slider", { name: "Memory over time" });
+  await memory.waitFor();
+  await page.page.locator("figcaption").filter({ hasText: "Memory" }).getByText("of 128 MiB").waitFor();
+  await memory.focus();
+  await page.page.keyboard.press("End");
+  assert.match((await memory.getAttribute("aria-valuetext")) ?? "", /\d.*: [\d.]+ MiB$/, "a time and its value");
+  await page.page.keyboard.press("Escape");
+  await pictured(page.page, "metrics");
+  for (const range of ["6 h", "24 h"]) {
+    await page.page.getByRole("radio", { name: range }).check();
+    // A longer step may not be over yet.
+    await memory.or(page.page.getByText("Nothing was measured in this time")).waitFor();
+  }
+  await page.page.getByRole("radio", { name: "1 h" }).check();
+  await page.button("Show as table").click();
+  await page.page.getByRole("region", { name: "Measurements" }).getByRole("cell", { name: /MiB/ }).first().waitFor();
+  await accessible(page.page, "measurements as a table");
 }
 
 /** The address as it is shown. @param {Dashboard} page */
 async function shownUrl(page) {
+  await page.page.locator(".credentials .url").getByText("redis://").waitFor();
   return (await page.page.locator(".credentials .url code").textContent())?.replace("hidden", "") ?? "";
 }
 

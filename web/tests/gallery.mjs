@@ -4,8 +4,6 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { accessible, browser, origin, picture, pictured, run } from "./browser.mjs";
-import { consoles } from "./consoles.mjs";
-import { figures } from "./figures.mjs";
 import { activity, endings, expiry, filters, keyboard } from "./habits.mjs";
 import { Dashboard } from "./page.mjs";
 import { listed, play, service } from "./played.mjs";
@@ -83,8 +81,6 @@ async function walk() {
   await keyboard(SERVICES, token);
   await endings(SERVICES, token);
   await activity(token);
-  await figures(token);
-  await consoles(token);
   await expiry(SERVICES, token);
   await refusals();
 }
