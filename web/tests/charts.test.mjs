@@ -28,6 +28,7 @@ test("what is missing is shaded: before the first value, between two, and behind
   assert.deepEqual(shaded, [[0, 3], [5, 9], [11, 20]]);
   assert.deepEqual(gaps(points(0, 1, 2), 0, 3 * MINUTE, MINUTE), []);
   assert.deepEqual(gaps([], 0, 3 * MINUTE, MINUTE), [[0, 3 * MINUTE]]);
+  assert.deepEqual(gaps(points(1, 2), 0, 4 * MINUTE, MINUTE), [], "at both ends a step may be under way");
 });
 
 test("a count that is only repeated is one count", () => {

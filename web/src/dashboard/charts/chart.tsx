@@ -74,6 +74,8 @@ export function Chart(props: ChartProps) {
     const left = box.current?.getBoundingClientRect().left ?? 0;
     setPointed(from + ((event.clientX - left - LEFT) / (wide - LEFT - RIGHT)) * (to - from));
   };
+  // A finger is lifted so that one sees what is below it.
+  const leave = (event: PointerEvent) => event.pointerType === "touch" || setPointed(null);
   const told = point ? `${timeInFull(point.at)}: ${exact(point.value)}` : points.length > 0 ? now : "Nothing was measured";
   const aside = point && x(point.at) > wide / 2;
 
@@ -102,7 +104,7 @@ export function Chart(props: ChartProps) {
         onBlur={() => setPointed(null)}
         onPointerMove={follow}
         onPointerDown={follow}
-        onPointerLeave={() => setPointed(null)}
+        onPointerLeave={leave}
       >
         <svg width={wide} height={HIGH} aria-hidden="true">
           {values.map((value) => (

@@ -44,14 +44,20 @@ export function runs(points: readonly Point[], every: number): Point[][] {
   return found;
 }
 
-/** The times within a range in which nothing was measured, each from when to when. */
+/**
+ * The times within a range in which nothing was measured, each from when to when. A value stands for the step behind it; at both
+ * ends of the range a step may be under way.
+ */
 export function gaps(points: readonly Point[], from: number, to: number, every: number): [number, number][] {
   const found: [number, number][] = [];
-  let last = from - every;
-  for (const at of [...points.map(({ at }) => at), to]) {
-    if (at - last > every * TOLERANCE) found.push([Math.max(from, last + every), at]);
-    last = at;
+  let covered = from;
+  let late = every * TOLERANCE;
+  for (const { at } of points) {
+    if (at - covered > late) found.push([covered, at]);
+    covered = at + every;
+    late = every * (TOLERANCE - 1);
   }
+  if (to - covered > every * TOLERANCE) found.push([covered, to]);
   return found;
 }
 
