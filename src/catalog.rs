@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::domain::id::BuildDigest;
@@ -23,7 +23,7 @@ mod postgresql;
 mod qdrant;
 mod redis;
 
-use access::{Access, Seed};
+use access::{Access, MASK, Seed};
 use deployment::{CredentialChange, Deployment};
 
 /// Makes of one list both the catalog and the way from a kind to its definition, which without a row does not compile.
@@ -85,6 +85,8 @@ pub struct Offer {
     pub tiers: [TierSpec; 3],
     /// The TCP port that the server inside listens on.
     pub port: u16,
+    /// How many clients a service of a size serves at once.
+    pub connections: fn(&TierSpec) -> u32,
     /// Where in the container the volume with its data is.
     pub data_path: &'static str,
     /// How long a clean shutdown may take before the engine kills it.
@@ -129,12 +131,45 @@ impl Offer {
     }
 }
 
+/// How many clients a service serves at once; None where there is no telling.
+pub fn connections_limit(wish: &Wish) -> Option<u32> {
+    definition(wish.kind).offer.as_ref().map(|offer| (offer.connections)(&wish.tier))
+}
+
 /// What a container for `wish` is made from, as a digest; None where its kind is not offered. It is that of a container which
 /// admits nobody in particular, so it tells no secret and needs none.
 pub fn build(wish: &Wish) -> Option<BuildDigest> {
     let offer = definition(wish.kind).offer.as_ref()?;
     let nobody = (offer.access)(&Seed([0; Seed::LENGTH]));
     Some((offer.deployment)(wish, &nobody).digest())
+}
+
+/// An environment variable as it is shown to who has not asked for its secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    pub key: &'static str,
+    /// With the mask in the place of the password, if there is one in it.
+    pub value: String,
+    pub is_secret: bool,
+}
+
+/// The credentials of a service that lets `access` in; of what can't be known but the keys.
+pub fn shown(kind: ServiceKind, access: Option<&Access>, host: &str) -> Vec<Shown> {
+    let definition = definition(kind);
+    let Some((offer, access)) = definition.offer.as_ref().zip(access) else {
+        let unknown = |&key| Shown { key, value: MASK.to_owned(), is_secret: true };
+        return definition.credential_keys.iter().map(unknown).collect();
+    };
+    let (masked, real) = ((offer.credentials)(&access.masked(), host), (offer.credentials)(access, host));
+    let is_same =
+        |(masked, real): &(Credential, Credential)| masked.value.expose_secret() == real.value.expose_secret();
+    let pairs = masked.into_iter().zip(real);
+    let shown = pairs.map(|pair| Shown {
+        key: pair.0.key,
+        value: pair.0.value.expose_secret().to_owned(),
+        is_secret: !is_same(&pair),
+    });
+    shown.collect()
 }
 
 const fn tiers(dev: [u32; 3], standard: [u32; 3], performance: [u32; 3]) -> [TierSpec; 3] {
@@ -183,6 +218,26 @@ mod tests {
             let keys: Vec<_> = (offer.credentials)(&access, "host").iter().map(|c| c.key).collect();
             assert_eq!(keys, definition.credential_keys);
         }
+    }
+
+    #[test]
+    fn of_what_is_shown_only_the_password_is_masked() {
+        for definition in ALL {
+            let access = definition.offer.as_ref().map(|offer| (offer.access)(&Seed([7; Seed::LENGTH])));
+            let shown = shown(definition.kind, access.as_ref(), "host");
+            let keys: Vec<_> = shown.iter().map(|shown| shown.key).collect();
+            assert_eq!(keys, definition.credential_keys);
+            for shown in shown {
+                assert_eq!(shown.is_secret, shown.value.contains(MASK), "{shown:?}");
+                if let Some(access) = &access {
+                    assert!(!shown.value.contains(access.password.expose_secret()));
+                    assert_eq!(shown.is_secret, shown.key.ends_with("URL") || shown.key.ends_with("PASSWORD"));
+                }
+            }
+        }
+        let access = Access::with_password(&Seed([7; Seed::LENGTH]));
+        let url = &shown(ServiceKind::Redis, Some(&access), "host")[0];
+        assert_eq!((url.key, url.value.as_str()), ("REDIS_URL", "redis://:••••••••@host:6379"));
     }
 
     #[test]

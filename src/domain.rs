@@ -112,6 +112,7 @@ pub struct UnknownText {
 
 pub mod address;
 pub mod event;
+pub mod history;
 pub mod id;
 pub mod lifecycle;
 pub mod live;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstanceId, ProjectId};
-use crate::domain::live::{Holdings, LogLine, Usage};
+use crate::domain::live::{Holdings, LogLine, Reading, Usage};
 use crate::domain::service::{ErrorCode, Observed};
 
 pub mod command;
@@ -54,6 +54,9 @@ pub trait Instruments: Send + Sync {
 
     /// What it takes of CPU and memory, about once a second.
     async fn usage(&self, instance: InstanceId) -> Result<BoxStream<'static, Result<Usage>>>;
+
+    /// What it has taken of CPU and memory up to now.
+    async fn read(&self, instance: InstanceId) -> Result<Reading>;
 
     /// What is in `path` of its file system, and how many clients are connected to `port`.
     async fn holdings(&self, instance: InstanceId, path: &str, port: u16) -> Result<Holdings>;

@@ -22,7 +22,7 @@ use crate::crypto::Sealer;
 use crate::domain::address::Publishing;
 use crate::domain::id::{InstanceId, ServiceId};
 use crate::domain::term::{ReplicaId, Term};
-use crate::engine::{Engine, Happening};
+use crate::engine::{Engine, Happening, Instruments};
 use crate::hints::Hints;
 use crate::store::Store;
 use crate::telemetry::metrics;
@@ -39,6 +39,7 @@ mod rules;
 mod steps;
 mod things;
 mod tick;
+mod usage;
 
 use lanes::Lanes;
 pub use look::{Looked, Memory};
@@ -66,6 +67,7 @@ pub struct ReconcilerSettings {
 pub struct Reconciler {
     store: Arc<dyn Store>,
     engine: Arc<dyn Engine>,
+    instruments: Arc<dyn Instruments>,
     sealer: Arc<Sealer>,
     hints: Arc<Hints>,
     settings: ReconcilerSettings,
@@ -79,12 +81,13 @@ impl Reconciler {
     pub fn new(
         store: Arc<dyn Store>,
         engine: Arc<dyn Engine>,
+        instruments: Arc<dyn Instruments>,
         sealer: Arc<Sealer>,
         hints: Arc<Hints>,
         settings: ReconcilerSettings,
     ) -> Self {
         let lanes = Lanes::new(settings.concurrency);
-        Self { store, engine, sealer, hints, settings, lanes, clock: now, epoch: AtomicI64::new(0) }
+        Self { store, engine, instruments, sealer, hints, settings, lanes, clock: now, epoch: AtomicI64::new(0) }
     }
 
     /// The same with another clock, for tests that step through time.
@@ -111,6 +114,7 @@ impl Reconciler {
         tasks.spawn(Arc::clone(&self).tick());
         tasks.spawn(Arc::clone(&self).sweep_for_orphans());
         tasks.spawn(Arc::clone(&self).trim_logs());
+        tasks.spawn(Arc::clone(&self).record_usage());
         tasks.spawn(self.dispatch());
         tokio::select! {
             () = deposed.cancelled() => tasks.shutdown().await,

@@ -82,15 +82,21 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
         Arc::clone(&store),
         Arc::clone(&sealer),
         Arc::clone(&hints),
-        docker,
+        Arc::clone(&docker) as _,
         Terms {
             networks: args.network_template.clone(),
             publishing,
             services_per_project: args.limits.services_per_project,
         },
     );
-    let reconciler =
-        Reconciler::new(Arc::clone(&store).reserved(), Arc::clone(&engine), sealer, Arc::clone(&hints), settings);
+    let reconciler = Reconciler::new(
+        Arc::clone(&store).reserved(),
+        Arc::clone(&engine),
+        docker,
+        sealer,
+        Arc::clone(&hints),
+        settings,
+    );
 
     let shutdown = CancellationToken::new();
     let following = follow_store(Arc::clone(&store), hints, shutdown.clone());

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use crate::crypto::Sealed;
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::id::{IdempotencyKey, InstallationId, InstanceId, ProjectId, ServiceId};
+use crate::domain::live::UsageRecord;
 use crate::domain::name::ServiceName;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::task::Task;
@@ -245,6 +246,12 @@ pub trait Store: Terms {
 
     /// A page of one service's events, in order.
     async fn event_list_of_service(&self, service: ServiceId, page: Page<i64>) -> Result<Slice<ServiceEvent>>;
+
+    /// Records what services took in a minute. Of each the last day is kept, and nothing of one that is DESTROYED.
+    async fn usage_record(&self, records: &[UsageRecord]) -> Result<()>;
+
+    /// What a service took since the beginning of a minute, in the order of time.
+    async fn usage_list(&self, service: ServiceId, since: Timestamp) -> Result<Vec<UsageRecord>>;
 
     /// The same store for one who works for all projects, such as the reconciler: by way of connections that nobody else
     /// takes, however many wait.

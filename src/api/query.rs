@@ -11,6 +11,7 @@ use super::guard::{Authenticated, viewer};
 use super::types::Node;
 use super::types::catalog::{Availability, CatalogEntry};
 use super::types::enums::ServiceKind;
+use super::types::history::{MetricsRange, ServiceMetricsHistory};
 use super::types::ids::{parse_project, parse_service};
 use super::types::limits::Limits;
 use super::types::node_id::{self, NodeId};
@@ -87,6 +88,19 @@ impl Query {
     ) -> Result<Option<Service>> {
         let id = parse_service("id", &id)?;
         Ok(app(ctx).service(viewer(ctx)?, id).await?.map(Service))
+    }
+
+    /// What a service took and held up to now; the server remembers a day. Null when the service does not exist, or when it is
+    /// not yours to see.
+    async fn service_metrics_history(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service's id.")] id: ID,
+        #[graphql(desc = "How far to go back.", default_with = "MetricsRange::Hour")] range: MetricsRange,
+    ) -> Result<Option<ServiceMetricsHistory>> {
+        let id = parse_service("id", &id)?;
+        let found = app(ctx).service_history(viewer(ctx)?, id, range.into()).await?;
+        Ok(found.map(|(service, history)| ServiceMetricsHistory { service, history }))
     }
 
     /// A project's services, oldest first unless `orderBy` says otherwise. Give `first` (and `after`) to page forwards or `last` (and `before`) to page

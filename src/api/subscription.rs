@@ -19,6 +19,7 @@ use super::types::service_event::ServiceEvent;
 use super::{ExecutionPermit, app};
 use crate::app::AppError;
 use crate::app::live::MAX_TAIL;
+use crate::catalog::connections_limit;
 use crate::clock::Clock;
 use crate::domain::permission::Principal;
 
@@ -89,7 +90,8 @@ impl Subscription {
         let id = parse_service("id", &id)?;
         let (service, metrics) = app(ctx).service_metrics(viewer, id).await?;
         let tier = service.wish.tier;
-        Ok(watch.follow(metrics.map(move |measured| Ok(ServiceMetrics { measured, tier }))))
+        let connections_limit = connections_limit(&service.wish);
+        Ok(watch.follow(metrics.map(move |measured| Ok(ServiceMetrics { measured, tier, connections_limit }))))
     }
 }
 

@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod credential;
 pub mod date_time;
 pub mod enums;
+pub mod history;
 pub mod ids;
 pub mod inputs;
 pub mod limits;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{App, AppError, Committed, Result, new_seed, now};
 use crate::audit::{self, Object};
 use crate::catalog::access::Access;
-use crate::catalog::{Credential, definition};
+use crate::catalog::{Credential, Shown, definition, shown};
 use crate::crypto::Sealed;
 use crate::domain::event::NewEvent;
 use crate::domain::id::ServiceId;
@@ -106,6 +106,16 @@ impl App {
             return Ok((committed, credentials));
         }
         Err(too_fast())
+    }
+
+    /// The credentials with their password left out, for everybody who sees the service.
+    pub async fn shown_credentials(&self, service: &Service) -> Result<Vec<Shown>> {
+        // What can't be opened is shown by its keys; that it can't is the service's own error.
+        let access = match self.access(service.id).await {
+            Err(AppError::Internal(_)) => None,
+            access => access?,
+        };
+        Ok(shown(service.wish.kind, access.as_ref(), &service.address.hostname))
     }
 
     /// The sealed credentials, and the same with a password to be.

@@ -1,8 +1,9 @@
 //! Reading. What a viewer can't see does not exist.
 
-use super::{App, Result, visible};
+use super::{App, Result, now, visible};
 use crate::audit::{self, Object};
 use crate::domain::event::ServiceEvent;
+use crate::domain::history::{History, HistoryRange};
 use crate::domain::id::{Cursor, ProjectId, ServiceId};
 use crate::domain::page::{Page, ServiceFilter, Slice};
 use crate::domain::permission::{Denied, Principal};
@@ -26,6 +27,20 @@ impl App {
             return Ok(None);
         }
         Ok(service)
+    }
+
+    /// What a service took and held, up to now; None where the viewer sees no such service.
+    pub async fn service_history(
+        &self,
+        viewer: &Principal,
+        id: ServiceId,
+        range: HistoryRange,
+    ) -> Result<Option<(Service, History)>> {
+        let Some(service) = self.service(viewer, id).await? else { return Ok(None) };
+        let now = now();
+        let (from, _) = History::span(range, now);
+        let records = self.store.usage_list(id, from).await?;
+        Ok(Some((service, History::of(&records, range, now))))
     }
 
     /// A page of a project's services, oldest first.

@@ -34,6 +34,9 @@ pub struct Access {
     pub probe: SecretString,
 }
 
+/// What is shown in a password's place; its length tells nothing.
+pub const MASK: &str = "••••••••";
+
 /// The longest JSON form of an access, generously: what grows leaves copies behind that nobody overwrites.
 const LONGEST: usize = 1024;
 
@@ -76,6 +79,12 @@ impl Access {
     pub fn promoted(&self) -> Option<Self> {
         let password = self.next.clone()?;
         Some(Self { password, next: None, ..self.clone() })
+    }
+
+    /// The same with the mask in the place of every secret.
+    pub fn masked(&self) -> Self {
+        let mask = SecretString::from(MASK);
+        Self { password: mask.clone(), next: None, probe: mask, ..self.clone() }
     }
 
     /// The passwords that the server inside should take, the newest last.

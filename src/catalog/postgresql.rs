@@ -27,6 +27,7 @@ pub static DEFINITION: Definition = Definition {
         versions: &["17", "16", "15"],
         tiers: tiers([256, 500, 1024], [512, 1000, 5 * 1024], [1024, 2000, 20 * 1024]),
         port: PORT,
+        connections: max_connections,
         data_path: DATA,
         stop_grace: STOP_GRACE,
         access: Access::with_database,
@@ -179,12 +180,16 @@ fn credential_change(_: &Wish, access: &Access) -> CredentialChange {
     CredentialChange { command, user: "postgres", input: SecretString::from(statements.as_str()) }
 }
 
+fn max_connections(tier: &TierSpec) -> u32 {
+    tier.memory_mib / 8
+}
+
 /// Settings for a server that has its container to itself: a quarter of the memory for shared buffers, three quarters
 /// assumed to be cache (PostgreSQL manual, "Resource Consumption" and "Planner Cost Constants").
 fn tuning(tier: &TierSpec) -> Vec<(&'static str, String)> {
     let memory = tier.memory_mib;
     let cores = (tier.cpu_millis / 1000).max(1);
-    let max_connections = memory / 8;
+    let max_connections = max_connections(tier);
     vec![
         ("shared_buffers", format!("{}MB", memory / 4)),
         ("effective_cache_size", format!("{}MB", memory * 3 / 4)),

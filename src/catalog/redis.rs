@@ -26,6 +26,7 @@ pub static DEFINITION: Definition = Definition {
         versions: &["7", "6"],
         tiers: tiers([128, 500, 512], [256, 1000, 2 * 1024], [512, 2000, 10 * 1024]),
         port: PORT,
+        connections: max_clients,
         data_path: DATA,
         stop_grace: STOP_GRACE,
         access: Access::with_password,
@@ -104,7 +105,7 @@ fn configuration(tier: &TierSpec, access: &Access) -> String {
     let (digests, probe) = (digests(access), digest(access.probe.expose_secret()));
     let probe = probe.as_str();
     let maxmemory = tier.memory_mib * 5 / 8;
-    let maxclients = tier.memory_mib * 4;
+    let maxclients = max_clients(tier);
     format!(
         "bind * -::*\n\
          port {PORT}\n\
@@ -122,6 +123,10 @@ fn configuration(tier: &TierSpec, access: &Access) -> String {
          save \"\"\n\
          tcp-keepalive 300\n"
     )
+}
+
+fn max_clients(tier: &TierSpec) -> u32 {
+    tier.memory_mib * 4
 }
 
 fn digests(access: &Access) -> String {

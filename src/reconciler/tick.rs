@@ -43,7 +43,7 @@ impl Reconciler {
         self.wake(&services);
     }
 
-    async fn active(&self) -> Vec<Service> {
+    pub(super) async fn active(&self) -> Vec<Service> {
         self.store.service_list_active().await.unwrap_or_else(|error| {
             tracing::warn!(error = ?error, "The services could not be listed; the next tick tries again");
             Vec::new()

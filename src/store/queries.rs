@@ -7,12 +7,14 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use futures_util::stream::BoxStream;
+use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::{Backend, Conn, Lease, judge};
 use crate::crypto::Sealed;
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::id::{IdempotencyKey, InstallationId, InstanceId, ProjectId, ServiceId};
+use crate::domain::live::UsageRecord;
 use crate::domain::name::ServiceName;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::task::Task;
@@ -48,6 +50,9 @@ mod tasks;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries/term.rs"]
 mod term;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
+#[path = "queries/usage.rs"]
+mod usage;
 
 use commit::commit;
 use log::{event_list, event_list_of_service, event_list_since, event_span};
@@ -59,6 +64,7 @@ use services::{
 };
 use tasks::task_list_open;
 use term::{term_current, term_replace, term_take};
+use usage::{usage_list, usage_record};
 
 /// Runs one query on a connection of its own.
 macro_rules! read {
@@ -253,6 +259,14 @@ impl Store for Backend {
 
     async fn event_list(&self, project: &ProjectId, page: Page<i64>) -> Result<Slice<ServiceEvent>> {
         read!(self, event_list(project, page))
+    }
+
+    async fn usage_record(&self, records: &[UsageRecord]) -> Result<()> {
+        write!(self, Purpose::Record, usage_record(records))
+    }
+
+    async fn usage_list(&self, service: ServiceId, since: Timestamp) -> Result<Vec<UsageRecord>> {
+        read!(self, usage_list(service, since))
     }
 
     fn reserved(self: Arc<Self>) -> Arc<dyn Store> {

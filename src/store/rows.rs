@@ -5,13 +5,15 @@ use diesel::prelude::*;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::schema::{service_events, services, tasks};
+use super::schema::{service_events, service_usage, services, tasks};
 use super::types::{Id, Instant, Json, Word};
 use super::{Idempotency, NewService};
 use crate::crypto::Sealed;
 use crate::domain::Stored;
 use crate::domain::event::{NewEvent, ServiceEvent};
+use crate::domain::history::KEPT_MINUTES;
 use crate::domain::id::{InstanceId, ProjectId, ServiceId};
+use crate::domain::live::{Holdings, UsageRecord};
 use crate::domain::name::ServiceName;
 use crate::domain::service::{
     Address, Evidence, Operation, Power, Published, Service, ServiceError, ServiceKind, ServiceState, SizeTier,
@@ -320,6 +322,51 @@ impl From<TaskRow> for Task {
             outcome: row.outcome.map(|word| word.value),
             created_at: row.created_at.into(),
             updated_at: row.updated_at.into(),
+        }
+    }
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = service_usage)]
+pub struct UsageRow {
+    service_id: Id,
+    slot: i32,
+    minute: Instant,
+    cpu_millis: i64,
+    memory_bytes: i64,
+    storage_bytes: Option<i64>,
+    connections: Option<i64>,
+}
+
+impl From<&UsageRecord> for UsageRow {
+    fn from(record: &UsageRecord) -> Self {
+        let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let slot = record.minute.as_second().div_euclid(60).rem_euclid(KEPT_MINUTES);
+        Self {
+            service_id: Id(record.service.0),
+            slot: i32::try_from(slot).unwrap_or_default(),
+            minute: record.minute.into(),
+            cpu_millis: record.cpu_millis.into(),
+            memory_bytes: bytes(record.memory_bytes),
+            storage_bytes: record.holdings.map(|holdings| bytes(holdings.storage_bytes)),
+            connections: record.holdings.map(|holdings| holdings.connections.into()),
+        }
+    }
+}
+
+impl From<UsageRow> for UsageRecord {
+    fn from(row: UsageRow) -> Self {
+        let count = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+        let holdings = row.storage_bytes.zip(row.connections).map(|(bytes, connections)| Holdings {
+            storage_bytes: bytes.unsigned_abs(),
+            connections: count(connections),
+        });
+        Self {
+            service: ServiceId(row.service_id.0),
+            minute: row.minute.into(),
+            cpu_millis: count(row.cpu_millis),
+            memory_bytes: row.memory_bytes.unsigned_abs(),
+            holdings,
         }
     }
 }

@@ -55,6 +55,21 @@ diesel::table! {
     use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
     use crate::store::types::sql::{Instant, Jsonb, Uuid};
 
+    service_usage (service_id, slot) {
+        service_id -> Uuid,
+        slot -> Int4,
+        minute -> Instant,
+        cpu_millis -> Int8,
+        memory_bytes -> Int8,
+        storage_bytes -> Nullable<Int8>,
+        connections -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
+    use crate::store::types::sql::{Instant, Jsonb, Uuid};
+
     services (id) {
         id -> Uuid,
         project_id -> Text,
@@ -109,6 +124,7 @@ diesel::table! {
 
 diesel::joinable!(service_events -> projects (project_id));
 diesel::joinable!(service_events -> services (service_id));
+diesel::joinable!(service_usage -> services (service_id));
 diesel::joinable!(services -> projects (project_id));
 diesel::joinable!(tasks -> services (service_id));
 
@@ -117,6 +133,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     projects,
     reconciler_term,
     service_events,
+    service_usage,
     services,
     store_probes,
     tasks,

@@ -35,14 +35,29 @@ async fn a_provisioned_service_is_pending_and_shows_all_it_is() {
     assert_eq!(take("/updatedAt"), created);
     assert_eq!(take("/operation/startedAt"), created);
     assert!(take("/events/nodes/0/cursor").is_string());
-    let masked = |key| json!({"key": key, "value": "••••••••", "mode": "MASKED"});
+    // User and database are no secrets; that they are the real ones, the reveal shows.
+    let mut credentials = take("/credentials");
+    let name = |index: usize| credentials[index]["value"].as_str().unwrap().to_owned();
+    let (host, user, database) = (name(1), name(3), name(5));
+    assert!(user.starts_with("user_") && database.starts_with("db_"), "{credentials}");
+    let plain = |key: &str, value: &str| json!({"key": key, "value": value, "mode": "PLAIN"});
+    let masked = |key: &str, value: &str| json!({"key": key, "value": value, "mode": "MASKED"});
+    let shown = json!([
+        masked("DATABASE_URL", &format!("postgresql://{user}:••••••••@{host}:5432/{database}")),
+        plain("PGHOST", &format!("orders-{suffix}")),
+        plain("PGPORT", "5432"),
+        plain("PGUSER", &user),
+        masked("PGPASSWORD", "••••••••"),
+        plain("PGDATABASE", &database),
+    ]);
+    assert_eq!(credentials.take(), shown);
     let expected = json!({
         "id": null, "projectId": "demo", "name": "orders", "kind": "POSTGRESQL", "version": "17",
         "tier": {"tier": "DEV", "name": "Dev", "memoryMib": 256, "cpus": 0.5, "storageMib": 1024},
         "state": "PENDING",
         "operation": {"kind": "PROVISION", "phase": "QUEUED", "progressPercent": null, "startedAt": null},
         "error": null, "hostname": null, "port": 5432, "externalHost": null, "externalPort": null,
-        "credentials": (["DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"].map(masked)),
+        "credentials": null,
         "viewerActions": ["DESTROY", "REVEAL_CREDENTIALS"], "createdAt": null, "updatedAt": null,
         "events": {"nodes": [{"cursor": null, "previousState": null, "state": "PENDING", "actor": "ada",
             "message": "orders was accepted and waits to be provisioned."}]},
@@ -358,9 +373,10 @@ async fn a_reveal_shows_the_credentials_once_and_is_an_event() {
     for credential in revealed["credentials"].as_array().unwrap() {
         assert_eq!(credential["mode"], "REVEALED");
     }
-    for credential in revealed["service"]["credentials"].as_array().unwrap() {
-        assert_eq!(*credential, json!({"value": "••••••••", "mode": "MASKED"}));
-    }
+    let beside = &revealed["service"]["credentials"];
+    assert_eq!(beside[4], json!({"value": "••••••••", "mode": "MASKED"}));
+    assert_eq!(beside[3], json!({"value": user, "mode": "PLAIN"}));
+    assert!(!beside.to_string().contains(password), "{beside}");
     let events = server.events(&id).await;
     let event = ("The credentials of postgresql were revealed.".to_owned(), Some("ada".to_owned()));
     assert_eq!(events.last(), Some(&event));

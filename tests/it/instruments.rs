@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use jiff::Timestamp;
 use project_services::domain::id::InstanceId;
-use project_services::domain::live::{Holdings, LogLine, LogStream, Usage};
+use project_services::domain::live::{Holdings, LogLine, LogStream, Reading, Usage};
 use project_services::engine::{Instruments, Result};
 use tokio::sync::watch;
 
@@ -85,6 +85,11 @@ impl Instruments for FakeInstruments {
                 let _ = &measuring;
             })
             .boxed())
+    }
+
+    async fn read(&self, _instance: InstanceId) -> Result<Reading> {
+        let at = Timestamp::now();
+        Ok(Reading { at, cpu_nanos: at.as_millisecond().unsigned_abs() * 125_000, memory_bytes: 3 << 19 })
     }
 
     async fn holdings(&self, _instance: InstanceId, _path: &str, _port: u16) -> Result<Holdings> {

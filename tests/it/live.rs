@@ -2,7 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
+use jiff::{SignedDuration, Timestamp};
 use project_services::catalog::access::Access;
+use project_services::domain::history::minute_of;
+use project_services::domain::live::{Holdings, UsageRecord};
 use project_services::domain::service::ServiceState;
 use serde_json::{Value, json};
 
@@ -10,7 +13,10 @@ use crate::harness::{Server, Socket, code, demo, eventually, token};
 
 const LOGS: &str = "subscription($id: ID!, $tail: Int) { serviceLogs(id: $id, tail: $tail) { stream text } }";
 const METRICS: &str = "subscription($id: ID!) { serviceMetrics(id: $id) {
-    cpuMillis cpuLimitMillis memoryMib memoryLimitMib storageMib storageLimitMib connections } }";
+    cpuMillis cpuLimitMillis memoryMib memoryLimitMib storageMib storageLimitMib connections connectionsLimit } }";
+const HISTORY: &str = "query($id: ID!, $range: MetricsRange!) { serviceMetricsHistory(id: $id, range: $range) {
+    range from to stepSeconds cpuLimitMillis memoryLimitMib storageLimitMib connectionsLimit
+    points { measuredAt cpuMillis memoryMib storageMib connections } } }";
 
 async fn redis(server: &Server) -> String {
     let id = server.provision(&demo(), json!({"projectId": "demo", "kind": "REDIS"})).await;
@@ -110,7 +116,7 @@ async fn one_measurement_serves_all_who_follow_and_ends_with_them() {
         assert_eq!(
             *metrics,
             json!({"cpuMillis": 125, "cpuLimitMillis": 500, "memoryMib": 1.5, "memoryLimitMib": 128,
-                "storageMib": null, "storageLimitMib": 512, "connections": null})
+                "storageMib": null, "storageLimitMib": 512, "connections": null, "connectionsLimit": 512})
         );
         sockets.push(socket);
     }
@@ -131,4 +137,54 @@ async fn measurements_go_on_while_what_is_held_is_counted() {
         let metrics = &payload["data"]["serviceMetrics"];
         assert_eq!((&metrics["cpuMillis"], &metrics["storageMib"]), (&json!(125), &Value::Null), "{payload}");
     }
+}
+
+#[tokio::test]
+async fn the_last_day_is_there_in_three_ranges_for_who_sees_the_service() {
+    let server = Server::start().await;
+    let id = redis(&server).await;
+    let now = minute_of(Timestamp::now());
+    let minutes_ago = |minutes: i64| now.checked_sub(SignedDuration::from_mins(minutes)).unwrap();
+    let record = |minutes, cpu_millis, holdings| UsageRecord {
+        service: id.parse().unwrap(),
+        minute: minutes_ago(minutes),
+        cpu_millis,
+        memory_bytes: 3 << 20,
+        holdings,
+    };
+    let holdings = Some(Holdings { storage_bytes: 5 << 20, connections: 7 });
+    let records =
+        [record(30, 250, holdings), record(29, 350, None), record(5 * 60, 100, None), record(20 * 60, 50, None)];
+    server.store.usage_record(&records).await.unwrap();
+    let reader = token(&["demo"], &[]);
+    let history = async |range: &str| {
+        let data = server.data(&reader, HISTORY, json!({"id": id, "range": range})).await;
+        data["serviceMetricsHistory"].clone()
+    };
+    let hour = history("HOUR").await;
+    let expected = json!([
+        {"measuredAt": minutes_ago(30).to_string(), "cpuMillis": 250, "memoryMib": 3.0, "storageMib": 5.0,
+            "connections": 7},
+        {"measuredAt": minutes_ago(29).to_string(), "cpuMillis": 350, "memoryMib": 3.0, "storageMib": null,
+            "connections": null},
+    ]);
+    assert_eq!(hour["points"], expected);
+    assert_eq!((&hour["stepSeconds"], &hour["connectionsLimit"]), (&json!(60), &json!(512)));
+    let span = |history: &Value| {
+        let time = |field: &str| history[field].as_str().unwrap().parse::<Timestamp>().unwrap();
+        time("to").duration_since(time("from"))
+    };
+    let figures = |history: &Value| {
+        let points = history["points"].as_array().unwrap();
+        points.iter().map(|point| point["cpuMillis"].as_u64().unwrap()).sum::<u64>()
+    };
+    let (six, day) = (history("SIX_HOURS").await, history("DAY").await);
+    assert_eq!([&hour, &six, &day].map(span), [1, 6, 24].map(SignedDuration::from_hours));
+    assert_eq!(six["points"][0]["cpuMillis"], 100);
+    assert_eq!(day["points"][0]["cpuMillis"], 50);
+    assert!(figures(&day) >= 50 + 100 + 300, "{day}");
+    let stranger = server.data(&token(&["other"], &[]), HISTORY, json!({"id": id, "range": "DAY"})).await;
+    assert_eq!(stranger, json!({"serviceMetricsHistory": null}));
+    server.settle(&id, ServiceState::Destroyed).await;
+    assert_eq!(history("DAY").await["points"], json!([]), "what it took is gone with it");
 }

@@ -157,7 +157,9 @@ impl World {
             retention: EventRetention { newest: 1_000, age: SignedDuration::from_hours(24) },
         };
         let engine: Arc<dyn Engine> = Arc::clone(engine) as Arc<dyn Engine>;
-        Reconciler::new(Arc::clone(store), engine, Arc::clone(sealer), Arc::clone(hints), settings).with_clock(clock)
+        let instruments = Arc::new(FakeInstruments::default());
+        Reconciler::new(Arc::clone(store), engine, instruments, Arc::clone(sealer), Arc::clone(hints), settings)
+            .with_clock(clock)
     }
 
     fn instance(&self) -> InstanceId {

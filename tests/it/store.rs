@@ -43,6 +43,7 @@ mod schema;
 mod services;
 mod sqlite;
 mod terms;
+mod usage;
 
 const ALL: Page<i64> = Page { after: None, before: None, limit: 1000, from_end: false };
 

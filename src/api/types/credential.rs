@@ -5,21 +5,19 @@ use secrecy::ExposeSecret;
 
 use crate::catalog;
 
-/// What stands for every value that is not revealed; its length tells nothing.
-const MASK: &str = "••••••••";
-
 /// Whether a credential's value can be read.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialMode {
-    /// The value is a row of dots, the same for every credential.
+    /// The value is a secret, or has one in it, in the place of which there is a row of dots, the same for every credential.
     Masked,
     /// The value is the real one.
     Revealed,
+    /// The value is the real one, and no secret: everybody who sees the service may know it.
+    Plain,
 }
 
 pub enum Credential {
-    /// Of this key.
-    Masked(&'static str),
+    Shown(catalog::Shown),
     Revealed(catalog::Credential),
 }
 
@@ -29,15 +27,15 @@ impl Credential {
     /// The variable's name, such as `DATABASE_URL`.
     async fn key(&self) -> &str {
         match self {
-            Self::Masked(key) => key,
+            Self::Shown(shown) => shown.key,
             Self::Revealed(credential) => credential.key,
         }
     }
 
-    /// The variable's value; dots unless it comes from `revealCredentials`.
+    /// The variable's value, with dots in the place of the password unless it comes from `revealCredentials`.
     async fn value(&self) -> &str {
         match self {
-            Self::Masked(_) => MASK,
+            Self::Shown(shown) => &shown.value,
             Self::Revealed(credential) => credential.value.expose_secret(),
         }
     }
@@ -45,7 +43,8 @@ impl Credential {
     /// Whether `value` is the real one.
     async fn mode(&self) -> CredentialMode {
         match self {
-            Self::Masked(_) => CredentialMode::Masked,
+            Self::Shown(shown) if shown.is_secret => CredentialMode::Masked,
+            Self::Shown(_) => CredentialMode::Plain,
             Self::Revealed(_) => CredentialMode::Revealed,
         }
     }

@@ -6,7 +6,10 @@ use super::date_time::DateTime;
 use crate::domain::live;
 use crate::domain::service::TierSpec;
 
-const MIB: f64 = 1024.0 * 1024.0;
+/// Bytes in MiB.
+pub(super) fn mib(bytes: u64) -> f64 {
+    bytes as f64 / (1024.0 * 1024.0)
+}
 
 /// Where a line was written.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +45,7 @@ impl LogLine {
 pub struct ServiceMetrics {
     pub measured: live::Measured,
     pub tier: TierSpec,
+    pub connections_limit: Option<u32>,
 }
 
 /// What a service takes and holds, beside what its tier gives.
@@ -64,7 +68,7 @@ impl ServiceMetrics {
 
     /// Memory in use, in MiB, without file cache that can be taken back at once.
     async fn memory_mib(&self) -> f64 {
-        self.measured.usage.memory_bytes as f64 / MIB
+        mib(self.measured.usage.memory_bytes)
     }
 
     /// Memory that the tier gives, in MiB. A server that needs more is ended.
@@ -74,7 +78,7 @@ impl ServiceMetrics {
 
     /// What is on the service's volume, in MiB; counted four times a minute. Null until it was counted.
     async fn storage_mib(&self) -> Option<f64> {
-        self.measured.holdings.map(|holdings| holdings.storage_bytes as f64 / MIB)
+        self.measured.holdings.map(|holdings| mib(holdings.storage_bytes))
     }
 
     /// What the tier means to hold, in MiB. It is not enforced.
@@ -85,5 +89,10 @@ impl ServiceMetrics {
     /// Connections of clients; counted with the storage.
     async fn connections(&self) -> Option<u32> {
         self.measured.holdings.map(|holdings| holdings.connections)
+    }
+
+    /// How many clients the server inside serves at once; null where there is no such limit.
+    async fn connections_limit(&self) -> Option<u32> {
+        self.connections_limit
     }
 }

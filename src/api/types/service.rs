@@ -9,6 +9,7 @@ use super::enums::{ServiceAction, ServiceKind, ServiceState};
 use super::operation::{Operation, ServiceError};
 use super::page::{PageArguments, page_cost};
 use super::service_event_connection::{ServiceEventConnection, Source};
+use crate::api::app;
 use crate::api::documents::limits::list_cost;
 use crate::api::error::Result;
 use crate::api::guard::viewer;
@@ -100,10 +101,11 @@ impl Service {
         self.0.evidence.published.map(|published| published.port)
     }
 
-    /// The environment variables to connect with, with masked values. `revealCredentials` shows the real ones.
+    /// The environment variables to connect with, with the password left out. `revealCredentials` shows it.
     #[graphql(complexity = "list_cost(CREDENTIALS, child_complexity)")]
-    async fn credentials(&self) -> Vec<Credential> {
-        definition(self.0.wish.kind).credential_keys.iter().map(|key| Credential::Masked(key)).collect()
+    async fn credentials(&self, ctx: &Context<'_>) -> Result<Vec<Credential>> {
+        let shown = app(ctx).shown_credentials(&self.0).await?;
+        Ok(shown.into_iter().map(Credential::Shown).collect())
     }
 
     /// Exactly what would be accepted from you now: the buttons to show.

@@ -11,9 +11,9 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 
-use super::{DockerEngine, exec, failure};
+use super::{DockerEngine, QUICK, exec, failure, within};
 use crate::domain::id::InstanceId;
-use crate::domain::live::{Holdings, LogLine, LogStream, Usage};
+use crate::domain::live::{Holdings, LogLine, LogStream, Reading, Usage};
 use crate::engine::{Command, EngineError, Instruments, Result};
 
 /// How long counting what is on a volume may take.
@@ -54,13 +54,23 @@ impl Instruments for DockerEngine {
             let mut stats = std::pin::pin!(client.stats(&instance.to_string(), Some(options)));
             let mut before = None;
             while let Some(now) = stats.next().await {
-                let now = Sample::of(&now.map_err(failure)?);
-                if let Some(usage) = before.zip(now).and_then(|(before, now): (Sample, Sample)| now.since(before)) {
+                let now = reading(&now.map_err(failure)?);
+                if let Some(usage) = before.zip(now).and_then(|(before, now): (Reading, Reading)| now.since(before)) {
                     yield usage;
                 }
                 before = now;
             }
         }))
+    }
+
+    async fn read(&self, instance: InstanceId) -> Result<Reading> {
+        let client = self.client().await?;
+        let options = query::StatsOptionsBuilder::default().stream(false).one_shot(true).build();
+        let name = instance.to_string();
+        let mut stats = std::pin::pin!(client.stats(&name, Some(options)));
+        let stats = within(QUICK, async { stats.next().await.transpose() }).await.map_err(failure)?;
+        let none = || EngineError::Unknown("the engine counts nothing of it".into());
+        stats.as_ref().and_then(reading).ok_or_else(none)
     }
 
     async fn holdings(&self, instance: InstanceId, path: &str, port: u16) -> Result<Holdings> {
@@ -87,39 +97,18 @@ fn lines(chunk: LogOutput) -> Vec<LogLine> {
     String::from_utf8_lossy(&chunk.into_bytes()).lines().filter_map(line).collect()
 }
 
-/// What the engine has counted up to a moment, by its own clock: when it is read here depends on what else is done.
-#[derive(Clone, Copy)]
-struct Sample {
-    at: Timestamp,
-    cpu_nanos: u64,
-    memory_bytes: u64,
-}
-
-impl Sample {
-    /// None once the container has stopped: the engine then counts nothing.
-    fn of(stats: &ContainerStatsResponse) -> Option<Self> {
-        let memory = stats.memory_stats.as_ref()?;
-        let cache = memory.stats.as_ref().and_then(|stats| {
-            // The name in version 2 of control groups, then that in version 1.
-            stats.get("inactive_file").or_else(|| stats.get("total_inactive_file")).copied()
-        });
-        Some(Self {
-            at: stats.read.as_ref()?.parse().ok()?,
-            cpu_nanos: stats.cpu_stats.as_ref()?.cpu_usage.as_ref()?.total_usage?,
-            memory_bytes: memory.usage?.saturating_sub(cache.unwrap_or(0)),
-        })
-    }
-
-    /// None where no time has passed, such as when the engine's clock was put back.
-    fn since(self, before: Self) -> Option<Usage> {
-        let nanos = u128::try_from(self.at.duration_since(before.at).as_nanos()).ok().filter(|nanos| *nanos > 0)?;
-        let cpu = u128::from(self.cpu_nanos.saturating_sub(before.cpu_nanos)) * 1000 / nanos;
-        Some(Usage {
-            measured_at: self.at,
-            cpu_millis: u32::try_from(cpu).unwrap_or(u32::MAX),
-            memory_bytes: self.memory_bytes,
-        })
-    }
+/// None once the container has stopped: the engine then counts nothing.
+fn reading(stats: &ContainerStatsResponse) -> Option<Reading> {
+    let memory = stats.memory_stats.as_ref()?;
+    let cache = memory.stats.as_ref().and_then(|stats| {
+        // The name in version 2 of control groups, then that in version 1.
+        stats.get("inactive_file").or_else(|| stats.get("total_inactive_file")).copied()
+    });
+    Some(Reading {
+        at: stats.read.as_ref()?.parse().ok()?,
+        cpu_nanos: stats.cpu_stats.as_ref()?.cpu_usage.as_ref()?.total_usage?,
+        memory_bytes: memory.usage?.saturating_sub(cache.unwrap_or(0)),
+    })
 }
 
 /// Reads the size that `du` gives in KiB, and counts the established connections to `port` in the kernel's tables
@@ -174,7 +163,7 @@ mod tests {
                     "stats": {"inactive_file": 4096, "total_inactive_file": 4096}, "limit": 25_276_063_744_u64},
                 "name": "/x", "id": "50fb6e69c8af"
             });
-            Sample::of(&serde_json::from_value(stats).unwrap()).unwrap()
+            reading(&serde_json::from_value(stats).unwrap()).unwrap()
         };
         let before = sample("2026-11-25T18:28:48.974651597Z", 354_132_778, 978_944);
         let now = sample("2026-11-25T18:28:50.00007111Z", 615_509_567, 847_872);
@@ -182,7 +171,10 @@ mod tests {
         assert_eq!(now.since(before), Some(Usage { measured_at, cpu_millis: 254, memory_bytes: 843_776 }));
         assert_eq!(now.since(now), None);
         assert_eq!(before.since(now), None);
-        assert!(Sample::of(&serde_json::from_str(STOPPED).unwrap()).is_none());
+        assert!(reading(&serde_json::from_str(STOPPED).unwrap()).is_none());
+        // It was started anew in between.
+        let anew = sample("2026-11-25T18:28:50.974651597Z", 100_000_000, 978_944);
+        assert_eq!(anew.since(before).map(|usage| usage.cpu_millis), Some(50));
     }
 
     /// What the engine tells last of a container that stops.

@@ -6,6 +6,7 @@ use diesel_async::RunQueryDsl;
 use super::log::{event_insert, sequence_take};
 use super::tasks::{tasks_cancel, tasks_write};
 use super::term::term_hold;
+use super::usage::usage_forget;
 use super::{Answer, Conn, sealed_replace};
 use crate::domain::service::{Service, ServiceState};
 use crate::store::fault::Fault;
@@ -36,6 +37,7 @@ pub(super) async fn commit(connection: &mut Conn, write: Write<'_>) -> Answer<Co
     tasks_write(connection, write.tasks).await?;
     if after.state == ServiceState::Destroyed {
         tasks_cancel(connection, after.id, write.now.into()).await?;
+        usage_forget(connection, after.id).await?;
     }
     let mut event = None;
     if let (Some(sequence), Some(new)) = (sequence, write.event) {

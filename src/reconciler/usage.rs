@@ -1,0 +1,91 @@
+//! What services take, written down once a minute, so that the last day can be looked at.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use tokio::time::MissedTickBehavior;
+
+use super::Reconciler;
+use crate::catalog::definition;
+use crate::domain::history::minute_of;
+use crate::domain::id::InstanceId;
+use crate::domain::live::{Holdings, Reading, UsageRecord};
+use crate::domain::service::{Service, ServiceState};
+
+const INTERVAL: Duration = Duration::from_secs(60);
+/// What is held takes a process in the container to count: each so many minutes, and at once of what was not counted yet.
+const COUNTED_EACH: i64 = 5;
+/// How many services are measured at once.
+const AT_ONCE: usize = 4;
+/// What was taken is told by two readings. Of a container that is measured for the first time they are so far apart.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// The last reading of each container.
+type Readings = Mutex<HashMap<InstanceId, Reading>>;
+
+impl Reconciler {
+    pub(super) async fn record_usage(self: Arc<Self>) {
+        let mut interval = tokio::time::interval(INTERVAL);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let readings = Readings::default();
+        loop {
+            interval.tick().await;
+            self.record_once(&readings).await;
+        }
+    }
+
+    async fn record_once(&self, readings: &Readings) {
+        let mut services = self.active().await;
+        services.retain(|service| service.state == ServiceState::Running);
+        readings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|instance, _| services.iter().any(|service| service.instance == *instance));
+        let measured = stream::iter(services).map(|service| self.measured(service, readings));
+        let measured: Vec<_> = measured.buffer_unordered(AT_ONCE).collect().await;
+        let records: Vec<_> = measured.into_iter().flatten().collect();
+        if records.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.usage_record(&records).await {
+            tracing::debug!(error = ?error, "What services take could not be recorded; the next minute is tried again");
+        }
+    }
+
+    /// None where the engine does not tell, such as of a container that has stopped in between.
+    async fn measured(&self, service: Service, readings: &Readings) -> Option<UsageRecord> {
+        let instance = service.instance;
+        let before = readings.lock().unwrap_or_else(PoisonError::into_inner).get(&instance).copied();
+        let is_new = before.is_none();
+        let before = match before {
+            Some(before) => before,
+            None => {
+                let first = self.instruments.read(instance).await.ok()?;
+                tokio::time::sleep(FIRST).await;
+                first
+            }
+        };
+        let reading = self.instruments.read(instance).await.ok()?;
+        readings.lock().unwrap_or_else(PoisonError::into_inner).insert(instance, reading);
+        let usage = reading.since(before)?;
+        let minute = minute_of((self.clock)());
+        let holdings = match is_new || is_counted_in(minute) {
+            true => self.count(&service).await,
+            false => None,
+        };
+        let (cpu_millis, memory_bytes) = (usage.cpu_millis, usage.memory_bytes);
+        Some(UsageRecord { service: service.id, minute, cpu_millis, memory_bytes, holdings })
+    }
+
+    async fn count(&self, service: &Service) -> Option<Holdings> {
+        let offer = definition(service.wish.kind).offer.as_ref()?;
+        self.instruments.holdings(service.instance, offer.data_path, offer.port).await.ok()
+    }
+}
+
+fn is_counted_in(minute: Timestamp) -> bool {
+    minute.as_second().div_euclid(60).rem_euclid(COUNTED_EACH) == 0
+}
