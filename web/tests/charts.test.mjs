@@ -46,13 +46,16 @@ test("the nearest value is read", () => {
 test("what is measured while somebody looks goes on where the history ends", () => {
   const live = new Live(MINUTE);
   const sample = (/** @type {string} */ time, /** @type {number} */ cpuMillis) =>
-    /** @type {import("../src/dashboard/usage").Sample} */ ({ measuredAt: `2026-01-01T12:${time}Z`, cpuMillis, memoryMib: 10, storageMib: null, connections: 3 });
+    /** @type {import("../src/dashboard/usage").Sample} */ ({ measuredAt: `2026-01-01T12:${time}Z`, cpuMillis, memoryMib: cpuMillis / 10, storageMib: null, connections: 3 });
   const twice = sample("00:10", 100);
   for (const one of [twice, twice, sample("00:20", 300), sample("01:00", 500)]) live.add(one);
   const noon = Date.parse("2026-01-01T12:00:00Z");
-  const steps = live.since(noon - 1);
-  assert.deepEqual(steps.map(({ at, cpuMillis }) => [(at - noon) / MINUTE, cpuMillis]), [[0, 200], [1, 500]]);
-  assert.deepEqual(live.since(noon).length, 1, "a step that the history has is the history’s");
+  const steps = live.behind([]);
+  assert.deepEqual(steps.map(({ at, cpuMillis, memoryMib }) => [(at - noon) / MINUTE, cpuMillis, memoryMib]), [[0, 200, 30], [1, 500, 50]]);
+  const before = (/** @type {number} */ minute) => ({ at: noon + minute * MINUTE, cpuMillis: 1, memoryMib: 1, storageMib: 7, connections: 1 });
+  const joined = live.behind([before(-1), before(0)]);
+  assert.deepEqual(joined.map(({ cpuMillis }) => cpuMillis), [1, 200, 500], "each step is there once, the last of the history as it is seen here");
+  assert.deepEqual(live.behind([before(0), before(1), before(2)]).map(({ cpuMillis }) => cpuMillis), [1, 1, 1]);
   assert.deepEqual(figure(steps, ({ storageMib }) => storageMib), [], "what was not counted is no value");
 });
 

@@ -51,8 +51,8 @@ export function usePast(service: Service, range: MetricsRange, sample: Sample | 
     const { history, live } = read;
     if (sample) live.add(sample);
     const before = measured(history);
-    const steps = range === "HOUR" ? [...before, ...live.since(before.at(-1)?.at ?? -Infinity)] : before;
-    const to = Math.max(Date.parse(history.to), range === "HOUR" && sample ? Date.parse(sample.measuredAt) : 0);
+    const steps = range === "HOUR" ? live.behind(before) : before;
+    const to = Math.max(Date.parse(history.to), (steps.at(-1)?.at ?? 0) + live.step);
     const from = to - (Date.parse(history.to) - Date.parse(history.from));
     return { steps: steps.filter(({ at }) => at >= from), from, to, step: live.step, limits: history };
   }, [read, range, sample]);

@@ -77,7 +77,7 @@ export function measured(history: MetricsHistory): Measured[] {
   return history.points.map(({ measuredAt, ...figures }) => ({ at: Date.parse(measuredAt), ...figures }));
 }
 
-/** What is measured while somebody looks, second by second, made into steps as the history has them. */
+/** What is measured while somebody looks, second by second, made into steps as the history has them: the CPU's mean, and the most memory. */
 export class Live {
   readonly #steps = new Map<number, { count: number; cpu: number; memory: number; last: Sample }>();
 
@@ -91,21 +91,23 @@ export class Live {
     this.#latest = sample;
     const at = Math.floor(Date.parse(sample.measuredAt) / this.step) * this.step;
     const { count, cpu, memory } = this.#steps.get(at) ?? { count: 0, cpu: 0, memory: 0 };
-    this.#steps.set(at, { count: count + 1, cpu: cpu + sample.cpuMillis, memory: memory + sample.memoryMib, last: sample });
+    this.#steps.set(at, { count: count + 1, cpu: cpu + sample.cpuMillis, memory: Math.max(memory, sample.memoryMib), last: sample });
   }
 
-  /** The steps behind a time, oldest first. */
-  since(time: number): Measured[] {
-    return [...this.#steps]
-      .filter(([at]) => at > time)
+  /** A history that goes on with this. Of its last step, which may be under way, more is known here. */
+  behind(history: readonly Measured[]): Measured[] {
+    const last = history.at(-1)?.at ?? -Infinity;
+    const steps = [...this.#steps]
+      .filter(([at]) => at >= last)
       .sort(([a], [b]) => a - b)
       .map(([at, { count, cpu, memory, last }]) => ({
         at,
         cpuMillis: cpu / count,
-        memoryMib: memory / count,
+        memoryMib: memory,
         storageMib: last.storageMib,
         connections: last.connections,
       }));
+    return [...history.filter(({ at }) => at !== steps[0]?.at), ...steps];
   }
 }
 
