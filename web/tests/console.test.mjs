@@ -10,6 +10,8 @@ const load = async (path) => /** @type {T} */ ((await runnerImport(path)).module
 const { csv } = await load("./src/dashboard/console/sql/csv.ts");
 /** @type {typeof import("../src/dashboard/console/sql/statements")} */
 const { remember, workOn } = await load("./src/dashboard/console/sql/statements.ts");
+/** @type {typeof import("../src/dashboard/console/sql/words")} */
+const { literal, quoted, refusal, rowsIn } = await load("./src/dashboard/console/sql/words.ts");
 /** @type {typeof import("../src/dashboard/console/keys/paging")} */
 const { MOST_PAGES, PAGE, patternOf, readOn, withPage } = await load("./src/dashboard/console/keys/paging.ts");
 /** @type {typeof import("../src/dashboard/console/keys/words")} */
@@ -24,6 +26,28 @@ test("a file tells NULL from an empty text, and keeps commas, quotes and line br
 test("nothing in a file is a formula for a spreadsheet, and numbers stay numbers", () => {
   assert.equal(csv(["a"], [["=1+1"], ["@SUM(A1)"], ["+1"], ["-cmd"], ["-1"], ["-1.5"]]), "a\r\n'=1+1\r\n'@SUM(A1)\r\n'+1\r\n'-cmd\r\n-1\r\n-1.5\r\n");
   assert.equal(csv(["a"], [['=HYPERLINK("x","y")']]), `a\r\n"'=HYPERLINK(""x"",""y"")"\r\n`);
+});
+
+test("a refusal has a title in words, and what the server says", () => {
+  const title = (/** @type {string} */ message, /** @type {string | null} */ field = "statement", code = "BAD_USER_INPUT") => refusal(/** @type {any} */ ({ message, field, code })).title;
+  assert.equal(title("Only statements that read can be run: SELECT, TABLE."), "This console only reads.");
+  assert.equal(title("permission denied for table secrets"), "This console only reads.");
+  assert.equal(title("The statement took longer than ten seconds."), "The statement was stopped.");
+  assert.equal(title('syntax error at or near "selec"'), "PostgreSQL does not understand the statement.");
+  assert.equal(title("division by zero"), "The statement can’t be run as it is.");
+  assert.equal(title("The server can’t be reached.", null, "OFFLINE"), "The server can’t be reached.");
+});
+
+test("a result says how many rows it has, and whether there are more", () => {
+  const result = (/** @type {number} */ rows, truncated = false, columns = ["a"]) => rowsIn({ columns, rows: Array(rows).fill(["1"]), truncated, durationMs: 1 });
+  assert.deepEqual([result(0), result(1), result(2), result(0, false, [])], ["No rows", "1 row", "2 rows", "Done, nothing to show"]);
+  assert.equal(result(200, true), "The first 200 rows: there is more");
+  assert.equal(result(0, true), "The first row is larger than what can be shown");
+});
+
+test("names and texts of a database stay what they are within a statement", () => {
+  assert.equal(quoted('a"b'), '"a""b"');
+  assert.equal(literal("o'clock; --"), "'o''clock; --'");
 });
 
 test("statements are remembered by service, the latest first and each once", () => {

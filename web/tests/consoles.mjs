@@ -23,8 +23,8 @@ const rows = (/** @type {string[]} */ columns, /** @type {(string | null)[][]} *
 function database(statement) {
   if (/information_schema\.tables/.test(statement)) return rows(["table_schema", "table_name"], [["public", "orders"], ["audit", "the log"]]);
   if (/information_schema\.columns/.test(statement)) return rows(["column_name", "data_type"], [["id", "bigint"], ["placed_at", "timestamp with time zone"]]);
-  if (/^create/i.test(statement)) return refused("cannot execute CREATE TABLE in a read-only transaction");
-  if (/^selec /i.test(statement)) return refused('syntax error at or near "selec" at character 1');
+  if (/^create/i.test(statement)) return refused("Only statements that read can be run: SELECT, TABLE, VALUES, WITH, SHOW and EXPLAIN.");
+  if (/^selec /i.test(statement)) return refused('syntax error at or near "selec"\nLINE 1: selec 1\n        ^');
   if (/from "orders"/i.test(statement)) {
     const all = Array.from({ length: 200 }, (_, number) => [String(number), `order ${number}`, number % 3 ? null : "", number % 2 ? "=1+1" : LONG, "2026-01-31 12:00:00+00"]);
     return rows(["id", "name", "note", "content", "placed_at"], all, true);
@@ -84,10 +84,11 @@ async function statements(token) {
   };
   await enter("create table t (a int)");
   await page.page.getByRole("alert").getByText("This console only reads.").waitFor();
-  await page.sees("cannot execute CREATE TABLE");
+  await page.sees("Only statements that read can be run");
   await pictured(page.page, "console-refused");
   await enter("selec 1");
-  await page.page.getByRole("alert").getByText("not a statement that PostgreSQL understands").waitFor();
+  await page.page.getByRole("alert").getByText("PostgreSQL does not understand the statement.").waitFor();
+  await pictured(page.page, "console-syntax");
 
   await page.page.setViewportSize({ width: 1280, height: 800 });
   await page.page.getByText("Tables", { exact: true }).click();

@@ -29,15 +29,15 @@ export const RANGES: Record<MetricsRange, { name: string; milliseconds: number }
 /** How often storage and connections are counted, in milliseconds. */
 export const COUNTED_EVERY = 300_000;
 
-/** How much later than it should a value may come before something is missing, since no clock is exact. */
-const TOLERANCE = 1.6;
+/** How much later than it should a value may come before something is missing: a clock that is a little late skips a minute. */
+const SLACK = 72_000;
 
 /** The points in runs without a gap; a gap is where the next one comes much later than `every`. */
 export function runs(points: readonly Point[], every: number): Point[][] {
   const found: Point[][] = [];
   let last = -Infinity;
   for (const point of points) {
-    if (point.at - last > every * TOLERANCE) found.push([]);
+    if (point.at - last > every + SLACK) found.push([]);
     found.at(-1)?.push(point);
     last = point.at;
   }
@@ -51,13 +51,13 @@ export function runs(points: readonly Point[], every: number): Point[][] {
 export function gaps(points: readonly Point[], from: number, to: number, every: number): [number, number][] {
   const found: [number, number][] = [];
   let covered = from;
-  let late = every * TOLERANCE;
+  let late = every + SLACK;
   for (const { at } of points) {
     if (at - covered > late) found.push([covered, at]);
     covered = at + every;
-    late = every * (TOLERANCE - 1);
+    late = SLACK;
   }
-  if (to - covered > every * TOLERANCE) found.push([covered, to]);
+  if (to - covered > every + SLACK) found.push([covered, to]);
   return found;
 }
 

@@ -6,10 +6,10 @@ import { type KeyFragment, ScanKeysDocument } from "../../generated";
 import { Icon } from "../../icons";
 import { Failure } from "../../parts/failure";
 import type { Service } from "../../state";
+import { span } from "../../words";
 import { type Found, PAGE, patternOf, readOn } from "./paging";
 import { KeyValue } from "./value";
 import { bytes, many, typeOf } from "./words";
-import { span } from "../../words";
 
 /** The keys of a service, and what each holds. */
 export function Keys({ service }: { service: Service }) {
@@ -69,7 +69,7 @@ export function Keys({ service }: { service: Service }) {
           </button>
         </form>
       </search>
-      <p class="quiet rules">Read only. That you look at a value is recorded with your name.</p>
+      <p class="quiet rules">Read only. That you look is recorded with your name; what you look at is not.</p>
       {error && <Failure error={error} retry={() => read(found)} />}
       <div class={chosen ? "browser with-value" : "browser"}>
         <div>

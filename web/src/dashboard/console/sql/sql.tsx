@@ -89,7 +89,8 @@ export function Sql({ service }: { service: Service }) {
           </p>
         </div>
         <p class="quiet rules">
-          Read only, at most 200 rows and 10 s. Each statement is recorded with your name.
+          Read only, one statement at a time, at most 200 rows and 10 s. That you run one is recorded with your name; what it
+          says is not.
         </p>
         {error && <Refused error={error} />}
         {result && <ResultTable result={result} name={service.name} />}
@@ -107,7 +108,8 @@ function Refused({ error }: { error: ApiError }) {
         <p>
           <strong>{title}</strong>
         </p>
-        {text && <p class="said">{text}</p>}
+        {/* What PostgreSQL points at in a statement stands below it. */}
+        {text.includes("\n") ? <pre class="excerpt">{text}</pre> : text && <p>{text}</p>}
       </div>
     </div>
   );

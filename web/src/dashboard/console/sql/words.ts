@@ -10,6 +10,7 @@ export type Result = NonNullable<RunSqlMutation["runSql"]["result"]>;
 export const LONGEST = 10_000;
 
 export function rowsIn({ columns, rows, truncated }: Result): string {
+  if (truncated && rows.length === 0) return "The first row is larger than what can be shown";
   if (truncated) return `The first ${count(rows.length, "row")}: there is more`;
   if (rows.length === 0) return columns.length === 0 ? "Done, nothing to show" : "No rows";
   return count(rows.length, "row");
@@ -19,17 +20,23 @@ export function count(number: number, what: string): string {
   return `${number.toLocaleString()} ${what}${number === 1 ? "" : "s"}`;
 }
 
+/** By what the server says. */
+const TITLES: [RegExp, string][] = [
+  [/^Only statements that read|read-only transaction|permission denied/i, "This console only reads."],
+  [/longer than ten seconds|statement timeout/i, "The statement was stopped."],
+  [/^syntax error/i, "PostgreSQL does not understand the statement."],
+  [/does not exist/i, "There is no such thing in the database."],
+];
+
 /** Why a statement was not run, and what the server inside says where it was the one to refuse. */
 export function refusal(error: ApiError): { title: string; text: string } {
   if (error.field !== "statement") {
     const { text, advice } = explained(error);
     return { title: text, text: advice ?? "" };
   }
-  const { message } = error;
-  if (/read-only transaction|permission denied/i.test(message)) return { title: "This console only reads.", text: message };
-  if (/statement timeout|canceling statement|timed? ?out/i.test(message)) return { title: "It took longer than 10 s and was stopped.", text: message };
-  if (/syntax error|parse/i.test(message)) return { title: "This is not a statement that PostgreSQL understands.", text: message };
-  return { title: "PostgreSQL refused the statement.", text: message };
+  const text = error.message;
+  const [, title = "The statement can’t be run as it is."] = TITLES.find(([words]) => words.test(text)) ?? [];
+  return { title, text };
 }
 
 /** A name as SQL has it, whatever is in it. */
