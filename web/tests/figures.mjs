@@ -18,12 +18,13 @@ function history(range) {
   for (let at = to - span; at < to; at += step) {
     const share = (at - (to - span)) / span;
     if (share > 0.4 && share < 0.55) continue;
+    const isCounted = Math.ceil(at / (5 * MINUTE)) * 5 * MINUTE < at + step;
     points.push({
       measuredAt: new Date(at).toISOString(),
       cpuMillis: Math.round(160 + 110 * Math.sin(share * 19) + 70 * Math.sin(share * 83)),
       memoryMib: 52 + 60 * share + 6 * Math.sin(share * 40),
-      storageMib: at % (5 * MINUTE) === 0 ? 380 + 90 * share : null,
-      connections: at % (5 * MINUTE) === 0 ? Math.round(12 + 9 * Math.sin(share * 12)) : null,
+      storageMib: isCounted ? 380 + 90 * share : null,
+      connections: isCounted ? Math.round(12 + 9 * Math.sin(share * 12)) : null,
     });
   }
   const limits = { cpuLimitMillis: 500, memoryLimitMib: 128, storageLimitMib: 512, connectionsLimit: 50 };

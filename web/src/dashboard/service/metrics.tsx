@@ -141,7 +141,8 @@ function One({ kind, past, sample, close }: { kind: Kind; past: Past; sample: Sa
       points={points}
       from={past.from}
       to={past.to}
-      every={dotted ? Math.max(COUNTED_EVERY, past.step) : past.step}
+      // A count is told at the beginning of the step that it was made in.
+      every={dotted ? COUNTED_EVERY + past.step : past.step}
       limit={kind.limit(past.limits)}
       unit={unit}
       tick={tick}
