@@ -10,7 +10,7 @@ import { runnerImport } from "vite";
 /** @template T @param {string} path @returns {Promise<T>} */
 const load = async (path) => /** @type {T} */ ((await runnerImport(path)).module);
 /** @type {typeof import("../src/dashboard/charts/series")} */
-const { counted, figure, gaps, Live, nearest, runs } = await load("./src/dashboard/charts/series.ts");
+const { figure, gaps, Live, nearest, runs } = await load("./src/dashboard/charts/series.ts");
 /** @type {typeof import("../src/dashboard/charts/ticks")} */
 const { timeTicks, valueTicks } = await load("./src/dashboard/charts/ticks.ts");
 
@@ -31,10 +31,16 @@ test("what is missing is shaded: before the first value, between two, and behind
   assert.deepEqual(gaps(points(1, 2), 0, 4 * MINUTE, MINUTE), [], "at both ends a step may be under way");
 });
 
-test("a count that is only repeated is one count", () => {
-  const repeated = [0, 1, 2, 3, 4, 5].map((minute) => ({ at: minute * MINUTE, value: 7 }));
-  assert.deepEqual(minutes(counted(repeated)), [0, 5]);
-  assert.deepEqual(minutes(counted(points(0, 1))), [0, 1], "another value is another count");
+test("a count that is only repeated by each sample is one count", () => {
+  const noon = Date.parse("2026-01-01T12:00:00Z");
+  const live = new Live(MINUTE);
+  for (const [minute, connections] of [[1, 7], [2, 7], [3, 8], [4, 8], [7, 8], [8, 8]]) {
+    const measuredAt = new Date(noon + Number(minute) * MINUTE).toISOString();
+    live.add(/** @type {import("../src/dashboard/usage").Sample} */ ({ measuredAt, cpuMillis: 1, memoryMib: 1, storageMib: 5, connections }));
+  }
+  const before = { at: noon, cpuMillis: 1, memoryMib: 1, storageMib: 5, connections: 7 };
+  const counts = figure(live.behind([before]), ({ connections }) => connections).map(({ at, value }) => [(at - noon) / MINUTE, value]);
+  assert.deepEqual(counts, [[0, 7], [3, 8], [8, 8]]);
 });
 
 test("the nearest value is read", () => {

@@ -48,7 +48,7 @@ export function Chart(props: ChartProps) {
   const values = valueTicks(top, 4, unit);
   const drawn = useMemo(() => runs(points, every), [points, every]);
   const missing = useMemo(() => gaps(points, from, to, every), [points, from, to, every]);
-  const dots = dotted && points.length > 0 && ((wide - LEFT - RIGHT) * every) / (to - from) >= APART;
+  const dots = dotted && points.length * APART <= wide - LEFT - RIGHT;
 
   const at = pointed === null ? -1 : nearest(points, pointed);
   const point = points[at];

@@ -107,8 +107,20 @@ export class Live {
         storageMib: last.storageMib,
         connections: last.connections,
       }));
-    return [...history.filter(({ at }) => at !== steps[0]?.at), ...steps];
+    return withCounts(history.filter(({ at }) => at !== steps[0]?.at), steps);
   }
+}
+
+/** Steps behind others. Each sample repeats the last count, which is another one only after a while, or where it differs. */
+function withCounts(before: readonly Measured[], steps: readonly Measured[]): Measured[] {
+  let last = before.findLast(({ storageMib, connections }) => storageMib !== null || connections !== null);
+  const counted = steps.map((step) => {
+    const repeats = last && step.at - last.at < COUNTED_EVERY && step.storageMib === last.storageMib && step.connections === last.connections;
+    if (repeats) return { ...step, storageMib: null, connections: null };
+    last = step;
+    return step;
+  });
+  return [...before, ...counted];
 }
 
 /** One figure of what was measured, where it is known. */
@@ -117,14 +129,4 @@ export function figure(steps: readonly Measured[], of: (step: Measured) => numbe
     const value = of(step);
     return value === null ? [] : [{ at: step.at, value }];
   });
-}
-
-/** Of values that are counted now and then, one for each count: between two the last one is only repeated. */
-export function counted(points: readonly Point[]): Point[] {
-  const kept: Point[] = [];
-  for (const point of points) {
-    const last = kept.at(-1);
-    if (!last || point.at - last.at >= COUNTED_EVERY || point.value !== last.value) kept.push(point);
-  }
-  return kept;
 }

@@ -1,7 +1,7 @@
 import { useMemo, useState } from "preact/hooks";
 import { Chart, type ChartProps } from "../charts/chart";
 import { type Past, usePast } from "../charts/past";
-import { counted, COUNTED_EVERY, figure, type Measured, RANGES } from "../charts/series";
+import { COUNTED_EVERY, figure, type Measured, RANGES } from "../charts/series";
 import { FigureTable } from "../charts/table";
 import type { MetricsRange } from "../generated";
 import { Failure, Notice } from "../parts/failure";
@@ -132,7 +132,7 @@ function Charts({ past, sample, close }: { past: Past; sample: Sample | undefine
 
 function One({ kind, past, sample, close }: { kind: Kind; past: Past; sample: Sample | undefined; close: boolean }) {
   const { title, unit, tick, exact, dotted, of } = kind;
-  const points = useMemo(() => (dotted ? counted(figure(past.steps, of)) : figure(past.steps, of)), [past.steps]);
+  const points = useMemo(() => (figure(past.steps, of)), [past.steps]);
   const now = (sample && of(sample)) ?? null;
   return (
     <Chart
