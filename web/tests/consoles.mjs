@@ -154,7 +154,7 @@ const HELD = {
   "user:17": [entry("Ada", "name"), entry("", "note")],
   jobs: [entry("first", "0"), entry("second", "1")],
   tags: [entry("blue"), entry("green")],
-  scores: [entry("ada", null, 1.5), entry("bob", null, 2)],
+  scores: [entry("ada", null, 1.5), entry("bob", null, 2), entry("eve")],
   events: [entry('{"kind":"login"}', "1700000000000-0")],
 };
 

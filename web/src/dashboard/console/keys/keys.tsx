@@ -57,6 +57,7 @@ export function Keys({ service }: { service: Service }) {
             type="search"
             data-search
             aria-label="Search the keys"
+            maxLength={900}
             placeholder="A part of the key, or a pattern such as user:*"
             value={text}
             onInput={(event) => setText(event.currentTarget.value)}

@@ -69,7 +69,7 @@ export function KeyValue({ id, chosen }: { id: string; chosen: KeyFragment }) {
 
 function Entries({ value: { key, entries } }: { value: Value }) {
   const { field, value } = partsOf(key.type);
-  const scored = entries.some(({ score }) => score !== null);
+  const scored = key.type.toLowerCase() === "zset";
   if (key.type.toLowerCase() === "string") {
     const text = entries[0]?.value ?? "";
     return (
@@ -96,7 +96,7 @@ function Entries({ value: { key, entries } }: { value: Value }) {
             <tr key={index}>
               {field && <th scope="row">{entry.field}</th>}
               <td class="wrapped">{entry.value === "" ? <em class="none">empty</em> : entry.value}</td>
-              {scored && <td>{entry.score}</td>}
+              {scored && <td>{entry.score ?? "infinite"}</td>}
             </tr>
           ))}
         </tbody>
