@@ -181,7 +181,7 @@ async function keys(token) {
   });
   await page.page.goto(`${origin}/?project=demo#svc_1/console`);
   await page.signIn(token);
-  await page.sees("100 keys so far, of 247 keys in all");
+  await page.sees("100 keys found so far, 247 in all.");
   const option = (/** @type {string} */ name) => page.page.getByRole("option", { name: new RegExp(`^${name}`) });
   await pictured(page.page, "console-keys");
 
@@ -205,13 +205,13 @@ async function keys(token) {
   await accessible(page.page, "a key that is gone");
 
   await page.button("Load more").click();
-  await page.sees("200 keys so far");
+  await page.sees("200 keys found so far");
   await page.button("Load more").click();
-  await page.sees("247 keys, of 247 keys in all");
+  await page.sees("247 keys found, 247 in all.");
   assert.equal(await page.button("Load more").count(), 0);
   await page.page.getByRole("searchbox").fill("session:23");
   await page.page.keyboard.press("Enter");
-  await page.sees("11 keys, of 247");
+  await page.sees("11 keys found, 247 in all.");
   assert.deepEqual(scans.at(-1), { match: "*session:23*", cursor: "200" }, "pages with few matches are read over");
   await page.page.getByRole("searchbox").fill("nothing:*");
   await page.page.keyboard.press("Enter");

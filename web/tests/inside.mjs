@@ -69,10 +69,10 @@ async function keys(page) {
   await store(["SET greeting hello", "EXPIRE greeting 3000", "HSET user:17 name Ada", "RPUSH jobs first second"]);
   await page.show("cache");
   await page.tab("Console");
-  await page.sees("3 keys, of 3 keys in all");
+  await page.sees("3 keys found, 3 in all.");
   await page.page.getByRole("searchbox").fill("greet");
   await page.page.keyboard.press("Enter");
-  await page.sees("1 key, of 3 keys in all");
+  await page.sees("1 key found, 3 in all.");
   await page.page.getByRole("option", { name: /greeting/ }).focus();
   await page.page.keyboard.press("Enter");
   await page.page.getByRole("region", { name: "Value" }).getByText("hello").waitFor();

@@ -76,8 +76,8 @@ export function Keys({ service }: { service: Service }) {
         <div>
           {found && (
             <p class="quiet count-found" role="status">
-              {many(found.keys.length, "key")}
-              {found.cursor ? " so far" : ""}, of {many(found.total, "key")} in all{reading && ". Looking for more…"}
+              {many(found.keys.length, "key")} found{found.cursor && " so far"}, {found.total.toLocaleString()} in all.
+              {reading && " Looking for more…"}
             </p>
           )}
           {found && found.keys.length > 0 && (
