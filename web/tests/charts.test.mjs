@@ -11,6 +11,8 @@ import { runnerImport } from "vite";
 const load = async (path) => /** @type {T} */ ((await runnerImport(path)).module);
 /** @type {typeof import("../src/dashboard/charts/series")} */
 const { figure, gaps, Live, nearest, runs } = await load("./src/dashboard/charts/series.ts");
+/** @type {typeof import("../src/dashboard/charts/ranges")} */
+const { pastOf, taken } = await load("./src/dashboard/charts/ranges.ts");
 /** @type {typeof import("../src/dashboard/charts/ticks")} */
 const { timeTicks, valueTicks } = await load("./src/dashboard/charts/ticks.ts");
 
@@ -63,6 +65,43 @@ test("what is measured while somebody looks goes on where the history ends", () 
   assert.deepEqual(joined.map(({ cpuMillis }) => cpuMillis), [1, 200, 500], "each step is there once, the last of the history as it is seen here");
   assert.deepEqual(live.behind([before(0), before(1), before(2)]).map(({ cpuMillis }) => cpuMillis), [1, 1, 1]);
   assert.deepEqual(figure(steps, ({ storageMib }) => storageMib), [], "what was not counted is no value");
+});
+
+/** @typedef {import("../src/dashboard/charts/series").MetricsHistory} MetricsHistory */
+const noon = Date.parse("2026-01-01T12:00:00Z");
+const time = (/** @type {number} */ minute) => new Date(noon + minute * MINUTE).toISOString();
+const limits = { cpuLimitMillis: 500, memoryLimitMib: 256, storageLimitMib: 1024, connectionsLimit: null };
+const history = (/** @type {number} */ span, /** @type {number} */ step, /** @type {number[]} */ ...minutes) =>
+  /** @type {MetricsHistory} */ ({
+    ...limits,
+    from: time(-span),
+    to: time(0),
+    stepSeconds: step * 60,
+    points: minutes.map((minute) => ({ measuredAt: time(minute), cpuMillis: 1, memoryMib: 1, storageMib: null, connections: null })),
+  });
+const sample = /** @type {import("../src/dashboard/usage").Sample} */ ({ measuredAt: time(1.5), cpuMillis: 9, memoryMib: 9, storageMib: 5, connections: 2 });
+const shown = (/** @type {ReturnType<typeof pastOf>} */ past) => past && { from: (past.from - noon) / MINUTE, to: (past.to - noon) / MINUTE, at: past.steps.map(({ at }) => (at - noon) / MINUTE) };
+
+test("an hour goes on with each sample, and what is older than an hour leaves it", () => {
+  const read = taken(null, "HOUR", history(60, 1, -60, -59, -58, -1));
+  assert.deepEqual(shown(pastOf(read, "HOUR", undefined)), { from: -60, to: 0, at: [-60, -59, -58, -1] });
+  assert.deepEqual(shown(pastOf(read, "HOUR", sample)), { from: -58, to: 2, at: [-58, -1, 1] });
+});
+
+test("a range is shown once it was read, and never another one in its place", () => {
+  const hour = taken(null, "HOUR", history(60, 1, -2));
+  assert.equal(pastOf(hour, "DAY", sample), null);
+  const day = taken(hour, "DAY", history(1440, 5, -10, -5));
+  assert.deepEqual(shown(pastOf(day, "DAY", sample)), { from: -1440, to: 0, at: [-10, -5] }, "a day is as it was read");
+  assert.equal(pastOf(day, "HOUR", sample), null);
+});
+
+test("what was seen of an hour stays when it is read again, and goes with the range", () => {
+  const first = taken(null, "HOUR", history(60, 1, -1));
+  pastOf(first, "HOUR", sample);
+  assert.deepEqual(shown(pastOf(taken(first, "HOUR", history(60, 1, -1, 0)), "HOUR", undefined))?.at, [-1, 0, 1]);
+  const back = taken(taken(first, "DAY", history(1440, 5, -5)), "HOUR", history(60, 1, -1));
+  assert.deepEqual(shown(pastOf(back, "HOUR", undefined))?.at, [-1]);
 });
 
 test("values have round marks in their unit", () => {

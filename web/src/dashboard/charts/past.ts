@@ -3,21 +3,17 @@ import { ApiError, connected, send } from "../api";
 import { MetricsHistoryDocument, type MetricsRange } from "../generated";
 import type { Service } from "../state";
 import type { Sample } from "../usage";
-import { COUNTED_EVERY, Live, type Measured, measured, type MetricsHistory, RANGES } from "./series";
+import { pastOf, RANGES, type Read, taken } from "./ranges";
+import { COUNTED_EVERY } from "./series";
 
-export interface Past {
-  /** Oldest first. */
-  steps: readonly Measured[];
-  from: number;
-  to: number;
-  /** How long a step is, in milliseconds. */
-  step: number;
-  limits: Pick<MetricsHistory, "cpuLimitMillis" | "memoryLimitMib" | "storageLimitMib" | "connectionsLimit">;
+/** How often a range is read again, in milliseconds: an hour for its counts, a longer one step by step. */
+function every(range: MetricsRange): number {
+  return range === "HOUR" ? COUNTED_EVERY : RANGES[range].milliseconds / 180;
 }
 
-/** A range of what was measured of a service. An hour goes on with each sample; longer ones are read again step by step. */
+/** A range of what was measured of a service. */
 export function usePast(service: Service, range: MetricsRange, sample: Sample | undefined) {
-  const [read, setRead] = useState<{ range: MetricsRange; history: MetricsHistory; live: Live } | null>(null);
+  const [read, setRead] = useState<Read | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
   const wanted = useRef(range);
   wanted.current = range;
@@ -28,16 +24,13 @@ export function usePast(service: Service, range: MetricsRange, sample: Sample | 
       .then(({ serviceMetricsHistory: history }) => {
         if (wanted.current !== range) return;
         if (!history) throw new ApiError("There is no such service, or it is not yours to see.", "NOT_FOUND");
-        const step = history.stepSeconds * 1000;
-        // What was seen since the last step of before is not lost by reading again.
-        setRead((read) => ({ range, history, live: read?.live.step === step ? read.live : new Live(step) }));
+        setRead((before) => taken(before, range, history));
       })
       .catch((reason) => wanted.current === range && setError(ApiError.of(reason)));
   };
   useEffect(() => {
     again();
-    const every = range === "HOUR" ? COUNTED_EVERY : RANGES[range].milliseconds / 180;
-    const timer = setInterval(again, Math.max(every, 60_000));
+    const timer = setInterval(again, every(range));
     // What was measured while this page was away.
     const end = connected.subscribe((live) => live && again());
     return () => {
@@ -46,15 +39,5 @@ export function usePast(service: Service, range: MetricsRange, sample: Sample | 
     };
   }, [service.id, range]);
 
-  const past = useMemo((): Past | null => {
-    if (read?.range !== range) return null;
-    const { history, live } = read;
-    if (sample) live.add(sample);
-    const before = measured(history);
-    const steps = range === "HOUR" ? live.behind(before) : before;
-    const to = Math.max(Date.parse(history.to), (steps.at(-1)?.at ?? 0) + live.step);
-    const from = to - (Date.parse(history.to) - Date.parse(history.from));
-    return { steps: steps.filter(({ at }) => at >= from), from, to, step: live.step, limits: history };
-  }, [read, range, sample]);
-  return { past, error, again };
+  return { past: useMemo(() => pastOf(read, range, sample), [read, range, sample]), error, again };
 }

@@ -1,6 +1,6 @@
 // What was measured over a time, and where nothing was. Nothing here talks to anybody.
 
-import type { MetricsHistoryQuery, MetricsRange } from "../generated";
+import type { MetricsHistoryQuery } from "../generated";
 import type { Sample } from "../usage";
 
 export type MetricsHistory = NonNullable<MetricsHistoryQuery["serviceMetricsHistory"]>;
@@ -19,12 +19,6 @@ export interface Measured {
   readonly storageMib: number | null;
   readonly connections: number | null;
 }
-
-export const RANGES: Record<MetricsRange, { name: string; milliseconds: number }> = {
-  HOUR: { name: "1 h", milliseconds: 3_600_000 },
-  SIX_HOURS: { name: "6 h", milliseconds: 6 * 3_600_000 },
-  DAY: { name: "24 h", milliseconds: 24 * 3_600_000 },
-};
 
 /** How often storage and connections are counted, in milliseconds. */
 export const COUNTED_EVERY = 300_000;

@@ -1,7 +1,8 @@
 import { useMemo, useState } from "preact/hooks";
 import { Chart, type ChartProps } from "../charts/chart";
-import { type Past, usePast } from "../charts/past";
-import { COUNTED_EVERY, figure, type Measured, RANGES } from "../charts/series";
+import { usePast } from "../charts/past";
+import { type Past, RANGES } from "../charts/ranges";
+import { COUNTED_EVERY, figure, type Measured } from "../charts/series";
 import { FigureTable } from "../charts/table";
 import type { MetricsRange } from "../generated";
 import { Failure, Notice } from "../parts/failure";
