@@ -84,7 +84,7 @@ const shown = (/** @type {ReturnType<typeof pastOf>} */ past) => past && { from:
 
 test("an hour goes on with each sample, and what is older than an hour leaves it", () => {
   const read = taken(null, "HOUR", history(60, 1, -60, -59, -58, -1));
-  assert.deepEqual(shown(pastOf(read, "HOUR", undefined)), { from: -60, to: 0, at: [-60, -59, -58, -1] });
+  assert.deepEqual(shown(pastOf(read, "HOUR", null)), { from: -60, to: 0, at: [-60, -59, -58, -1] });
   assert.deepEqual(shown(pastOf(read, "HOUR", sample)), { from: -58, to: 2, at: [-58, -1, 1] });
 });
 
@@ -99,9 +99,9 @@ test("a range is shown once it was read, and never another one in its place", ()
 test("what was seen of an hour stays when it is read again, and goes with the range", () => {
   const first = taken(null, "HOUR", history(60, 1, -1));
   pastOf(first, "HOUR", sample);
-  assert.deepEqual(shown(pastOf(taken(first, "HOUR", history(60, 1, -1, 0)), "HOUR", undefined))?.at, [-1, 0, 1]);
+  assert.deepEqual(shown(pastOf(taken(first, "HOUR", history(60, 1, -1, 0)), "HOUR", null))?.at, [-1, 0, 1]);
   const back = taken(taken(first, "DAY", history(1440, 5, -5)), "HOUR", history(60, 1, -1));
-  assert.deepEqual(shown(pastOf(back, "HOUR", undefined))?.at, [-1]);
+  assert.deepEqual(shown(pastOf(back, "HOUR", null))?.at, [-1]);
 });
 
 test("values have round marks in their unit", () => {

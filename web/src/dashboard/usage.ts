@@ -9,9 +9,6 @@ import { Store, useStore } from "./store";
 
 export type Sample = MetricsSubscription["serviceMetrics"];
 
-/** How many samples are kept: about two minutes. */
-export const WINDOW = 120;
-
 /** How many services are measured at once; a list may be longer, and no screen is. */
 const MOST = 40;
 
@@ -19,7 +16,7 @@ const MOST = 40;
 const LINGER = 3_000;
 
 class Usage {
-  readonly samples = new Store<readonly Sample[]>([]);
+  readonly sample = new Store<Sample | null>(null);
   readonly error = new Store<ApiError | null>(null);
   #users = 0;
   #end: (() => void) | null = null;
@@ -31,7 +28,7 @@ class Usage {
     this.#users++;
     clearTimeout(this.#timer);
     this.#end ??= watch(MetricsDocument, () => ({ id: this.id }), {
-      next: ({ serviceMetrics: sample }) => this.samples.set([...this.samples.value, sample].slice(-WINDOW)),
+      next: ({ serviceMetrics: sample }) => this.sample.set(sample),
       failed: (error) => this.error.set(error),
     });
     return () => {
@@ -42,15 +39,15 @@ class Usage {
   #stop(): void {
     this.#end?.();
     this.#end = null;
-    this.samples.set([]);
+    this.sample.set(null);
     all.delete(this.id);
   }
 }
 
 const all = new Map<string, Usage>();
-const NONE = { samples: new Store<readonly Sample[]>([]), error: new Store<ApiError | null>(null) };
+const NONE = { sample: new Store<Sample | null>(null), error: new Store<ApiError | null>(null) };
 
-/** A service's figures, the latest last, while it runs and somebody wants them. */
+/** A service's latest figures, while it runs and somebody wants them. */
 export function useUsage(service: Service, wanted = true) {
   const running = service.state === "RUNNING";
   const [usage, setUsage] = useState<Usage | null>(null);
@@ -61,8 +58,8 @@ export function useUsage(service: Service, wanted = true) {
     setUsage(usage);
     return usage.use();
   }, [service.id, running, wanted]);
-  const { samples, error } = usage ?? NONE;
-  return { samples: useStore(samples), error: useStore(error) };
+  const { sample, error } = usage ?? NONE;
+  return { sample: useStore(sample), error: useStore(error) };
 }
 
 /** Whether something is on the screen, or almost. */

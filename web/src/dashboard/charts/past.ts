@@ -12,7 +12,7 @@ function every(range: MetricsRange): number {
 }
 
 /** A range of what was measured of a service. */
-export function usePast(service: Service, range: MetricsRange, sample: Sample | undefined) {
+export function usePast(service: Service, range: MetricsRange, sample: Sample | null) {
   const [read, setRead] = useState<Read | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
   const wanted = useRef(range);

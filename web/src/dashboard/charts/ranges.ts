@@ -33,7 +33,7 @@ export function taken(before: Read | null, range: MetricsRange, history: Metrics
 }
 
 /** What there is to show of a range; null while only another one was read. An hour goes on with each sample. */
-export function pastOf(read: Read | null, range: MetricsRange, sample: Sample | undefined): Past | null {
+export function pastOf(read: Read | null, range: MetricsRange, sample: Sample | null): Past | null {
   if (read?.range !== range) return null;
   const { history, live } = read;
   const step = history.stepSeconds * 1000;

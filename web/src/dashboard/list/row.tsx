@@ -97,10 +97,10 @@ export function Version({ service, kindName }: { service: Service; kindName: str
 /** Measured only while somebody can see it. */
 function Usage({ service }: { service: Service }) {
   const place = useRef<HTMLDivElement>(null);
-  const { samples } = useUsage(service, useInSight(place));
+  const { sample } = useUsage(service, useInSight(place));
   return (
     <div class="row-usage" ref={place}>
-      {service.state === "RUNNING" && <Meters sample={samples.at(-1)} />}
+      {service.state === "RUNNING" && <Meters sample={sample} />}
     </div>
   );
 }

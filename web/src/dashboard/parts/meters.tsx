@@ -37,7 +37,7 @@ function percent(share: number | null): string {
 }
 
 /** Bars, each as full as the service is. */
-export function Meters({ sample, long }: { sample: Sample | undefined; long?: boolean }) {
+export function Meters({ sample, long }: { sample: Sample | null; long?: boolean }) {
   const shown = sample ? figures(sample) : ["CPU", "Memory", "Storage"].map((name) => ({ name, share: null, text: "Measuring…" }));
   return (
     <div class={long ? "meters long" : "meters"}>

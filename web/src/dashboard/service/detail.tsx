@@ -71,7 +71,7 @@ export function Detail({ project, service, catalog, tab, mayChange }: DetailProp
       </header>
       <Tabs id={service.id} tab={tab} tabs={tabs} />
       <div class="panel" role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`} key={service.id}>
-        {tab === "overview" && <Overview project={project} service={service} sample={usage.samples.at(-1)} />}
+        {tab === "overview" && <Overview project={project} service={service} sample={usage.sample} />}
         {tab === "connect" && entry && <Connect project={project} service={service} entry={entry} />}
         {tab === "logs" && (mayChange ? <Logs service={service} /> : <NoLogs />)}
         {tab === "metrics" && <Metrics service={service} usage={usage} />}

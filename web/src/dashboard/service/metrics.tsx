@@ -59,11 +59,10 @@ const KINDS: readonly Kind[] = [
 ];
 
 /** What the service takes and holds, now and over a time. */
-export function Metrics({ service, usage: { samples, error } }: { service: Service; usage: ReturnType<typeof useUsage> }) {
+export function Metrics({ service, usage: { sample, error } }: { service: Service; usage: ReturnType<typeof useUsage> }) {
   const chosen = useStore(range);
   const close = useStore(zoomed);
   const [asTable, setAsTable] = useState(false);
-  const sample = samples.at(-1);
   const { past, error: unread, again } = usePast(service, chosen, sample);
   if (service.state === "DESTROYED") return <Notice level="h3" sign="boxes" title="Destroyed: nothing to measure any more" />;
   return (
@@ -115,7 +114,7 @@ export function Metrics({ service, usage: { samples, error } }: { service: Servi
   );
 }
 
-function Charts({ past, sample, close }: { past: Past; sample: Sample | undefined; close: boolean }) {
+function Charts({ past, sample, close }: { past: Past; sample: Sample | null; close: boolean }) {
   return (
     <>
       <div class="charts">
@@ -131,7 +130,7 @@ function Charts({ past, sample, close }: { past: Past; sample: Sample | undefine
   );
 }
 
-function One({ kind, past, sample, close }: { kind: Kind; past: Past; sample: Sample | undefined; close: boolean }) {
+function One({ kind, past, sample, close }: { kind: Kind; past: Past; sample: Sample | null; close: boolean }) {
   const { title, unit, tick, exact, dotted, of } = kind;
   const points = useMemo(() => (figure(past.steps, of)), [past.steps]);
   const now = (sample && of(sample)) ?? null;

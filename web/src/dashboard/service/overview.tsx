@@ -26,7 +26,7 @@ const WAY: [OperationPhase, string][] = [
 /** How many of the latest events are shown. */
 const LATEST = 4;
 
-export function Overview({ project, service, sample }: { project: Project; service: Service; sample: Sample | undefined }) {
+export function Overview({ project, service, sample }: { project: Project; service: Service; sample: Sample | null }) {
   const { operation, error } = service;
   const gone = service.state === "DESTROYED";
   return (
