@@ -26,6 +26,7 @@ pub mod key_rotation;
 pub mod live;
 pub mod provision;
 pub mod queries;
+pub mod resize;
 pub mod subscriptions;
 
 /// Why a use case did not do what was asked. Display is for operators; what a client reads is `api::error`'s.

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::id::BuildDigest;
 use crate::domain::lifecycle::ServiceAction;
+use crate::domain::limits::Limits;
 use crate::domain::service::{ServiceKind, SizeTier, TierSpec, Wish};
 
 pub mod access;
@@ -24,7 +25,7 @@ mod qdrant;
 mod redis;
 
 use access::{Access, MASK, Seed};
-use deployment::{CredentialChange, Deployment};
+use deployment::{Change, Deployment};
 
 /// Makes of one list both the catalog and the way from a kind to its definition, which without a row does not compile.
 macro_rules! kinds {
@@ -97,8 +98,20 @@ pub struct Offer {
     pub credentials: fn(&Access, host: &str) -> Vec<Credential>,
     /// The container that runs a service.
     pub deployment: fn(&Wish, &Access) -> Deployment,
-    /// What has a running server take the passwords of an access; None where the kind can't change them while it runs.
-    pub live_rotation: Option<fn(&Wish, &Access) -> CredentialChange>,
+    /// What has a running server take the passwords of an access, and no others; None where the kind can't change them while
+    /// it runs.
+    pub live_rotation: Option<fn(&Wish, &Access) -> Change>,
+    /// None where the server inside takes a new size only when it is started.
+    pub live_resize: Option<LiveResize>,
+}
+
+/// How a kind takes a new size while it runs.
+#[derive(Clone, Copy)]
+pub struct LiveResize {
+    /// What has a running server take the size of a wish.
+    pub change: fn(&Wish, &Access) -> Change,
+    /// How much memory a size has for data, in MiB: a server with more does not fit into it.
+    pub memory_for_data: fn(&TierSpec) -> u32,
 }
 
 /// An environment variable that an application connects with.
@@ -126,6 +139,7 @@ impl Offer {
         self.versions[0]
     }
 
+    /// None where no such size is offered.
     pub fn tier(&self, tier: SizeTier) -> Option<TierSpec> {
         self.tiers.iter().find(|offered| offered.tier == tier).copied()
     }
@@ -170,6 +184,13 @@ pub fn shown(kind: ServiceKind, access: Option<&Access>, host: &str) -> Vec<Show
         is_secret: !is_same(&pair),
     });
     shown.collect()
+}
+
+/// What a container for `wish` may take; None where its kind is not offered.
+pub fn limits(wish: &Wish) -> Option<Limits> {
+    let offer = definition(wish.kind).offer.as_ref()?;
+    let nobody = (offer.access)(&Seed([0; Seed::LENGTH]));
+    Some((offer.deployment)(wish, &nobody).limits())
 }
 
 const fn tiers(dev: [u32; 3], standard: [u32; 3], performance: [u32; 3]) -> [TierSpec; 3] {

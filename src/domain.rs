@@ -115,6 +115,7 @@ pub mod event;
 pub mod history;
 pub mod id;
 pub mod lifecycle;
+pub mod limits;
 pub mod live;
 pub mod name;
 pub mod network;

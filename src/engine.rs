@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstanceId, ProjectId};
+use crate::domain::limits::Limits;
 use crate::domain::live::{Holdings, LogLine, Reading, Usage};
 use crate::domain::service::{ErrorCode, Observed};
 
@@ -91,6 +92,9 @@ pub trait Engine: Send + Sync {
 
     /// Shuts the container down, killing it after `grace`. The engine does not bring it back any more.
     async fn stop(&self, instance: InstanceId, grace: Duration) -> Result<()>;
+
+    /// Gives a container these limits, whether or not it runs. Fails where the engine does not take them.
+    async fn adjust(&self, instance: InstanceId, limits: &Limits) -> Result<()>;
 
     /// Removes `target`, if it is there.
     async fn remove(&self, target: &Target) -> Result<()>;

@@ -34,6 +34,7 @@ mod look;
 mod note;
 mod orphans;
 mod queue;
+mod resize;
 mod retention;
 mod rules;
 mod steps;

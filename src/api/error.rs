@@ -25,7 +25,8 @@ pub enum Code {
     /// The action is not possible in the service's state; `extensions.state` is that state, and `extensions.allowedStates`
     /// those in which it is.
     InvalidState,
-    /// Something else has what is asked for, such as the name; `extensions.field` names the argument or input field.
+    /// What is there stands against what is asked for: something else has the name, or more is stored than the size holds.
+    /// `extensions.field` names the argument or input field.
     Conflict,
     /// Events behind the cursor are not kept any more: read the services anew, and go on from their `eventCursor`.
     CursorExpired,

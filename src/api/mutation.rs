@@ -7,10 +7,10 @@ use super::error::Result;
 use super::guard::{Authenticated, viewer};
 use super::types::credential::Credential;
 use super::types::ids::parse_service;
-use super::types::inputs::{ProvisionServiceInput, ServiceInput};
+use super::types::inputs::{ProvisionServiceInput, ResizeServiceInput, ServiceInput};
 use super::types::payloads::{
-    DestroyServicePayload, ProvisionServicePayload, RestartServicePayload, RevealCredentialsPayload,
-    RotateCredentialsPayload, StartServicePayload, StopServicePayload,
+    DestroyServicePayload, ProvisionServicePayload, ResizeServicePayload, RestartServicePayload,
+    RevealCredentialsPayload, RotateCredentialsPayload, StartServicePayload, StopServicePayload,
 };
 use super::types::service::Service;
 use super::types::service_event::ServiceEvent;
@@ -100,6 +100,20 @@ impl Mutation {
     ) -> Result<Option<RotateCredentialsPayload>> {
         let (service, event) = act(ctx, input, ServiceAction::RotateCredentials).await?;
         Ok(Some(RotateCredentialsPayload { service, event }))
+    }
+
+    /// Gives a service another size; its data, host, port and password stay. A size that holds less than what is there is
+    /// refused with a CONFLICT that says both. One that is stopped has it from its next start on. Needs the permission
+    /// `project:settings`.
+    async fn resize_service(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service to resize, and how.")] input: ResizeServiceInput,
+    ) -> Result<Option<ResizeServicePayload>> {
+        let id = parse_service("id", &input.id)?;
+        let resized = app(ctx).resize(viewer(ctx)?, id, input.tier.into(), input.apply.into()).await?;
+        let (service, event) = told(resized);
+        Ok(Some(ResizeServicePayload { service, event }))
     }
 }
 

@@ -17,9 +17,9 @@ use crate::store::{Guard, Reseal, StoreError, Write};
 use crate::telemetry::traces;
 
 /// How often a write may lose against a concurrent one before the caller is told.
-const ATTEMPTS: u32 = 100;
+pub(super) const ATTEMPTS: u32 = 100;
 
-fn too_fast() -> AppError {
+pub(super) fn too_fast() -> AppError {
     AppError::Conflict { field: "id", message: "The service changes too fast; try again.".to_owned() }
 }
 

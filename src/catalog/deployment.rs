@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::domain::id::BuildDigest;
+use crate::domain::limits::Limits;
 use crate::domain::service::TierSpec;
 
 /// The directory in a service's volume that holds the files which the sidecar puts there.
@@ -71,9 +72,9 @@ pub struct File {
     pub salted: bool,
 }
 
-/// What has a running server take the passwords of an access from now on, and no others.
+/// How a running server is told something.
 #[derive(Debug)]
-pub struct CredentialChange {
+pub struct Change {
     /// Runs in the container. It ends by itself within seconds, with 0 once what it did is there to stay, and can be
     /// repeated.
     pub command: Vec<String>,
@@ -83,6 +84,11 @@ pub struct CredentialChange {
 }
 
 impl Deployment {
+    /// What its container may take.
+    pub fn limits(&self) -> Limits {
+        Limits::new(&self.tier, self.pids)
+    }
+
     /// The digest of all that is decided when the container is made. Of a deployment with secrets it could tell them to who
     /// guesses: see [`super::build`].
     pub(super) fn digest(&self) -> BuildDigest {

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::access::Access;
-use super::deployment::{CredentialChange, Deployment, File, Question, entrypoint, shell};
+use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
 use super::{Credential, Definition, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
@@ -34,6 +34,7 @@ pub static DEFINITION: Definition = Definition {
         credentials,
         deployment,
         live_rotation: Some(credential_change),
+        live_resize: None,
     }),
 };
 
@@ -153,7 +154,7 @@ exit $code"#;
 /// The timeout is for a role that somebody has locked: what is left behind must not take effect much later. A commit
 /// that is not flushed could be lost after it was answered. Whatever waits for standbys that are none of ours is not
 /// waited for (PostgreSQL manual, "Write Ahead Log", `synchronous_commit`).
-fn credential_change(_: &Wish, access: &Access) -> CredentialChange {
+fn credential_change(_: &Wish, access: &Access) -> Change {
     let (user, database) = names(access);
     let password = access.passwords().last().unwrap_or_default();
     let verifier = Zeroizing::new(scram_sha_256(password.as_bytes()));
@@ -177,7 +178,7 @@ fn credential_change(_: &Wish, access: &Access) -> CredentialChange {
     );
     let mut command = shell(CHANGE);
     command.extend(["change", user, database].map(str::to_owned));
-    CredentialChange { command, user: "postgres", input: SecretString::from(statements.as_str()) }
+    Change { command, user: "postgres", input: SecretString::from(statements.as_str()) }
 }
 
 fn max_connections(tier: &TierSpec) -> u32 {

@@ -6,8 +6,8 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::access::{Access, digest};
-use super::deployment::{CredentialChange, Deployment, File, Question, entrypoint, shell};
-use super::{Credential, Definition, Offer, credential, tiers};
+use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
+use super::{Credential, Definition, LiveResize, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 const PORT: u16 = 6379;
@@ -33,6 +33,7 @@ pub static DEFINITION: Definition = Definition {
         credentials,
         deployment,
         live_rotation: Some(credential_change),
+        live_resize: Some(LiveResize { change: size_change, memory_for_data: maxmemory_mib }),
     }),
 };
 
@@ -104,7 +105,7 @@ fn deployment(wish: &Wish, access: &Access) -> Deployment {
 fn configuration(tier: &TierSpec, access: &Access) -> String {
     let (digests, probe) = (digests(access), digest(access.probe.expose_secret()));
     let probe = probe.as_str();
-    let maxmemory = tier.memory_mib * 5 / 8;
+    let maxmemory = maxmemory_mib(tier);
     let maxclients = max_clients(tier);
     format!(
         "bind * -::*\n\
@@ -123,6 +124,10 @@ fn configuration(tier: &TierSpec, access: &Access) -> String {
          save \"\"\n\
          tcp-keepalive 300\n"
     )
+}
+
+fn maxmemory_mib(tier: &TierSpec) -> u32 {
+    tier.memory_mib * 5 / 8
 }
 
 fn max_clients(tier: &TierSpec) -> u32 {
@@ -176,7 +181,7 @@ exit 1"#;
 
 /// Who is logged in stays so. The password itself is told only to log in with; it works before and after, since the one
 /// to be is added first, and the old one goes when the new one has taken its place.
-fn credential_change(wish: &Wish, access: &Access) -> CredentialChange {
+fn credential_change(wish: &Wish, access: &Access) -> Change {
     let (configuration, digests) = (configuration(&wish.tier, access), digests(access));
     let password = access.password.expose_secret();
     let input = Zeroizing::new(
@@ -193,7 +198,16 @@ fn credential_change(wish: &Wish, access: &Access) -> CredentialChange {
         .concat(),
     );
     // The files in the volume are root's, so that the server can't change them. It has no capabilities here either.
-    CredentialChange { command: shell(CHANGE), user: "root", input: SecretString::from(input.as_str()) }
+    Change { command: shell(CHANGE), user: "root", input: SecretString::from(input.as_str()) }
+}
+
+/// Nobody loses a connection by it.
+fn size_change(wish: &Wish, access: &Access) -> Change {
+    let (configuration, password) = (configuration(&wish.tier, access), access.password.expose_secret());
+    let (maxmemory, maxclients) = (maxmemory_mib(&wish.tier).to_string(), max_clients(&wish.tier).to_string());
+    let commands = ["\nCONFIG SET maxmemory ", &maxmemory, "mb\nCONFIG SET maxclients ", &maxclients, "\n.\n"].concat();
+    let input = Zeroizing::new([&configuration, ".\nAUTH ", password, &commands].concat());
+    Change { command: shell(CHANGE), user: "root", input: SecretString::from(input.as_str()) }
 }
 
 #[cfg(test)]

@@ -71,6 +71,18 @@ impl NewEvent {
         Self { message, actor: None, occurred_at: now }
     }
 
+    /// Of a service that `actor` has given another size, which the server inside takes at its next start as far as it needs
+    /// one.
+    pub fn resized(service: &Service, actor: &str, now: Timestamp) -> Self {
+        Self::asked(format!("{} is to have the size {}.", service.name, service.wish.tier.tier.name()), actor, now)
+    }
+
+    /// Of a service whose container had other limits than it is to have.
+    pub fn limits_restored(service: &Service, now: Timestamp) -> Self {
+        let message = format!("The limits of {} were changed by somebody else, and are put right.", service.name);
+        Self { message, actor: None, occurred_at: now }
+    }
+
     fn asked(message: String, actor: &str, now: Timestamp) -> Self {
         Self { message, actor: Some(actor.to_owned()), occurred_at: now }
     }
@@ -142,6 +154,7 @@ fn step(name: &ServiceName, operation: &Operation) -> String {
             OperationKind::Destroy => format!("The removal of {name} was requested."),
             OperationKind::Recover => format!("{name} is about to be repaired."),
             OperationKind::RotateCredentials => format!("A change of the password of {name} was requested."),
+            OperationKind::Resize => format!("A change of the size of {name} was requested."),
             OperationKind::Unknown => format!("{name} waits."),
         },
         OperationPhase::PullingImage => match operation.progress_percent {
@@ -155,6 +168,7 @@ fn step(name: &ServiceName, operation: &Operation) -> String {
         OperationPhase::Stopping => format!("{name} is being shut down."),
         OperationPhase::Removing => format!("The container and the volume of {name} are being removed."),
         OperationPhase::ChangingPassword => format!("The password of {name} is being changed."),
+        OperationPhase::Resizing => format!("{name} is given its new size."),
         OperationPhase::Unknown => format!("{name} is being worked on."),
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::permission::Permission;
-use super::service::{Operation, OperationKind, Power, Service, ServiceState};
+use super::service::{Operation, OperationKind, Power, Service, ServiceState, TierSpec};
 use super::task::{Job, Task, TaskId};
 
 text_enum! {
@@ -15,6 +15,7 @@ text_enum! {
         Destroy = "DESTROY",
         RevealCredentials = "REVEAL_CREDENTIALS",
         RotateCredentials = "ROTATE_CREDENTIALS",
+        Resize = "RESIZE",
     }
 }
 
@@ -46,9 +47,12 @@ impl ServiceAction {
     pub const fn permission(self) -> Permission {
         match self {
             Self::Destroy => Permission::ProjectDelete,
-            Self::Start | Self::Stop | Self::Restart | Self::RevealCredentials | Self::RotateCredentials => {
-                Permission::ProjectSettings
-            }
+            Self::Start
+            | Self::Stop
+            | Self::Restart
+            | Self::RevealCredentials
+            | Self::RotateCredentials
+            | Self::Resize => Permission::ProjectSettings,
         }
     }
 
@@ -60,6 +64,7 @@ impl ServiceAction {
             Self::Stop => &[Running, Error, Provisioning],
             Self::Restart => &[Running, Error],
             Self::RotateCredentials => &[Running],
+            Self::Resize => &[Running, Stopped, Error],
             Self::Destroy | Self::RevealCredentials => &[Pending, Provisioning, Running, Stopped, Error],
         }
     }
@@ -75,6 +80,7 @@ impl ServiceAction {
             Self::Restart => Some(OperationKind::Restart),
             Self::Destroy => Some(OperationKind::Destroy),
             Self::RotateCredentials => Some(OperationKind::RotateCredentials),
+            Self::Resize => Some(OperationKind::Resize),
             Self::RevealCredentials => None,
         }
     }
@@ -83,7 +89,7 @@ impl ServiceAction {
     pub const fn job(self) -> Option<Job> {
         match self {
             Self::RotateCredentials => Some(Job::RotateCredentials),
-            Self::Start | Self::Stop | Self::Restart | Self::Destroy | Self::RevealCredentials => None,
+            Self::Start | Self::Stop | Self::Restart | Self::Destroy | Self::RevealCredentials | Self::Resize => None,
         }
     }
 
@@ -92,7 +98,7 @@ impl ServiceAction {
             Self::Start | Self::Restart => Some(Power::On),
             Self::Stop => Some(Power::Off),
             Self::Destroy => Some(Power::Deleted),
-            Self::RevealCredentials | Self::RotateCredentials => None,
+            Self::RevealCredentials | Self::RotateCredentials | Self::Resize => None,
         }
     }
 }
@@ -146,6 +152,38 @@ pub fn request(
     if power == Power::Deleted {
         after.state = ServiceState::Destroying;
         after.error = None;
+    }
+    Ok(Requested::Changed(Box::new(after), None))
+}
+
+text_enum! {
+    /// When a new size comes into effect.
+    pub enum Apply {
+        /// At once, by a restart where the server inside takes it only then.
+        Now = "NOW",
+        /// What needs a restart waits for the next one; all else at once.
+        AtNextRestart = "AT_NEXT_RESTART",
+    }
+}
+
+/// Decides what giving `service` the size `tier` does at `now`.
+pub fn resize(service: &Service, tier: TierSpec, apply: Apply, now: Timestamp) -> Result<Requested, InvalidState> {
+    let action = ServiceAction::Resize;
+    // One that was put off can be asked for at once.
+    let waits = apply == Apply::Now && service.is_outgrown();
+    if service.wish.tier == tier && !waits {
+        return Ok(Requested::Unchanged);
+    }
+    if !action.is_allowed_in(service.state) {
+        return Err(InvalidState { action, state: service.state });
+    }
+    let mut after = service.clone();
+    after.generation += 1;
+    after.wish.tier = tier;
+    after.evidence.crashes = 0;
+    // One that is stopped is started in its new size.
+    if apply == Apply::Now && service.wish.power == Power::On {
+        after.operation = Some(Operation::queued(OperationKind::Resize, now));
     }
     Ok(Requested::Changed(Box::new(after), None))
 }
@@ -220,6 +258,35 @@ pub(crate) mod tests {
                     assert_eq!(outcome, Err(InvalidState { action, state }));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_new_size_is_taken_at_once_or_waits_and_one_that_is_there_changes_nothing() {
+        let now = Timestamp::UNIX_EPOCH;
+        let running = service(ServiceState::Running, Power::On);
+        let larger = TierSpec { tier: SizeTier::Standard, memory_mib: 512, ..running.wish.tier };
+        assert_eq!(resize(&running, running.wish.tier, Apply::Now, now), Ok(Requested::Unchanged));
+        for (apply, power, state, kind) in [
+            (Apply::Now, Power::On, ServiceState::Running, Some(OperationKind::Resize)),
+            (Apply::Now, Power::On, ServiceState::Error, Some(OperationKind::Resize)),
+            (Apply::Now, Power::Off, ServiceState::Stopped, None),
+            (Apply::AtNextRestart, Power::On, ServiceState::Running, None),
+        ] {
+            let before = service(state, power);
+            let Ok(Requested::Changed(after, None)) = resize(&before, larger, apply, now) else { panic!("{state}") };
+            assert_eq!((after.wish.tier, after.generation, after.state), (larger, 2, state));
+            assert_eq!(after.operation.map(|operation| operation.kind), kind);
+        }
+        let mut waiting = service(ServiceState::Running, Power::On);
+        waiting.evidence.made_for = Some(SizeTier::Standard);
+        let same = waiting.wish.tier;
+        assert_eq!(resize(&waiting, same, Apply::AtNextRestart, now), Ok(Requested::Unchanged));
+        let Ok(Requested::Changed(after, None)) = resize(&waiting, same, Apply::Now, now) else { panic!("it waits") };
+        assert_eq!(after.operation, Some(Operation::queued(OperationKind::Resize, now)));
+        for state in [ServiceState::Provisioning, ServiceState::Destroying, ServiceState::Pending] {
+            let invalid = InvalidState { action: ServiceAction::Resize, state };
+            assert_eq!(resize(&service(state, Power::On), larger, Apply::Now, now), Err(invalid));
         }
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Stored;
 use super::id::{BuildDigest, InstanceId, ProjectId, ServiceId};
+use super::limits::Limits;
 use super::name::ServiceName;
 use super::trace::TraceParent;
 
@@ -77,6 +78,7 @@ text_enum! {
         Destroy = "DESTROY",
         Recover = "RECOVER",
         RotateCredentials = "ROTATE_CREDENTIALS",
+        Resize = "RESIZE",
     } or Unknown
 }
 
@@ -99,6 +101,7 @@ text_enum! {
         Stopping = "STOPPING",
         Removing = "REMOVING",
         ChangingPassword = "CHANGING_PASSWORD",
+        Resizing = "RESIZING",
     } or Unknown
 }
 
@@ -270,6 +273,12 @@ pub struct Evidence {
     /// The engine's id of the image that served last, and so fits the data.
     #[serde(default)]
     pub image: Option<String>,
+    /// The size that its container was made for, by what the engine said last.
+    #[serde(default)]
+    pub made_for: Option<SizeTier>,
+    /// The size that the server inside was told since, while it ran. None: it goes by what its container was made for.
+    #[serde(default)]
+    pub told: Option<SizeTier>,
 }
 
 /// A service as the store keeps it.
@@ -299,7 +308,19 @@ pub struct Service {
     pub updated_at: Timestamp,
 }
 
+impl Evidence {
+    /// The size that the server inside goes by, as far as that is known.
+    pub fn size(&self) -> Option<SizeTier> {
+        self.told.or(self.made_for)
+    }
+}
+
 impl Service {
+    /// Whether it runs in another size than it is to have, some of which the server inside takes only when it is started.
+    pub fn is_outgrown(&self) -> bool {
+        self.state == ServiceState::Running && self.evidence.size().is_some_and(|size| size != self.wish.tier.tier)
+    }
+
     /// One that was just accepted, and waits to be provisioned.
     pub fn accepted(
         id: ServiceId,
@@ -355,6 +376,10 @@ pub struct Container {
     /// Where the engine publishes its ports now. That need not be where it was told to: on a network without a way out it
     /// publishes nothing.
     pub published: Vec<PublishedPort>,
+    /// What it may take.
+    pub limits: Limits,
+    /// The size that it was made for; None where whoever made it did not tell.
+    pub tier: Option<SizeTier>,
     /// What it was made from; None where whoever made it did not tell.
     pub build: Option<BuildDigest>,
     /// The engine's id of the image that it runs, whatever bears the image's name by now.

@@ -20,6 +20,7 @@ use tokio::sync::{OnceCell, watch};
 use super::{Command, Ended, Engine, EngineError, Happening, Owned, OwnedThing, Result, Survey, Target, Thing, thing};
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstallationId, InstanceId, ProjectId};
+use crate::domain::limits::Limits;
 use crate::domain::network::{AddressPool, NetworkTemplate};
 use crate::domain::service::{ContainerStatus, ErrorCode, Observed, Volume};
 
@@ -335,6 +336,18 @@ impl Engine for DockerEngine {
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = query::StopContainerOptionsBuilder::default().t(seconds).build();
         within(grace + SLOW, client.stop_container(&name, Some(options))).await.map_err(failure)
+    }
+
+    async fn adjust(&self, instance: InstanceId, limits: &Limits) -> Result<()> {
+        let client = self.client().await?;
+        let name = instance.to_string();
+        within(QUICK, client.update_container(&name, container::update(limits))).await.map_err(failure)?;
+        let inspected = within(QUICK, client.inspect_container(&name, None::<query::InspectContainerOptions>)).await;
+        if observe::limits(inspected.map_err(failure)?.host_config.as_ref()) == *limits {
+            return Ok(());
+        }
+        let message = "The engine does not give the container the limits of its size.".to_owned();
+        Err(EngineError::Refused { code: ErrorCode::EngineRefused, message })
     }
 
     async fn remove(&self, target: &Target) -> Result<()> {

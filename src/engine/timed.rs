@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::{Command, Ended, Engine, EngineError, Happening, Result, Survey, Target, Thing};
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstanceId, ProjectId};
+use crate::domain::limits::Limits;
 use crate::domain::service::Observed;
 use crate::telemetry::{metrics, traces};
 
@@ -63,6 +64,10 @@ impl<E: Engine> Engine for Timed<E> {
 
     async fn stop(&self, instance: InstanceId, grace: Duration) -> Result<()> {
         timed("stop", self.0.stop(instance, grace)).await
+    }
+
+    async fn adjust(&self, instance: InstanceId, limits: &Limits) -> Result<()> {
+        timed("adjust", self.0.adjust(instance, limits)).await
     }
 
     async fn remove(&self, target: &Target) -> Result<()> {

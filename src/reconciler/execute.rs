@@ -20,10 +20,10 @@ use crate::store::{Guard, Reseal, ServiceFilter, StoreError, Write};
 
 /// How often at most the progress of a pull is written down, in milliseconds.
 const PROGRESS_INTERVAL: i64 = 1000;
-/// How long a server may take to change its passwords; longer than what has it do so tries.
-const CREDENTIAL_CHANGE: Duration = Duration::from_secs(30);
-/// How much is kept of what is said of a change of passwords that failed, in bytes.
-const COMPLAINT: usize = 2000;
+/// How long a server may take what it is told, such as its passwords; longer than what tells it tries.
+pub(super) const TELLING: Duration = Duration::from_secs(30);
+/// How much is kept of what is said of a change that failed, in bytes.
+pub(super) const COMPLAINT: usize = 2000;
 /// How long a check for readiness waits for a hint that it may be worth while.
 const HINT_PATIENCE: Duration = Duration::from_secs(8);
 
@@ -100,10 +100,9 @@ impl Reconciler {
                 Err(error) => Err(error),
             },
             Step::Connect => self.engine.ensure(&Thing::Endpoint(things::endpoint(service))).await,
-            Step::CreateContainer => match self.deployment(service).await {
-                Ok(deployment) => self.engine.ensure(&things::container(service, deployment)).await,
-                Err(done) => return done,
-            },
+            Step::CreateContainer => return self.create_container(service).await,
+            Step::Adjust(limits) => return self.adjust(service, limits).await,
+            Step::Tell => return self.tell_size(service).await,
             Step::Replace => return self.replace(service).await,
             Step::Start => match self.deployment(service).await {
                 Ok(deployment) => self.engine.start(service.instance, &deployment).await,
@@ -115,6 +114,26 @@ impl Reconciler {
             }
         };
         outcome.map_or_else(Done::from, |()| Done::Tried)
+    }
+
+    /// From the image that has served, where the engine still has it: what its tag means by now may not fit the data.
+    async fn create_container(&self, service: &Service) -> Done {
+        let served = service.evidence.image.as_ref().filter(|_| service.evidence.initialised);
+        if let Some(served) = served {
+            let deployment = match self.deployment(service).await {
+                Ok(deployment) => Deployment { image: served.clone(), ..deployment },
+                Err(done) => return done,
+            };
+            match self.engine.ensure(&things::container(service, deployment)).await {
+                Err(EngineError::Refused { .. }) => {}
+                outcome => return outcome.map_or_else(Done::from, |()| Done::Tried),
+            }
+        }
+        let deployment = match self.deployment(service).await {
+            Ok(deployment) => deployment,
+            Err(done) => return done,
+        };
+        self.engine.ensure(&things::container(service, deployment)).await.map_or_else(Done::from, |()| Done::Tried)
     }
 
     async fn is_left(&self, service: &Service, step: &Step, left: Left) -> bool {
@@ -256,7 +275,7 @@ impl Reconciler {
             user: Some(change.user),
             input: Some(change.input),
             kept: COMPLAINT,
-            limit: Some(CREDENTIAL_CHANGE),
+            limit: Some(TELLING),
         };
         let complaint = match self.engine.run(service.instance, &command).await {
             Ok(ended) if ended.exit_code == Some(0) => None,

@@ -24,6 +24,7 @@ mod outcome;
 mod power;
 mod ready;
 mod secret;
+mod size;
 mod volume;
 
 use outcome::Outcome;
@@ -39,9 +40,11 @@ const TOWARDS_RUNNING: &[Rule] = &[
     volume::lost,
     volume::emptied,
     power::shut_down_first,
+    size::shut_down_first,
     container::going,
     address::taken,
     image::wrong,
+    size::outgrown,
     crash::looping,
     volume::foreign,
     image::absent,
@@ -55,7 +58,7 @@ const TOWARDS_RUNNING: &[Rule] = &[
     ready::waiting,
 ];
 /// Once it does.
-const WHILE_RUNNING: &[Rule] = &[power::not_brought_back, secret::changing];
+const WHILE_RUNNING: &[Rule] = &[power::not_brought_back, size::limits, size::untold, secret::changing];
 const TOWARDS_STOPPED: &[Rule] = &[container::going, off::on, volume::lost];
 const TOWARDS_DESTROYED: &[Rule] = &[deleted::there];
 
@@ -175,7 +178,7 @@ pub fn decide(service: &Service, tasks: &[Task], look: &Look, attempts: &Attempt
         Look::Seen(seen) => seen,
     };
     outcome.engine_answers(seen);
-    outcome.note_address(seen);
+    outcome.note_container(seen);
     let (rules, ended_anew) = match bare.wish.power {
         Power::Deleted => {
             outcome.begin_destroying();
@@ -268,6 +271,7 @@ mod tests {
             service.evidence.initialised = true;
             service.evidence.ready_run = run_id("1");
             service.evidence.image = Some("sha256:1".to_owned());
+            service.evidence.made_for = Some(service.wish.tier.tier);
             let container = Container {
                 status: ContainerStatus::Running,
                 run: run_id("1"),
@@ -276,6 +280,8 @@ mod tests {
                 restarts: true,
                 connected: true,
                 published: Vec::new(),
+                limits: crate::catalog::limits(&service.wish).unwrap(),
+                tier: Some(service.wish.tier.tier),
                 build: None,
                 image: "sha256:1".to_owned(),
             };

@@ -1,5 +1,6 @@
 //! What the reconciler can do about a service, and in one table all that is particular to each step.
 
+use crate::domain::limits::Limits;
 use crate::domain::service::{OperationPhase, RunId};
 use crate::domain::task::TaskId;
 
@@ -16,6 +17,10 @@ pub enum Step {
     /// Have the server inside take the password to be.
     RotateCredentials(TaskId),
     Stop,
+    /// Give its container these limits.
+    Adjust(Limits),
+    /// Tell the server inside its size.
+    Tell,
     /// Remove its container, and a volume that holds nothing yet, to make them anew.
     Replace,
     /// Have it published on another port, and begin anew.
@@ -104,6 +109,8 @@ impl Step {
             Self::RotateCredentials(_) => {
                 ("ROTATE_CREDENTIALS", Phase::ChangingPassword, Wait, Before, SUPERSEDED, false)
             }
+            Self::Adjust(_) => ("ADJUST", Phase::Resizing, Quick, Before, SUPERSEDED, false),
+            Self::Tell => ("TELL", Phase::Resizing, Wait, Before, SUPERSEDED, false),
             Self::Stop => ("STOP", Phase::Stopping, Wait, Before, DELETED, true),
             Self::Replace => ("REPLACE", Phase::CreatingContainer, Quick, Before, NEVER, true),
             Self::ChangePort => ("CHANGE_PORT", Phase::CreatingContainer, Quick, Before, NEVER, true),

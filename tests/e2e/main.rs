@@ -18,6 +18,7 @@ mod metrics;
 mod networks;
 mod pages;
 mod replicas;
+mod resize;
 mod retention;
 mod rotation;
 mod secrets;

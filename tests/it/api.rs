@@ -329,20 +329,20 @@ async fn actions_go_on_from_where_the_service_is() {
 async fn viewer_actions_are_what_would_be_accepted() {
     let server = Server::start().await;
     let id = server.provision(&demo(), json!({"projectId": "demo", "kind": "REDIS"})).await;
-    let settings = ["START", "STOP", "RESTART", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS"];
+    let settings = ["START", "STOP", "RESTART", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS", "RESIZE"];
     use ServiceState as S;
     for (state, expected) in [
         (S::Pending, vec!["DESTROY", "REVEAL_CREDENTIALS"]),
         (S::Provisioning, vec!["STOP", "DESTROY", "REVEAL_CREDENTIALS"]),
-        (S::Running, vec!["STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS"]),
-        (S::Stopped, vec!["START", "DESTROY", "REVEAL_CREDENTIALS"]),
-        (S::Error, vec!["START", "STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS"]),
+        (S::Running, vec!["STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS", "RESIZE"]),
+        (S::Stopped, vec!["START", "DESTROY", "REVEAL_CREDENTIALS", "RESIZE"]),
+        (S::Error, vec!["START", "STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "RESIZE"]),
         (S::Destroying, vec![]),
         (S::Destroyed, vec![]),
     ] {
         server.settle(&id, state).await;
         for (permissions, filter) in [
-            (BOTH, vec!["START", "STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS"]),
+            (BOTH, [&["DESTROY"][..], &settings[..]].concat()),
             (&["project:settings"][..], settings.to_vec()),
             (&["project:delete"][..], vec!["DESTROY"]),
             (&[][..], vec![]),

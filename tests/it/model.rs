@@ -18,11 +18,12 @@ use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use project_services::app::provision::ProvisionRequest;
 use project_services::app::{App, Terms};
+use project_services::catalog;
 use project_services::catalog::access::Access;
 use project_services::crypto::Sealer;
 use project_services::domain::event::ServiceEvent;
 use project_services::domain::id::{InstanceId, ProjectId, ServiceId};
-use project_services::domain::lifecycle::ServiceAction;
+use project_services::domain::lifecycle::{Apply, ServiceAction};
 use project_services::domain::network::NetworkTemplate;
 use project_services::domain::permission::{Principal, Projects};
 use project_services::domain::service::{ErrorCode, Power, Service, ServiceKind, ServiceState, SizeTier};
@@ -60,6 +61,7 @@ enum Step {
     /// A look at the service, during which the engine's calls fail in this order.
     Look(Vec<Fault>),
     Befall(Befalls),
+    Resize(SizeTier, Apply),
     Wait(u32),
     Restart,
 }
@@ -85,10 +87,13 @@ fn step() -> impl Strategy<Value = Step> {
         3 => action.prop_map(Step::Act),
         8 => prop::collection::vec(fault, 0..8).prop_map(Step::Look),
         4 => prop::sample::select(Befalls::ALL).prop_map(Step::Befall),
+        2 => (prop::sample::select(&SIZES), prop::sample::select(Apply::ALL)).prop_map(|(size, apply)| Step::Resize(size, apply)),
         2 => (0u32..400).prop_map(Step::Wait),
         1 => Just(Step::Restart),
     ]
 }
+
+const SIZES: [SizeTier; 2] = [SizeTier::Dev, SizeTier::Standard];
 
 fn request(project: &ProjectId, kind: ServiceKind) -> ProvisionRequest {
     ProvisionRequest {
@@ -197,6 +202,9 @@ impl World {
             Step::Look(faults) => {
                 self.look(faults).await;
             }
+            Step::Resize(size, apply) => {
+                let _ = self.app.resize(&self.viewer, self.id, size, apply).await;
+            }
             Step::Befall(what) => self.engine.befall(self.instance(), what),
             Step::Wait(seconds) => advance(SignedDuration::from_secs(i64::from(seconds))),
             Step::Restart => {
@@ -225,6 +233,21 @@ impl World {
     async fn access(&self) -> Option<Access> {
         let sealed = self.store.sealed_get(self.id).await.unwrap()?;
         Some(Access::from_bytes(&self.sealer.open(self.id, &sealed).unwrap()).unwrap())
+    }
+
+    /// It has the limits of its size, but for what PostgreSQL takes only with a restart; and Redis goes by it.
+    fn assert_sized(&self, service: &Service) {
+        let (limits, maxmemory) = self.engine.size(self.instance()).unwrap();
+        let wanted = catalog::limits(&service.wish).unwrap();
+        if service.wish.kind == ServiceKind::Redis {
+            assert_eq!(limits, wanted, "{service:?}");
+            assert_eq!(maxmemory, Some(format!("{}mb", service.wish.tier.memory_mib * 5 / 8)), "{service:?}");
+        } else {
+            assert!(
+                limits == wanted || service.is_outgrown() && limits.memory_bytes > wanted.memory_bytes,
+                "{service:?}"
+            );
+        }
     }
 
     /// At no point may nobody know what lets a client in. Redis takes what a reveal shows at any time; once nothing is
@@ -294,6 +317,7 @@ async fn run(kind: ServiceKind, steps: Vec<Step>) {
         (Power::On, ServiceState::Running) => {
             assert_eq!(engine, (Some(true), true));
             assert!(world.engine.is_connected(world.instance()));
+            world.assert_sized(&service);
             assert!(world.store.task_list_open(world.id).await.unwrap().is_empty());
             assert!(service.error.is_none(), "{service:?}");
             world.assert_admitted().await;

@@ -84,6 +84,8 @@ pub enum OperationKind {
     Recover,
     /// Its password is being changed while it runs.
     RotateCredentials,
+    /// It is being given another size.
+    Resize,
     /// What a newer version of the server has written and this one does not know, while both run. Show it, offer no action,
     /// and ask again; it can't be asked for.
     Unknown,
@@ -112,6 +114,8 @@ pub enum OperationPhase {
     /// The server inside is being told the new password. From here on `revealCredentials` gives the old one or the new
     /// one; the new one for sure once the operation is over.
     ChangingPassword,
+    /// The limits of the container, or what the server inside makes of them, are being changed while it runs.
+    Resizing,
     /// What a newer version of the server has written and this one does not know, while both run. Show it, offer no action,
     /// and ask again; it can't be asked for.
     Unknown,
@@ -133,4 +137,17 @@ pub enum ServiceAction {
     RevealCredentials,
     /// `rotateCredentials`
     RotateCredentials,
+    /// `resizeService`
+    Resize,
+}
+
+/// When a new size comes into effect.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "lifecycle::Apply")]
+pub enum ResizeApply {
+    /// At once: by a restart, where the server inside takes the size only then. PostgreSQL does, Redis does not.
+    Now,
+    /// CPU time, and memory that grows, at once; what needs a restart waits for the next one. Nobody loses a connection, and
+    /// `restartPending` is true until then.
+    AtNextRestart,
 }

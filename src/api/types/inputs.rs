@@ -2,7 +2,7 @@
 
 use async_graphql::{ID, InputObject};
 
-use super::enums::{ServiceKind, SizeTier};
+use super::enums::{ResizeApply, ServiceKind, SizeTier};
 use super::ids::parse_project;
 use crate::api::error::{Error, Result};
 use crate::app::provision::ProvisionRequest;
@@ -32,6 +32,18 @@ pub struct ProvisionServiceInput {
 pub struct ServiceInput {
     /// The service's id.
     pub id: ID,
+}
+
+/// Which size to give to which service, and when.
+#[derive(InputObject)]
+pub struct ResizeServiceInput {
+    /// The service's id.
+    pub id: ID,
+    /// The size that it is to have.
+    pub tier: SizeTier,
+    /// When it is to have it.
+    #[graphql(default_with = "ResizeApply::Now")]
+    pub apply: ResizeApply,
 }
 
 impl ProvisionServiceInput {

@@ -70,3 +70,12 @@ pub struct RotateCredentialsPayload {
     /// The event that it wrote; null where nothing was written, because it was asked for before.
     pub event: Option<ServiceEvent>,
 }
+
+/// The answer of `resizeService`.
+#[derive(SimpleObject)]
+pub struct ResizeServicePayload {
+    /// The service, whose `tier` is the new size.
+    pub service: Service,
+    /// The event that it wrote; null where nothing was written, because it has that size.
+    pub event: Option<ServiceEvent>,
+}

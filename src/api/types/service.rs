@@ -62,6 +62,12 @@ impl Service {
         TierSpec(self.0.wish.tier)
     }
 
+    /// Whether it runs in another size than `tier`, some of which the server inside takes only when it is started.
+    async fn restart_pending(&self) -> bool {
+        let is_told = definition(self.0.wish.kind).offer.as_ref().is_some_and(|offer| offer.live_resize.is_some());
+        !is_told && self.0.is_outgrown()
+    }
+
     /// What is true of it right now.
     async fn state(&self) -> ServiceState {
         self.0.state.into()

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use bollard::errors::Error as BollardError;
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
-    MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerUpdateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount,
+    MountType, MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 
 use crate::catalog::deployment::{CHECK_LIMIT, Deployment, FILES, UNHEALTHY_AFTER};
+use crate::domain::limits::Limits;
 use crate::engine::thing::{Container, Endpoint};
 use crate::engine::{EngineError, Result};
 
@@ -65,14 +67,13 @@ pub(super) fn endpoint(endpoint: &Endpoint) -> EndpointSettings {
 
 fn host(container: &Container, network: &str, labels: &HashMap<String, String>) -> HostConfig {
     let deployment = &container.deployment;
-    let memory = i64::from(deployment.tier.memory_mib) * MIB;
+    let limits = deployment.limits();
     let tmpfs = deployment.tmpfs.iter();
     HostConfig {
-        memory: Some(memory),
-        // Equal to the memory: no swap beyond it.
-        memory_swap: Some(memory),
-        nano_cpus: Some(i64::from(deployment.tier.cpu_millis) * 1_000_000),
-        pids_limit: Some(i64::from(deployment.pids)),
+        memory: Some(signed(limits.memory_bytes)),
+        memory_swap: Some(signed(limits.memory_and_swap_bytes)),
+        nano_cpus: Some(signed(limits.cpu_nanos)),
+        pids_limit: Some(i64::from(limits.pids)),
         shm_size: Some(i64::from(deployment.shared_memory_mib) * MIB),
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
@@ -105,6 +106,22 @@ fn host(container: &Container, network: &str, labels: &HashMap<String, String>) 
         mounts: Some(mounts(container, labels)),
         ..Default::default()
     }
+}
+
+/// Limits for a container that is there.
+pub(super) fn update(limits: &Limits) -> ContainerUpdateBody {
+    ContainerUpdateBody {
+        memory: Some(signed(limits.memory_bytes)),
+        memory_swap: Some(signed(limits.memory_and_swap_bytes)),
+        nano_cpus: Some(signed(limits.cpu_nanos)),
+        pids_limit: Some(i64::from(limits.pids)),
+        ..Default::default()
+    }
+}
+
+/// No figure of a limit comes near the largest.
+fn signed(figure: u64) -> i64 {
+    i64::try_from(figure).unwrap_or(i64::MAX)
 }
 
 fn mounts(container: &Container, labels: &HashMap<String, String>) -> Vec<Mount> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::domain::id::{BuildDigest, InstallationId, InstanceId, ProjectId};
+use crate::domain::service::SizeTier;
 use crate::engine::thing::{Container, Volume};
 
 const PREFIX: &str = "dev.project-services.";
@@ -12,6 +13,7 @@ const INSTANCE: &str = "dev.project-services.instance";
 const SERVICE: &str = "dev.project-services.service";
 const BUILD: &str = "dev.project-services.build";
 const PROJECT: &str = "dev.project-services.project";
+const TIER: &str = "dev.project-services.tier";
 const STORAGE: &str = "dev.project-services.storage-mib";
 
 type Map = HashMap<String, String>;
@@ -93,6 +95,11 @@ pub(super) fn instance(labels: &Map) -> Option<InstanceId> {
 /// The project that labels name, whatever the installation.
 pub(super) fn project(labels: &Map) -> Option<ProjectId> {
     labels.get(PROJECT)?.parse().ok()
+}
+
+/// The size that a container's labels say that it was made for.
+pub(super) fn tier(labels: &Map) -> Option<SizeTier> {
+    labels.get(TIER)?.parse().ok()
 }
 
 /// What a container's labels say that it was made from.

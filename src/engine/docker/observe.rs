@@ -8,6 +8,7 @@ use bollard::models::{
 };
 
 use super::labels;
+use crate::domain::limits::Limits;
 use crate::domain::service::{Container, ContainerStatus, Health, Published, PublishedPort, RunId};
 
 /// The engine's text for "never".
@@ -39,8 +40,24 @@ pub(super) fn container(inspected: &ContainerInspectResponse, connected: bool) -
     let published = ports.map(published).unwrap_or_default();
     let labels = inspected.config.as_ref().and_then(|config| config.labels.as_ref());
     let build = labels.and_then(labels::build);
+    let tier = labels.and_then(labels::tier);
+    let limits = limits(inspected.host_config.as_ref());
     let image = inspected.image.clone().unwrap_or_default();
-    Container { status, run, health, failed_checks, restarts, connected, published, build, image }
+    Container { status, run, health, failed_checks, restarts, connected, published, limits, tier, build, image }
+}
+
+/// What a container may take; 0 where there is no limit.
+pub(super) fn limits(host: Option<&HostConfig>) -> Limits {
+    let figure = |of: fn(&HostConfig) -> Option<i64>| {
+        let figure = host.and_then(of).and_then(|figure| u64::try_from(figure).ok());
+        figure.unwrap_or_default()
+    };
+    Limits {
+        memory_bytes: figure(|host| host.memory),
+        memory_and_swap_bytes: figure(|host| host.memory_swap),
+        cpu_nanos: figure(|host| host.nano_cpus),
+        pids: u32::try_from(figure(|host| host.pids_limit)).unwrap_or_default(),
+    }
 }
 
 /// The TCP ports that are published, in order.

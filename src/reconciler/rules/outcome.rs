@@ -66,8 +66,11 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    /// Where it is published, as the engine tells.
-    pub(super) fn note_address(&mut self, seen: &Observed) {
+    /// What its container was made for and where it is published, as the engine tells.
+    pub(super) fn note_container(&mut self, seen: &Observed) {
+        if let Some(container) = &seen.container {
+            self.after.evidence.made_for = container.tier;
+        }
         self.after.evidence.published = seen.container.as_ref().and_then(|container| {
             let offer = definition(self.service.wish.kind).offer.as_ref()?;
             container.published(offer.port, self.service.address.published)
@@ -122,6 +125,9 @@ impl<'a> Outcome<'a> {
                 if let Some(until) = self.pause() {
                     return self.rest(why, Some(until));
                 }
+                if step == Step::CreateContainer {
+                    self.after.evidence.told = None;
+                }
                 self.begin(step.traits().phase);
                 Plan { after: self.after, step: Some(step), reason: why, again: None }
             }
@@ -149,6 +155,7 @@ impl<'a> Outcome<'a> {
         match verdict {
             Verdict::Do(step, why) => {
                 self.show_task(&step);
+                self.show_resize(&step);
                 self.act_beside(step, why)
             }
             Verdict::Wait(Wait { until, under_way }, why) => {
@@ -172,6 +179,21 @@ impl<'a> Outcome<'a> {
             let mut operation = begun.unwrap_or_else(|| Operation::queued(task.job.operation(), self.now));
             operation.phase = step.traits().phase;
             self.after.operation = Some(operation);
+        }
+    }
+
+    /// Shows a change of its size that is under way, and after some failures what it fails of.
+    fn show_resize(&mut self, step: &Step) {
+        if !matches!(step, Step::Adjust(_) | Step::Tell) {
+            return;
+        }
+        let failed = self.attempts.last.as_ref().filter(|_| self.attempts.failures >= LIMIT);
+        match (failed, &self.service.operation) {
+            (Some(failure), _) => self.set_error(failure),
+            (None, Some(operation)) if operation.kind == OperationKind::Resize => {
+                self.after.operation = Some(Operation { phase: step.traits().phase, ..operation.clone() });
+            }
+            _ => {}
         }
     }
 

@@ -9,7 +9,10 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use project_services::catalog::deployment::{DATA_GONE, Deployment, UNHEALTHY_AFTER};
 use project_services::domain::id::{InstanceId, ProjectId};
-use project_services::domain::service::{Container, ContainerStatus, ErrorCode, Health, Observed, RunId, Volume};
+use project_services::domain::limits::Limits;
+use project_services::domain::service::{
+    Container, ContainerStatus, ErrorCode, Health, Observed, RunId, SizeTier, Volume,
+};
 use project_services::engine::survey::{Activity, Glimpse, Survey};
 use project_services::engine::{Command, Ended, Engine, EngineError, Happening, Result, Target, Thing};
 use tokio::sync::{Notify, watch};
@@ -45,6 +48,11 @@ struct FakeContainer {
     live: Vec<String>,
     /// The image that it was made from.
     image: u32,
+    limits: Limits,
+    /// The size that it was made for.
+    tier: SizeTier,
+    /// The memory that the server inside goes by, in the case of Redis.
+    maxmemory: Option<String>,
     /// How often this run was looked at. At the third time the engine's own health check has come.
     looks: u32,
 }
@@ -107,6 +115,13 @@ impl FakeEngine {
         let kept = state.volumes.get(&instance).filter(|volume| volume.data).map(|volume| volume.kept.clone());
         let running = |container: &&FakeContainer| container.status == ContainerStatus::Running;
         (kept, state.containers.get(&instance).filter(running).map(|container| container.live.clone()))
+    }
+
+    /// The limits of a container that runs, and the memory that a Redis in it goes by.
+    pub fn size(&self, instance: InstanceId) -> Option<(Limits, Option<String>)> {
+        let state = self.state.lock().unwrap();
+        let container = state.containers.get(&instance)?;
+        (container.status == ContainerStatus::Running).then(|| (container.limits, container.maxmemory.clone()))
     }
 
     pub fn is_connected(&self, instance: InstanceId) -> bool {
@@ -176,6 +191,7 @@ impl FakeEngine {
                 containers.remove(&instance);
             }
             Befalls::Pause if runs_now => container.status = ContainerStatus::Paused,
+            Befalls::LimitsChanged => container.limits = container.limits.with_memory(40),
             Befalls::Disconnected if runs_now => container.connected = false,
             Befalls::Sick if runs_now => container.health = Health::Unhealthy,
             Befalls::Well if runs_now => container.health = Health::Healthy,
@@ -237,6 +253,7 @@ fn begin(container: &mut FakeContainer, volume: &mut FakeVolume, run: u64) {
         }
         volume.data = true;
         container.live = volume.kept.digests();
+        container.maxmemory = volume.kept.maxmemory();
     }
 }
 
@@ -281,6 +298,8 @@ impl Engine for FakeEngine {
                     restarts: shown.restarts,
                     connected: shown.connected,
                     published: Vec::new(),
+                    limits: shown.limits,
+                    tier: Some(shown.tier),
                     build: None,
                     image: shown.image.to_string(),
                 }
@@ -324,6 +343,9 @@ impl Engine for FakeEngine {
                         expects_data: false,
                         live: Vec::new(),
                         image: state.tag,
+                        limits: container.deployment.limits(),
+                        tier: container.deployment.tier.tier,
+                        maxmemory: None,
                         looks: 0,
                     });
                 }
@@ -380,6 +402,10 @@ impl Engine for FakeEngine {
         .await?;
         self.call(|state| {
             let (container, volume) = running(state, instance)?;
+            if let Some(told) = volume.kept.resize(input, &container.live) {
+                container.maxmemory = Some(told);
+                return ended(true);
+            }
             ended(volume.kept.take(input, &mut container.live))
         })
         .await
@@ -398,6 +424,14 @@ impl Engine for FakeEngine {
             if !matches!(container.status, ContainerStatus::Created | ContainerStatus::Exited { .. }) {
                 container.status = ContainerStatus::Exited { exit_code: 0, out_of_memory: false };
             }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn adjust(&self, instance: InstanceId, limits: &Limits) -> Result<()> {
+        self.call(|state| {
+            state.containers.get_mut(&instance).ok_or_else(refused)?.limits = *limits;
             Ok(())
         })
         .await

@@ -37,6 +37,8 @@ pub enum Befalls {
     Disconnected,
     /// The data is removed, the volume stays.
     VolumeEmptied,
+    /// The container is given less memory.
+    LimitsChanged,
 }
 
 impl Befalls {
@@ -56,5 +58,6 @@ impl Befalls {
         Self::ImageMoved,
         Self::Disconnected,
         Self::VolumeEmptied,
+        Self::LimitsChanged,
     ];
 }

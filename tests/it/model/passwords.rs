@@ -38,6 +38,20 @@ impl Kept {
         }
     }
 
+    /// The memory for data that Redis starts with.
+    pub fn maxmemory(&self) -> Option<String> {
+        let text = self.files.get(".service/redis.conf")?;
+        text.lines().find_map(|line| line.strip_prefix("maxmemory ")).map(str::to_owned)
+    }
+
+    /// The memory that a change of the size tells the server to go by; None where it is none, or the server lets nobody in.
+    pub fn resize(&self, input: &SecretString, live: &[String]) -> Option<String> {
+        let (_, commands) = input.expose_secret().split_once("\n.\n")?;
+        let login = commands.lines().find_map(|line| line.strip_prefix("AUTH "))?;
+        let told = commands.lines().find_map(|line| line.strip_prefix("CONFIG SET maxmemory "))?;
+        live.contains(&digest(login)).then(|| told.to_owned())
+    }
+
     /// Tells the server, which takes `live` in the case of Redis. False where it refuses.
     pub fn take(&mut self, input: &SecretString, live: &mut Vec<String>) -> bool {
         let input = input.expose_secret();

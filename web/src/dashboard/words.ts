@@ -34,6 +34,7 @@ export const OPERATION: Record<OperationKind, string> = {
   DESTROY: "Destroying",
   RECOVER: "Repairing",
   ROTATE_CREDENTIALS: "Changing the password",
+  RESIZE: "Changing the size",
   UNKNOWN: "Working on it",
 };
 
@@ -59,6 +60,7 @@ export const ACTION: Record<Action, string> = {
   RESTART: "Restart",
   DESTROY: "Destroy",
   ROTATE_CREDENTIALS: "Change the password",
+  RESIZE: "Change the size",
 };
 
 /** How a service is, in a few words. */

@@ -1,0 +1,65 @@
+//! A new size for what is there.
+
+use super::Reconciler;
+use super::execute::{COMPLAINT, Done, TELLING, failure};
+use super::rules::Failure;
+use crate::catalog::definition;
+use crate::domain::event::NewEvent;
+use crate::domain::limits::Limits;
+use crate::domain::service::{ErrorCode, OperationKind, Service};
+use crate::engine::Command;
+use crate::store::{Guard, Write};
+
+impl Reconciler {
+    /// Gives its container these limits. Where nobody has asked for another size, somebody else had changed them, which is an
+    /// event.
+    pub(super) async fn adjust(&self, service: &Service, limits: &Limits) -> Done {
+        if let Err(error) = self.engine.adjust(service.instance, limits).await {
+            return error.into();
+        }
+        let asked = service.operation.as_ref().is_some_and(|operation| operation.kind == OperationKind::Resize);
+        if asked || service.evidence.size() != Some(service.wish.tier.tier) {
+            return Done::Tried;
+        }
+        let event = NewEvent::limits_restored(service, (self.clock)());
+        let guard = Guard::Term { epoch: self.epoch(), read: service };
+        match self.store.commit(Write { event: Some(&event), ..Write::new(guard, (self.clock)()) }).await {
+            Ok(_) => {
+                self.hints.project_changed(&service.project);
+                Done::Tried
+            }
+            Err(error) => Done::StoreFailed(error),
+        }
+    }
+
+    /// Tells the server inside its size, and writes down that it goes by it.
+    pub(super) async fn tell_size(&self, service: &Service) -> Done {
+        let Some(resize) = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.live_resize) else {
+            return Done::Tried;
+        };
+        let access = match self.access(service).await {
+            Ok(access) => access,
+            Err(done) => return done,
+        };
+        let change = (resize.change)(&service.wish, &access);
+        let command = Command {
+            words: change.command,
+            user: Some(change.user),
+            input: Some(change.input),
+            kept: COMPLAINT,
+            limit: Some(TELLING),
+        };
+        match self.engine.run(service.instance, &command).await {
+            Ok(ended) if ended.exit_code == Some(0) => {}
+            Ok(ended) => {
+                let why = access.redact(&ended.output);
+                let message = format!("The server inside has not taken its new size yet: {why}");
+                return Done::Failed(Failure { code: ErrorCode::EngineRefused, message });
+            }
+            Err(error) => return Done::Failed(failure(&error)),
+        }
+        let mut after = service.clone();
+        after.evidence.told = Some(service.wish.tier.tier);
+        self.observe(service, &after, None, (self.clock)()).await.map_or_else(Done::StoreFailed, |_| Done::Tried)
+    }
+}

@@ -1,0 +1,165 @@
+//! Whether it has the size that its user wants.
+//!
+//! Limits of a container change while it runs. What the server inside makes of its size it takes while it runs, where its
+//! kind can, or with a container that is made anew at a start.
+
+use super::{Facts, Verdict};
+use crate::catalog::{self, definition};
+use crate::domain::limits::Limits;
+use crate::domain::service::{Container, ContainerStatus, OperationKind};
+use crate::reconciler::steps::Step;
+
+/// It is to have its new size at once, which the server inside takes only when it is started.
+pub(super) fn shut_down_first(facts: &Facts<'_>) -> Verdict {
+    let Some(container) = facts.container() else { return Verdict::Pass };
+    let up = matches!(container.status, ContainerStatus::Running | ContainerStatus::Restarting { .. });
+    let asked = facts.service.operation.as_ref().is_some_and(|operation| operation.kind == OperationKind::Resize);
+    // What ends again and again can't be told anything.
+    let told = is_told(facts) && container.status == ContainerStatus::Running;
+    if up && asked && !told && is_outgrown(facts, container) {
+        return Verdict::Do(Step::Stop, "it is to have another size");
+    }
+    Verdict::Pass
+}
+
+/// It does not run, and was made for another size.
+pub(super) fn outgrown(facts: &Facts<'_>) -> Verdict {
+    match facts.idle() {
+        Some(container)
+            if matches!(container.status, ContainerStatus::Created | ContainerStatus::Exited { .. })
+                && (is_outgrown(facts, container) || made_for_another(facts, container)) =>
+        {
+            Verdict::Do(Step::Replace, "it was made for another size")
+        }
+        _ => Verdict::Pass,
+    }
+}
+
+/// Somebody else has changed its limits, or they are those of the size before.
+pub(super) fn limits(facts: &Facts<'_>) -> Verdict {
+    match facts.running().zip(facts.running().and_then(|container| wanted(facts, container))) {
+        Some((container, wanted)) if container.limits != wanted => {
+            Verdict::Do(Step::Adjust(wanted), "its limits are not those of its size")
+        }
+        _ => Verdict::Pass,
+    }
+}
+
+/// The server inside has yet to hear of its new size.
+pub(super) fn untold(facts: &Facts<'_>) -> Verdict {
+    match facts.running() {
+        Some(container) if is_told(facts) && is_outgrown(facts, container) => {
+            Verdict::Do(Step::Tell, "the server inside goes by another size")
+        }
+        _ => Verdict::Pass,
+    }
+}
+
+/// The limits that it is to have now. While the server inside goes by another size it keeps the memory that this one needs.
+fn wanted(facts: &Facts<'_>, container: &Container) -> Option<Limits> {
+    let wish = &facts.service.wish;
+    let limits = catalog::limits(wish)?;
+    let inside = facts.evidence.told.or(container.tier).filter(|_| is_outgrown(facts, container));
+    let needed = inside.and_then(|size| definition(wish.kind).offer.as_ref()?.tier(size));
+    Some(limits.with_memory(needed.map_or(0, |tier| tier.memory_mib).max(wish.tier.memory_mib)))
+}
+
+fn is_outgrown(facts: &Facts<'_>, container: &Container) -> bool {
+    facts.evidence.told.or(container.tier).is_some_and(|size| size != facts.service.wish.tier.tier)
+}
+
+fn made_for_another(facts: &Facts<'_>, container: &Container) -> bool {
+    container.tier.is_some_and(|size| size != facts.service.wish.tier.tier)
+}
+
+/// Whether the server inside takes a new size while it runs.
+fn is_told(facts: &Facts<'_>) -> bool {
+    definition(facts.service.wish.kind).offer.as_ref().is_some_and(|offer| offer.live_resize.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Case, exited};
+    use super::*;
+    use crate::domain::service::{OperationPhase, ServiceKind, SizeTier};
+
+    /// One that runs, made for the size `made`, and is to have `wish`.
+    fn case(kind: ServiceKind, made: SizeTier, wish: SizeTier) -> Case {
+        let mut case = Case::new();
+        let offer = definition(kind).offer.unwrap();
+        case.service.wish.kind = kind;
+        case.service.wish.tier = offer.tier(made).unwrap();
+        case.container().limits = catalog::limits(&case.service.wish).unwrap();
+        case.container().tier = Some(made);
+        case.service.wish.tier = offer.tier(wish).unwrap();
+        case
+    }
+
+    fn memory(verdict: &Verdict) -> Option<u64> {
+        match verdict {
+            Verdict::Do(Step::Adjust(limits), _) => Some(limits.memory_bytes >> 20),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn limits_that_somebody_changed_are_put_right() {
+        let mut case = case(ServiceKind::Postgresql, SizeTier::Dev, SizeTier::Dev);
+        assert_eq!(case.says(limits), Verdict::Pass);
+        case.container().limits.memory_bytes = 40 << 20;
+        assert_eq!(memory(&case.says(limits)), Some(256));
+        case.container().limits = catalog::limits(&case.service.wish).unwrap();
+        case.container().limits.pids = 0;
+        assert!(matches!(case.says(limits), Verdict::Do(Step::Adjust(_), _)));
+        assert_eq!(case.status(exited(0)).says(limits), Verdict::Pass, "a start comes first");
+    }
+
+    #[test]
+    fn postgresql_grows_at_once_and_shrinks_with_a_restart() {
+        use SizeTier::{Dev, Standard};
+        let growing = case(ServiceKind::Postgresql, Dev, Standard);
+        assert_eq!(memory(&growing.says(limits)), Some(512));
+        assert_eq!((growing.says(untold), growing.says(shut_down_first)), (Verdict::Pass, Verdict::Pass));
+        let shrinking = case(ServiceKind::Postgresql, Standard, Dev);
+        assert_eq!(memory(&shrinking.says(limits)), Some(512), "CPU time only");
+        let now = case(ServiceKind::Postgresql, Standard, Dev).operation(OperationKind::Resize, OperationPhase::Queued);
+        assert!(matches!(now.says(shut_down_first), Verdict::Do(Step::Stop, _)));
+        let stopped = now.status(exited(0));
+        assert_eq!(stopped.says(shut_down_first), Verdict::Pass);
+        assert!(matches!(stopped.says(outgrown), Verdict::Do(Step::Replace, _)));
+        let again = case(ServiceKind::Postgresql, Dev, Dev).operation(OperationKind::Resize, OperationPhase::Starting);
+        assert_eq!(again.says(shut_down_first), Verdict::Pass, "it was made anew");
+    }
+
+    #[test]
+    fn redis_is_told_between_more_memory_and_less() {
+        use SizeTier::{Dev, Standard};
+        let mut growing =
+            case(ServiceKind::Redis, Dev, Standard).operation(OperationKind::Resize, OperationPhase::Queued);
+        assert_eq!(growing.says(shut_down_first), Verdict::Pass, "nobody loses a connection");
+        assert_eq!(memory(&growing.says(limits)), Some(256));
+        growing.container().limits = catalog::limits(&growing.service.wish).unwrap();
+        assert!(matches!(growing.says(untold), Verdict::Do(Step::Tell, _)));
+        growing.service.evidence.told = Some(Standard);
+        assert_eq!((growing.says(limits), growing.says(untold)), (Verdict::Pass, Verdict::Pass));
+        assert!(matches!(growing.status(exited(0)).says(outgrown), Verdict::Do(Step::Replace, _)), "at its next start");
+
+        let mut shrinking = case(ServiceKind::Redis, Standard, Dev);
+        assert_eq!(memory(&shrinking.says(limits)), Some(256), "CPU time only");
+        shrinking.service.evidence.told = Some(Dev);
+        assert_eq!(memory(&shrinking.says(limits)), Some(128));
+        // It was told, and is to be as large as its container was made for.
+        let mut back = case(ServiceKind::Redis, Dev, Dev);
+        back.service.evidence.told = Some(Standard);
+        assert!(matches!(back.says(untold), Verdict::Do(Step::Tell, _)));
+    }
+
+    #[test]
+    fn one_that_ends_again_and_again_is_stopped_to_be_made_anew() {
+        let restarting = ContainerStatus::Restarting { exit_code: 137, out_of_memory: true };
+        let case = case(ServiceKind::Redis, SizeTier::Dev, SizeTier::Standard)
+            .operation(OperationKind::Resize, OperationPhase::Queued)
+            .status(restarting);
+        assert!(matches!(case.says(shut_down_first), Verdict::Do(Step::Stop, _)));
+    }
+}
