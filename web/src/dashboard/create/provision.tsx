@@ -1,17 +1,16 @@
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ApiError, send } from "../api";
-import { explained } from "../errors";
 import { ProvisionDocument, type ServiceKind, type SizeTier, type StartQuery, UsageDocument, type UsageQuery } from "../generated";
-import { Icon } from "../icons";
 import { KindIcon } from "../marks";
 import { Dialog } from "../parts/dialog";
-import { Failure } from "../parts/failure";
+import { Failure, Wrong } from "../parts/failure";
+import { Tiers } from "../parts/tiers";
 import type { Project } from "../project";
 import { listed, type Service } from "../state";
 import { useStore } from "../store";
-import { cores, size } from "../words";
 
 export type Catalog = StartQuery["serviceCatalog"];
+export type Entry = Catalog[number];
 
 /** What the API takes as a name. */
 const NAME = /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/;
@@ -135,27 +134,9 @@ export function Provision({ project, catalog, close, done }: ProvisionProps) {
           </label>
           <Name name={name} change={changed(setName)} unnamed={unnamed(entry?.kind, taken)} error={wrong === "name" ? error : null} />
         </div>
-        <fieldset class="tiers">
-          <legend>Size</legend>
-          {entry?.tiers.map((spec) => (
-            <label key={spec.tier} class="card">
-              <input
-                type="radio"
-                name="tier"
-                value={spec.tier}
-                checked={spec === chosenTier}
-                onChange={() => changed(setTier)(spec.tier)}
-              />
-              <span>
-                <strong>{spec.name}</strong>
-                <span class="quiet">{size(spec.memoryMib)} memory</span>
-                <span class="quiet">{cores(spec.cpus)}</span>
-                <span class="quiet">{size(spec.storageMib)} storage</span>
-              </span>
-            </label>
-          ))}
+        <Tiers tiers={entry?.tiers ?? []} chosen={chosenTier?.tier} choose={changed(setTier)}>
           {at("tier")}
-        </fieldset>
+        </Tiers>
       </div>
     </Dialog>
   );
@@ -194,7 +175,7 @@ function Quota({ usage }: { usage: Usage }) {
 
 interface KindsProps {
   catalog: Catalog;
-  chosen: Catalog[number] | undefined;
+  chosen: Entry | undefined;
   choose: (kind: ServiceKind) => void;
 }
 
@@ -262,14 +243,6 @@ function Name({ name, change, unnamed, error }: NameProps) {
         {error ? <Wrong error={error} /> : <span class="quiet">Lower-case letters, digits and hyphens. Optional.</span>}
       </div>
     </div>
-  );
-}
-
-function Wrong({ error }: { error: ApiError }) {
-  return (
-    <p class="wrong" role="alert">
-      <Icon sign="warning" size={15} /> {explained(error).text}
-    </p>
   );
 }
 
