@@ -22,7 +22,10 @@ class Usage {
   #end: (() => void) | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(readonly id: string) {}
+  constructor(
+    readonly key: string,
+    readonly id: string,
+  ) {}
 
   use(): () => void {
     this.#users++;
@@ -40,7 +43,7 @@ class Usage {
     this.#end?.();
     this.#end = null;
     this.sample.set(null);
-    all.delete(this.id);
+    all.delete(this.key);
   }
 }
 
@@ -50,14 +53,16 @@ const NONE = { sample: new Store<Sample | null>(null), error: new Store<ApiError
 /** A service's latest figures, while it runs and somebody wants them. */
 export function useUsage(service: Service, wanted = true) {
   const running = service.state === "RUNNING";
+  // A subscription keeps to the limits that it began with.
+  const key = `${service.id} ${service.tier.tier}`;
   const [usage, setUsage] = useState<Usage | null>(null);
   useEffect(() => {
-    if (!running || !wanted || (all.size >= MOST && !all.has(service.id))) return setUsage(null);
-    const usage = all.get(service.id) ?? new Usage(service.id);
-    all.set(service.id, usage);
+    if (!running || !wanted || (all.size >= MOST && !all.has(key))) return setUsage(null);
+    const usage = all.get(key) ?? new Usage(key, service.id);
+    all.set(key, usage);
     setUsage(usage);
     return usage.use();
-  }, [service.id, running, wanted]);
+  }, [key, running, wanted]);
   const { sample, error } = usage ?? NONE;
   return { sample: useStore(sample), error: useStore(error) };
 }

@@ -37,7 +37,8 @@ export function usePast(service: Service, range: MetricsRange, sample: Sample | 
       clearInterval(timer);
       end();
     };
-  }, [service.id, range]);
+    // Its limits are among what is read.
+  }, [service.id, service.tier.tier, range]);
 
   return { past: useMemo(() => pastOf(read, range, sample), [read, range, sample]), error, again };
 }
