@@ -25,6 +25,7 @@ const SIGNS = {
   STOP: <rect x="6" y="6" width="12" height="12" rx="1.5" />,
   RESTART: <path d="M20 12a8 8 0 1 1-2.4-5.700L20 8.500M20 3.500v5h-5" />,
   DESTROY: <path d="M4 6.500h16M9.5 6V3.500h5V6M6.5 6.500l1 14h9l1-14M10 10.500v6M14 10.500v6" />,
+  RESIZE: <path d="M8 20V4M4.500 7.500 8 4l3.500 3.500M16 4v16M12.500 16.500 16 20l3.500-3.500" />,
   add: <path d="M12 5v14M5 12h14" />,
   back: <path d="M15 5l-7 7 7 7" />,
   close: <path d="M6 6l12 12M18 6 6 18" />,

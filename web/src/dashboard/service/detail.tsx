@@ -3,12 +3,12 @@ import { History } from "../activity/history";
 import { ApiError, send } from "../api";
 import { Connect } from "../connect/connect";
 import { Console, hasConsole } from "../console/console";
-import type { Catalog } from "../create/provision";
+import type { Catalog, Entry } from "../create/provision";
 import { OneServiceDocument } from "../generated";
 import { Icon } from "../icons";
 import { KindIcon } from "../marks";
 import { Failure, Notice } from "../parts/failure";
-import { StateBadge, Underway } from "../parts/state";
+import { StateBadge, Underway, Waiting } from "../parts/state";
 import type { Project } from "../project";
 import { addressOf, leave, TABS, type Tab } from "../route";
 import type { Service } from "../state";
@@ -62,16 +62,17 @@ export function Detail({ project, service, catalog, tab, mayChange }: DetailProp
         <div class="service-state" role="group" aria-label="State">
           <StateBadge state={service.state} />
           {!service.operation && <span class="quiet">{health(service)}</span>}
+          <Waiting service={service} />
           <Underway service={service} />
         </div>
-        <Actions key={service.id} project={project} service={service} />
+        <Actions key={service.id} project={project} service={service} entry={entry} />
         <button type="button" class="bare close" aria-label="Close the details" title="Close (Esc)" onClick={leave}>
           <Icon sign="close" />
         </button>
       </header>
       <Tabs id={service.id} tab={tab} tabs={tabs} />
       <div class="panel" role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`} key={service.id}>
-        {tab === "overview" && <Overview project={project} service={service} sample={usage.sample} />}
+        {tab === "overview" && <Overview project={project} service={service} entry={entry} sample={usage.sample} />}
         {tab === "connect" && entry && <Connect project={project} service={service} entry={entry} />}
         {tab === "logs" && (mayChange ? <Logs service={service} /> : <NoLogs />)}
         {tab === "metrics" && <Metrics service={service} usage={usage} />}
@@ -82,8 +83,8 @@ export function Detail({ project, service, catalog, tab, mayChange }: DetailProp
   );
 }
 
-function Actions({ project, service }: { project: Project; service: Service }) {
-  const { items, dialog, error } = useActions(project, service);
+function Actions({ project, service, entry }: { project: Project; service: Service; entry: Entry | undefined }) {
+  const { items, dialog, error } = useActions(project, service, entry);
   return (
     <>
       {items.length > 0 && (
