@@ -6,6 +6,7 @@ import { createInterface } from "node:readline";
 import { accessible, browser, origin, pictured, requested, run, within } from "./browser.mjs";
 import { Dashboard } from "./page.mjs";
 import { ask, tokenFor } from "./platform.mjs";
+import { Redis } from "./redis.mjs";
 
 /** How long a page shows credentials, and a bit. */
 const IN_SIGHT = 61_000;
@@ -42,6 +43,7 @@ async function walk() {
 
   await showAll(first);
   await agree(first, second);
+  await grow(first, second);
   await breaks(first, second);
   await forbidden();
   await trouble();
@@ -197,6 +199,28 @@ async function agree(first, second) {
   ]);
   await first.tab("Overview");
   await second.isHealthy();
+}
+
+/** It gets more memory while it runs, and says so wherever it is looked at. @param {Dashboard} first @param {Dashboard} second */
+async function grow(first, second) {
+  const client = await Redis.open("cache");
+  assert.match(await client.says("INFO memory"), /^maxmemory:83886080\r$/m, "80 of 128 MiB");
+  await first.button("Change size…").click();
+  const dialog = first.page.getByRole("dialog", { name: "Change the size of cache" });
+  await dialog.getByRole("radio", { name: /^Standard.*256 MiB memory/ }).check();
+  await dialog.getByText("nobody loses a connection").waitFor();
+  await pictured(first.page, "change-size");
+  await dialog.getByRole("button", { name: "Change to Standard" }).click();
+  await dialog.waitFor({ state: "detached" });
+  await first.says("cache has the size Standard now.");
+  await second.isHealthy();
+  await first.sees("256 MiB memory, 1 CPU");
+  // What is measured says what its container may take.
+  await first.page.getByRole("meter", { name: "Memory" }).and(first.page.locator("[aria-valuetext$='of 256 MiB']")).waitFor();
+  await first.sees("cache is given its new size.");
+  // On the connection that was open all the time.
+  assert.match(await client.says("INFO memory"), /^maxmemory:167772160\r$/m, "160 of 256 MiB");
+  client.end();
 }
 
 /** What happens while nothing can be heard is shown as soon as it can. @param {Dashboard} first @param {Dashboard} second */

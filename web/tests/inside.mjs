@@ -2,10 +2,10 @@
 // are signed with in SECRET; and in PICTURES a directory to leave screenshots in.
 
 import assert from "node:assert/strict";
-import { connect } from "node:net";
-import { accessible, pictured, run, within } from "./browser.mjs";
+import { accessible, pictured, run } from "./browser.mjs";
 import { Dashboard } from "./page.mjs";
 import { ask, tokenFor } from "./platform.mjs";
+import { Redis } from "./redis.mjs";
 
 async function walk() {
   for (const [kind, name] of [["POSTGRESQL", "orders"], ["REDIS", "cache"]]) {
@@ -66,7 +66,9 @@ async function statements(page) {
 
 /** @param {Dashboard} page */
 async function keys(page) {
-  await store(["SET greeting hello", "EXPIRE greeting 3000", "HSET user:17 name Ada", "RPUSH jobs first second"]);
+  const redis = await Redis.open("cache");
+  for (const command of ["SET greeting hello", "EXPIRE greeting 3000", "HSET user:17 name Ada", "RPUSH jobs first second"]) await redis.says(command);
+  redis.end();
   await page.show("cache");
   await page.tab("Console");
   await page.sees("3 keys found, 3 in all.");
@@ -78,27 +80,6 @@ async function keys(page) {
   await page.page.getByRole("region", { name: "Value" }).getByText("hello").waitFor();
   await page.sees(/Expires in (49|50) min/);
   await pictured(page.page, "inside-keys");
-}
-
-/** Writes into the service cache, as an application would. @param {string[]} commands */
-async function store(commands) {
-  const { services } = await ask(`{ services(projectId: "demo") { nodes { id name externalHost externalPort } } }`);
-  const cache = services.nodes.find((/** @type {{ name: string }} */ { name }) => name === "cache");
-  const reveal = "mutation ($id: ID!) { revealCredentials(input: { id: $id }) { credentials { key value } } }";
-  const { revealCredentials } = await ask(reveal, { id: cache.id });
-  const password = revealCredentials.credentials.find((/** @type {{ key: string }} */ { key }) => key === "REDIS_PASSWORD").value;
-  const socket = connect(cache.externalPort, cache.externalHost);
-  const answered = new Promise((resolve, reject) => {
-    let text = "";
-    socket.on("error", reject);
-    socket.on("data", (data) => {
-      text += data;
-      if (text.split("\r\n").length > commands.length + 1) resolve(text);
-    });
-  });
-  socket.write([`AUTH ${password}`, ...commands].map((command) => `${command}\r\n`).join(""));
-  assert.doesNotMatch(String(await within("Redis", answered)), /-(ERR|WRONGPASS|NOAUTH)/);
-  socket.destroy();
 }
 
 /** Who may only look at the project sees no console. */
