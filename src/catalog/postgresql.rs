@@ -11,6 +11,8 @@ use super::deployment::{CredentialChange, Deployment, File, Question, entrypoint
 use super::{Credential, Definition, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
+mod console;
+
 const PORT: u16 = 5432;
 const STOP_GRACE: Duration = Duration::from_secs(60);
 const DATA: &str = "/var/lib/postgresql/data";
@@ -33,6 +35,8 @@ pub static DEFINITION: Definition = Definition {
         credentials,
         deployment,
         live_rotation: Some(credential_change),
+        sql: Some(console::CONSOLE),
+        keys: None,
     }),
 };
 

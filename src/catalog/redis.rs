@@ -10,6 +10,9 @@ use super::deployment::{CredentialChange, Deployment, File, Question, entrypoint
 use super::{Credential, Definition, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
+mod keys;
+mod resp;
+
 const PORT: u16 = 6379;
 const STOP_GRACE: Duration = Duration::from_secs(30);
 const DATA: &str = "/data";
@@ -32,6 +35,8 @@ pub static DEFINITION: Definition = Definition {
         credentials,
         deployment,
         live_rotation: Some(credential_change),
+        sql: None,
+        keys: Some(keys::BROWSER),
     }),
 };
 

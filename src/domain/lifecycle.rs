@@ -15,6 +15,8 @@ text_enum! {
         Destroy = "DESTROY",
         RevealCredentials = "REVEAL_CREDENTIALS",
         RotateCredentials = "ROTATE_CREDENTIALS",
+        RunSql = "RUN_SQL",
+        BrowseKeys = "BROWSE_KEYS",
     }
 }
 
@@ -46,9 +48,13 @@ impl ServiceAction {
     pub const fn permission(self) -> Permission {
         match self {
             Self::Destroy => Permission::ProjectDelete,
-            Self::Start | Self::Stop | Self::Restart | Self::RevealCredentials | Self::RotateCredentials => {
-                Permission::ProjectSettings
-            }
+            Self::Start
+            | Self::Stop
+            | Self::Restart
+            | Self::RevealCredentials
+            | Self::RotateCredentials
+            | Self::RunSql
+            | Self::BrowseKeys => Permission::ProjectSettings,
         }
     }
 
@@ -59,7 +65,7 @@ impl ServiceAction {
             Self::Start => &[Stopped, Error],
             Self::Stop => &[Running, Error, Provisioning],
             Self::Restart => &[Running, Error],
-            Self::RotateCredentials => &[Running],
+            Self::RotateCredentials | Self::RunSql | Self::BrowseKeys => &[Running],
             Self::Destroy | Self::RevealCredentials => &[Pending, Provisioning, Running, Stopped, Error],
         }
     }
@@ -75,7 +81,7 @@ impl ServiceAction {
             Self::Restart => Some(OperationKind::Restart),
             Self::Destroy => Some(OperationKind::Destroy),
             Self::RotateCredentials => Some(OperationKind::RotateCredentials),
-            Self::RevealCredentials => None,
+            Self::RevealCredentials | Self::RunSql | Self::BrowseKeys => None,
         }
     }
 
@@ -83,7 +89,13 @@ impl ServiceAction {
     pub const fn job(self) -> Option<Job> {
         match self {
             Self::RotateCredentials => Some(Job::RotateCredentials),
-            Self::Start | Self::Stop | Self::Restart | Self::Destroy | Self::RevealCredentials => None,
+            Self::Start
+            | Self::Stop
+            | Self::Restart
+            | Self::Destroy
+            | Self::RevealCredentials
+            | Self::RunSql
+            | Self::BrowseKeys => None,
         }
     }
 
@@ -92,7 +104,7 @@ impl ServiceAction {
             Self::Start | Self::Restart => Some(Power::On),
             Self::Stop => Some(Power::Off),
             Self::Destroy => Some(Power::Deleted),
-            Self::RevealCredentials | Self::RotateCredentials => None,
+            Self::RevealCredentials | Self::RotateCredentials | Self::RunSql | Self::BrowseKeys => None,
         }
     }
 }

@@ -133,4 +133,8 @@ pub enum ServiceAction {
     RevealCredentials,
     /// `rotateCredentials`
     RotateCredentials,
+    /// `runSql`; only with kinds that speak SQL.
+    RunSql,
+    /// `scanKeys` and `readKey`; only with kinds that hold keys.
+    BrowseKeys,
 }
