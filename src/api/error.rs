@@ -228,8 +228,10 @@ impl From<AppError> for Error {
                     .caused_by(cause)
             }
             AppError::Unanswered { why, cause } => {
-                let error =
-                    Self::new(Code::Unavailable, format!("The service can't be asked now: {why}. Try again in a moment."));
+                let error = Self::new(
+                    Code::Unavailable,
+                    format!("The service can't be asked now: {why}. Try again in a moment."),
+                );
                 match cause {
                     Some(cause) => error.caused_by(cause),
                     None => error,

@@ -91,8 +91,10 @@ pub struct RedisEntry {
 impl From<console::KeyValue> for RedisValue {
     fn from(value: console::KeyValue) -> Self {
         let console::KeyValue { key, length, entries, is_truncated } = value;
-        let entry = |console::KeyEntry { field, value, score }| {
-            RedisEntry { field, value, score: score.filter(|score| score.is_finite()) }
+        let entry = |console::KeyEntry { field, value, score }| RedisEntry {
+            field,
+            value,
+            score: score.filter(|score| score.is_finite()),
         };
         Self {
             key: RedisKey(key),

@@ -23,11 +23,13 @@ const LIMIT: Duration = Duration::from_secs(15);
 const KEPT: usize = MAX_BYTES + (1 << 20);
 /// What [`ASK`] exits with where the role could not be made.
 const NO_ROLE: i64 = 90;
+/// The same, since the server did not answer.
+const NO_ANSWER: i64 = 91;
 /// What psql exits with where a statement failed, and where there is no connection (PostgreSQL manual, psql, "Exit Status").
 const FAILED: i64 = 3;
 const NOT_CONNECTED: i64 = 2;
-/// From here on a signal ended it, which is that of timeout(1): 124, or 128 and the signal's number.
-const ENDED: i64 = 124;
+/// What timeout(1) exits with where it ended psql: its own code, or that of SIGTERM.
+const TOO_LONG: [i64; 2] = [124, 143];
 
 /// Has the user $1 of the database $2 do the set-up $3, and then the role of ours what comes by standard input. Only its own
 /// container lets that role in, on the unix socket, for it has no password.
@@ -41,8 +43,10 @@ set_up() {
     -c synchronous_commit=local -c client_min_messages=error' \
     timeout -k 1 2 psql -Xqwt -v VERBOSITY=terse -c "$3" "host=/var/run/postgresql user=$1 dbname=$2" </dev/null 2>&1
 }
-refusal=$(set_up "$@") || { printf '%s\n' "$refusal" >&2; exit 90; }
 code=0
+refusal=$(set_up "$@") || code=$?
+[ $code -lt 124 ] || exit 91
+[ $code = 0 ] || { printf '%s\n' "$refusal" >&2; exit 90; }
 PGOPTIONS='-c default_transaction_read_only=on -c statement_timeout=10s -c lock_timeout=5s
   -c idle_in_transaction_session_timeout=5s -c client_connection_check_interval=1s -c client_min_messages=error
   -c max_parallel_workers_per_gather=0' \
@@ -167,9 +171,12 @@ fn read(answer: &Answer, statement: &str) -> Result<Table, Refusal> {
     let said = String::from_utf8_lossy(&answer.stderr);
     match answer.exit_code {
         Some(0) => table(&answer.stdout).ok_or_else(|| Refusal::Server("its answer can't be understood".to_owned())),
+        Some(code) if TOO_LONG.contains(&code) => {
+            Err(Refusal::Question("The statement took longer than ten seconds.".to_owned()))
+        }
         Some(FAILED) => Err(Refusal::Question(complaint(&said, statement))),
-        Some(NO_ROLE | NOT_CONNECTED) => Err(Refusal::Server(format!("it says \"{}\"", reason(&said)))),
-        Some(ENDED..) => Err(Refusal::Question("The statement took longer than ten seconds.".to_owned())),
+        Some(NO_ANSWER) => Err(Refusal::Server("it did not answer in time".to_owned())),
+        Some(NO_ROLE | NOT_CONNECTED) => Err(Refusal::Server(reason(&said))),
         _ => Err(Refusal::Server("it ended before it answered".to_owned())),
     }
 }
@@ -191,11 +198,12 @@ fn complaint(said: &str, statement: &str) -> String {
     text.to_owned()
 }
 
-/// The last thing that the server or psql said about the connection.
-fn reason(said: &str) -> &str {
+/// Why there is no connection, by the last that the server or psql said of it.
+fn reason(said: &str) -> String {
     let line = said.lines().rev().find(|line| line.contains("FATAL:") || line.contains("ERROR:"));
     let line = line.or_else(|| said.lines().find(|line| !line.trim().is_empty())).unwrap_or("nothing");
-    line.rsplit_once("FATAL:").or_else(|| line.rsplit_once("ERROR:")).map_or(line, |(_, text)| text).trim()
+    let text = line.rsplit_once("FATAL:").or_else(|| line.rsplit_once("ERROR:")).map_or(line, |(_, text)| text);
+    format!("it says \"{}\"", text.trim())
 }
 
 fn table(output: &[u8]) -> Option<Table> {
@@ -344,7 +352,8 @@ mod tests {
         }
         let odd = Answer { stdout: b"a\nfalse 0\n(\xff)\n\n".to_vec(), ..answer(0, "", "") };
         assert_eq!(read(&odd, "").unwrap().rows, [cells(&[Some("\u{fffd}")])]);
-        for broken in ["", "a", "a\n", "a\nfalse\n", "a\nfalse 0\n(1", "a\nfalse 0\n(1,2)\n", "a,b\nfalse 0\n(1)\n", "a\nx"]
+        for broken in
+            ["", "a", "a\n", "a\nfalse\n", "a\nfalse 0\n(1", "a\nfalse 0\n(1,2)\n", "a,b\nfalse 0\n(1)\n", "a\nx"]
         {
             assert!(matches!(read(&answer(0, broken, ""), ""), Err(Refusal::Server(_))), "{broken:?}");
         }
@@ -372,12 +381,19 @@ mod tests {
 
     #[test]
     fn a_server_that_does_not_let_in_is_told_apart_from_a_statement_that_fails() {
-        let socket = "psql: error: connection to server on socket \"/x\" failed: FATAL:  sorry, too many clients already\n";
+        let socket =
+            "psql: error: connection to server on socket \"/x\" failed: FATAL:  sorry, too many clients already\n";
         for (code, said, told) in [
             (2, socket, "it says \"sorry, too many clients already\""),
             (90, "ERROR:  permission denied to create role\n", "it says \"permission denied to create role\""),
-            (2, "server closed the connection unexpectedly\n\tThis\n", "it says \"server closed the connection unexpectedly\""),
+            (
+                2,
+                "server closed the connection unexpectedly\n\tThis\n",
+                "it says \"server closed the connection unexpectedly\"",
+            ),
+            (91, "Terminated\n", "it did not answer in time"),
             (1, "", "it ended before it answered"),
+            (137, "", "it ended before it answered"),
         ] {
             assert_eq!(read(&answer(code, "", said), ""), Err(Refusal::Server(told.to_owned())));
         }

@@ -181,7 +181,14 @@ mod tests {
             assert!(items.len() <= 3);
         }
         assert_eq!(replies(&said[..18]), (vec![Reply::Array(vec![bulk("ab"), bulk("cd")])], false));
-        for odd in ["$x\r\n", "what\r\n", "$99999999999999999999\r\n", "*9223372036854775807\r\n", "\r\n", &"*1\r\n".repeat(99)] {
+        for odd in [
+            "$x\r\n",
+            "what\r\n",
+            "$99999999999999999999\r\n",
+            "*9223372036854775807\r\n",
+            "\r\n",
+            &"*1\r\n".repeat(99),
+        ] {
             assert!(!replies(odd.as_bytes()).1, "{odd}");
         }
     }
