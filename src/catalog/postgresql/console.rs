@@ -155,7 +155,7 @@ fn ask(wish: &Wish, access: &Access, statement: &str) -> Inquiry {
     let set_up = SET_UP.replace("TEMP_MIB", &(storage_mib / 8).to_string());
     command.extend(["console", user, database, &set_up].map(str::to_owned));
     let script = SCRIPT
-        .replace("MEMORY", &(u64::from(memory_mib / 4) << 20).to_string())
+        .replace("MEMORY", &(u64::from(memory_mib / 8) << 20).to_string())
         .replace("MAX_ITEMS", &MAX_ITEMS.to_string())
         .replace("MAX_BYTES", &MAX_BYTES.to_string())
         .replace("STATEMENT", &hexadecimal(statement));

@@ -55,7 +55,7 @@ connect() { exec 3<>/dev/tcp/127.0.0.1/6379; }
 send() { printf "$1" >&3 || :; }
 hear() { IFS= read -r "$1" <&3; printf '%s\n' "${!1}"; }
 rest() { send "$quit"; head -c 4194304 <&3; }
-bulk() { bulk=$(printf '$%d\r\n%s\r\n.' ${#1} "$1"); bulk=${bulk%.}; }
+bulk() { printf -v bulk '$%d\r\n%s\r\n' ${#1} "$1"; }
 IFS= read -r administer
 IFS= read -r login
 IFS= read -r quit
@@ -218,7 +218,7 @@ fn value(access: &Access, name: &[u8]) -> Inquiry {
 }
 
 fn read_value(answer: &Answer, name: &[u8]) -> Result<Option<KeyValue>, Refusal> {
-    let (mut said, _) = said(answer)?;
+    let (mut said, is_whole) = said(answer)?;
     let Some(key) = key(&mut said, name.to_vec())? else { return Ok(None) };
     let length = said.next().and_then(|length| length.integer()).and_then(|length| u64::try_from(length).ok());
     // Of a type that is none of Redis' own there is nothing more.
@@ -231,7 +231,7 @@ fn read_value(answer: &Answer, name: &[u8]) -> Result<Option<KeyValue>, Refusal>
         items => items.len().min(MAX_ITEMS),
     };
     let (mut entries, mut left) = (Vec::new(), MAX_BYTES);
-    let mut is_truncated = u64::try_from(counted).unwrap_or(u64::MAX) < length;
+    let mut is_truncated = !is_whole || u64::try_from(counted).unwrap_or(u64::MAX) < length;
     for (field, value, score) in found.into_iter().take(MAX_ITEMS) {
         let field = field.map(|field| readable(&field[..field.len().min(left)]));
         left -= field.as_ref().map_or(0, |field| field.len().min(left));
@@ -319,4 +319,115 @@ fn said(answer: &Answer) -> Result<(impl Iterator<Item = Reply> + use<>, bool), 
     // To the log-in.
     said.next();
     Ok((said, is_whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::access::Seed;
+    use super::*;
+
+    fn answer(stdout: &[u8]) -> Answer {
+        Answer { exit_code: Some(0), stdout: [b"+OK\r\n", stdout].concat(), stderr: Vec::new() }
+    }
+
+    fn access() -> Access {
+        Access::with_password(&Seed([9; 40])).with_next(&Seed([8; 40]))
+    }
+
+    #[test]
+    fn of_what_is_asked_nothing_stands_in_the_command_and_no_byte_of_it_means_anything() {
+        let access = access();
+        let odd = "x\r\nFLUSHALL\n$(id)`id`\"'\\%s@.\0";
+        let page = KeyScan { pattern: odd.to_owned(), cursor: 7, count: 100 };
+        for (inquiry, lines) in [
+            (scan(&access, &page), 6),
+            (describe(&access, &[odd.into(), vec![0xff, b'\n']]), 4),
+            (value(&access, odd.as_bytes()), 11),
+        ] {
+            let input = inquiry.input.expose_secret();
+            assert_eq!(input.lines().count(), lines, "{input}");
+            for text in ["FLUSHALL\n", "$", "`", "%", "\"", "\r", "\0"] {
+                assert!(!input.contains(text), "{text:?}: {input}");
+            }
+            let command = inquiry.command.concat();
+            assert!(!command.contains("FLUSHALL"));
+            for password in access.passwords().chain([access.password_for("reading keys").expose_secret()]) {
+                assert!(input.contains(password) && !command.contains(password));
+            }
+        }
+    }
+
+    #[test]
+    fn a_user_s_password_outlives_a_rotation_and_is_none_of_the_others() {
+        let before = Access::with_password(&Seed([9; 40]));
+        let after = before.clone().with_next(&Seed([8; 40])).promoted().unwrap();
+        let password = |access: &Access| access.password_for("reading keys").expose_secret().to_owned();
+        assert_eq!(password(&before), password(&after));
+        assert_ne!(password(&before), before.probe.expose_secret());
+        assert_ne!(password(&before), password(&Access::with_password(&Seed([8; 40]))));
+    }
+
+    #[test]
+    fn a_page_says_where_it_goes_on() {
+        let page = answer(b":9\r\n*2\r\n$20\r\n18446744073709551615\r\n*2\r\n$0\r\n\r\n$2\r\n\xff\n\r\n+OK\r\n");
+        let expected = KeyNames { names: vec![vec![], vec![0xff, b'\n']], next: Some(u64::MAX), total: 9 };
+        assert_eq!(read_names(&page), Ok(expected));
+        let last = answer(b":0\r\n*2\r\n$1\r\n0\r\n*0\r\n+OK\r\n");
+        assert_eq!(read_names(&last), Ok(KeyNames { names: vec![], next: None, total: 0 }));
+        let cut = answer(b":9\r\n*2\r\n$1\r\n7\r\n*2\r\n$1\r\na\r\n$9\r\nb");
+        assert!(matches!(read_names(&cut), Err(Refusal::Question(_))), "keys must not be left out");
+        assert!(matches!(read_names(&answer(b":9\r\n")), Err(Refusal::Server(_))));
+    }
+
+    #[test]
+    fn keys_that_are_gone_are_left_out() {
+        let said = answer(b"+none\r\n:-2\r\n$-1\r\n+list\r\n:1500\r\n:72\r\n+set\r\n:-1\r\n$-1\r\n+OK\r\n");
+        let keys = read_keys(&said, vec![b"a".to_vec(), b"b".to_vec(), b"c".to_vec()]).unwrap();
+        let found: Vec<_> =
+            keys.iter().map(|key| (&key.name[..], &key.kind[..], key.ttl_millis, key.memory_bytes)).collect();
+        assert_eq!(found, [(&b"b"[..], "list", Some(1500), Some(72)), (b"c", "set", None, None)]);
+    }
+
+    #[test]
+    fn values_are_read_by_their_type_and_as_far_as_they_came() {
+        let read = |said: &[u8]| read_value(&answer(said), b"k").unwrap().unwrap();
+        let found = |value: &KeyValue| -> Vec<_> {
+            value.entries.iter().map(|entry| (entry.field.clone(), entry.value.clone())).collect()
+        };
+        let entry = |field: Option<&str>, value: &str| (field.map(str::to_owned), value.to_owned());
+
+        let hash = read(b"+hash\r\n:-1\r\n:80\r\n:1\r\n*2\r\n$1\r\n0\r\n*2\r\n$1\r\nf\r\n$2\r\n\xffv\r\n+OK\r\n");
+        assert_eq!((found(&hash), hash.is_truncated), (vec![entry(Some("f"), "\\xffv")], false));
+        let stream = b"+stream\r\n:-1\r\n:80\r\n:1\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*4\r\n$1\r\n\"\r\n$1\r\n\n\r\n$1\r\n\"\r\n$0\r\n\r\n+OK\r\n";
+        assert_eq!(found(&read(stream)), [entry(Some("1-1"), r#"{"\"":"\n","\"":""}"#)]);
+        let cut = read(b"+list\r\n:-1\r\n:80\r\n:2\r\n*2\r\n$1\r\na\r\n$5\r\nbc");
+        assert_eq!((found(&cut), cut.is_truncated), (vec![entry(Some("0"), "a"), entry(Some("1"), "bc")], true));
+        let string = read(b"+string\r\n:-1\r\n:80\r\n:9\r\n$2\r\nab\r\n+OK\r\n");
+        assert_eq!((found(&string), string.is_truncated), (vec![entry(None, "ab")], true));
+        let module = read(b"+ReJSON-RL\r\n:-1\r\n:80\r\n");
+        assert_eq!((&module.key.kind[..], module.length, module.entries), ("ReJSON-RL", 0, vec![]));
+    }
+
+    #[test]
+    fn why_a_server_does_not_answer_is_told() {
+        let said = |exit_code, stdout: &str, stderr: &str| {
+            let answer = Answer { exit_code, stdout: stdout.into(), stderr: stderr.into() };
+            read_names(&answer).unwrap_err()
+        };
+        let full = "-ERR max number of clients reached\r\n";
+        for (refusal, why) in [
+            (said(Some(1), "", full), "its clients have taken all connections"),
+            (said(Some(1), full, ""), "its clients have taken all connections"),
+            (said(Some(143), "", ""), "it did not answer in time"),
+            (said(Some(1), "", "bash: connect: Connection refused\n"), "it does not take a connection"),
+            (said(None, "", ""), "it does not take a connection"),
+            (
+                said(Some(1), "-WRONGPASS invalid\r\n", "-LOADING Redis is loading\r\n+OK\r\n"),
+                "it says \"LOADING Redis is loading\"",
+            ),
+            (said(Some(1), "+OK\r\n:1\r\n-BUSY a script runs\r\n", "+OK\r\n"), "it says \"BUSY a script runs\""),
+        ] {
+            assert_eq!(refusal, Refusal::Server(why.to_owned()));
+        }
+    }
 }

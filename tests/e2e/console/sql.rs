@@ -8,6 +8,9 @@ use crate::support::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::server::Server;
 
+/// How long a question takes, whatever becomes of it, with what a busy machine adds.
+const AT_MOST: Duration = Duration::from_secs(22);
+
 impl World {
     async fn postgresql(version: &str) -> Self {
         let world = Self::new("POSTGRESQL", version).await;
@@ -40,8 +43,10 @@ impl World {
         error["message"].as_str().unwrap().to_owned()
     }
 
+    /// How many statements are under way, as its own container tells at once.
     fn sessions(&self) -> String {
-        self.sql("select count(*) from pg_stat_activity where usename = 'project_services_reader'")
+        let count = "select count(*) from pg_stat_activity where usename = 'project_services_reader'";
+        docker(&["exec", &self.id, "sh", "-c", &format!("psql -qtAU $POSTGRES_USER -d $POSTGRES_DB -c \"{count}\"")])
     }
 }
 
@@ -211,7 +216,7 @@ async fn a_statement_that_takes_too_much_ends_and_leaves_the_server_as_it_was() 
         let begun = Instant::now();
         let refusal = world.refusal(statement).await;
         assert!(refusal.contains(part), "{statement}: {refusal}");
-        assert!(begun.elapsed() < Duration::from_secs(16), "{statement}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < AT_MOST, "{statement}: {:?}", begun.elapsed());
         eventually("its session to end", async || (world.sessions() == "0").then_some(())).await;
     }
     let run = "select count(*) from t where pg_postmaster_start_time() = ";
@@ -257,7 +262,7 @@ async fn a_statement_is_written_down_nowhere() {
     world.sql("alter system set log_statement = 'all'");
     world.sql("alter system set log_min_duration_statement = 0");
     world.sql("select pg_reload_conf()");
-    let slow = world.run("select 'horse-battery' from pg_sleep(3)");
+    let slow = world.run("select 'horse-battery' from pg_sleep(8)");
     let look = async {
         eventually("the statement to run", async || (world.sessions() == "1").then_some(())).await;
         docker(&["top", &world.id, "-eo", "pid,args"])
@@ -286,7 +291,7 @@ async fn who_can_t_be_asked_is_said_so_in_time() {
         let error = world.run("select 1").await.unwrap_err();
         assert_eq!(error["extensions"]["code"], "UNAVAILABLE", "{error}");
         assert!(error["message"].as_str().unwrap().contains(part), "{error}");
-        assert!(begun.elapsed() < Duration::from_secs(16), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < AT_MOST, "{:?}", begun.elapsed());
     };
     proxy.remove();
     unavailable("engine").await;
@@ -297,7 +302,7 @@ async fn who_can_t_be_asked_is_said_so_in_time() {
     docker(&["exec", &world.id, "sh", "-c", "kill -CONT $(head -n 1 $PGDATA/postmaster.pid)"]);
     assert_eq!(world.rows("select 1").await, json!([["1"]]));
 
-    let (cut, ()) = tokio::join!(world.run("select pg_sleep(8)"), async {
+    let (cut, ()) = tokio::join!(world.run("select pg_sleep(9)"), async {
         eventually("the statement to run", async || (world.sessions() == "1").then_some(())).await;
         docker(&["kill", &world.id]);
     });
@@ -308,7 +313,7 @@ async fn who_can_t_be_asked_is_said_so_in_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_service_takes_two_statements_at_once() {
     let world = World::postgresql("17").await;
-    let slow = "select pg_sleep(4)";
+    let slow = "select pg_sleep(8)";
     let (one, two, more) = tokio::join!(world.run(slow), world.run(slow), async {
         eventually("both to run", async || (world.sessions() == "2").then_some(())).await;
         world.run("select 1").await.unwrap_err()
