@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::access::Access;
-use crate::domain::console::{Key, KeyNames, KeyScan, KeyValue, Table};
+use crate::domain::console::{Key, KeyName, KeyNames, KeyScan, KeyValue, Table};
 use crate::domain::service::Wish;
 
 /// The most rows of a table and entries of a key that are given.
@@ -47,23 +47,26 @@ pub enum Refusal {
     Server(String),
 }
 
+/// What an answer comes to.
+pub type Outcome<T> = Result<T, Refusal>;
+
 /// Reads tables by statements of SQL, and can change nothing.
 #[derive(Clone, Copy)]
 pub struct SqlConsole {
     pub ask: fn(&Wish, &Access, statement: &str) -> Inquiry,
-    pub read: fn(&Answer, statement: &str) -> Result<Table, Refusal>,
+    pub read: fn(&Answer, statement: &str) -> Outcome<Table>,
 }
 
 /// Lists keys and shows their values, and can change nothing.
 #[derive(Clone, Copy)]
 pub struct KeyBrowser {
     pub scan: fn(&Access, &KeyScan) -> Inquiry,
-    pub read_names: fn(&Answer) -> Result<KeyNames, Refusal>,
+    pub read_names: fn(&Answer) -> Outcome<KeyNames>,
     /// Asks about keys, each by its name.
-    pub describe: fn(&Access, &[Vec<u8>]) -> Inquiry,
+    pub describe: fn(&Access, &[KeyName]) -> Inquiry,
     /// Those of the named that are still there.
-    pub read_keys: fn(&Answer, Vec<Vec<u8>>) -> Result<Vec<Key>, Refusal>,
+    pub read_keys: fn(&Answer, Vec<KeyName>) -> Outcome<Vec<Key>>,
     pub value: fn(&Access, name: &[u8]) -> Inquiry,
     /// None where the key is gone.
-    pub read_value: fn(&Answer, name: &[u8]) -> Result<Option<KeyValue>, Refusal>,
+    pub read_value: fn(&Answer, name: &[u8]) -> Outcome<Option<KeyValue>>,
 }

@@ -12,6 +12,9 @@ pub struct Table {
     pub duration_millis: u32,
 }
 
+/// Any bytes.
+pub type KeyName = Vec<u8>;
+
 /// Which keys to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyScan {
@@ -26,7 +29,7 @@ pub struct KeyScan {
 /// Keys by name only, where to go on, and how many keys there are in all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyNames {
-    pub names: Vec<Vec<u8>>,
+    pub names: Vec<KeyName>,
     /// None where these were the last.
     pub next: Option<u64>,
     pub total: u64,
@@ -34,8 +37,7 @@ pub struct KeyNames {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// Any bytes.
-    pub name: Vec<u8>,
+    pub name: KeyName,
     /// What kind of value it has, in the server's own word.
     pub kind: String,
     /// None where it has no end.

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 use super::super::access::{Access, digest};
 use super::super::inquiry::{Answer, Inquiry, KeyBrowser, MAX_BYTES, MAX_ITEMS, Refusal};
 use super::FULL;
-use super::resp::{Reply, Script, replies};
-use crate::domain::console::{Key, KeyEntry, KeyNames, KeyScan, KeyValue, readable};
+use super::resp::{Reply, Script, Word, replies};
+use crate::domain::console::{Key, KeyEntry, KeyName, KeyNames, KeyScan, KeyValue, readable};
 
 pub const BROWSER: KeyBrowser = KeyBrowser { scan, read_names, describe, read_keys, value, read_value };
 
@@ -171,12 +171,12 @@ fn look(script: Script, name: &[u8]) -> Script {
     script.command(&[b"TYPE", name]).command(&[b"PTTL", name]).command(&[b"MEMORY", b"USAGE", name])
 }
 
-fn describe(access: &Access, names: &[Vec<u8>]) -> Inquiry {
+fn describe(access: &Access, names: &[KeyName]) -> Inquiry {
     let script = names.iter().fold(Script::new(), |script, name| look(script, name));
     inquiry(access, ASK, &[script.text()])
 }
 
-fn read_keys(answer: &Answer, names: Vec<Vec<u8>>) -> Result<Vec<Key>, Refusal> {
+fn read_keys(answer: &Answer, names: Vec<KeyName>) -> Result<Vec<Key>, Refusal> {
     let (mut said, _) = said(answer)?;
     let mut keys = Vec::with_capacity(names.len());
     for name in names {
@@ -199,7 +199,7 @@ fn value(access: &Access, name: &[u8]) -> Inquiry {
     let last = (MAX_BYTES - 1).to_string();
     let (name, zero, last) = (Some(name), Some(&b"0"[..]), Some(last.as_bytes()));
     // LRANGE and ZRANGE give one more than asked for, HSCAN and SSCAN all that a small value has.
-    let parts: [(&str, &[u8], &[Option<&[u8]>]); 6] = [
+    let parts: [(&str, &[u8], &[Word<'_>]); 6] = [
         ("string", b"STRLEN", &[Some(b"GETRANGE"), name, zero, last]),
         ("list", b"LLEN", &[Some(b"LRANGE"), name, zero, None]),
         ("hash", b"HLEN", &[Some(b"HSCAN"), name, zero, Some(b"COUNT"), None]),

