@@ -4,7 +4,9 @@ use async_graphql::{ID, Object, SimpleObject};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::api::documents::limits::list_cost;
 use crate::api::error::{Error, Result};
+use crate::catalog::inquiry::MAX_ITEMS;
 use crate::domain::console::{self, readable};
 
 /// What a statement gave.
@@ -33,7 +35,7 @@ pub struct RedisKey(pub console::Key);
 /// A key of a Redis service.
 #[Object]
 impl RedisKey {
-    /// The key for people to read. Where it is not UTF-8, each byte that is none of a character is written as `\\x` and two
+    /// The key for people to read. Where it is not UTF-8, each byte that is none of a character is written as `\x` and two
     /// hexadecimal digits, so that two keys may look alike.
     async fn key(&self) -> String {
         readable(&self.0.name)
@@ -71,6 +73,7 @@ pub struct RedisValue {
     length: i32,
     /// At most 200 entries, of 1 MiB together; of a `list`, a `zset` and a `stream` the first ones, of a `hash` and a `set`
     /// any. A `string` has one. Of a large value there are fewer, and of a module's there are none.
+    #[graphql(complexity = "list_cost(MAX_ITEMS, child_complexity)")]
     entries: Vec<RedisEntry>,
     /// Whether there are more entries, or bytes of one, than are given.
     truncated: bool,

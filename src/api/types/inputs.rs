@@ -8,6 +8,9 @@ use crate::api::error::{Error, Result};
 use crate::app::provision::ProvisionRequest;
 use crate::domain::console::KeyScan;
 
+/// The most keys that a page is asked for.
+pub const MAX_KEYS: u32 = 500;
+
 /// What to provision.
 #[derive(InputObject)]
 pub struct ProvisionServiceInput {
@@ -49,7 +52,7 @@ pub struct RunSqlInput {
 pub struct ScanKeysInput {
     /// The service's id.
     pub id: ID,
-    /// The pattern of the keys, as Redis has it: `*` is any text, `?` any byte, `[ab]` one of these, `\\` takes from the next
+    /// The pattern of the keys, as Redis has it: `*` is any text, `?` any byte, `[ab]` one of these, `\` takes from the next
     /// character its meaning. At most 1000 characters.
     #[graphql(name = "match", default_with = "Some(\"*\".to_owned())")]
     pub pattern: Option<String>,
@@ -99,8 +102,10 @@ impl ScanKeysInput {
         })?;
         let count = match self.first {
             None => 100,
-            Some(first @ 1..=500) => first.unsigned_abs(),
-            Some(_) => return Err(Error::bad_input("first", "It has to be from 1 to 500.")),
+            Some(first) => u32::try_from(first)
+                .ok()
+                .filter(|first| (1..=MAX_KEYS).contains(first))
+                .ok_or_else(|| Error::bad_input("first", format!("It has to be from 1 to {MAX_KEYS}.")))?,
         };
         let pattern = self.pattern.unwrap_or_else(|| "*".to_owned());
         if pattern.chars().count() > 1000 {

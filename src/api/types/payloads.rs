@@ -4,8 +4,10 @@ use async_graphql::SimpleObject;
 
 use super::console::{RedisKey, RedisValue, SqlResult};
 use super::credential::Credential;
+use super::inputs::MAX_KEYS;
 use super::service::Service;
 use super::service_event::ServiceEvent;
+use crate::api::documents::limits::list_cost;
 
 /// The answer of `provisionService`.
 #[derive(SimpleObject)]
@@ -88,6 +90,7 @@ pub struct ScanKeysPayload {
     pub service: Service,
     /// The keys, in no order. A page may hold a few more than `first`, and fewer or none though others follow; a key may come
     /// again on a later page.
+    #[graphql(complexity = "list_cost(MAX_KEYS as usize, child_complexity)")]
     pub keys: Vec<RedisKey>,
     /// Where to go on; null where this was the last page.
     pub next_cursor: Option<String>,
