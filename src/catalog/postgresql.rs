@@ -11,6 +11,8 @@ use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
 use super::{Credential, Definition, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
+mod console;
+
 const PORT: u16 = 5432;
 const STOP_GRACE: Duration = Duration::from_secs(60);
 const DATA: &str = "/var/lib/postgresql/data";
@@ -35,6 +37,8 @@ pub static DEFINITION: Definition = Definition {
         deployment,
         live_rotation: Some(credential_change),
         live_resize: None,
+        sql: Some(console::CONSOLE),
+        keys: None,
     }),
 };
 

@@ -12,7 +12,7 @@ import type { Project } from "./project";
 import type { Service } from "./state";
 import { useStore } from "./store";
 
-export type Action = Exclude<ServiceAction, "REVEAL_CREDENTIALS">;
+export type Action = Exclude<ServiceAction, "REVEAL_CREDENTIALS" | "RUN_SQL" | "BROWSE_KEYS">;
 
 const ASK: Record<Action, (id: string) => Promise<Service>> = {
   START: async (id) => (await send(StartServiceDocument, { id })).startService.service,

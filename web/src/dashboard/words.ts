@@ -51,7 +51,7 @@ export const PHASE: Record<OperationPhase, string> = {
   UNKNOWN: "in a way that a newer server knows",
 };
 
-export const ACTION: Record<Exclude<ServiceAction, "REVEAL_CREDENTIALS">, string> = {
+export const ACTION: Record<Exclude<ServiceAction, "REVEAL_CREDENTIALS" | "RUN_SQL" | "BROWSE_KEYS">, string> = {
   START: "Start",
   STOP: "Stop",
   RESTART: "Restart",
