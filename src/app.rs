@@ -1,7 +1,8 @@
 //! The use cases: what a query, a mutation or a subscription does, in domain words.
 //!
 //! Every one takes the viewer and checks what they may do. A mutation writes what is wanted, in one transaction, and
-//! wakes the reconciler. Of the engine only its [`Instruments`] are known here, to read logs and measurements.
+//! wakes the reconciler. Of the engine only its [`Instruments`] are known here, to read logs and measurements and to ask
+//! servers what they hold.
 
 use std::sync::Arc;
 

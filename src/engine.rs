@@ -43,7 +43,7 @@ pub enum EngineError {
     Refused { code: ErrorCode, message: String },
 }
 
-/// Tells what containers say and take. A stream ends when the container stops, and is an error where there is none.
+/// Tells what containers say and take, and what the servers inside answer. A stream ends when the container stops, and is an error where there is none.
 #[async_trait]
 pub trait Instruments: Send + Sync {
     /// The container's output: the last `tail` lines, of those the ones since `since`, and then what comes.

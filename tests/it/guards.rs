@@ -47,6 +47,7 @@ fn table() -> Vec<Field> {
     let sql = "mutation { runSql(input: {id: \"ID\", statement: \"TABLE t\"}) { result { rows } } }";
     let scan = "mutation { scanKeys(input: {id: \"ID\"}) { total } }";
     let read = "mutation { readKey(input: {id: \"ID\", keyBase64: \"YQ==\"}) { service { id } } }";
+    let resize = "mutation { resizeService(input: {id: \"ID\", tier: STANDARD}) { service { id } } }";
     let metrics = "subscription { serviceMetrics(id: \"ID\") { memoryMib } }";
     vec![
         query("node", Needs::Sight, "{ node(id: \"ID\") { id } }"),
@@ -57,6 +58,7 @@ fn table() -> Vec<Field> {
         query("serviceCatalog", Needs::Token, "{ serviceCatalog { kind } }"),
         query("catalogEntry", Needs::Token, "{ catalogEntry(kind: REDIS) { kind } }"),
         query("service", Needs::Sight, "{ service(id: \"ID\") { id } }"),
+        query("serviceMetricsHistory", Needs::Sight, "{ serviceMetricsHistory(id: \"ID\") { points { cpuMillis } } }"),
         query("services", Needs::Sight, "{ services(projectId: \"PROJECT\") { totalCount } }"),
         field("Mutation", "provisionService", SETTINGS, ServiceState::Running, provision),
         action("startService", SETTINGS, ServiceState::Stopped),
@@ -65,6 +67,7 @@ fn table() -> Vec<Field> {
         action("destroyService", DELETE, ServiceState::Running),
         action("revealCredentials", SETTINGS, ServiceState::Running),
         action("rotateCredentials", SETTINGS, ServiceState::Running),
+        field("Mutation", "resizeService", SETTINGS, ServiceState::Running, resize),
         field("Mutation", "runSql", SETTINGS, ServiceState::Running, sql),
         field("Mutation", "scanKeys", SETTINGS, ServiceState::Running, scan),
         field("Mutation", "readKey", SETTINGS, ServiceState::Running, read),
