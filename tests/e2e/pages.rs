@@ -45,6 +45,18 @@ async fn the_dashboard_shows_what_no_engine_shows_on_demand() {
     Walk::start(&server, "gallery.mjs", &[]).finish();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_shows_what_was_measured_and_what_a_service_holds() {
+    let server = serve(&[("TOKEN_FIELD", "true")]).await;
+    Walk::start(&server, "insight.mjs", &[]).finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_looks_into_services_that_run() {
+    let server = serve(&[("TOKEN_FIELD", "true"), ("PUBLISH_ADDRESS", "127.0.0.1")]).await;
+    Walk::start(&server, "inside.mjs", &[("SECRET", SECRET)]).finish();
+}
+
 /// A server for the project demo, which the pages take for granted and other servers may have a network of.
 async fn serve(settings: &[(&str, &str)]) -> Server {
     let networks = format!("e2e-{}-{{project}}", Uuid::now_v7().simple());

@@ -31,7 +31,7 @@ async function walk() {
   const page = await browser.newPage();
   const services = Array.from({ length: SERVICES }, (_, number) => changed(number, 0));
   const send = await play(page, {
-    Start: () => ({ data: { viewer, limits: { servicesPerProject: SERVICES }, serviceCatalog: [] } }),
+    Start: () => ({ data: { viewer, serviceCatalog: [] } }),
     Services: (variables) => listed(services, variables),
   });
   await page.goto(`${origin}/?project=demo`);

@@ -6,6 +6,7 @@ import { createInterface } from "node:readline";
 import { accessible, browser, origin, pictured, requested, run, within } from "./browser.mjs";
 import { Dashboard } from "./page.mjs";
 import { ask, tokenFor } from "./platform.mjs";
+import { Redis } from "./redis.mjs";
 
 /** How long a page shows credentials, and a bit. */
 const IN_SIGHT = 61_000;
@@ -42,6 +43,7 @@ async function walk() {
 
   await showAll(first);
   await agree(first, second);
+  await grow(first, second);
   await breaks(first, second);
   await forbidden();
   await trouble();
@@ -143,14 +145,34 @@ async function showAll(page) {
   await page.sees("Ready to accept connections");
   await pictured(page.page, "logs");
   await page.tab("Metrics");
-  await page.page.getByRole("img", { name: /^Memory: .* of 128 MiB/ }).waitFor();
-  await page.page.getByRole("img", { name: /^Storage: .* MiB/ }).waitFor();
-  await pictured(page.page, "metrics");
+  await measured(page);
   await page.tab("Overview");
+}
+
+/** @param {Dashboard} page */
+async function measured(page) {
+  const memory = page.page.getByRole("slider", { name: "Memory over time" });
+  await memory.waitFor();
+  await page.page.locator("figcaption").filter({ hasText: "Memory" }).getByText("of 128 MiB").waitFor();
+  await memory.focus();
+  await page.page.keyboard.press("End");
+  assert.match((await memory.getAttribute("aria-valuetext")) ?? "", /\d.*: [\d.]+ MiB$/, "a time and its value");
+  await page.page.keyboard.press("Escape");
+  await pictured(page.page, "metrics");
+  for (const range of ["6 h", "24 h"]) {
+    await page.page.getByRole("radio", { name: range }).check();
+    // A longer step may not be over yet.
+    await memory.or(page.page.getByText("Nothing was measured in this time")).waitFor();
+  }
+  await page.page.getByRole("radio", { name: "1 h" }).check();
+  await page.button("Show as table").click();
+  await page.page.getByRole("region", { name: "Measurements" }).getByRole("cell", { name: /MiB/ }).first().waitFor();
+  await accessible(page.page, "measurements as a table");
 }
 
 /** The address as it is shown. @param {Dashboard} page */
 async function shownUrl(page) {
+  await page.page.locator(".credentials .url").getByText("redis://").waitFor();
   return (await page.page.locator(".credentials .url code").textContent())?.replace("hidden", "") ?? "";
 }
 
@@ -177,6 +199,28 @@ async function agree(first, second) {
   ]);
   await first.tab("Overview");
   await second.isHealthy();
+}
+
+/** It gets more memory while it runs, and says so wherever it is looked at. @param {Dashboard} first @param {Dashboard} second */
+async function grow(first, second) {
+  const client = await Redis.open("cache");
+  assert.match(await client.says("INFO memory"), /^maxmemory:83886080\r$/m, "80 of 128 MiB");
+  await first.button("Change size…").click();
+  const dialog = first.page.getByRole("dialog", { name: "Change the size of cache" });
+  await dialog.getByRole("radio", { name: /^Standard.*256 MiB memory/ }).check();
+  await dialog.getByText("nobody loses a connection").waitFor();
+  await pictured(first.page, "change-size");
+  await dialog.getByRole("button", { name: "Change to Standard" }).click();
+  await dialog.waitFor({ state: "detached" });
+  await first.says("cache has the size Standard now.");
+  await second.isHealthy();
+  await first.sees("256 MiB memory, 1 CPU");
+  // What is measured says what its container may take.
+  await first.page.getByRole("meter", { name: "Memory" }).and(first.page.locator("[aria-valuetext$='of 256 MiB']")).waitFor();
+  await first.sees("cache is given its new size.");
+  // On the connection that was open all the time.
+  assert.match(await client.says("INFO memory"), /^maxmemory:167772160\r$/m, "160 of 256 MiB");
+  client.end();
 }
 
 /** What happens while nothing can be heard is shown as soon as it can. @param {Dashboard} first @param {Dashboard} second */

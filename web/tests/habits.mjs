@@ -144,47 +144,41 @@ export async function endings(services, token) {
 /** What happened in all of the project, also in what is there no longer. @param {string} token */
 export async function activity(token) {
   const at = (/** @type {number} */ minutes) => new Date(Date.now() - 60_000 * minutes).toISOString();
-  const said = (/** @type {string} */ id, /** @type {number} */ number) => ({
-    cursor: String(9000 - number),
-    serviceId: id,
+  const said = (/** @type {number} */ number) => ({
+    cursor: String(9000 + number),
+    serviceId: number % 5 ? "svc_1" : "svc_2",
     previousState: "STOPPED",
     state: "RUNNING",
     operation: null,
-    message: `${id} did what it does, ${number}.`,
+    message: `${number % 5 ? "sessions" : "orders"} did what it does, ${number}.`,
     actor: number % 2 ? "ada" : null,
-    occurredAt: at(number),
+    occurredAt: at(200 - number),
   });
-  // One of them changes often, so that what is read of it ends sooner than of the other.
-  const busy = (/** @type {number} */ from) => Array.from({ length: 20 }, (_, index) => said("svc_1", from + 19 - index));
-  const page = (/** @type {object[]} */ nodes, /** @type {string | null} */ startCursor) => ({ nodes, pageInfo: { hasPreviousPage: startCursor !== null, startCursor } });
+  const all = Array.from({ length: 70 }, (_, number) => said(number));
+  /** @type {(string | null)[]} */
+  const asked = [];
   const { page: dashboard, send } = await open([service(1)], token, {
-    Activity: () => ({
-      data: {
-        services: page(
-          [
-            { id: "svc_1", events: page(busy(10), "more") },
-            { id: "svc_2", events: page([said("svc_2", 35), said("svc_2", 25)], null) },
-          ],
-          null,
-        ),
-      },
-    }),
-    History: () => ({ data: { service: { events: page(busy(30), null) } } }),
+    Activity: ({ before }) => {
+      asked.push(before);
+      const end = before ? all.findIndex(({ cursor }) => cursor === before) : all.length;
+      const nodes = all.slice(Math.max(0, end - 50), end);
+      return { data: { project: { events: { nodes, pageInfo: { hasPreviousPage: end > 50, startCursor: nodes[0]?.cursor } } } } };
+    },
   });
   await dashboard.page.getByRole("link", { name: "Activity" }).click();
-  await dashboard.sees("svc_2 did what it does, 25.");
-  assert.equal(await dashboard.page.getByText("svc_2 did what it does, 35.").count(), 0, "nothing is shown with something missing before it");
+  await dashboard.sees("sessions did what it does, 69.");
+  assert.equal(await dashboard.page.getByText("did what it does, 19.").count(), 0, "what is older is read when it is asked for");
   const now = event(service(1), { state: "STOPPED" }, "service-001 is stopped; its data is kept.", "9999");
   send([now]);
   await dashboard.page.getByRole("listitem").first().getByText("service-001 is stopped").waitFor();
   await pictured(dashboard.page, "activity");
   await dashboard.button("Show earlier events").click();
-  await dashboard.sees("svc_2 did what it does, 35.");
-  await dashboard.sees("svc_1 did what it does, 49.");
+  await dashboard.sees("orders did what it does, 0.");
   assert.equal(await dashboard.button("Show earlier events").count(), 0);
+  assert.deepEqual(asked, [null, "9020"], "one page after the other");
   await dashboard.page.getByRole("searchbox").fill("ada");
-  await dashboard.page.getByText("svc_1 did what it does, 48.").waitFor({ state: "detached" });
-  await dashboard.page.getByRole("link", { name: "svc_1 did what it does, 49." }).click();
+  await dashboard.page.getByText("sessions did what it does, 68.").waitFor({ state: "detached" });
+  await dashboard.page.getByRole("link", { name: "sessions did what it does, 69." }).click();
   await dashboard.page.getByRole("heading", { name: "service-001" }).waitFor();
   await dashboard.page.close();
 }
@@ -195,7 +189,8 @@ export async function expiry(services, token) {
   const viewer = () => ({ subject: "e2e", projects: ["demo"], permissions: ["project:settings"], expiresAt: new Date(Date.now() + lasts).toISOString() });
   const catalog = { kind: "REDIS", name: "Redis", description: "In-memory data store.", availability: "AVAILABLE", versions: ["7"], defaultVersion: "7", tiers: [{ tier: "DEV", name: "Dev", memoryMib: 128, cpus: 0.5, storageMib: 512 }], credentialKeys: ["REDIS_URL"] };
   const { page } = await open(services, token, {
-    Start: () => ({ data: { viewer: viewer(), limits: { servicesPerProject: services.length + 1 }, serviceCatalog: [catalog] } }),
+    Start: () => ({ data: { viewer: viewer(), serviceCatalog: [catalog] } }),
+    Usage: () => ({ data: { project: { usage: { services: services.length, servicesMaximum: services.length + 1 } } } }),
     Provision: () => ({ errors: [{ message: "Not authenticated: the token is expired.", extensions: { code: "UNAUTHENTICATED" } }] }),
   });
   await page.sees("Your token expires in 4 min.");

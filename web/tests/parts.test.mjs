@@ -1,5 +1,4 @@
-// What the dashboard decides by itself: which services a list shows, what a log's line says, what to connect with, and how many
-// services' events become one feed.
+// What the dashboard decides by itself: which services a list shows, what a log's line says, and what to connect with.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -12,9 +11,9 @@ const { ALL, counts, filtered } = await load("./src/dashboard/list/filter.ts");
 /** @type {typeof import("../src/dashboard/service/lines")} */
 const { said } = await load("./src/dashboard/service/lines.ts");
 /** @type {typeof import("../src/dashboard/connect/address")} */
-const { DOTS, envFile, variables } = await load("./src/dashboard/connect/address.ts");
-/** @type {typeof import("../src/dashboard/activity/feed")} */
-const { blocking, merged } = await load("./src/dashboard/activity/feed.ts");
+const { envFile, variables } = await load("./src/dashboard/connect/address.ts");
+/** @type {typeof import("../src/dashboard/connect/clients")} */
+const { clientsOf, readBy } = await load("./src/dashboard/connect/clients.ts");
 
 /** @param {object} given */
 const service = (given) =>
@@ -81,25 +80,56 @@ test("a log's line has one time, which is not its own", () => {
   assert.deepEqual(said("no time at all"), { level: "plain", text: "no time at all" });
 });
 
-test("only what is not known is masked, and an address is of its side", () => {
-  const keys = ["DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"];
-  const one = service({ externalHost: "127.0.0.1", externalPort: 20001 });
-  const known = { PGUSER: "u", PGDATABASE: "d" };
-  const [url, host, , user, password] = variables(one, keys, known, "inside");
-  assert.equal(url?.value, `postgresql://u:${DOTS}@one-1:5432/d`);
-  assert.deepEqual([host?.value, user?.masked, password?.masked], ["one-1", false, true]);
-  const outside = variables(one, keys, { ...known, PGPASSWORD: "p" }, "outside");
-  assert.equal(envFile(outside), "DATABASE_URL=postgresql://u:p@127.0.0.1:20001/d\nPGHOST=127.0.0.1\nPGPORT=20001\nPGUSER=u\nPGPASSWORD=p\nPGDATABASE=d\n");
-  assert.deepEqual(variables(service({}), keys, known, "outside"), []);
+const DOTS = "••••••••";
+const KEYS = ["DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"];
+/** As the API gives them without a reveal. */
+const MASKED = {
+  DATABASE_URL: `postgresql://u:${DOTS}@one-1:5432/d`,
+  PGHOST: "one-1",
+  PGPORT: "5432",
+  PGUSER: "u",
+  PGPASSWORD: DOTS,
+  PGDATABASE: "d",
+};
+const REVEALED = { ...MASKED, DATABASE_URL: "postgresql://u:p@one-1:5432/d", PGPASSWORD: "p" };
+const published = service({ externalHost: "127.0.0.1", externalPort: 20001 });
+
+test("only the password is masked, and an address is of its side", () => {
+  const inside = variables(published, KEYS, MASKED, "inside");
+  assert.deepEqual(
+    inside.map(({ key, masked }) => masked && key).filter(Boolean),
+    ["DATABASE_URL", "PGPASSWORD"],
+  );
+  assert.equal(inside[0]?.value, `postgresql://u:${DOTS}@one-1:5432/d`);
+  const outside = variables(published, KEYS, MASKED, "outside");
+  assert.equal(outside[0]?.value, `postgresql://u:${DOTS}@127.0.0.1:20001/d`);
+  assert.equal(
+    envFile(variables(published, KEYS, REVEALED, "outside")),
+    "DATABASE_URL=postgresql://u:p@127.0.0.1:20001/d\nPGHOST=127.0.0.1\nPGPORT=20001\nPGUSER=u\nPGPASSWORD=p\nPGDATABASE=d\n",
+  );
+  assert.deepEqual(variables(service({}), KEYS, MASKED, "outside"), []);
 });
 
-test("a feed shows nothing that has something missing behind it", () => {
-  const event = (/** @type {number} */ minute) =>
-    /** @type {import("../src/dashboard/generated").EventFragment} */ ({ cursor: `c${minute}`, occurredAt: `2026-01-01T00:${minute}:00Z` });
-  const minutes = (/** @type {ReturnType<typeof merged>} */ events) => events.map(({ cursor }) => cursor);
-  const busy = { id: "a", events: [event(30), event(40)], before: "more" };
-  const calm = { id: "b", events: [event(10), event(35)], before: null };
-  assert.deepEqual(minutes(merged([busy, calm], [event(50), event(40)])), ["c50", "c40", "c35", "c30"]);
-  assert.deepEqual(blocking([busy, calm], 2), [busy]);
-  assert.deepEqual(minutes(merged([{ ...busy, before: null }, calm], [])), ["c40", "c35", "c30", "c10"]);
+test("until the API has answered everything but the address is masked", () => {
+  const list = variables(published, KEYS, {}, "inside");
+  assert.deepEqual(list.filter(({ masked }) => !masked).map(({ key }) => key), ["PGHOST", "PGPORT"]);
+});
+
+test("each client's lines have real names and a masked password in them, or read what has", () => {
+  const list = variables(published, KEYS, MASKED, "inside");
+  const shown = clientsOf("POSTGRESQL").map(({ name, code }) => [
+    name,
+    typeof code === "function" ? code(list) : envFile(readBy(code, list)),
+  ]);
+  const url = `DATABASE_URL=postgresql://u:${DOTS}@one-1:5432/d\n`;
+  assert.deepEqual(Object.fromEntries(shown), {
+    psql: `psql "postgresql://u:${DOTS}@one-1:5432/d"`,
+    Node: url,
+    Python: url,
+    Rust: url,
+    Go: url,
+    Prisma: url,
+    Django: `PGHOST=one-1\nPGPORT=5432\nPGUSER=u\nPGPASSWORD=${DOTS}\nPGDATABASE=d\n`,
+    ".env": `${url}PGHOST=one-1\nPGPORT=5432\nPGUSER=u\nPGPASSWORD=${DOTS}\nPGDATABASE=d\n`,
+  });
 });

@@ -15,6 +15,7 @@ export function service(number, given = {}) {
     kind: number % 2 ? "REDIS" : "POSTGRESQL",
     version: number % 2 ? "7" : "17",
     tier: { tier: "DEV", name: "Dev", memoryMib: 128, cpus: 0.5, storageMib: 512 },
+    restartPending: false,
     state: "RUNNING",
     operation: null,
     error: null,

@@ -2,25 +2,31 @@ import { useEffect, useState } from "preact/hooks";
 import { ApiError, connected, send } from "./api";
 import {
   DestroyServiceDocument,
+  type ResizeApply,
+  ResizeServiceDocument,
+  type ResizeServiceInput,
   RestartServiceDocument,
   RotateCredentialsDocument,
-  type ServiceAction,
+  type SizeTier,
   StartServiceDocument,
   StopServiceDocument,
 } from "./generated";
 import type { Project } from "./project";
 import type { Service } from "./state";
 import { useStore } from "./store";
+import type { Action } from "./words";
 
-export type Action = Exclude<ServiceAction, "REVEAL_CREDENTIALS" | "RUN_SQL" | "BROWSE_KEYS">;
-
-const ASK: Record<Action, (id: string) => Promise<Service>> = {
+const ASK: Record<Exclude<Action, "RESIZE">, (id: string) => Promise<Service>> = {
   START: async (id) => (await send(StartServiceDocument, { id })).startService.service,
   STOP: async (id) => (await send(StopServiceDocument, { id })).stopService.service,
   RESTART: async (id) => (await send(RestartServiceDocument, { id })).restartService.service,
   DESTROY: async (id) => (await send(DestroyServiceDocument, { id })).destroyService.service,
   ROTATE_CREDENTIALS: async (id) => (await send(RotateCredentialsDocument, { id })).rotateCredentials.service,
 };
+
+export async function resizeService(input: Required<ResizeServiceInput>): Promise<Service> {
+  return (await send(ResizeServiceDocument, { input })).resizeService.service;
+}
 
 /** Asks the API for actions on a service, one at a time. */
 export function useAction(project: Project, service: Service) {
@@ -30,19 +36,24 @@ export function useAction(project: Project, service: Service) {
   useEffect(() => {
     if (live) setError((error) => (error?.code === "OFFLINE" ? null : error));
   }, [live]);
-  const ask = async (action: Action) => {
-    if (asking) return false;
+  /** Gives back the service as it is then; null where that did not work. */
+  const run = async (action: Action, request: () => Promise<Service>) => {
+    if (asking) return null;
     setAsking(action);
     setError(null);
     try {
-      project.answered(await ASK[action](service.id));
-      return true;
+      const after = await request();
+      project.answered(after);
+      return after;
     } catch (reason) {
       setError(ApiError.of(reason));
-      return false;
+      return null;
     } finally {
       setAsking(null);
     }
   };
-  return { ask, asking, error };
+  const ask = (action: keyof typeof ASK) => run(action, () => ASK[action](service.id));
+  const resize = (tier: SizeTier, apply: ResizeApply) => run("RESIZE", () => resizeService({ id: service.id, tier, apply }));
+  const forget = () => setError(null);
+  return { ask, resize, asking, error, forget };
 }

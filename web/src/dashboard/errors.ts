@@ -91,7 +91,7 @@ const REMEDY: Record<string, string> = {
   CREDENTIALS_UNREADABLE: "Tell whoever runs the platform: a key is missing on the server.",
   ENGINE_UNAVAILABLE: "There is nothing to do: it continues as soon as the engine answers.",
   NO_SPACE: "Tell whoever runs the platform.",
-  OUT_OF_MEMORY: "If it happens again, move its data to a new service of a larger size.",
+  OUT_OF_MEMORY: "If it happens again, give it a larger size.",
   ROTATION_FAILED: "It is tried again automatically. Change the password once more to try now.",
   VOLUME_LOST: "Tell whoever runs the platform before anybody destroys the service.",
 };

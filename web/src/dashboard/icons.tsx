@@ -25,6 +25,7 @@ const SIGNS = {
   STOP: <rect x="6" y="6" width="12" height="12" rx="1.5" />,
   RESTART: <path d="M20 12a8 8 0 1 1-2.4-5.700L20 8.500M20 3.500v5h-5" />,
   DESTROY: <path d="M4 6.500h16M9.5 6V3.500h5V6M6.5 6.500l1 14h9l1-14M10 10.500v6M14 10.500v6" />,
+  RESIZE: <path d="M8 20V4M4.500 7.500 8 4l3.500 3.500M16 4v16M12.500 16.500 16 20l3.500-3.500" />,
   add: <path d="M12 5v14M5 12h14" />,
   back: <path d="M15 5l-7 7 7 7" />,
   close: <path d="M6 6l12 12M18 6 6 18" />,
@@ -70,6 +71,7 @@ const SIGNS = {
   download: <path d="M12 3.500v12M7 11l5 5 5-5M4 20.500h16" />,
   larger: <path d="M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5" />,
   smaller: <path d="M9 4v5H4M15 4v5h5M9 20v-5H4M15 20v-5h5" />,
+  terminal: <path d="M5 7l5 5-5 5M12 18h7" />,
   logs: <path d="M4 6h16M4 12h16M4 18h10" />,
   connect: <path d="M9 3v5M15 3v5M6 8h12v3a6 6 0 0 1-12 0zM12 17v4" />,
   clock: (

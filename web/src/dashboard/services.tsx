@@ -10,10 +10,11 @@ import { Rail } from "./list/rail";
 import { leaving } from "./list/row";
 import { announce, Announcer } from "./parts/announcer";
 import { Failure, Notice } from "./parts/failure";
-import { toast, Toasts } from "./parts/toasts";
+import { toast, Toasts, withdrawOffers } from "./parts/toasts";
 import { Project } from "./project";
 import { addressOf, chooseProject, leave, type Route, route } from "./route";
 import { Detail, Unlisted } from "./service/detail";
+import { Resizes } from "./service/sizing";
 import { asksForToken, embedded } from "./session";
 import { search, ShortcutHelp, useShortcuts } from "./shortcuts";
 import { listed, type ServiceEvent } from "./state";
@@ -39,10 +40,14 @@ export function Services({ id, start }: { id: string; start: StartQuery }) {
   before.current = at.id;
 
   useEffect(() => {
+    const resizes = new Resizes();
+    const begin = project.loaded.subscribe(() => resizes.begin(project.state.value.services.values()));
+    const end = project.event.subscribe((event) => event && tellOf(event, resizes.isEndedBy(event)));
     void project.open();
-    const end = project.event.subscribe((event) => event && tellOf(event));
     return () => {
+      begin();
       end();
+      withdrawOffers();
       project.close();
     };
   }, [project]);
@@ -53,7 +58,7 @@ export function Services({ id, start }: { id: string; start: StartQuery }) {
   }, [start]);
 
   const services = useMemo(() => listed(state), [state]);
-  const kindNames = useMemo(() => new Map(start.serviceCatalog.map(({ kind, name }) => [kind, name])), [start]);
+  const catalog = useMemo(() => new Map(start.serviceCatalog.map((entry) => [entry.kind, entry])), [start]);
   const mayCreate = start.viewer.permissions.includes("project:settings");
   const chosen = at.id ? state.services.get(at.id) : undefined;
   useEffect(() => {
@@ -79,7 +84,7 @@ export function Services({ id, start }: { id: string; start: StartQuery }) {
           <>
             <Rail services={services} open={at.id} tab={at.tab} />
             {chosen ? (
-              <Detail project={project} service={chosen} catalog={start.serviceCatalog} tab={at.tab} mayReadLogs={mayCreate} />
+              <Detail project={project} service={chosen} catalog={start.serviceCatalog} tab={at.tab} mayChange={mayCreate} />
             ) : (
               <Unlisted key={at.id} project={project} id={at.id} />
             )}
@@ -95,14 +100,13 @@ export function Services({ id, start }: { id: string; start: StartQuery }) {
             }}
           />
         ) : (
-          <ServiceList project={project} services={state.services} kindNames={kindNames} />
+          <ServiceList project={project} services={state.services} catalog={catalog} />
         )}
       </main>
       {creating && (
         <Provision
           project={project}
           catalog={start.serviceCatalog}
-          most={start.limits.servicesPerProject}
           close={() => setCreating(false)}
           done={(service) => {
             setCreating(false);
@@ -118,10 +122,11 @@ export function Services({ id, start }: { id: string; start: StartQuery }) {
 }
 
 /** Says aloud what has ended, and shows it to whoever can't see it where it ended. */
-function tellOf({ state, previousState, message, service }: ServiceEvent): void {
-  if (state === previousState || !SETTLED.has(state)) return;
-  if (isInSight(service.id, service.name, route.value)) return announce(message);
-  const text = message.split("\n")[0] ?? message;
+function tellOf({ state, previousState, message, service }: ServiceEvent, isResized: boolean): void {
+  if (!isResized && (state === previousState || !SETTLED.has(state))) return;
+  const said = isResized ? `${service.name} has the size ${service.tier.name} now.` : message;
+  if (isInSight(service.id, service.name, route.value)) return announce(said);
+  const text = said.split("\n")[0] ?? said;
   toast(text, state === "DESTROYED" ? {} : { bad: state === "ERROR", href: addressOf(service.id) });
 }
 

@@ -12,7 +12,10 @@ export function useShortcuts(shortcuts: Shortcuts): void {
     const pressed = (event: KeyboardEvent) => {
       if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
       if (document.querySelector("dialog[open], :popover-open")) return;
-      const typing = event.target instanceof Element && event.target.closest("input:not([type=radio], [type=checkbox]), textarea, select");
+      // Also within an editor's shadow, of which the document sees only the outside.
+      const [target] = event.composedPath();
+      const typing =
+        target instanceof Element && target.closest("input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable=true]");
       if (typing) {
         // The first Escape leaves the field.
         if (event.key === "Escape") (typing as HTMLElement).blur();
@@ -34,11 +37,12 @@ export function search(): void {
 }
 
 const KEYS: [string[], string][] = [
-  [["/"], "Search the list or the log"],
+  [["/"], "Search the list, the log or the keys"],
   [["n"], "Create a service"],
   [["Esc"], "Close what is open, or go back to the list"],
   [["←", "→"], "Go from tab to tab, once one has the focus"],
-  [["↑", "↓"], "Go through a menu"],
+  [["↑", "↓"], "Go through a menu or a list of keys"],
+  [["Ctrl", "Enter"], "Run the statement in the console"],
   [["?"], "Show these shortcuts"],
 ];
 

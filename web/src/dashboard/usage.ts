@@ -9,9 +9,6 @@ import { Store, useStore } from "./store";
 
 export type Sample = MetricsSubscription["serviceMetrics"];
 
-/** How many samples are kept: about two minutes. */
-export const WINDOW = 120;
-
 /** How many services are measured at once; a list may be longer, and no screen is. */
 const MOST = 40;
 
@@ -19,19 +16,22 @@ const MOST = 40;
 const LINGER = 3_000;
 
 class Usage {
-  readonly samples = new Store<readonly Sample[]>([]);
+  readonly sample = new Store<Sample | null>(null);
   readonly error = new Store<ApiError | null>(null);
   #users = 0;
   #end: (() => void) | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(readonly id: string) {}
+  constructor(
+    readonly key: string,
+    readonly id: string,
+  ) {}
 
   use(): () => void {
     this.#users++;
     clearTimeout(this.#timer);
     this.#end ??= watch(MetricsDocument, () => ({ id: this.id }), {
-      next: ({ serviceMetrics: sample }) => this.samples.set([...this.samples.value, sample].slice(-WINDOW)),
+      next: ({ serviceMetrics: sample }) => this.sample.set(sample),
       failed: (error) => this.error.set(error),
     });
     return () => {
@@ -42,27 +42,29 @@ class Usage {
   #stop(): void {
     this.#end?.();
     this.#end = null;
-    this.samples.set([]);
-    all.delete(this.id);
+    this.sample.set(null);
+    all.delete(this.key);
   }
 }
 
 const all = new Map<string, Usage>();
-const NONE = { samples: new Store<readonly Sample[]>([]), error: new Store<ApiError | null>(null) };
+const NONE = { sample: new Store<Sample | null>(null), error: new Store<ApiError | null>(null) };
 
-/** A service's figures, the latest last, while it runs and somebody wants them. */
+/** A service's latest figures, while it runs and somebody wants them. */
 export function useUsage(service: Service, wanted = true) {
   const running = service.state === "RUNNING";
+  // A subscription keeps to the limits that it began with.
+  const key = `${service.id} ${service.tier.tier}`;
   const [usage, setUsage] = useState<Usage | null>(null);
   useEffect(() => {
-    if (!running || !wanted || (all.size >= MOST && !all.has(service.id))) return setUsage(null);
-    const usage = all.get(service.id) ?? new Usage(service.id);
-    all.set(service.id, usage);
+    if (!running || !wanted || (all.size >= MOST && !all.has(key))) return setUsage(null);
+    const usage = all.get(key) ?? new Usage(key, service.id);
+    all.set(key, usage);
     setUsage(usage);
     return usage.use();
-  }, [service.id, running, wanted]);
-  const { samples, error } = usage ?? NONE;
-  return { samples: useStore(samples), error: useStore(error) };
+  }, [key, running, wanted]);
+  const { sample, error } = usage ?? NONE;
+  return { sample: useStore(sample), error: useStore(error) };
 }
 
 /** Whether something is on the screen, or almost. */

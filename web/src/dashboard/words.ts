@@ -46,31 +46,35 @@ export const PHASE: Record<OperationPhase, string> = {
   STARTING: "starting the container",
   WAITING_FOR_READY: "waiting for it to answer",
   CHANGING_PASSWORD: "setting the new one",
+  RESIZING: "setting its new limits",
   STOPPING: "shutting down",
   REMOVING: "removing container and data",
   UNKNOWN: "in a way that a newer server knows",
 };
 
-export const ACTION: Record<Exclude<ServiceAction, "REVEAL_CREDENTIALS" | "RUN_SQL" | "BROWSE_KEYS">, string> = {
+/** What changes a service; the other actions look at what it holds. */
+export type Action = Exclude<ServiceAction, "REVEAL_CREDENTIALS" | "RUN_SQL" | "BROWSE_KEYS">;
+
+export const ACTION: Record<Action, string> = {
   START: "Start",
   STOP: "Stop",
   RESTART: "Restart",
   DESTROY: "Destroy",
   ROTATE_CREDENTIALS: "Change the password",
-  RESIZE: "Change the size",
+  RESIZE: "Change size",
 };
 
 /** How a service is, in a few words. */
 export function health(service: Service): string {
-  const kind = service.operation?.kind;
+  const { kind, phase } = service.operation ?? {};
   switch (service.state) {
     case "RUNNING":
-      if (kind === "STOP" || kind === "RESTART" || kind === "DESTROY") return "Shutting down";
+      if (kind === "STOP" || kind === "RESTART" || kind === "DESTROY" || phase === "STOPPING") return "Shutting down";
       return kind === "RECOVER" ? "Being repaired" : "Healthy";
     case "ERROR":
-      return kind === "START" || kind === "RESTART" || kind === "RECOVER" ? "Not serving, being started" : "Not serving";
+      return kind === "START" || kind === "RESTART" || kind === "RECOVER" || kind === "RESIZE" ? "Not serving, being started" : "Not serving";
     case "STOPPED":
-      return kind === "START" ? "Starting" : "Off, data kept";
+      return kind === "START" || kind === "RESIZE" ? "Starting" : "Off, data kept";
     case "DESTROYING":
       return "Being removed";
     case "DESTROYED":

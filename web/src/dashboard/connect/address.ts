@@ -14,11 +14,11 @@ export interface Variable {
   masked: boolean;
 }
 
-export const DOTS = "••••••••";
+/** What stands for a value, or a part of one, that is not known here. */
+const DOTS = "••••••••";
 
-/** Whether a variable's value lets anybody in. */
-export function isSecret(key: string): boolean {
-  return /PASSWORD|SECRET|TOKEN|_KEY$|_URL$|_URI$/.test(key);
+export function isMasked(text: string): boolean {
+  return text.includes("•");
 }
 
 /** Where a service is reached from a side; null where it is not. */
@@ -34,24 +34,14 @@ export function variables(service: Service, keys: readonly string[], values: Val
   if (!at) return [];
   return keys.map((key) => {
     const value = valueOf(service, key, values, at);
-    return { key, value, masked: value.includes(DOTS) };
+    return { key, value, masked: isMasked(value) };
   });
 }
 
 function valueOf(service: Service, key: string, values: Values, { host, port }: { host: string; port: number }): string {
   if (key.endsWith("HOST")) return host;
   if (key.endsWith("PORT")) return String(port);
-  const part = (name: string) => values[name] ?? DOTS;
-  switch (key) {
-    case "DATABASE_URL":
-      if (service.kind === "POSTGRESQL") {
-        return `postgresql://${part("PGUSER")}:${part("PGPASSWORD")}@${host}:${port}/${part("PGDATABASE")}`;
-      }
-      break;
-    case "REDIS_URL":
-      return `redis://:${part("REDIS_PASSWORD")}@${host}:${port}`;
-  }
-  // The API's own, which is for the inside.
+  // The API's own address is for the inside.
   return values[key]?.replace(`${service.hostname}:${service.port}`, `${host}:${port}`) ?? DOTS;
 }
 

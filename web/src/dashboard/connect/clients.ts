@@ -1,18 +1,21 @@
 // Lines that connect, ready to be pasted.
 
 import type { ServiceKind } from "../generated";
+import { envFile, type Variable } from "./address";
 
 export interface Client {
   name: string;
   /** What has to be installed for it. */
-  needs: string;
-  /** A line with the address in it, or code that reads the variables. */
-  code: string | ((url: string) => string);
+  needs?: string;
+  /** What has the values in it, or code that reads them from its environment. */
+  code: string | ((variables: readonly Variable[]) => string);
 }
+
+const ENVIRONMENT: Client = { name: ".env", code: envFile };
 
 const CLIENTS: Partial<Record<ServiceKind, Client[]>> = {
   POSTGRESQL: [
-    { name: "psql", needs: "apt install postgresql-client", code: (url) => `psql "${url}"` },
+    { name: "psql", needs: "apt install postgresql-client", code: (list) => `psql "${urlIn(list)}"` },
     {
       name: "Node",
       needs: "npm install pg",
@@ -73,7 +76,7 @@ DATABASES = {
     },
   ],
   REDIS: [
-    { name: "redis-cli", needs: "apt install redis-tools", code: (url) => `redis-cli -u "${url}"` },
+    { name: "redis-cli", needs: "apt install redis-tools", code: (list) => `redis-cli -u "${urlIn(list)}"` },
     {
       name: "Node",
       needs: "npm install redis",
@@ -124,5 +127,14 @@ CACHES = {
 
 /** The usual clients of a kind. */
 export function clientsOf(kind: ServiceKind): Client[] {
-  return CLIENTS[kind] ?? [];
+  return [...(CLIENTS[kind] ?? []), ENVIRONMENT];
+}
+
+/** The variables that some code reads. */
+export function readBy(code: string, variables: readonly Variable[]): Variable[] {
+  return variables.filter(({ key }) => new RegExp(`\\b${key}\\b`).test(code));
+}
+
+function urlIn(variables: readonly Variable[]): string {
+  return variables.find(({ key }) => key.endsWith("_URL"))?.value ?? "";
 }

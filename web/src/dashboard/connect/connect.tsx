@@ -94,8 +94,8 @@ export function Connect({ project, service, entry }: ConnectProps) {
       )}
       <Snippets
         clients={clientsOf(service.kind)}
-        url={url?.value ?? null}
-        copied={(code) => copied((list) => code(url ? valueIn(list, url.key) : ""))}
+        list={list}
+        copied={copied}
         copyable={mayReveal}
       />
       <Rotation project={project} service={service} hide={secrets.hide} />

@@ -3,14 +3,14 @@ import { ApiError, send } from "../api";
 import { CredentialsDocument, RevealDocument } from "../generated";
 import { announce } from "../parts/announcer";
 import type { Service } from "../state";
-import { isSecret, type Values } from "./address";
+import type { Values } from "./address";
 
 /** How long a password stays in sight, in seconds. */
 const IN_SIGHT = 60;
 
 /**
- * A service's values, in clear for as long as somebody looks at them. They are in this component's memory and nowhere else;
- * what is no secret among them, such as the user's name, stays once it is known.
+ * A service's values, in clear for as long as somebody looks at them. They are in this component's memory and nowhere else.
+ * What is no secret among them, such as the user's name, is there from the start.
  */
 export function useSecrets(service: Service) {
   const [known, setKnown] = useState<Values>({});
@@ -19,13 +19,9 @@ export function useSecrets(service: Service) {
   const [error, setError] = useState<ApiError | null>(null);
   const [busy, setBusy] = useState(false);
 
-  const learn = (credentials: readonly { key: string; value: string }[]) => {
-    const open = credentials.filter(({ key }) => !isSecret(key));
-    setKnown((known) => ({ ...known, ...byKey(open) }));
-  };
   useEffect(() => {
     send(CredentialsDocument, { id: service.id })
-      .then(({ service }) => learn(service?.credentials.filter(({ mode }) => mode === "REVEALED") ?? []))
+      .then(({ service }) => setKnown(byKey(service?.credentials ?? [])))
       // They stay masked, which they are anyway.
       .catch(() => {});
   }, []);
@@ -63,7 +59,6 @@ export function useSecrets(service: Service) {
     setError(null);
     try {
       const { credentials } = (await send(RevealDocument, { id: service.id })).revealCredentials;
-      learn(credentials);
       return byKey(credentials);
     } catch (reason) {
       setError(ApiError.of(reason));

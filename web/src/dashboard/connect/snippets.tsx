@@ -1,22 +1,22 @@
 import { useId, useRef, useState } from "preact/hooks";
 import { Copy } from "../parts/copy";
-import { DOTS } from "./address";
-import type { Client } from "./clients";
+import { envFile, isMasked, type Variable } from "./address";
+import { type Client, readBy } from "./clients";
 import { Value } from "./value";
 
 interface SnippetsProps {
   clients: readonly Client[];
-  /** The address, which may have dots in it; null where there is none from this side. */
-  url: string | null;
-  /** Makes what is copied of a line that has dots in it. */
-  copied: (code: (url: string) => string) => () => Promise<string | null>;
+  /** The values, which may have dots in them; none where there is no address from this side. */
+  list: readonly Variable[];
+  /** Makes what is copied of a text that has dots in it. */
+  copied: (text: (list: readonly Variable[]) => string) => () => Promise<string | null>;
   copyable: boolean;
 }
 
 /** Lines for the usual clients, one at a time. */
-export function Snippets({ clients, url, copied, copyable }: SnippetsProps) {
+export function Snippets({ clients, list, copied, copyable }: SnippetsProps) {
   const [name, setName] = useState(clients[0]?.name);
-  const list = useRef<HTMLDivElement>(null);
+  const tabs = useRef<HTMLDivElement>(null);
   const id = useId();
   const client = clients.find((client) => client.name === name) ?? clients[0];
   if (!client) return null;
@@ -26,13 +26,15 @@ export function Snippets({ clients, url, copied, copyable }: SnippetsProps) {
     if (next === undefined) return;
     event.preventDefault();
     setName(clients[next % clients.length]?.name);
-    list.current?.querySelectorAll<HTMLElement>("[role=tab]")[next % clients.length]?.focus();
+    tabs.current?.querySelectorAll<HTMLElement>("[role=tab]")[next % clients.length]?.focus();
   };
   const { code, needs } = client;
-  const line = typeof code === "string" ? code : url && code(url);
+  const block = (text: (list: readonly Variable[]) => string, what: string) => (
+    <Block key={what} text={text(list)} copied={copied(text)} what={what} copyable={copyable} />
+  );
   return (
     <section class="snippets" aria-label="Clients">
-      <div class="tabs" role="tablist" aria-label="Clients" ref={list} onKeyDown={go}>
+      <div class="tabs" role="tablist" aria-label="Clients" ref={tabs} onKeyDown={go}>
         {clients.map(({ name }) => (
           <button
             key={name}
@@ -49,27 +51,43 @@ export function Snippets({ clients, url, copied, copyable }: SnippetsProps) {
         ))}
       </div>
       <div role="tabpanel" id={`${id}-panel`} aria-labelledby={`${id}-${client.name}`}>
-        {line ? (
-          <div class="copied">
-            <pre>
-              <Value text={line} />
-            </pre>
-            {(copyable || !line.includes(DOTS)) && (
-              <Copy
-                key={client.name}
-                text={typeof code === "function" && line.includes(DOTS) ? copied(code) : line}
-                what={`The lines for ${client.name}`}
-              />
-            )}
-          </div>
+        {list.length === 0 ? (
+          <p class="quiet">There is no address from outside to put in here.</p>
+        ) : typeof code === "function" ? (
+          block(code, `The lines for ${client.name}`)
         ) : (
-          <p class="quiet">There is no address from outside to put into this line.</p>
+          <>
+            {block((list) => envFile(readBy(code, list)), `The environment for ${client.name}`)}
+            {block(() => code, `The lines for ${client.name}`)}
+          </>
         )}
-        <p class="quiet">
-          Needs <code>{needs}</code>
-          {typeof code === "string" && ", and the variables above in its environment."}
-        </p>
+        {needs && (
+          <p class="quiet">
+            Needs <code>{needs}</code>
+            {typeof code === "string" && ", and the variables above it in its environment."}
+          </p>
+        )}
       </div>
     </section>
+  );
+}
+
+interface BlockProps {
+  text: string;
+  copied: () => Promise<string | null>;
+  what: string;
+  copyable: boolean;
+}
+
+/** Some lines to paste. What is copied of them has no dots in it. */
+function Block({ text, copied, what, copyable }: BlockProps) {
+  const masked = isMasked(text);
+  return (
+    <div class="copied">
+      <pre>
+        <Value text={text.trimEnd()} />
+      </pre>
+      {(copyable || !masked) && <Copy text={masked ? copied : text} what={what} />}
+    </div>
   );
 }

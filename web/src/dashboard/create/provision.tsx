@@ -1,17 +1,16 @@
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ApiError, send } from "../api";
-import { explained } from "../errors";
-import { ProvisionDocument, type ServiceKind, type SizeTier, type StartQuery } from "../generated";
-import { Icon } from "../icons";
+import { ProvisionDocument, type ServiceKind, type SizeTier, type StartQuery, UsageDocument, type UsageQuery } from "../generated";
 import { KindIcon } from "../marks";
 import { Dialog } from "../parts/dialog";
-import { Failure } from "../parts/failure";
+import { Failure, Wrong } from "../parts/failure";
+import { Tiers } from "../parts/tiers";
 import type { Project } from "../project";
 import { listed, type Service } from "../state";
 import { useStore } from "../store";
-import { cores, size } from "../words";
 
 export type Catalog = StartQuery["serviceCatalog"];
+export type Entry = Catalog[number];
 
 /** What the API takes as a name. */
 const NAME = /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/;
@@ -25,14 +24,12 @@ const FIELDS = new Set(["name", "version", "tier", "kind"]);
 interface ProvisionProps {
   project: Project;
   catalog: Catalog;
-  /** How many services the project may have. */
-  most: number;
   close: () => void;
   done: (service: Service) => void;
 }
 
 /** Asks what to provision. */
-export function Provision({ project, catalog, most, close, done }: ProvisionProps) {
+export function Provision({ project, catalog, close, done }: ProvisionProps) {
   const [kind, setKind] = useState<ServiceKind | null>(null);
   const [tier, setTier] = useState<SizeTier | null>(null);
   const [version, setVersion] = useState<string | null>(null);
@@ -43,6 +40,7 @@ export function Provision({ project, catalog, most, close, done }: ProvisionProp
   const unclear = useRef<{ asked: string; key: string } | null>(null);
   const form = useRef<HTMLDivElement>(null);
   const taken = new Set(listed(useStore(project.state)).map(({ name }) => name));
+  const usage = useProjectUsage(project, taken.size);
 
   const entry =
     catalog.find((entry) => entry.kind === kind) ?? catalog.find((entry) => entry.availability === "AVAILABLE");
@@ -96,11 +94,11 @@ export function Provision({ project, catalog, most, close, done }: ProvisionProp
       submit={submit}
       footer={
         <>
-          {error && !wrong ? <Failure error={error} /> : <Quota used={taken.size} most={most} />}
+          {error && !wrong ? <Failure error={error} /> : <Quota usage={usage} />}
           <button type="button" onClick={close}>
             Cancel
           </button>
-          <button type="submit" class="primary" aria-disabled={busy} disabled={!entry || taken.size >= most}>
+          <button type="submit" class="primary" aria-disabled={busy} disabled={!entry || isFull(usage)}>
             {busy ? "Creating…" : `Create ${entry?.name ?? "service"}`}
           </button>
         </>
@@ -136,35 +134,36 @@ export function Provision({ project, catalog, most, close, done }: ProvisionProp
           </label>
           <Name name={name} change={changed(setName)} unnamed={unnamed(entry?.kind, taken)} error={wrong === "name" ? error : null} />
         </div>
-        <fieldset class="tiers">
-          <legend>Size</legend>
-          {entry?.tiers.map((spec) => (
-            <label key={spec.tier} class="card">
-              <input
-                type="radio"
-                name="tier"
-                value={spec.tier}
-                checked={spec === chosenTier}
-                onChange={() => changed(setTier)(spec.tier)}
-              />
-              <span>
-                <strong>{spec.name}</strong>
-                <span class="quiet">{size(spec.memoryMib)} memory</span>
-                <span class="quiet">{cores(spec.cpus)}</span>
-                <span class="quiet">{size(spec.storageMib)} storage</span>
-              </span>
-            </label>
-          ))}
+        <Tiers tiers={entry?.tiers ?? []} chosen={chosenTier?.tier} choose={changed(setTier)}>
           {at("tier")}
-        </fieldset>
+        </Tiers>
       </div>
     </Dialog>
   );
 }
 
+type Usage = NonNullable<UsageQuery["project"]>["usage"] | null;
+
+/** How much the project has of what it may have, as the API counts it; null until that is known. */
+function useProjectUsage(project: Project, services: number): Usage {
+  const [usage, setUsage] = useState<Usage>(null);
+  useEffect(() => {
+    send(UsageDocument, { project: project.id })
+      .then((answer) => setUsage(answer.project?.usage ?? null))
+      // Whoever asks for one too many is told so then.
+      .catch(() => {});
+  }, [project, services]);
+  return usage;
+}
+
+function isFull(usage: Usage): boolean {
+  return usage !== null && usage.services >= usage.servicesMaximum;
+}
+
 /** How many services the project has of those that it may have, once few are left. */
-function Quota({ used, most }: { used: number; most: number }) {
-  if (most - used > 3) return null;
+function Quota({ usage }: { usage: Usage }) {
+  if (!usage || usage.servicesMaximum - usage.services > 3) return null;
+  const { services: used, servicesMaximum: most } = usage;
   return (
     <p class="quiet quota" role="status">
       {used < most
@@ -176,7 +175,7 @@ function Quota({ used, most }: { used: number; most: number }) {
 
 interface KindsProps {
   catalog: Catalog;
-  chosen: Catalog[number] | undefined;
+  chosen: Entry | undefined;
   choose: (kind: ServiceKind) => void;
 }
 
@@ -244,14 +243,6 @@ function Name({ name, change, unnamed, error }: NameProps) {
         {error ? <Wrong error={error} /> : <span class="quiet">Lower-case letters, digits and hyphens. Optional.</span>}
       </div>
     </div>
-  );
-}
-
-function Wrong({ error }: { error: ApiError }) {
-  return (
-    <p class="wrong" role="alert">
-      <Icon sign="warning" size={15} /> {explained(error).text}
-    </p>
   );
 }
 

@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { ApiError } from "../api";
+import type { Entry } from "../create/provision";
 import type { ServiceKind } from "../generated";
 import { Failure } from "../parts/failure";
 import type { Project } from "../project";
@@ -32,15 +33,15 @@ interface ListProps {
   project: Project;
   /** Those that are destroyed as well, as far as they are known. */
   services: ReadonlyMap<string, Service>;
-  kindNames: ReadonlyMap<ServiceKind, string>;
+  catalog: ReadonlyMap<ServiceKind, Entry>;
 }
 
 /** The project's services, one row each. */
-export function ServiceList({ project, services, kindNames }: ListProps) {
+export function ServiceList({ project, services, catalog }: ListProps) {
   const filter = useStore(chosen);
   const set = (change: Partial<Filter>) => chosen.set({ ...filter, ...change });
-  const nameOf = (kind: ServiceKind) => kindNames.get(kind) ?? kind;
-  const shown = useMemo(() => filtered(services.values(), filter, nameOf), [services, filter, kindNames]);
+  const nameOf = (kind: ServiceKind) => catalog.get(kind)?.name ?? kind;
+  const shown = useMemo(() => filtered(services.values(), filter, nameOf), [services, filter, catalog]);
   const found = useMemo(() => counts(services.values()), [services]);
   const kinds = useMemo(() => [...new Set([...services.values()].map(({ kind }) => kind))].sort(), [services]);
   const destroyed = filter.state === "DESTROYED";
@@ -81,7 +82,7 @@ export function ServiceList({ project, services, kindNames }: ListProps) {
       </search>
       <ul class="services" aria-label="Services">
         {shown.map((service) => (
-          <Row key={service.id} project={project} service={service} kindName={nameOf(service.kind)} />
+          <Row key={service.id} project={project} service={service} entry={catalog.get(service.kind)} />
         ))}
       </ul>
       {destroyed && <Destroyed project={project} none={shown.length === 0} />}

@@ -1,10 +1,11 @@
 import { memo } from "preact/compat";
 import { useLayoutEffect, useRef } from "preact/hooks";
+import type { Entry } from "../create/provision";
 import { explained, titleOf } from "../errors";
 import { KindIcon } from "../marks";
 import { Menu } from "../parts/menu";
 import { Meters } from "../parts/meters";
-import { StateBadge, Underway } from "../parts/state";
+import { StateBadge, Underway, Waiting } from "../parts/state";
 import { Ago } from "../parts/time";
 import type { Project } from "../project";
 import { addressOf } from "../route";
@@ -23,12 +24,12 @@ export function leaving(id: string): void {
 interface RowProps {
   project: Project;
   service: Service;
-  kindName: string;
+  entry: Entry | undefined;
 }
 
 /** A service in the list. Drawn anew only when it changes itself. */
-export const Row = memo(function Row({ project, service, kindName }: RowProps) {
-  const { items, dialog, error } = useActions(project, service);
+export const Row = memo(function Row({ project, service, entry }: RowProps) {
+  const { items, dialog, error } = useActions(project, service, entry);
   const { tier } = service;
   const gone = service.state === "DESTROYED";
   const link = useRef<HTMLAnchorElement>(null);
@@ -49,12 +50,13 @@ export const Row = memo(function Row({ project, service, kindName }: RowProps) {
         <a ref={link} href={addressOf(service.id)}>
           {service.name}
         </a>
-        <Version service={service} kindName={kindName} />
+        <Version service={service} kindName={entry?.name ?? service.kind} />
       </div>
       <div class="row-state">
         <span>
           <StateBadge state={service.state} />
           {!service.operation && !gone && <span class="quiet">{health(service)}</span>}
+          <Waiting service={service} />
           {gone && (
             <span class="quiet">
               <Ago time={service.updatedAt} />
@@ -97,10 +99,10 @@ export function Version({ service, kindName }: { service: Service; kindName: str
 /** Measured only while somebody can see it. */
 function Usage({ service }: { service: Service }) {
   const place = useRef<HTMLDivElement>(null);
-  const { samples } = useUsage(service, useInSight(place));
+  const { sample } = useUsage(service, useInSight(place));
   return (
     <div class="row-usage" ref={place}>
-      {service.state === "RUNNING" && <Meters sample={samples.at(-1)} />}
+      {service.state === "RUNNING" && <Meters sample={sample} />}
     </div>
   );
 }

@@ -25,6 +25,15 @@ export function Failure({ error, retry }: { error: ApiError; retry?: () => void 
   );
 }
 
+/** Tells what is wrong with an input, beside it. */
+export function Wrong({ error }: { error: ApiError }) {
+  return (
+    <p class="wrong" role="alert">
+      <Icon sign="warning" size={15} /> {explained(error).text}
+    </p>
+  );
+}
+
 /** A page, or a part of one, that has nothing to list. */
 export function Notice(props: { sign: Sign; title: string; level?: "h1" | "h2" | "h3"; children?: ComponentChildren }) {
   const Heading = props.level ?? "h2";

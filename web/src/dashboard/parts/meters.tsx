@@ -10,9 +10,9 @@ interface Figure {
 }
 
 /** What a sample says of each thing that a size gives. */
-export function figures(sample: Sample): Figure[] {
-  const { cpuMillis, cpuLimitMillis, memoryMib, memoryLimitMib, storageMib, storageLimitMib } = sample;
-  return [
+function figures(sample: Sample): Figure[] {
+  const { cpuMillis, cpuLimitMillis, memoryMib, memoryLimitMib, storageMib, storageLimitMib, connections, connectionsLimit } = sample;
+  const shown: Figure[] = [
     { name: "CPU", share: cpuMillis / cpuLimitMillis, text: `${(cpuMillis / 1000).toFixed(2)} of ${cores(cpuLimitMillis / 1000)}` },
     { name: "Memory", share: memoryMib / memoryLimitMib, text: `${size(memoryMib)} of ${size(memoryLimitMib)}` },
     {
@@ -21,14 +21,23 @@ export function figures(sample: Sample): Figure[] {
       text: storageMib === null ? "Counting…" : `${size(storageMib)} of ${size(storageLimitMib)}`,
     },
   ];
+  // Without a limit there is nothing that it could be a share of.
+  if (connectionsLimit !== null) {
+    shown.push({
+      name: "Connections",
+      share: connections === null ? null : connections / connectionsLimit,
+      text: connections === null ? "Counting…" : `${connections} of ${connectionsLimit}`,
+    });
+  }
+  return shown;
 }
 
-export function percent(share: number | null): string {
+function percent(share: number | null): string {
   return share === null ? "…" : `${Math.round(100 * share)} %`;
 }
 
 /** Bars, each as full as the service is. */
-export function Meters({ sample, long }: { sample: Sample | undefined; long?: boolean }) {
+export function Meters({ sample, long }: { sample: Sample | null; long?: boolean }) {
   const shown = sample ? figures(sample) : ["CPU", "Memory", "Storage"].map((name) => ({ name, share: null, text: "Measuring…" }));
   return (
     <div class={long ? "meters long" : "meters"}>

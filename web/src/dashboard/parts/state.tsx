@@ -1,9 +1,15 @@
+import { waits } from "../service/sizing";
 import type { Service } from "../state";
 import { capital, OPERATION, PHASE, STATE } from "../words";
 import { Elapsed } from "./time";
 
 export function StateBadge({ state }: { state: Service["state"] }) {
   return <span class={`badge state-${state.toLowerCase()}`}>{STATE[state]}</span>;
+}
+
+/** A mark on what has some of its new size only after a restart. */
+export function Waiting({ service }: { service: Service }) {
+  return waits(service) ? <span class="waiting">Restart pending</span> : null;
 }
 
 /** What is being done about a service, how far it is and for how long. */

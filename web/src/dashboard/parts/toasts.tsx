@@ -10,19 +10,33 @@ interface Toast {
   bad: boolean;
   /** Where what it tells of can be looked at. */
   href: string | undefined;
+  offer: Offer | undefined;
 }
 
-/** How long one stays that tells of nothing bad, in milliseconds, and how many there are at most. */
+/** What can still be done about what a toast tells. It stays until it is taken, put away or withdrawn. */
+interface Offer {
+  label: string;
+  act: () => void;
+}
+
+/** How long one stays that tells of nothing bad and offers nothing, in milliseconds, and how many there are at most. */
 const STAY = 8_000;
 const MOST = 4;
 
 const toasts = new Store<readonly Toast[]>([]);
 let number = 0;
 
-/** Tells of something that ended where nobody looks. */
-export function toast(text: string, { bad = false, href }: { bad?: boolean; href?: string } = {}): void {
-  toasts.set([...toasts.value, { number: number++, text, bad, href }].slice(-MOST));
+/** Tells of something that ended where nobody looks, or can be undone. Gives back what takes it away. */
+export function toast(text: string, { bad = false, href, offer }: { bad?: boolean; href?: string; offer?: Offer } = {}): () => void {
+  const mine = { number: number++, text, bad, href, offer };
+  toasts.set([...toasts.value, mine].slice(-MOST));
   announce(text);
+  return () => toasts.set(toasts.value.filter((toast) => toast !== mine));
+}
+
+/** Takes away what is offered about a project that nobody looks at any more. */
+export function withdrawOffers(): void {
+  toasts.set(toasts.value.filter(({ offer }) => !offer));
 }
 
 export function Toasts() {
@@ -40,11 +54,11 @@ export function Toasts() {
   );
 }
 
-function Card({ toast: { number, text, bad, href } }: { toast: Toast }) {
+function Card({ toast: { number, text, bad, href, offer } }: { toast: Toast }) {
   const [held, setHeld] = useState(false);
   const close = () => toasts.set(toasts.value.filter((toast) => toast.number !== number));
   useEffect(() => {
-    if (bad || held) return;
+    if (bad || held || offer) return;
     const timer = setTimeout(close, STAY);
     return () => clearTimeout(timer);
   }, [bad, held]);
@@ -62,6 +76,17 @@ function Card({ toast: { number, text, bad, href } }: { toast: Toast }) {
         <a href={href} onClick={close}>
           Show
         </a>
+      )}
+      {offer && (
+        <button
+          type="button"
+          onClick={() => {
+            close();
+            offer.act();
+          }}
+        >
+          {offer.label}
+        </button>
       )}
       <button type="button" class="bare" aria-label="Dismiss" onClick={close}>
         <Icon sign="close" size={14} />

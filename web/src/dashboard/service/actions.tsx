@@ -1,15 +1,19 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { type Action, useAction } from "../actions";
+import { useAction } from "../actions";
 import type { ApiError } from "../api";
+import type { Entry } from "../create/provision";
+import type { ResizeApply, SizeTier } from "../generated";
 import type { Item } from "../parts/menu";
 import { Confirm, Dialog } from "../parts/dialog";
 import { Failure } from "../parts/failure";
 import type { Project } from "../project";
 import type { Service } from "../state";
-import { ACTION } from "../words";
+import { ACTION, type Action } from "../words";
+import { offerBack } from "./back";
+import { Resize } from "./resize";
 
-type Asked = "STOP" | "RESTART" | "DESTROY";
+type Asked = "STOP" | "RESTART" | "DESTROY" | "RESIZE";
 
 const WARNING: Record<"STOP" | "RESTART", ComponentChildren> = {
   STOP: "Everything that is connected to it loses its connection. The data is kept, and you can start it again at any time.",
@@ -17,10 +21,12 @@ const WARNING: Record<"STOP" | "RESTART", ComponentChildren> = {
 };
 
 /** What a viewer may do to a service now, with the questions that are asked before, and what went wrong the last time. */
-export function useActions(project: Project, service: Service) {
-  const { ask, asking, error } = useAction(project, service);
+export function useActions(project: Project, service: Service, entry: Entry | undefined) {
+  const { ask, resize, asking, error, forget } = useAction(project, service);
   const [asked, setAsked] = useState<Asked | null>(null);
-  const actions = (["START", "RESTART", "STOP", "DESTROY"] as const).filter((action) => service.viewerActions.includes(action));
+  const actions = (["START", "RESTART", "STOP", "RESIZE", "DESTROY"] as const).filter(
+    (action) => service.viewerActions.includes(action) && (action !== "RESIZE" || entry),
+  );
   const item = (action: Exclude<Action, "ROTATE_CREDENTIALS">): Item => ({
     label: action === "START" ? ACTION.START : `${ACTION[action]}…`,
     sign: action,
@@ -31,7 +37,19 @@ export function useActions(project: Project, service: Service) {
       else setAsked(action);
     },
   });
-  const confirmed = async (action: Asked) => {
+  const close = () => {
+    // What went wrong was said in its dialog, and was about what stood there.
+    if (asked === "DESTROY" || asked === "RESIZE") forget();
+    setAsked(null);
+  };
+  const resized = async (tier: SizeTier, apply: ResizeApply) => {
+    const former = service.tier;
+    const after = await resize(tier, apply);
+    if (!after) return;
+    setAsked(null);
+    if (apply === "AT_NEXT_RESTART" && after.restartPending) offerBack(project, after, former);
+  };
+  const confirmed = async (action: Exclude<Asked, "RESIZE">) => {
     const accepted = await ask(action);
     // Destroying says in its dialog what went wrong, since a name was typed there.
     if (accepted || action !== "DESTROY") setAsked(null);
@@ -39,13 +57,15 @@ export function useActions(project: Project, service: Service) {
   const busy = asking !== null;
   const dialog = asked && (
     asked === "DESTROY" ? (
-      <Destroy service={service} busy={busy} error={error} close={() => setAsked(null)} destroy={() => confirmed("DESTROY")} />
+      <Destroy service={service} busy={busy} error={error} close={close} destroy={() => confirmed("DESTROY")} />
+    ) : asked === "RESIZE" ? (
+      entry && <Resize service={service} entry={entry} busy={busy} error={error} close={close} resize={resized} />
     ) : (
       <Confirm
         title={`${ACTION[asked]} ${service.name}?`}
         yes={ACTION[asked]}
         busy={busy}
-        close={() => setAsked(null)}
+        close={close}
         confirmed={() => confirmed(asked)}
       >
         <p>{WARNING[asked]}</p>
@@ -55,7 +75,7 @@ export function useActions(project: Project, service: Service) {
   return {
     items: actions.map(item),
     dialog,
-    error: asked === "DESTROY" ? null : error,
+    error: asked === "DESTROY" || asked === "RESIZE" ? null : error,
   };
 }
 

@@ -2,12 +2,13 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { History } from "../activity/history";
 import { ApiError, send } from "../api";
 import { Connect } from "../connect/connect";
-import type { Catalog } from "../create/provision";
+import { Console, hasConsole } from "../console/console";
+import type { Catalog, Entry } from "../create/provision";
 import { OneServiceDocument } from "../generated";
 import { Icon } from "../icons";
 import { KindIcon } from "../marks";
 import { Failure, Notice } from "../parts/failure";
-import { StateBadge, Underway } from "../parts/state";
+import { StateBadge, Underway, Waiting } from "../parts/state";
 import type { Project } from "../project";
 import { addressOf, leave, TABS, type Tab } from "../route";
 import type { Service } from "../state";
@@ -23,6 +24,7 @@ const TAB_NAMES: Record<Tab, string> = {
   connect: "Connect",
   logs: "Logs",
   metrics: "Metrics",
+  console: "Console",
   history: "History",
 };
 
@@ -31,15 +33,17 @@ interface DetailProps {
   service: Service;
   catalog: Catalog;
   tab: Tab;
-  mayReadLogs: boolean;
+  mayChange: boolean;
 }
 
 /** All that there is about one service. */
-export function Detail({ project, service, catalog, tab, mayReadLogs }: DetailProps) {
+export function Detail({ project, service, catalog, tab, mayChange }: DetailProps) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => heading.current?.focus(), [service.id]);
   const entry = catalog.find(({ kind }) => kind === service.kind);
   const usage = useUsage(service);
+  // The one that is open stays, and says why it can't be used.
+  const tabs = TABS.filter((name) => name !== "console" || name === tab || hasConsole(service, mayChange));
   return (
     <section class="service" aria-labelledby="service-name">
       <header>
@@ -58,27 +62,29 @@ export function Detail({ project, service, catalog, tab, mayReadLogs }: DetailPr
         <div class="service-state" role="group" aria-label="State">
           <StateBadge state={service.state} />
           {!service.operation && <span class="quiet">{health(service)}</span>}
+          <Waiting service={service} />
           <Underway service={service} />
         </div>
-        <Actions key={service.id} project={project} service={service} />
+        <Actions key={service.id} project={project} service={service} entry={entry} />
         <button type="button" class="bare close" aria-label="Close the details" title="Close (Esc)" onClick={leave}>
           <Icon sign="close" />
         </button>
       </header>
-      <Tabs id={service.id} tab={tab} />
+      <Tabs id={service.id} tab={tab} tabs={tabs} />
       <div class="panel" role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`} key={service.id}>
-        {tab === "overview" && <Overview project={project} service={service} sample={usage.samples.at(-1)} />}
+        {tab === "overview" && <Overview project={project} service={service} entry={entry} sample={usage.sample} />}
         {tab === "connect" && entry && <Connect project={project} service={service} entry={entry} />}
-        {tab === "logs" && (mayReadLogs ? <Logs service={service} /> : <NoLogs />)}
+        {tab === "logs" && (mayChange ? <Logs service={service} /> : <NoLogs />)}
         {tab === "metrics" && <Metrics service={service} usage={usage} />}
+        {tab === "console" && <Console service={service} mayChange={mayChange} />}
         {tab === "history" && <History project={project} service={service} />}
       </div>
     </section>
   );
 }
 
-function Actions({ project, service }: { project: Project; service: Service }) {
-  const { items, dialog, error } = useActions(project, service);
+function Actions({ project, service, entry }: { project: Project; service: Service; entry: Entry | undefined }) {
+  const { items, dialog, error } = useActions(project, service, entry);
   return (
     <>
       {items.length > 0 && (
@@ -97,20 +103,20 @@ function Actions({ project, service }: { project: Project; service: Service }) {
 }
 
 /** Tabs as WAI-ARIA has them: the arrow keys go from one to the next. */
-function Tabs({ id, tab }: { id: string; tab: Tab }) {
+function Tabs({ id, tab, tabs }: { id: string; tab: Tab; tabs: readonly Tab[] }) {
   const list = useRef<HTMLDivElement>(null);
   useEffect(() => list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }), [tab]);
   const go = (event: KeyboardEvent) => {
-    const at = TABS.indexOf(tab);
-    const next = { ArrowRight: at + 1, ArrowLeft: at - 1 + TABS.length, Home: 0, End: TABS.length - 1 }[event.key];
+    const at = tabs.indexOf(tab);
+    const next = { ArrowRight: at + 1, ArrowLeft: at - 1 + tabs.length, Home: 0, End: tabs.length - 1 }[event.key];
     if (next === undefined) return;
     event.preventDefault();
-    list.current?.querySelectorAll<HTMLElement>("[role=tab]")[next % TABS.length]?.focus();
-    location.replace(addressOf(id, TABS[next % TABS.length]));
+    list.current?.querySelectorAll<HTMLElement>("[role=tab]")[next % tabs.length]?.focus();
+    location.replace(addressOf(id, tabs[next % tabs.length]));
   };
   return (
     <div class="tabs" role="tablist" aria-label="About this service" ref={list} onKeyDown={go}>
-      {TABS.map((name) => (
+      {tabs.map((name) => (
         <a
           key={name}
           id={`tab-${name}`}

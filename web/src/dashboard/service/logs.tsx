@@ -2,6 +2,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { connected } from "../api";
 import { Icon } from "../icons";
 import { Failure, Notice } from "../parts/failure";
+import { save } from "../parts/save";
 import type { Service } from "../state";
 import { useStore } from "../store";
 import { atLength, logTime } from "../words";
@@ -65,7 +66,7 @@ export function Logs({ service }: { service: Service }) {
           <input type="checkbox" checked={following} onChange={(event) => setFollowing(event.currentTarget.checked)} />
           Follow
         </label>
-        <button type="button" onClick={() => download(service.name, lines)}>
+        <button type="button" onClick={() => save(written(lines), service.name, "log")}>
           <Icon sign="download" size={16} /> Download
         </button>
         <button type="button" aria-pressed={large} onClick={toggle}>
@@ -150,14 +151,9 @@ function useFullScreen(of: { current: HTMLElement | null }): [boolean, () => voi
   return [large, toggle];
 }
 
-/** Saves the lines that are here as they were written, each behind its time. */
-function download(name: string, lines: readonly Line[]): void {
-  const text = lines.map(({ occurredAt, text }) => `${occurredAt} ${text}\n`).join("");
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
-  link.download = `${name}-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.log`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+/** The lines that are here as they were written, each behind its time. */
+function written(lines: readonly Line[]): string {
+  return lines.map(({ occurredAt, text }) => `${occurredAt} ${text}\n`).join("");
 }
 
 /** Instead of the log for who may not read it: asking all the same would stand in the history as refused. */

@@ -1,11 +1,13 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { pageOf } from "../activity/history";
+import { pageOfService } from "../activity/events";
 import { Timeline } from "../activity/timeline";
+import type { Entry } from "../create/provision";
 import { remedy, titleOf } from "../errors";
 import type { EventFragment, OperationPhase } from "../generated";
 import { Icon } from "../icons";
 import { Copy } from "../parts/copy";
+import { Failure } from "../parts/failure";
 import { Meters } from "../parts/meters";
 import { Ago } from "../parts/time";
 import type { Project } from "../project";
@@ -13,6 +15,8 @@ import { addressOf } from "../route";
 import type { Service } from "../state";
 import type { Sample } from "../usage";
 import { cores, health, size } from "../words";
+import { useActions } from "./actions";
+import { waits } from "./sizing";
 
 /** The way to RUNNING, and what a viewer calls its parts. */
 const WAY: [OperationPhase, string][] = [
@@ -26,12 +30,20 @@ const WAY: [OperationPhase, string][] = [
 /** How many of the latest events are shown. */
 const LATEST = 4;
 
-export function Overview({ project, service, sample }: { project: Project; service: Service; sample: Sample | undefined }) {
+interface OverviewProps {
+  project: Project;
+  service: Service;
+  entry: Entry | undefined;
+  sample: Sample | null;
+}
+
+export function Overview({ project, service, entry, sample }: OverviewProps) {
   const { operation, error } = service;
   const gone = service.state === "DESTROYED";
   return (
     <>
       {operation?.kind === "PROVISION" && <Way phase={operation.phase} />}
+      {waits(service) && <Outgrown project={project} service={service} entry={entry} />}
       {error && <Fault service={service} error={error} />}
       <div class="cards">
         <div>
@@ -152,7 +164,7 @@ function Latest({ project, service }: { project: Project; service: Service }) {
       });
     const end = project.event.subscribe((event) => event?.serviceId === service.id && add([event]));
     // The history itself says why it can't be read.
-    pageOf(service.id, null)
+    pageOfService(service.id, null)
       .then((page) => add(page.events))
       .catch(() => setEvents([]));
     return end;
@@ -160,6 +172,31 @@ function Latest({ project, service }: { project: Project; service: Service }) {
   if (!events) return <p class="quiet">Reading…</p>;
   if (events.length === 0) return <p class="quiet">None yet.</p>;
   return <Timeline events={events} label="Latest events" busy={false} most={LATEST} />;
+}
+
+/** Some of its new size waits for a restart. */
+function Outgrown({ project, service, entry }: Omit<OverviewProps, "sample">) {
+  const { items, dialog, error } = useActions(project, service, entry);
+  const restart = items.find(({ sign }) => sign === "RESTART");
+  return (
+    <div class="failure mild">
+      <Icon sign="clock" />
+      <div>
+        <p>Some of its new size, {service.tier.name}, waits for a restart.</p>
+        <p class="quiet">
+          {entry?.name} takes what it plans with, such as its number of connections, only when it starts. Memory that shrinks
+          waits as well.
+        </p>
+      </div>
+      {restart && (
+        <button type="button" onClick={restart.act}>
+          {restart.label}
+        </button>
+      )}
+      {error && <Failure error={error} />}
+      {dialog}
+    </div>
+  );
 }
 
 /** Why the service does not do what it should. Below the reason there may be the end of a log. */

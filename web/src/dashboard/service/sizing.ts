@@ -1,0 +1,87 @@
+// What another size for a service comes to, and how it is said. Nothing here talks to anybody.
+
+import type { EventFragment, ResizeApply, ServiceKind } from "../generated";
+import type { Service } from "../state";
+import type { Sample } from "../usage";
+import { IS } from "../words";
+
+type Tier = Service["tier"];
+
+/**
+ * Kinds whose server takes a new size while it runs. The API does not tell. Of all others a restart is expected, so that
+ * nobody loses a connection unasked.
+ */
+const LIVE: ReadonlySet<ServiceKind> = new Set(["REDIS"]);
+
+/** One of several ways to a new size. */
+export interface Way {
+  apply: ResizeApply;
+  label: string;
+  text: string;
+}
+
+/** What happens when a service gets another size: a sentence, or the ways there are, the harmless one first. */
+export function prospect(service: Service, to: Tier, kindName: string): string | readonly Way[] {
+  const { state, operation, tier } = service;
+  if (operation?.kind === "STOP") return "It is being stopped, and has its new size from its next start on.";
+  if (state === "STOPPED" && !operation) return "It is stopped, and has its new size from its next start on.";
+  if (state === "ERROR" && !operation) return "It is not serving. It is started again in its new size, with the data it has.";
+  if (state !== "RUNNING") return "It is being started, and has its new size then.";
+  if (LIVE.has(service.kind)) return `${kindName} takes its new size while it runs: nobody loses a connection.`;
+  const [atOnce, later] = to.memoryMib < tier.memoryMib ? ["CPU", "memory and the rest"] : ["CPU and memory", "the rest"];
+  return [
+    {
+      apply: "AT_NEXT_RESTART",
+      label: "Without a restart",
+      text: `${atOnce} at once; ${later}, such as its number of connections, at the next restart. Nobody loses a connection.`,
+    },
+    { apply: "NOW", label: "Now, with a restart", text: "It restarts at once. That takes a few seconds and ends all connections." },
+  ];
+}
+
+/** Why a service can't be given another size now, though it could a moment ago. */
+export function obstacle({ state, viewerActions }: Service): string | null {
+  if (viewerActions.includes("RESIZE")) return null;
+  if (state === "RUNNING" || state === "STOPPED" || state === "ERROR") return "You may not change its size any more.";
+  return `It is ${IS[state]} now, and its size can’t be changed.`;
+}
+
+/** Why a size is likely to be refused: more is there than it holds, by what was measured last. */
+export function misfit(service: Service, to: Tier, sample: Sample | null): string | null {
+  if (service.state !== "RUNNING" || !sample) return null;
+  // As the server counts, so that both say the same.
+  const stored = Math.floor(sample.storageMib ?? 0);
+  if (to.storageMib < service.tier.storageMib && stored > to.storageMib) {
+    return `Likely to be refused: ${stored} MiB are stored, and it is meant for ${to.storageMib} MiB.`;
+  }
+  // A server that is started anew makes do with what it is given.
+  const held = Math.floor(sample.memoryMib);
+  if (LIVE.has(service.kind) && to.memoryMib < service.tier.memoryMib && held > to.memoryMib) {
+    return `Likely to be refused: it takes ${held} MiB of memory, and this has ${to.memoryMib} MiB.`;
+  }
+  return null;
+}
+
+/** Whether some of its size waits for a restart that nobody has asked for yet. A server that takes it live is about to. */
+export function waits({ restartPending, operation, kind }: Service): boolean {
+  return restartPending && !operation && !LIVE.has(kind);
+}
+
+/** Which services are being given another size, by what events tell. */
+export class Resizes {
+  readonly #underway = new Set<string>();
+
+  /** Takes what was under way before the first event. */
+  begin(services: Iterable<Service>): void {
+    for (const { id, operation } of services) if (operation?.kind === "RESIZE") this.#underway.add(id);
+  }
+
+  /** Whether this event is the end of a change of size. */
+  isEndedBy({ serviceId, operation, state }: Pick<EventFragment, "serviceId" | "operation" | "state">): boolean {
+    if (operation?.kind === "RESIZE") {
+      this.#underway.add(serviceId);
+      return false;
+    }
+    return this.#underway.delete(serviceId) && !operation && state === "RUNNING";
+  }
+}
