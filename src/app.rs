@@ -1,7 +1,8 @@
 //! The use cases: what a query, a mutation or a subscription does, in domain words.
 //!
 //! Every one takes the viewer and checks what they may do. A mutation writes what is wanted, in one transaction, and
-//! wakes the reconciler. Of the engine only its [`Instruments`] are known here, to read logs and measurements.
+//! wakes the reconciler. Of the engine only its [`Instruments`] are known here, to read logs and measurements and to ask
+//! servers what they hold.
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use crate::store::{BoxError, Store, StoreError};
 pub use crate::store::Committed;
 
 pub mod actions;
+pub mod console;
 pub mod key_ring;
 pub mod key_rotation;
 pub mod live;
@@ -66,6 +68,16 @@ pub enum AppError {
         #[source]
         cause: BoxError,
     },
+    /// What is asked of the server inside a service can't be answered now. `why` is a clause for clients to read.
+    #[error("the server inside can't be asked")]
+    Unanswered {
+        why: String,
+        #[source]
+        cause: Option<BoxError>,
+    },
+    /// As many questions are put to `whose` servers as may be at once.
+    #[error("{most} questions at once are put to {whose}")]
+    Crowded { whose: &'static str, most: usize },
     #[error("others hold what this needs")]
     Busy(#[source] BoxError),
     #[error("unexpected failure")]
@@ -120,6 +132,7 @@ pub struct App {
     instruments: Arc<dyn Instruments>,
     terms: Terms,
     gauges: live::Gauges,
+    consoles: console::Consoles,
 }
 
 impl App {
@@ -130,8 +143,8 @@ impl App {
         instruments: Arc<dyn Instruments>,
         terms: Terms,
     ) -> Self {
-        let gauges = live::Gauges::default();
-        Self { store, sealer, hints, instruments, terms, gauges }
+        let (gauges, consoles) = Default::default();
+        Self { store, sealer, hints, instruments, terms, gauges, consoles }
     }
 
     /// How many services that are not destroyed a project may have.

@@ -16,6 +16,7 @@ use crate::domain::service::{ServiceKind, SizeTier, TierSpec, Wish};
 pub mod access;
 pub mod deployment;
 pub mod ending;
+pub mod inquiry;
 mod mailpit;
 mod minio;
 mod mongodb;
@@ -26,6 +27,7 @@ mod redis;
 
 use access::{Access, MASK, Seed};
 use deployment::{Change, Deployment};
+use inquiry::{KeyBrowser, SqlConsole};
 
 /// Makes of one list both the catalog and the way from a kind to its definition, which without a row does not compile.
 macro_rules! kinds {
@@ -103,6 +105,10 @@ pub struct Offer {
     pub live_rotation: Option<fn(&Wish, &Access) -> Change>,
     /// None where the server inside takes a new size only when it is started.
     pub live_resize: Option<LiveResize>,
+    /// None where the kind speaks no SQL.
+    pub sql: Option<SqlConsole>,
+    /// None where the kind has no keys.
+    pub keys: Option<KeyBrowser>,
 }
 
 /// How a kind takes a new size while it runs.
@@ -129,8 +135,18 @@ impl Definition {
 
     /// Whether `action` can be done to a service of this kind in any state.
     pub fn is_able(&self, action: ServiceAction) -> bool {
-        let Some(offer) = &self.offer else { return true };
-        action != ServiceAction::RotateCredentials || offer.live_rotation.is_some()
+        let can = |able: fn(&Offer) -> bool, otherwise| self.offer.as_ref().map_or(otherwise, able);
+        match action {
+            ServiceAction::RotateCredentials => can(|offer| offer.live_rotation.is_some(), true),
+            ServiceAction::RunSql => can(|offer| offer.sql.is_some(), false),
+            ServiceAction::BrowseKeys => can(|offer| offer.keys.is_some(), false),
+            ServiceAction::Start
+            | ServiceAction::Stop
+            | ServiceAction::Restart
+            | ServiceAction::Destroy
+            | ServiceAction::RevealCredentials
+            | ServiceAction::Resize => true,
+        }
     }
 }
 
@@ -220,14 +236,17 @@ mod tests {
     }
 
     #[test]
-    fn only_a_kind_that_can_change_its_passwords_offers_to_rotate_them() {
+    fn a_kind_offers_what_it_is_able_to_do_and_no_more() {
         let able = postgresql::DEFINITION;
-        let offer = able.offer.map(|offer| Offer { live_rotation: None, ..offer });
+        let offer = able.offer.map(|offer| Offer { live_rotation: None, sql: None, ..offer });
         let unable = Definition { offer, ..able };
         for &action in ServiceAction::ALL {
-            assert!(able.is_able(action), "{action}");
-            assert_eq!(unable.is_able(action), action != ServiceAction::RotateCredentials, "{action}");
+            let is_ability = matches!(action, ServiceAction::RotateCredentials | ServiceAction::RunSql);
+            assert_eq!(able.is_able(action), action != ServiceAction::BrowseKeys, "{action}");
+            assert_eq!(unable.is_able(action), able.is_able(action) && !is_ability, "{action}");
         }
+        assert!(redis::DEFINITION.is_able(ServiceAction::BrowseKeys));
+        assert!(!redis::DEFINITION.is_able(ServiceAction::RunSql));
     }
 
     #[test]

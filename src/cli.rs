@@ -22,6 +22,8 @@ const LIST: &str = "query ($project: ID!, $after: String) { services(projectId: 
         operation { kind phase progressPercent } error { code message } } } }";
 const PROVISION: &str = "mutation ($input: ProvisionServiceInput!) {
     answer: provisionService(input: $input) { service { id name } } }";
+const RESIZE: &str = "mutation ($input: ResizeServiceInput!) {
+    answer: resizeService(input: $input) { service { operation { kind } } } }";
 const SERVICE: &str = "query ($id: ID!) { service(id: $id) { id name kind version state hostname port externalHost
     externalPort operation { kind } error { code message } } }";
 const REVEAL: &str = "mutation ($id: ID!) { revealCredentials(input: { id: $id }) { credentials { key value } } }";
@@ -65,6 +67,9 @@ pub async fn run(command: &ClientCommand, token: &SecretString) -> Result<Ended,
         ClientCommand::Start(action) => client.act("startService", action, "RUNNING").await,
         ClientCommand::Stop(action) => client.act("stopService", action, "STOPPED").await,
         ClientCommand::Restart(action) => client.act("restartService", action, "RUNNING").await,
+        ClientCommand::Resize { action, tier, at_next_restart } => {
+            client.resize(action, tier.as_str(), *at_next_restart).await
+        }
         ClientCommand::Destroy { action, yes } => {
             if !yes && !confirmed(&action.service)? {
                 return Ok(Ended::With(1));
@@ -150,6 +155,17 @@ impl Client<'_> {
         let document = format!("mutation ($id: ID!) {{ {mutation}(input: {{ id: $id }}) {{ service {{ id }} }} }}");
         self.remote.ask(&document, json!({"id": id})).await?;
         self.arrive(&project, cursor, &id, (!action.no_wait).then_some(state)).await
+    }
+
+    async fn resize(&self, action: &ActionArgs, tier: &str, at_next_restart: bool) -> Result<Ended, ClientError> {
+        let project = self.project().await?;
+        let id = self.id(&action.service).await?;
+        let cursor = self.cursor(&project).await?;
+        let apply = if at_next_restart { "AT_NEXT_RESTART" } else { "NOW" };
+        let answer = self.remote.ask(RESIZE, json!({"input": {"id": id, "tier": tier, "apply": apply}})).await?;
+        // One that is stopped, or is to take it later, is where it was.
+        let goes_on = !answer["answer"]["service"]["operation"].is_null();
+        self.arrive(&project, cursor, &id, (goes_on && !action.no_wait).then_some("RUNNING")).await
     }
 
     async fn cursor(&self, project: &str) -> Result<String, ClientError> {

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::catalog::deployment::Deployment;
+use crate::catalog::inquiry::{Answer, Inquiry};
 use crate::domain::id::{InstanceId, ProjectId};
 use crate::domain::limits::Limits;
 use crate::domain::live::{Holdings, LogLine, Reading, Usage};
@@ -42,7 +43,7 @@ pub enum EngineError {
     Refused { code: ErrorCode, message: String },
 }
 
-/// Tells what containers say and take. A stream ends when the container stops, and is an error where there is none.
+/// Tells what containers say and take, and what the servers inside answer. A stream ends when the container stops, and is an error where there is none.
 #[async_trait]
 pub trait Instruments: Send + Sync {
     /// The container's output: the last `tail` lines, of those the ones since `since`, and then what comes.
@@ -61,6 +62,10 @@ pub trait Instruments: Send + Sync {
 
     /// What is in `path` of its file system, and how many clients are connected to `port`.
     async fn holdings(&self, instance: InstanceId, path: &str, port: u16) -> Result<Holdings>;
+
+    /// Puts a question to the server inside, by a command in the running container. If this is dropped, the command runs on
+    /// until its limit.
+    async fn ask(&self, instance: InstanceId, inquiry: Inquiry) -> Result<Answer>;
 }
 
 /// What an event of the engine concerns.

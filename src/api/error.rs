@@ -228,6 +228,20 @@ impl From<AppError> for Error {
                 Self::new(Code::Unavailable, format!("The server's database needs its operator: {why}."))
                     .caused_by(cause)
             }
+            AppError::Unanswered { why, cause } => {
+                let error = Self::new(
+                    Code::Unavailable,
+                    format!("The service can't be asked now: {why}. Try again in a moment."),
+                );
+                match cause {
+                    Some(cause) => error.caused_by(cause),
+                    None => error,
+                }
+            }
+            AppError::Crowded { whose, most } => {
+                let message = format!("{most} questions are put to {whose} already; try again in a moment.");
+                Self::new(Code::RateLimited, message).with("maximum", most).with("retryAfter", 1)
+            }
             AppError::Busy(cause) => Self::new(
                 Code::Unavailable,
                 "Others are changing what this needs; nothing was changed. Try again in a moment.",

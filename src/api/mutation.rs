@@ -5,12 +5,16 @@ use async_graphql::{Context, Object};
 use super::app;
 use super::error::Result;
 use super::guard::{Authenticated, viewer};
+use super::types::console::{RedisKey, parse_key};
 use super::types::credential::Credential;
 use super::types::ids::parse_service;
-use super::types::inputs::{ProvisionServiceInput, ResizeServiceInput, ServiceInput};
+use super::types::inputs::{
+    ProvisionServiceInput, ReadKeyInput, ResizeServiceInput, RunSqlInput, ScanKeysInput, ServiceInput,
+};
 use super::types::payloads::{
-    DestroyServicePayload, ProvisionServicePayload, ResizeServicePayload, RestartServicePayload,
-    RevealCredentialsPayload, RotateCredentialsPayload, StartServicePayload, StopServicePayload,
+    DestroyServicePayload, ProvisionServicePayload, ReadKeyPayload, ResizeServicePayload, RestartServicePayload,
+    RevealCredentialsPayload, RotateCredentialsPayload, RunSqlPayload, ScanKeysPayload, StartServicePayload,
+    StopServicePayload,
 };
 use super::types::service::Service;
 use super::types::service_event::ServiceEvent;
@@ -114,6 +118,49 @@ impl Mutation {
         let resized = app(ctx).resize(viewer(ctx)?, id, input.tier.into(), input.apply.into()).await?;
         let (service, event) = told(resized);
         Ok(Some(ResizeServicePayload { service, event }))
+    }
+
+    /// Runs a statement that reads on a running service which speaks SQL, and gives its first rows. It can change nothing, and
+    /// is ended after ten seconds. What the server inside says against it is a BAD_USER_INPUT of the field `statement`. The
+    /// statement is a mutation because it takes of the service's CPU time and is audited, without its text. Needs the
+    /// permission `project:settings`.
+    async fn run_sql(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The statement, and the service to run it on.")] input: RunSqlInput,
+    ) -> Result<Option<RunSqlPayload>> {
+        let id = parse_service("id", &input.id)?;
+        let (service, table) = app(ctx).run_sql(viewer(ctx)?, id, input.statement).await?;
+        Ok(Some(RunSqlPayload { service: Service(service), result: Some(table.into()) }))
+    }
+
+    /// Lists keys of a running service which holds keys, a page at a time, as Redis' SCAN does. It can change nothing. Needs
+    /// the permission `project:settings`.
+    async fn scan_keys(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service, and which of its keys to list.")] input: ScanKeysInput,
+    ) -> Result<Option<ScanKeysPayload>> {
+        let id = parse_service("id", &input.id)?;
+        let (service, page) = app(ctx).scan_keys(viewer(ctx)?, id, input.parse()?).await?;
+        Ok(Some(ScanKeysPayload {
+            service: Service(service),
+            keys: page.keys.into_iter().map(RedisKey).collect(),
+            next_cursor: page.next.map(|cursor| cursor.to_string()),
+            total: page.total.try_into().unwrap_or(i32::MAX),
+        }))
+    }
+
+    /// Reads the beginning of a key's value from a running service which holds keys. It can change nothing. Needs the
+    /// permission `project:settings`.
+    async fn read_key(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service, and which of its keys to read.")] input: ReadKeyInput,
+    ) -> Result<Option<ReadKeyPayload>> {
+        let id = parse_service("id", &input.id)?;
+        let (service, value) = app(ctx).read_key(viewer(ctx)?, id, parse_key(&input.key_base64)?).await?;
+        Ok(Some(ReadKeyPayload { service: Service(service), value: value.map(Into::into) }))
     }
 }
 

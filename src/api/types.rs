@@ -3,6 +3,7 @@
 use async_graphql::{ID, Interface};
 
 pub mod catalog;
+pub mod console;
 pub mod credential;
 pub mod date_time;
 pub mod enums;

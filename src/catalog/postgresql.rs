@@ -11,6 +11,8 @@ use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
 use super::{Credential, Definition, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
+mod console;
+
 const PORT: u16 = 5432;
 const STOP_GRACE: Duration = Duration::from_secs(60);
 const DATA: &str = "/var/lib/postgresql/data";
@@ -35,6 +37,8 @@ pub static DEFINITION: Definition = Definition {
         deployment,
         live_rotation: Some(credential_change),
         live_resize: None,
+        sql: Some(console::CONSOLE),
+        keys: None,
     }),
 };
 
@@ -186,7 +190,8 @@ fn max_connections(tier: &TierSpec) -> u32 {
 }
 
 /// Settings for a server that has its container to itself: a quarter of the memory for shared buffers, three quarters
-/// assumed to be cache (PostgreSQL manual, "Resource Consumption" and "Planner Cost Constants").
+/// assumed to be cache (PostgreSQL manual, "Resource Consumption" and "Planner Cost Constants"). Neither the temporary files of
+/// one query nor the log that a replication slot has forgotten takes more than a part of the storage.
 fn tuning(tier: &TierSpec) -> Vec<(&'static str, String)> {
     let memory = tier.memory_mib;
     let cores = (tier.cpu_millis / 1000).max(1);
@@ -199,6 +204,8 @@ fn tuning(tier: &TierSpec) -> Vec<(&'static str, String)> {
         ("max_connections", max_connections.to_string()),
         ("max_wal_size", format!("{}MB", (tier.storage_mib / 8).clamp(128, 2048))),
         ("min_wal_size", "80MB".to_owned()),
+        ("max_slot_wal_keep_size", format!("{}MB", tier.storage_mib / 8)),
+        ("temp_file_limit", format!("{}MB", tier.storage_mib / 4)),
         ("max_worker_processes", (cores * 2).max(4).to_string()),
         ("max_parallel_workers", cores.to_string()),
         ("max_parallel_workers_per_gather", (cores / 2).to_string()),

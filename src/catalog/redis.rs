@@ -10,6 +10,9 @@ use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
 use super::{Credential, Definition, LiveResize, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
+mod keys;
+mod resp;
+
 const PORT: u16 = 6379;
 const STOP_GRACE: Duration = Duration::from_secs(30);
 const DATA: &str = "/data";
@@ -34,6 +37,8 @@ pub static DEFINITION: Definition = Definition {
         deployment,
         live_rotation: Some(credential_change),
         live_resize: Some(LiveResize { change: size_change, memory_for_data: maxmemory_mib }),
+        sql: None,
+        keys: Some(keys::BROWSER),
     }),
 };
 

@@ -89,6 +89,17 @@ pub enum ClientCommand {
     Stop(ActionArgs),
     /// Stops a service and starts it again.
     Restart(ActionArgs),
+    /// Gives a service another size, and waits until it has it.
+    Resize {
+        #[command(flatten)]
+        action: ActionArgs,
+        /// DEV, STANDARD or PERFORMANCE.
+        #[arg(value_parser = word::<SizeTier>)]
+        tier: SizeTier,
+        /// Ends no connection: what needs a restart waits for the next one.
+        #[arg(long)]
+        at_next_restart: bool,
+    },
     /// Removes a service with its data.
     Destroy {
         #[command(flatten)]
@@ -109,9 +120,11 @@ impl ClientCommand {
             | Self::Connect { at, .. }
             | Self::Logs { at, .. }
             | Self::Events { at, .. } => at,
-            Self::Start(action) | Self::Stop(action) | Self::Restart(action) | Self::Destroy { action, .. } => {
-                &action.at
-            }
+            Self::Start(action)
+            | Self::Stop(action)
+            | Self::Restart(action)
+            | Self::Resize { action, .. }
+            | Self::Destroy { action, .. } => &action.at,
         }
     }
 }

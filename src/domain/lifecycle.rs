@@ -16,6 +16,8 @@ text_enum! {
         RevealCredentials = "REVEAL_CREDENTIALS",
         RotateCredentials = "ROTATE_CREDENTIALS",
         Resize = "RESIZE",
+        RunSql = "RUN_SQL",
+        BrowseKeys = "BROWSE_KEYS",
     }
 }
 
@@ -52,7 +54,9 @@ impl ServiceAction {
             | Self::Restart
             | Self::RevealCredentials
             | Self::RotateCredentials
-            | Self::Resize => Permission::ProjectSettings,
+            | Self::Resize
+            | Self::RunSql
+            | Self::BrowseKeys => Permission::ProjectSettings,
         }
     }
 
@@ -63,7 +67,7 @@ impl ServiceAction {
             Self::Start => &[Stopped, Error],
             Self::Stop => &[Running, Error, Provisioning],
             Self::Restart => &[Running, Error],
-            Self::RotateCredentials => &[Running],
+            Self::RotateCredentials | Self::RunSql | Self::BrowseKeys => &[Running],
             Self::Resize => &[Running, Stopped, Error],
             Self::Destroy | Self::RevealCredentials => &[Pending, Provisioning, Running, Stopped, Error],
         }
@@ -81,7 +85,7 @@ impl ServiceAction {
             Self::Destroy => Some(OperationKind::Destroy),
             Self::RotateCredentials => Some(OperationKind::RotateCredentials),
             Self::Resize => Some(OperationKind::Resize),
-            Self::RevealCredentials => None,
+            Self::RevealCredentials | Self::RunSql | Self::BrowseKeys => None,
         }
     }
 
@@ -89,7 +93,14 @@ impl ServiceAction {
     pub const fn job(self) -> Option<Job> {
         match self {
             Self::RotateCredentials => Some(Job::RotateCredentials),
-            Self::Start | Self::Stop | Self::Restart | Self::Destroy | Self::RevealCredentials | Self::Resize => None,
+            Self::Start
+            | Self::Stop
+            | Self::Restart
+            | Self::Destroy
+            | Self::RevealCredentials
+            | Self::Resize
+            | Self::RunSql
+            | Self::BrowseKeys => None,
         }
     }
 
@@ -98,7 +109,7 @@ impl ServiceAction {
             Self::Start | Self::Restart => Some(Power::On),
             Self::Stop => Some(Power::Off),
             Self::Destroy => Some(Power::Deleted),
-            Self::RevealCredentials | Self::RotateCredentials | Self::Resize => None,
+            Self::RevealCredentials | Self::RotateCredentials | Self::Resize | Self::RunSql | Self::BrowseKeys => None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::support::docker::preview;
+use crate::support::docker::{inspect, preview};
 use crate::support::server::{Server, binary};
 
 struct Cli<'a> {
@@ -71,7 +71,12 @@ async fn a_person_does_from_a_terminal_what_the_dashboard_does() {
     logs.wait().unwrap();
     assert!(told, "the log is followed");
 
+    let resized = cli.says(&["resize", "cache", "standard", "--json"]).await;
+    assert_eq!(inspect(id)["HostConfig"]["Memory"], 256 << 20, "{resized}");
+    assert!(cli.refused(&["resize", "cache", "huge"]).await.contains("huge"));
+
     cli.says(&["stop", "cache"]).await;
+    assert!(cli.says(&["resize", "cache", "dev"]).await.contains("STOPPED"));
     let stopped: Value = serde_json::from_str(&cli.says(&["list", "--json"]).await).unwrap();
     assert_eq!(stopped[0]["state"], "STOPPED");
     let why = cli.refused(&["stop", "cache"]).await;

@@ -11,6 +11,7 @@ mod support;
 mod audit;
 mod cli;
 mod commands;
+mod console;
 mod containers;
 mod faults;
 mod live;

@@ -5,6 +5,7 @@ use diesel::{Connection, RunQueryDsl, SqliteConnection};
 use std::net::{IpAddr, Ipv4Addr};
 
 use project_services::domain::address::Publishing;
+use project_services::domain::lifecycle::ServiceAction;
 use project_services::domain::service::ServiceState;
 use project_services::http::SocketLimits;
 use project_services::store::{Guard, Write};
@@ -329,12 +330,14 @@ async fn actions_go_on_from_where_the_service_is() {
 async fn viewer_actions_are_what_would_be_accepted() {
     let server = Server::start().await;
     let id = server.provision(&demo(), json!({"projectId": "demo", "kind": "REDIS"})).await;
-    let settings = ["START", "STOP", "RESTART", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS", "RESIZE"];
+    let settings = ["START", "STOP", "RESTART", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS", "RESIZE", "BROWSE_KEYS"];
+    let all = ServiceAction::ALL.iter().map(|action| action.as_str()).collect::<Vec<_>>();
+    let running = ["STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS", "RESIZE", "BROWSE_KEYS"];
     use ServiceState as S;
     for (state, expected) in [
         (S::Pending, vec!["DESTROY", "REVEAL_CREDENTIALS"]),
         (S::Provisioning, vec!["STOP", "DESTROY", "REVEAL_CREDENTIALS"]),
-        (S::Running, vec!["STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS", "RESIZE"]),
+        (S::Running, running.to_vec()),
         (S::Stopped, vec!["START", "DESTROY", "REVEAL_CREDENTIALS", "RESIZE"]),
         (S::Error, vec!["START", "STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "RESIZE"]),
         (S::Destroying, vec![]),
@@ -342,7 +345,7 @@ async fn viewer_actions_are_what_would_be_accepted() {
     ] {
         server.settle(&id, state).await;
         for (permissions, filter) in [
-            (BOTH, [&["DESTROY"][..], &settings[..]].concat()),
+            (BOTH, all.clone()),
             (&["project:settings"][..], settings.to_vec()),
             (&["project:delete"][..], vec!["DESTROY"]),
             (&[][..], vec![]),

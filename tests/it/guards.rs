@@ -44,6 +44,10 @@ fn table() -> Vec<Field> {
     let events = "subscription { serviceEvents(projectId: \"PROJECT\", after: \"AFTER\") { cursor } }";
     let changed = "subscription { serviceChanged(id: \"ID\") { id } }";
     let logs = "subscription { serviceLogs(id: \"ID\") { text } }";
+    let sql = "mutation { runSql(input: {id: \"ID\", statement: \"TABLE t\"}) { result { rows } } }";
+    let scan = "mutation { scanKeys(input: {id: \"ID\"}) { total } }";
+    let read = "mutation { readKey(input: {id: \"ID\", keyBase64: \"YQ==\"}) { service { id } } }";
+    let resize = "mutation { resizeService(input: {id: \"ID\", tier: STANDARD}) { service { id } } }";
     let metrics = "subscription { serviceMetrics(id: \"ID\") { memoryMib } }";
     vec![
         query("node", Needs::Sight, "{ node(id: \"ID\") { id } }"),
@@ -54,6 +58,7 @@ fn table() -> Vec<Field> {
         query("serviceCatalog", Needs::Token, "{ serviceCatalog { kind } }"),
         query("catalogEntry", Needs::Token, "{ catalogEntry(kind: REDIS) { kind } }"),
         query("service", Needs::Sight, "{ service(id: \"ID\") { id } }"),
+        query("serviceMetricsHistory", Needs::Sight, "{ serviceMetricsHistory(id: \"ID\") { points { cpuMillis } } }"),
         query("services", Needs::Sight, "{ services(projectId: \"PROJECT\") { totalCount } }"),
         field("Mutation", "provisionService", SETTINGS, ServiceState::Running, provision),
         action("startService", SETTINGS, ServiceState::Stopped),
@@ -62,6 +67,10 @@ fn table() -> Vec<Field> {
         action("destroyService", DELETE, ServiceState::Running),
         action("revealCredentials", SETTINGS, ServiceState::Running),
         action("rotateCredentials", SETTINGS, ServiceState::Running),
+        field("Mutation", "resizeService", SETTINGS, ServiceState::Running, resize),
+        field("Mutation", "runSql", SETTINGS, ServiceState::Running, sql),
+        field("Mutation", "scanKeys", SETTINGS, ServiceState::Running, scan),
+        field("Mutation", "readKey", SETTINGS, ServiceState::Running, read),
         field("Subscription", "serviceEvents", Needs::Sight, ServiceState::Running, events),
         field("Subscription", "serviceChanged", Needs::Sight, ServiceState::Running, changed),
         field("Subscription", "serviceLogs", SETTINGS, ServiceState::Running, logs),
@@ -96,7 +105,14 @@ impl Field {
     /// A service in project `demo`, in the state in which the field works.
     async fn service(&self, server: &Server) -> String {
         server.instruments.write("a line of the log");
-        let id = server.provision(&token(&["demo"], BOTH), json!({"projectId": "demo", "kind": "REDIS"})).await;
+        match self.name {
+            "runSql" => server.instruments.answer("a\nfalse 0\n(1)\n\n"),
+            "scanKeys" => server.instruments.answer("+OK\r\n:0\r\n*2\r\n$1\r\n0\r\n*0\r\n+OK\r\n"),
+            "readKey" => server.instruments.answer("+OK\r\n+none\r\n:-2\r\n$-1\r\n+OK\r\n"),
+            _ => {}
+        }
+        let kind = if self.name == "runSql" { "POSTGRESQL" } else { "REDIS" };
+        let id = server.provision(&token(&["demo"], BOTH), json!({"projectId": "demo", "kind": kind})).await;
         server.settle(&id, self.state).await;
         id
     }

@@ -1,7 +1,8 @@
 //! Instruments that show what a test wants.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_stream::stream;
@@ -9,10 +10,11 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use jiff::Timestamp;
+use project_services::catalog::inquiry::{Answer, Inquiry};
 use project_services::domain::id::InstanceId;
 use project_services::domain::live::{Holdings, LogLine, LogStream, Reading, Usage};
-use project_services::engine::{Instruments, Result};
-use tokio::sync::watch;
+use project_services::engine::{EngineError, Instruments, Result};
+use tokio::sync::{Semaphore, watch};
 
 #[derive(Default)]
 pub struct FakeInstruments {
@@ -23,6 +25,12 @@ pub struct FakeInstruments {
     pub counting_hangs: AtomicBool,
     /// How many measurements are under way.
     pub measuring: Arc<AtomicUsize>,
+    /// What the next questions are answered; without one the engine can't be reached.
+    answers: Mutex<VecDeque<Answer>>,
+    /// How many questions came.
+    pub asked: AtomicUsize,
+    /// Where it is there, each answer takes one of these.
+    pub turns: Mutex<Option<Arc<Semaphore>>>,
 }
 
 /// One measurement, counted for as long as it goes on.
@@ -39,6 +47,12 @@ impl FakeInstruments {
     pub fn write(&self, text: &str) {
         let line = LogLine { occurred_at: Timestamp::now(), stream: LogStream::Stderr, text: text.to_owned() };
         self.lines.send_modify(|lines| lines.push(line));
+    }
+
+    /// Has a command that the next question comes by end well and say this.
+    pub fn answer(&self, stdout: &str) {
+        let answer = Answer { exit_code: Some(0), stdout: stdout.into(), stderr: Vec::new() };
+        self.answers.lock().unwrap().push_back(answer);
     }
 }
 
@@ -97,5 +111,15 @@ impl Instruments for FakeInstruments {
             std::future::pending::<()>().await;
         }
         Ok(Holdings { storage_bytes: 1 << 22, connections: 2 })
+    }
+
+    async fn ask(&self, _instance: InstanceId, _inquiry: Inquiry) -> Result<Answer> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let turns = self.turns.lock().unwrap().clone();
+        if let Some(turns) = turns {
+            turns.acquire().await.unwrap().forget();
+        }
+        let answer = self.answers.lock().unwrap().pop_front();
+        answer.ok_or_else(|| EngineError::Unavailable("nobody is there".into()))
     }
 }

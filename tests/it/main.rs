@@ -9,6 +9,7 @@ mod architecture;
 mod bodies;
 mod clients;
 mod concurrency;
+mod console;
 mod cursors;
 mod errors;
 mod event_stream;

@@ -139,6 +139,10 @@ pub enum ServiceAction {
     RotateCredentials,
     /// `resizeService`
     Resize,
+    /// `runSql`; only with kinds that speak SQL.
+    RunSql,
+    /// `scanKeys` and `readKey`; only with kinds that hold keys.
+    BrowseKeys,
 }
 
 /// When a new size comes into effect.

@@ -6,6 +6,10 @@ use super::enums::{ResizeApply, ServiceKind, SizeTier};
 use super::ids::parse_project;
 use crate::api::error::{Error, Result};
 use crate::app::provision::ProvisionRequest;
+use crate::domain::console::KeyScan;
+
+/// The most keys that a page is asked for.
+pub const MAX_KEYS: u32 = 500;
 
 /// What to provision.
 #[derive(InputObject)]
@@ -46,6 +50,40 @@ pub struct ResizeServiceInput {
     pub apply: ResizeApply,
 }
 
+/// A statement for a service.
+#[derive(InputObject)]
+pub struct RunSqlInput {
+    /// The service's id.
+    pub id: ID,
+    /// One statement that reads: SELECT, TABLE, VALUES, WITH, SHOW or EXPLAIN. At most 10 000 characters.
+    pub statement: String,
+}
+
+/// Which keys to list.
+#[derive(InputObject)]
+pub struct ScanKeysInput {
+    /// The service's id.
+    pub id: ID,
+    /// The pattern of the keys, as Redis has it: `*` is any text, `?` any byte, `[ab]` one of these, `\` takes from the next
+    /// character its meaning. At most 1000 characters.
+    #[graphql(name = "match", default_with = "Some(\"*\".to_owned())")]
+    pub pattern: Option<String>,
+    /// The `nextCursor` of the page before, with the same `match`; left out for the first page.
+    pub cursor: Option<String>,
+    /// About how many keys to give, 1 to 500: there may be a few more, and fewer or none.
+    #[graphql(default_with = "Some(100)")]
+    pub first: Option<i32>,
+}
+
+/// Which key to read.
+#[derive(InputObject)]
+pub struct ReadKeyInput {
+    /// The service's id.
+    pub id: ID,
+    /// A `RedisKey.keyBase64`: the key's bytes in base 64.
+    pub key_base64: ID,
+}
+
 impl ProvisionServiceInput {
     pub fn parse(self) -> Result<ProvisionRequest> {
         let project = parse_project("projectId", &self.project_id)?;
@@ -66,5 +104,25 @@ impl ProvisionServiceInput {
             name,
             idempotency_key,
         })
+    }
+}
+
+impl ScanKeysInput {
+    pub fn parse(self) -> Result<KeyScan> {
+        let cursor = self.cursor.map_or(Ok(0), |cursor| {
+            cursor.parse().map_err(|_| Error::bad_input("cursor", "It is no cursor that a page of keys gave."))
+        })?;
+        let count = match self.first {
+            None => 100,
+            Some(first) => u32::try_from(first)
+                .ok()
+                .filter(|first| (1..=MAX_KEYS).contains(first))
+                .ok_or_else(|| Error::bad_input("first", format!("It has to be from 1 to {MAX_KEYS}.")))?,
+        };
+        let pattern = self.pattern.unwrap_or_else(|| "*".to_owned());
+        if pattern.chars().count() > 1000 {
+            return Err(Error::bad_input("match", "A pattern has at most 1000 characters."));
+        }
+        Ok(KeyScan { pattern, cursor, count })
     }
 }

@@ -2,9 +2,12 @@
 
 use async_graphql::SimpleObject;
 
+use super::console::{RedisKey, RedisValue, SqlResult};
 use super::credential::Credential;
+use super::inputs::MAX_KEYS;
 use super::service::Service;
 use super::service_event::ServiceEvent;
+use crate::api::documents::limits::list_cost;
 
 /// The answer of `provisionService`.
 #[derive(SimpleObject)]
@@ -78,4 +81,37 @@ pub struct ResizeServicePayload {
     pub service: Service,
     /// The event that it wrote; null where nothing was written, because it has that size.
     pub event: Option<ServiceEvent>,
+}
+
+/// The answer of `runSql`.
+#[derive(SimpleObject)]
+pub struct RunSqlPayload {
+    /// The service.
+    pub service: Service,
+    /// What the statement gave.
+    pub result: Option<SqlResult>,
+}
+
+/// The answer of `scanKeys`.
+#[derive(SimpleObject)]
+pub struct ScanKeysPayload {
+    /// The service.
+    pub service: Service,
+    /// The keys, in no order. A page may hold a few more than `first`, and fewer or none though others follow; a key may come
+    /// again on a later page.
+    #[graphql(complexity = "list_cost(MAX_KEYS as usize, child_complexity)")]
+    pub keys: Vec<RedisKey>,
+    /// Where to go on; null where this was the last page.
+    pub next_cursor: Option<String>,
+    /// How many keys there are in all, whatever `match` is.
+    pub total: i32,
+}
+
+/// The answer of `readKey`.
+#[derive(SimpleObject)]
+pub struct ReadKeyPayload {
+    /// The service.
+    pub service: Service,
+    /// The value; null where the key is gone.
+    pub value: Option<RedisValue>,
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bollard::Docker;
+use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use futures_util::StreamExt;
@@ -16,9 +17,26 @@ use crate::engine::{Command, Ended};
 /// How much longer than its limit a command is waited for, which it is ended at.
 const ENDING: Duration = Duration::from_secs(5);
 
+/// What a command wrote, apart and as it came together, each up to as many bytes as were to be kept.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// None where the engine doesn't tell, such as of a container that ended first.
+    pub exit_code: Option<i64>,
+    pub both: Vec<u8>,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
 /// Runs a command to its end, or to that of its limit: timeout(1) of the image ends it then. If this is dropped, it runs on
 /// until then.
 pub(super) async fn run(client: &Docker, instance: InstanceId, command: &Command) -> Result<Ended, BollardError> {
+    let said = said(client, instance, command).await?;
+    let output = String::from_utf8_lossy(&said.both).trim().to_owned();
+    Ok(Ended { exit_code: said.exit_code, output })
+}
+
+/// The same with all that it wrote, byte by byte.
+pub(super) async fn said(client: &Docker, instance: InstanceId, command: &Command) -> Result<Said, BollardError> {
     let Some(limit) = command.limit else { return run_on(client, instance, command, command.words.clone()).await };
     let mut words = ["timeout", "-k", "1", &limit.as_secs().to_string()].map(str::to_owned).to_vec();
     words.extend(command.words.iter().cloned());
@@ -30,7 +48,7 @@ async fn run_on(
     instance: InstanceId,
     command: &Command,
     words: Vec<String>,
-) -> Result<Ended, BollardError> {
+) -> Result<Said, BollardError> {
     let options = CreateExecOptions {
         cmd: Some(words),
         user: command.user.map(str::to_owned),
@@ -41,7 +59,10 @@ async fn run_on(
         ..Default::default()
     };
     let exec = within(QUICK, client.create_exec(&instance.to_string(), options)).await?;
-    let mut said = Vec::new();
+    let mut said = Said::default();
+    let keep = |kept: &mut Vec<u8>, chunk: &[u8]| {
+        kept.extend_from_slice(&chunk[..chunk.len().min(command.kept - kept.len())]);
+    };
     if let StartExecResults::Attached { mut output, mut input } =
         within(QUICK, client.start_exec(&exec.id, None)).await?
     {
@@ -51,18 +72,19 @@ async fn run_on(
             let _ = input.flush().await;
         }
         while let Some(Ok(chunk)) = output.next().await {
+            let is_error = matches!(chunk, LogOutput::StdErr { .. });
             let chunk = chunk.into_bytes();
-            said.extend_from_slice(&chunk[..chunk.len().min(command.kept - said.len())]);
+            keep(&mut said.both, &chunk);
+            keep(if is_error { &mut said.stderr } else { &mut said.stdout }, &chunk);
         }
     }
-    let output = String::from_utf8_lossy(&said).trim().to_owned();
     // The exit code may come a moment after the end of the output.
     for _ in 0..100 {
         let exec = within(QUICK, client.inspect_exec(&exec.id)).await?;
         if exec.running != Some(true) {
-            return Ok(Ended { exit_code: exec.exit_code, output });
+            return Ok(Said { exit_code: exec.exit_code, ..said });
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    Ok(Ended { exit_code: None, output })
+    Ok(said)
 }

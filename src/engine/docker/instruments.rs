@@ -12,6 +12,7 @@ use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 
 use super::{DockerEngine, QUICK, exec, failure, within};
+use crate::catalog::inquiry::{Answer, Inquiry};
 use crate::domain::id::InstanceId;
 use crate::domain::live::{Holdings, LogLine, LogStream, Reading, Usage};
 use crate::engine::{Command, EngineError, Instruments, Result};
@@ -81,6 +82,13 @@ impl Instruments for DockerEngine {
         let command = Command { words: words.to_vec(), kept: TABLES, limit: Some(COUNTING), ..Command::default() };
         let ended = exec::run(client, instance, &command).await.map_err(failure)?;
         counted(&ended.output, port).ok_or_else(|| EngineError::Unknown("du told no size".into()))
+    }
+
+    async fn ask(&self, instance: InstanceId, inquiry: Inquiry) -> Result<Answer> {
+        let Inquiry { command: words, user, input, limit, kept } = inquiry;
+        let command = Command { words, user: Some(user), input: Some(input), kept, limit: Some(limit) };
+        let said = exec::said(self.client().await?, instance, &command).await.map_err(failure)?;
+        Ok(Answer { exit_code: said.exit_code, stdout: said.stdout, stderr: said.stderr })
     }
 }
 
