@@ -88,10 +88,11 @@ impl Subscription {
         let viewer = viewer(ctx)?;
         let watch = Watch::open(ctx, viewer, "serviceMetrics")?;
         let id = parse_service("id", &id)?;
-        let (service, metrics) = app(ctx).service_metrics(viewer, id).await?;
-        let tier = service.wish.tier;
-        let connections_limit = connections_limit(&service.wish);
-        Ok(watch.follow(metrics.map(move |measured| Ok(ServiceMetrics { measured, tier, connections_limit }))))
+        let metrics = app(ctx).service_metrics(viewer, id).await?;
+        Ok(watch.follow(metrics.map(|now| {
+            let (wish, measured) = now?;
+            Ok(ServiceMetrics { measured, tier: wish.tier, connections_limit: connections_limit(&wish) })
+        })))
     }
 }
 

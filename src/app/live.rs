@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_stream::{stream, try_stream};
+use async_stream::try_stream;
 use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -16,7 +16,7 @@ use crate::domain::id::ServiceId;
 use crate::domain::lifecycle::Privilege;
 use crate::domain::live::{Holdings, LogLine, Measured};
 use crate::domain::permission::Principal;
-use crate::domain::service::{Service, ServiceState};
+use crate::domain::service::{Service, ServiceState, Wish};
 
 /// How soon to look again for a container that is not there or does not run.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -93,26 +93,36 @@ impl App {
         })
     }
 
-    /// What the service takes and holds, about once a second while it runs, until it is destroyed.
+    /// What the service takes and holds beside what it is to have, about once a second while it runs, until it is destroyed.
     pub async fn service_metrics(
         self: &Arc<Self>,
         viewer: &Principal,
         id: ServiceId,
-    ) -> Result<(Service, impl Stream<Item = Measured> + use<>)> {
+    ) -> Result<impl Stream<Item = Result<(Wish, Measured)>> + use<>> {
         let service = self.service(viewer, id).await?.ok_or(AppError::NotFound("service"))?;
         let mut measured = self.follow(&service);
-        let stream = stream! {
+        let mut hints = self.hints.subscribe(&service.project);
+        // What came to be in between is read as well.
+        hints.mark_changed();
+        let app = Arc::clone(self);
+        Ok(try_stream! {
+            let mut wish = service.wish;
             loop {
+                // It may have been given another size.
+                if hints.has_changed().unwrap_or(false) {
+                    hints.mark_unchanged();
+                    let Some(service) = app.store.service_get(id).await? else { return };
+                    wish = service.wish;
+                }
                 let now = *measured.borrow_and_update();
                 if let Some(now) = now {
-                    yield now;
+                    yield (wish.clone(), now);
                 }
                 if measured.changed().await.is_err() {
                     return;
                 }
             }
-        };
-        Ok((service, stream))
+        })
     }
 
     fn follow(self: &Arc<Self>, service: &Service) -> watch::Receiver<Option<Measured>> {

@@ -108,6 +108,11 @@ fn is_moved(before: &Service, after: &Service) -> bool {
     runs(before) && runs(after) && before.evidence.published != after.evidence.published
 }
 
+/// Whether it was being given another size.
+fn is_resized(before: &Service) -> bool {
+    before.operation.as_ref().is_some_and(|operation| operation.kind == OperationKind::Resize)
+}
+
 fn sentence(before: &Service, after: &Service) -> String {
     let name = &after.name;
     if after.error != before.error
@@ -130,6 +135,9 @@ fn sentence(before: &Service, after: &Service) -> String {
                 Some(published) => format!("{name} is published on {published} now."),
                 None => format!("{name} is not published any more."),
             },
+            ServiceState::Running if is_resized(before) => {
+                format!("{name} is running in the size {}.", after.wish.tier.tier.name())
+            }
             ServiceState::Running => format!("{name} is running and answers its health check."),
             ServiceState::Stopped => format!("{name} is stopped; its data is kept."),
             ServiceState::Destroyed => format!("{name} is destroyed: its container and its volume are gone."),
@@ -209,6 +217,15 @@ mod tests {
         before = Service { evidence: before.evidence, ..after.clone() };
         assert_eq!(message(&before, &after).as_deref(), Some("postgresql is published on [::1]:20000 now."));
         assert_eq!(message(&after, &before).as_deref(), Some("postgresql is not published any more."));
+    }
+
+    #[test]
+    fn a_new_size_is_told_when_it_is_there() {
+        let mut before = service(ServiceState::Running, Power::On);
+        before.operation = Some(Operation::queued(OperationKind::Resize, Timestamp::UNIX_EPOCH));
+        let after = Service { operation: None, ..before.clone() };
+        let event = NewEvent::of_change(&before, &after, None, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(event.message, "postgresql is running in the size Dev.");
     }
 
     #[test]

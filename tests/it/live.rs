@@ -121,6 +121,15 @@ async fn one_measurement_serves_all_who_follow_and_ends_with_them() {
         sockets.push(socket);
     }
     assert_eq!(measuring(), 1);
+    let resize = "mutation($id: ID!) { resizeService(input: {id: $id, tier: STANDARD}) { service { id } } }";
+    server.data(&demo(), resize, json!({"id": id})).await;
+    loop {
+        let now = sockets[0].next("1").await["data"]["serviceMetrics"].clone();
+        if now["memoryLimitMib"] == 256 {
+            assert_eq!((&now["cpuLimitMillis"], &now["connectionsLimit"]), (&json!(1000), &json!(1024)), "{now}");
+            break;
+        }
+    }
     drop(sockets);
     eventually("the measurement to end", async || (measuring() == 0).then_some(())).await;
 }
