@@ -20,6 +20,8 @@ const INTERVAL: Duration = Duration::from_secs(60);
 const COUNTED_EACH: i64 = 5;
 /// How many services are measured at once.
 const AT_ONCE: usize = 4;
+/// How many are recorded in one transaction, for which nobody else can write into their rows.
+const BATCH: usize = 100;
 /// What was taken is told by two readings. Of a container that is measured for the first time they are so far apart.
 const FIRST: Duration = Duration::from_secs(1);
 
@@ -47,11 +49,10 @@ impl Reconciler {
         let measured = stream::iter(services).map(|service| self.measured(service, readings));
         let measured: Vec<_> = measured.buffer_unordered(AT_ONCE).collect().await;
         let records: Vec<_> = measured.into_iter().flatten().collect();
-        if records.is_empty() {
-            return;
-        }
-        if let Err(error) = self.store.usage_record(&records).await {
-            tracing::debug!(error = ?error, "What services take could not be recorded; the next minute is tried again");
+        for records in records.chunks(BATCH) {
+            if let Err(error) = self.store.usage_record(records).await {
+                tracing::debug!(error = ?error, "What services take could not be recorded; the next minute is tried again");
+            }
         }
     }
 

@@ -74,7 +74,7 @@ async fn a_provisioned_service_is_pending_and_shows_all_it_is() {
 #[tokio::test]
 async fn the_catalog_lists_what_is_offered_and_what_will_be() {
     let server = Server::start().await;
-    let query = "{ serviceCatalog { kind name availability versions defaultVersion tiers { tier memoryMib cpus storageMib } credentialKeys }
+    let query = "{ serviceCatalog { kind name availability versions defaultVersion tiers { tier memoryMib cpus storageMib } resizesLive credentialKeys }
         available: serviceCatalog(availability: AVAILABLE) { kind } catalogEntry(kind: MAILPIT) { name versions tiers { tier } defaultVersion } }";
     let data = server.data(&demo(), query, json!({})).await;
     let kinds: Vec<_> = data["serviceCatalog"].as_array().unwrap().iter().map(|entry| &entry["kind"]).collect();
@@ -86,7 +86,7 @@ async fn the_catalog_lists_what_is_offered_and_what_will_be() {
     let redis = json!({
         "kind": "REDIS", "name": "Redis", "availability": "AVAILABLE", "versions": ["7", "6"], "defaultVersion": "7",
         "tiers": [tier("DEV", 128, 0.5, 512), tier("STANDARD", 256, 1.0, 2048), tier("PERFORMANCE", 512, 2.0, 10240)],
-        "credentialKeys": ["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"],
+        "resizesLive": true, "credentialKeys": ["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"],
     });
     assert_eq!(data["serviceCatalog"][1], redis);
 }

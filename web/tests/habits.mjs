@@ -187,7 +187,7 @@ export async function activity(token) {
 export async function expiry(services, token) {
   let lasts = 4 * 60_000;
   const viewer = () => ({ subject: "e2e", projects: ["demo"], permissions: ["project:settings"], expiresAt: new Date(Date.now() + lasts).toISOString() });
-  const catalog = { kind: "REDIS", name: "Redis", description: "In-memory data store.", availability: "AVAILABLE", versions: ["7"], defaultVersion: "7", tiers: [{ tier: "DEV", name: "Dev", memoryMib: 128, cpus: 0.5, storageMib: 512 }], credentialKeys: ["REDIS_URL"] };
+  const catalog = { kind: "REDIS", name: "Redis", description: "In-memory data store.", availability: "AVAILABLE", versions: ["7"], defaultVersion: "7", tiers: [{ tier: "DEV", name: "Dev", memoryMib: 128, cpus: 0.5, storageMib: 512 }], resizesLive: true, credentialKeys: ["REDIS_URL"] };
   const { page } = await open(services, token, {
     Start: () => ({ data: { viewer: viewer(), serviceCatalog: [catalog] } }),
     Usage: () => ({ data: { project: { usage: { services: services.length, servicesMaximum: services.length + 1 } } } }),

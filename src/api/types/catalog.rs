@@ -72,6 +72,12 @@ impl CatalogEntry {
         self.0.offer.iter().flat_map(|offer| offer.tiers).map(TierSpec).collect()
     }
 
+    /// Whether a service of this kind takes a new size while it runs, so that `resizeService` ends no connection. False while
+    /// it is coming soon.
+    async fn resizes_live(&self) -> bool {
+        self.0.offer.as_ref().is_some_and(|offer| offer.live_resize.is_some())
+    }
+
     /// The environment variables that a service of this kind generates.
     async fn credential_keys(&self) -> &[&str] {
         self.0.credential_keys

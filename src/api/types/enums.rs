@@ -149,7 +149,7 @@ pub enum ServiceAction {
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "lifecycle::Apply")]
 pub enum ResizeApply {
-    /// At once: by a restart, where the server inside takes the size only then. PostgreSQL does, Redis does not.
+    /// At once: by a restart, where the kind takes a size only then; see `CatalogEntry.resizesLive`.
     Now,
     /// CPU time, and memory that grows, at once; what needs a restart waits for the next one. Nobody loses a connection, and
     /// `restartPending` is true until then.

@@ -31,7 +31,7 @@ export function Resize({ service, entry, busy, error, close, resize }: ResizePro
   const body = useRef<HTMLDivElement>(null);
   const to = entry.tiers.find(({ tier }) => tier === chosen && tier !== now.tier);
   const blocked = obstacle(service);
-  const prospects = to && !blocked ? prospect(service, to, entry.name) : null;
+  const prospects = to && !blocked ? prospect(service, to, entry) : null;
   const ways = typeof prospects === "object" ? prospects : null;
   const way = ways?.find((way) => way.apply === apply) ?? ways?.[0];
   // It is about the size that was asked for, and no other.
@@ -52,7 +52,7 @@ export function Resize({ service, entry, busy, error, close, resize }: ResizePro
   const remark = (tier: Tier) => {
     if (tier.tier === now.tier) return <span class="tag now">Its size now</span>;
     // What the server itself says about it stands below.
-    const text = wrong && tier === to ? null : misfit(service, tier, sample);
+    const text = wrong && tier === to ? null : misfit(service, tier, entry, sample);
     return text && <span class="caution">{text}</span>;
   };
   return (

@@ -1,17 +1,17 @@
 // What another size for a service comes to, and how it is said. Nothing here talks to anybody.
 
-import type { EventFragment, ResizeApply, ServiceKind } from "../generated";
+import type { EventFragment, ResizeApply } from "../generated";
 import type { Service } from "../state";
 import type { Sample } from "../usage";
 import { IS } from "../words";
 
 type Tier = Service["tier"];
 
-/**
- * Kinds whose server takes a new size while it runs. The API does not tell. Of all others a restart is expected, so that
- * nobody loses a connection unasked.
- */
-const LIVE: ReadonlySet<ServiceKind> = new Set(["REDIS"]);
+/** What has to be known of its kind. */
+export interface Kind {
+  name: string;
+  resizesLive: boolean;
+}
 
 /** One of several ways to a new size. */
 export interface Way {
@@ -21,13 +21,13 @@ export interface Way {
 }
 
 /** What happens when a service gets another size: a sentence, or the ways there are, the harmless one first. */
-export function prospect(service: Service, to: Tier, kindName: string): string | readonly Way[] {
+export function prospect(service: Service, to: Tier, kind: Kind): string | readonly Way[] {
   const { state, operation, tier } = service;
   if (operation?.kind === "STOP") return "It is being stopped, and has its new size from its next start on.";
   if (state === "STOPPED" && !operation) return "It is stopped, and has its new size from its next start on.";
   if (state === "ERROR" && !operation) return "It is not serving. It is started again in its new size, with the data it has.";
   if (state !== "RUNNING") return "It is being started, and has its new size then.";
-  if (LIVE.has(service.kind)) return `${kindName} takes its new size while it runs: nobody loses a connection.`;
+  if (kind.resizesLive) return `${kind.name} takes its new size while it runs: nobody loses a connection.`;
   const [atOnce, later] = to.memoryMib < tier.memoryMib ? ["CPU", "memory and the rest"] : ["CPU and memory", "the rest"];
   return [
     {
@@ -47,7 +47,7 @@ export function obstacle({ state, viewerActions }: Service): string | null {
 }
 
 /** Why a size is likely to be refused: more is there than it holds, by what was measured last. */
-export function misfit(service: Service, to: Tier, sample: Sample | null): string | null {
+export function misfit(service: Service, to: Tier, kind: Kind, sample: Sample | null): string | null {
   if (service.state !== "RUNNING" || !sample) return null;
   // As the server counts, so that both say the same.
   const stored = Math.floor(sample.storageMib ?? 0);
@@ -56,15 +56,15 @@ export function misfit(service: Service, to: Tier, sample: Sample | null): strin
   }
   // A server that is started anew makes do with what it is given.
   const held = Math.floor(sample.memoryMib);
-  if (LIVE.has(service.kind) && to.memoryMib < service.tier.memoryMib && held > to.memoryMib) {
+  if (kind.resizesLive && to.memoryMib < service.tier.memoryMib && held > to.memoryMib) {
     return `Likely to be refused: it takes ${held} MiB of memory, and this has ${to.memoryMib} MiB.`;
   }
   return null;
 }
 
-/** Whether some of its size waits for a restart that nobody has asked for yet. A server that takes it live is about to. */
-export function waits({ restartPending, operation, kind }: Service): boolean {
-  return restartPending && !operation && !LIVE.has(kind);
+/** Whether some of its size waits for a restart that nobody has asked for yet. */
+export function waits({ restartPending, operation }: Service): boolean {
+  return restartPending && !operation;
 }
 
 /** Which services are being given another size, by what events tell. */
