@@ -9,7 +9,11 @@ const { TOKEN: token = "" } = process.env;
 /** The first message of each socket. @type {string[]} */
 const greetings = [];
 
-browser.on("requestfailed", (request) => faults.push(`${request.url()}: ${request.failure()?.errorText}`));
+browser.on("requestfailed", (request) => {
+  const why = request.failure()?.errorText;
+  // The browser gives up what a page that is left still fetches.
+  if (why !== "net::ERR_ABORTED") faults.push(`${request.url()}: ${why}`);
+});
 
 /** The page, in a browser's tab of its own. */
 class GraphiQL {
