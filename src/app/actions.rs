@@ -64,17 +64,21 @@ impl App {
                 ..Write::new(Guard::Revision(&before), now)
             };
             match self.store.commit(write).await {
-                Ok(committed) => {
-                    self.hints.project_changed(&committed.service.project);
-                    self.hints.wake(id);
-                    audit::accepted(viewer, action, Object::Service(id));
-                    return Ok(committed);
-                }
+                Ok(committed) => return Ok(self.accepted(viewer, action, committed)),
                 Err(StoreError::Stale) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Err(too_fast())
+    }
+
+    /// Tells all who wait for what was accepted.
+    pub(super) fn accepted(&self, viewer: &Principal, action: ServiceAction, committed: Committed) -> Committed {
+        let Service { id, project, .. } = &committed.service;
+        self.hints.project_changed(project);
+        self.hints.wake(*id);
+        audit::accepted(viewer, action, Object::Service(*id));
+        committed
     }
 
     /// The credentials in clear. That they were revealed, and to whom, is an event.

@@ -173,7 +173,7 @@ fn refused(field: &'static str, refusal: Refusal) -> AppError {
     }
 }
 
-fn unanswered(error: EngineError) -> AppError {
+pub(super) fn unanswered(error: EngineError) -> AppError {
     let why = match &error {
         EngineError::Unavailable(_) => "the engine that runs it is not reachable",
         EngineError::Unknown(_) => "it did not answer in time",

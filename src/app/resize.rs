@@ -1,8 +1,8 @@
 //! Giving a service another size.
 
 use super::actions::{ATTEMPTS, too_fast};
+use super::console::unanswered;
 use super::{App, AppError, Committed, Result, now};
-use crate::audit::{self, Object};
 use crate::catalog::{Offer, definition};
 use crate::domain::event::NewEvent;
 use crate::domain::history::{History, HistoryRange};
@@ -10,7 +10,6 @@ use crate::domain::id::ServiceId;
 use crate::domain::lifecycle::{Apply, Privilege, Requested, ServiceAction, resize};
 use crate::domain::permission::Principal;
 use crate::domain::service::{Service, ServiceState, SizeTier, TierSpec};
-use crate::engine::EngineError;
 use crate::store::{Guard, StoreError, Write};
 use crate::telemetry::traces;
 
@@ -39,12 +38,7 @@ impl App {
             let guard = Guard::Revision(&before);
             let write = Write { service: Some(&after), event: Some(&event), ..Write::new(guard, now) };
             match self.store.commit(write).await {
-                Ok(committed) => {
-                    self.hints.project_changed(&committed.service.project);
-                    self.hints.wake(id);
-                    audit::accepted(viewer, action, Object::Service(id));
-                    return Ok(committed);
-                }
+                Ok(committed) => return Ok(self.accepted(viewer, action, committed)),
                 Err(StoreError::Stale) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -86,8 +80,4 @@ impl App {
         let last = records.iter().rev().find_map(|record| record.holdings);
         Ok(last.map(|holdings| holdings.storage_bytes >> 20))
     }
-}
-
-fn unanswered(error: EngineError) -> AppError {
-    AppError::Unavailable(error.into())
 }

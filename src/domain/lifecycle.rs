@@ -192,8 +192,9 @@ pub fn resize(service: &Service, tier: TierSpec, apply: Apply, now: Timestamp) -
     after.generation += 1;
     after.wish.tier = tier;
     after.evidence.crashes = 0;
-    // One that is stopped is started in its new size.
-    if apply == Apply::Now && service.wish.power == Power::On {
+    // One that is stopped is started in its new size, and so is one whose restart is under way.
+    let is_free = service.operation.as_ref().is_none_or(|operation| operation.kind.is_task());
+    if apply == Apply::Now && service.wish.power == Power::On && is_free {
         after.operation = Some(Operation::queued(OperationKind::Resize, now));
     }
     Ok(Requested::Changed(Box::new(after), None))
@@ -289,6 +290,12 @@ pub(crate) mod tests {
             assert_eq!((after.wish.tier, after.generation, after.state), (larger, 2, state));
             assert_eq!(after.operation.map(|operation| operation.kind), kind);
         }
+        let mut restarting = service(ServiceState::Running, Power::On);
+        restarting.operation = Some(Operation::queued(OperationKind::Restart, now));
+        let Ok(Requested::Changed(after, None)) = resize(&restarting, larger, Apply::Now, now) else {
+            panic!("it is accepted")
+        };
+        assert_eq!(after.operation, restarting.operation, "a restart that was asked for is not lost");
         let mut waiting = service(ServiceState::Running, Power::On);
         waiting.evidence.made_for = Some(SizeTier::Standard);
         let same = waiting.wish.tier;

@@ -279,6 +279,9 @@ pub struct Evidence {
     /// The size that the server inside was told since, while it ran. None: it goes by what its container was made for.
     #[serde(default)]
     pub told: Option<SizeTier>,
+    /// The size that it is being told: noted before it is, so that one that was broken off is known to have perhaps come through.
+    #[serde(default)]
+    pub telling: Option<SizeTier>,
 }
 
 /// A service as the store keeps it.
@@ -318,7 +321,8 @@ impl Evidence {
 impl Service {
     /// Whether it runs in another size than it is to have, some of which the server inside takes only when it is started.
     pub fn is_outgrown(&self) -> bool {
-        self.state == ServiceState::Running && self.evidence.size().is_some_and(|size| size != self.wish.tier.tier)
+        let mut inside = self.evidence.size().into_iter().chain(self.evidence.telling);
+        self.state == ServiceState::Running && inside.any(|size| size != self.wish.tier.tier)
     }
 
     /// One that was just accepted, and waits to be provisioned.

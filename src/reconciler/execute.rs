@@ -10,7 +10,7 @@ use super::steps::{Left, Step};
 use super::{Reconciler, things};
 use crate::catalog::access::Access;
 use crate::catalog::definition;
-use crate::catalog::deployment::Deployment;
+use crate::catalog::deployment::{Change, Deployment};
 use crate::crypto::Sealed;
 use crate::domain::event::NewEvent;
 use crate::domain::id::InstanceId;
@@ -21,9 +21,9 @@ use crate::store::{Guard, Reseal, ServiceFilter, StoreError, Write};
 /// How often at most the progress of a pull is written down, in milliseconds.
 const PROGRESS_INTERVAL: i64 = 1000;
 /// How long a server may take what it is told, such as its passwords; longer than what tells it tries.
-pub(super) const TELLING: Duration = Duration::from_secs(30);
+const TELLING: Duration = Duration::from_secs(30);
 /// How much is kept of what is said of a change that failed, in bytes.
-pub(super) const COMPLAINT: usize = 2000;
+const COMPLAINT: usize = 2000;
 /// How long a check for readiness waits for a hint that it may be worth while.
 const HINT_PATIENCE: Duration = Duration::from_secs(8);
 
@@ -118,21 +118,17 @@ impl Reconciler {
 
     /// From the image that has served, where the engine still has it: what its tag means by now may not fit the data.
     async fn create_container(&self, service: &Service) -> Done {
-        let served = service.evidence.image.as_ref().filter(|_| service.evidence.initialised);
-        if let Some(served) = served {
-            let deployment = match self.deployment(service).await {
-                Ok(deployment) => Deployment { image: served.clone(), ..deployment },
-                Err(done) => return done,
-            };
-            match self.engine.ensure(&things::container(service, deployment)).await {
-                Err(EngineError::Refused { .. }) => {}
-                outcome => return outcome.map_or_else(Done::from, |()| Done::Tried),
-            }
-        }
-        let deployment = match self.deployment(service).await {
+        let mut deployment = match self.deployment(service).await {
             Ok(deployment) => deployment,
             Err(done) => return done,
         };
+        if let Some(served) = service.evidence.image.as_ref().filter(|_| service.evidence.initialised) {
+            match self.engine.look(service.instance, served).await {
+                Ok(seen) if seen.image.is_some() => deployment.image.clone_from(served),
+                Ok(_) => {}
+                Err(error) => return error.into(),
+            }
+        }
         self.engine.ensure(&things::container(service, deployment)).await.map_or_else(Done::from, |()| Done::Tried)
     }
 
@@ -269,14 +265,7 @@ impl Reconciler {
         };
         let rotation = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.live_rotation);
         let Some(rotation) = rotation else { return Done::Failed(withdrawn()) };
-        let change = rotation(&service.wish, &access);
-        let command = Command {
-            words: change.command,
-            user: Some(change.user),
-            input: Some(change.input),
-            kept: COMPLAINT,
-            limit: Some(TELLING),
-        };
+        let command = command(rotation(&service.wish, &access));
         let complaint = match self.engine.run(service.instance, &command).await {
             Ok(ended) if ended.exit_code == Some(0) => None,
             Ok(ended) => Some(ended.output),
@@ -391,6 +380,17 @@ impl Reconciler {
         let clear = self.sealer.open(service.id, &sealed).map_err(|error| unreadable(error.to_string()))?;
         let access = Access::from_bytes(&clear).map_err(|error| unreadable(error.to_string()))?;
         Ok((sealed, access))
+    }
+}
+
+/// What tells a running server something.
+pub(super) fn command(change: Change) -> Command {
+    Command {
+        words: change.command,
+        user: Some(change.user),
+        input: Some(change.input),
+        kept: COMPLAINT,
+        limit: Some(TELLING),
     }
 }
 

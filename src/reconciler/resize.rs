@@ -1,13 +1,12 @@
 //! A new size for what is there.
 
 use super::Reconciler;
-use super::execute::{COMPLAINT, Done, TELLING, failure};
+use super::execute::{Done, command, failure};
 use super::rules::Failure;
 use crate::catalog::definition;
 use crate::domain::event::NewEvent;
 use crate::domain::limits::Limits;
 use crate::domain::service::{ErrorCode, OperationKind, Service};
-use crate::engine::Command;
 use crate::store::{Guard, Write};
 
 impl Reconciler {
@@ -41,14 +40,7 @@ impl Reconciler {
             Ok(access) => access,
             Err(done) => return done,
         };
-        let change = (resize.change)(&service.wish, &access);
-        let command = Command {
-            words: change.command,
-            user: Some(change.user),
-            input: Some(change.input),
-            kept: COMPLAINT,
-            limit: Some(TELLING),
-        };
+        let command = command((resize.change)(&service.wish, &access));
         match self.engine.run(service.instance, &command).await {
             Ok(ended) if ended.exit_code == Some(0) => {}
             Ok(ended) => {
@@ -59,7 +51,7 @@ impl Reconciler {
             Err(error) => return Done::Failed(failure(&error)),
         }
         let mut after = service.clone();
-        after.evidence.told = Some(service.wish.tier.tier);
+        (after.evidence.told, after.evidence.telling) = (Some(service.wish.tier.tier), None);
         self.observe(service, &after, None, (self.clock)()).await.map_or_else(Done::StoreFailed, |_| Done::Tried)
     }
 }

@@ -58,7 +58,7 @@ impl Reconciler {
 /// Whether nothing is under way for a service, and what is seen of it is what its row says. A task that could go on shows as
 /// the operation.
 fn is_settled(service: &Service, seen: Option<&Sighting>) -> bool {
-    if service.operation.is_some() || service.error.is_some() {
+    if service.operation.is_some() || service.error.is_some() || service.is_outgrown() {
         return false;
     }
     let volume = seen.is_some_and(|seen| seen.volume);

@@ -370,6 +370,21 @@ async fn data_from_before_running_was_noted_outlives_an_image_whose_name_moved()
     }
 }
 
+/// It may have been told of its new size, and nobody knows, when it is to have the old one again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_size_that_is_taken_back_while_the_server_inside_is_told_leaves_it_as_it_was() {
+    for calls in 0..8 {
+        for cut in [Fault::CutOffBefore, Fault::CutOffAfter, Fault::LostAfter] {
+            let settle = vec![Step::Look(Vec::new()); 4];
+            let mut faults = vec![Fault::None; calls];
+            faults.push(cut);
+            let there = Step::Resize(SizeTier::Standard, Apply::Now);
+            let back = Step::Resize(SizeTier::Dev, Apply::Now);
+            run(ServiceKind::Redis, [settle, vec![there, Step::Look(faults), back]].concat()).await;
+        }
+    }
+}
+
 /// How many services a node has, to tell what costs by node from what costs by service.
 const MANY: u32 = 50;
 

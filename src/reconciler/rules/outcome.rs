@@ -126,7 +126,7 @@ impl<'a> Outcome<'a> {
                     return self.rest(why, Some(until));
                 }
                 if step == Step::CreateContainer {
-                    self.after.evidence.told = None;
+                    (self.after.evidence.told, self.after.evidence.telling) = (None, None);
                 }
                 self.begin(step.traits().phase);
                 Plan { after: self.after, step: Some(step), reason: why, again: None }
@@ -156,6 +156,9 @@ impl<'a> Outcome<'a> {
             Verdict::Do(step, why) => {
                 self.show_task(&step);
                 self.show_resize(&step);
+                if step == Step::Tell {
+                    self.after.evidence.telling = Some(self.service.wish.tier.tier);
+                }
                 self.act_beside(step, why)
             }
             Verdict::Wait(Wait { until, under_way }, why) => {

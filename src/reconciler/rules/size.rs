@@ -6,7 +6,7 @@
 use super::{Facts, Verdict};
 use crate::catalog::{self, definition};
 use crate::domain::limits::Limits;
-use crate::domain::service::{Container, ContainerStatus, OperationKind};
+use crate::domain::service::{Container, ContainerStatus, OperationKind, SizeTier};
 use crate::reconciler::steps::Step;
 
 /// It is to have its new size at once, which the server inside takes only when it is started.
@@ -55,17 +55,23 @@ pub(super) fn untold(facts: &Facts<'_>) -> Verdict {
     }
 }
 
-/// The limits that it is to have now. While the server inside goes by another size it keeps the memory that this one needs.
+/// The limits that it is to have now. While the server inside may go by another size it keeps the memory that this one needs.
 fn wanted(facts: &Facts<'_>, container: &Container) -> Option<Limits> {
     let wish = &facts.service.wish;
-    let limits = catalog::limits(wish)?;
-    let inside = facts.evidence.told.or(container.tier).filter(|_| is_outgrown(facts, container));
-    let needed = inside.and_then(|size| definition(wish.kind).offer.as_ref()?.tier(size));
-    Some(limits.with_memory(needed.map_or(0, |tier| tier.memory_mib).max(wish.tier.memory_mib)))
+    let offer = definition(wish.kind).offer.as_ref()?;
+    let memory = |size| offer.tier(size).map(|tier| tier.memory_mib);
+    let needed = inside(facts, container).into_iter().flatten().filter_map(memory).max();
+    Some(catalog::limits(wish)?.with_memory(needed.unwrap_or_default().max(wish.tier.memory_mib)))
+}
+
+/// The size that the server inside goes by, and the one that it may have been told since.
+fn inside(facts: &Facts<'_>, container: &Container) -> [Option<SizeTier>; 2] {
+    [facts.evidence.told.or(container.tier), facts.evidence.telling]
 }
 
 fn is_outgrown(facts: &Facts<'_>, container: &Container) -> bool {
-    facts.evidence.told.or(container.tier).is_some_and(|size| size != facts.service.wish.tier.tier)
+    let is_telling = facts.evidence.telling.is_some();
+    is_telling || inside(facts, container)[0].is_some_and(|size| size != facts.service.wish.tier.tier)
 }
 
 fn made_for_another(facts: &Facts<'_>, container: &Container) -> bool {
@@ -81,7 +87,8 @@ fn is_told(facts: &Facts<'_>) -> bool {
 mod tests {
     use super::super::tests::{Case, exited};
     use super::*;
-    use crate::domain::service::{OperationPhase, ServiceKind, SizeTier};
+    use crate::domain::service::{ErrorCode, OperationPhase, ServiceKind, ServiceState};
+    use crate::reconciler::rules::{Failure, LIMIT};
 
     /// One that runs, made for the size `made`, and is to have `wish`.
     fn case(kind: ServiceKind, made: SizeTier, wish: SizeTier) -> Case {
@@ -152,6 +159,33 @@ mod tests {
         let mut back = case(ServiceKind::Redis, Dev, Dev);
         back.service.evidence.told = Some(Standard);
         assert!(matches!(back.says(untold), Verdict::Do(Step::Tell, _)));
+    }
+
+    #[test]
+    fn what_may_have_been_told_is_told_anew_before_memory_is_taken() {
+        // It was to grow, was told so or not, and is to be as it was.
+        let mut back = case(ServiceKind::Redis, SizeTier::Dev, SizeTier::Dev);
+        back.container().limits = back.container().limits.with_memory(256);
+        back.service.evidence.telling = Some(SizeTier::Standard);
+        assert_eq!(back.says(limits), Verdict::Pass);
+        let plan = back.plan();
+        assert_eq!((plan.step, plan.after.evidence.telling), (Some(Step::Tell), Some(SizeTier::Dev)));
+        back.service.evidence.telling = None;
+        assert_eq!(memory(&back.says(limits)), Some(128));
+    }
+
+    #[test]
+    fn a_size_that_is_refused_again_and_again_is_shown_beside_running() {
+        let mut case = case(ServiceKind::Redis, SizeTier::Dev, SizeTier::Standard)
+            .operation(OperationKind::Resize, OperationPhase::Queued);
+        let plan = case.plan();
+        assert!(matches!(plan.step, Some(Step::Adjust(_))));
+        assert_eq!(plan.after.operation.map(|operation| operation.phase), Some(OperationPhase::Resizing));
+        case.attempts.failures = LIMIT;
+        case.attempts.last = Some(Failure { code: ErrorCode::EngineRefused, message: "no".to_owned() });
+        let after = case.plan().after;
+        assert_eq!((after.state, after.operation), (ServiceState::Running, None));
+        assert_eq!(after.error.map(|error| error.code), Some(ErrorCode::EngineRefused));
     }
 
     #[test]
