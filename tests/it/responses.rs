@@ -76,6 +76,14 @@ async fn a_failure_reaches_as_far_as_the_schema_lets_it_and_no_further() {
         ("{ viewer { subject } node(id: \"abc\") { id } }", r#"{"viewer":{"subject":"ada"},"node":null}"#),
         ("{ service(id: \"abc\") { id } viewer { subject } }", r#"{"service":null,"viewer":{"subject":"ada"}}"#),
         (
+            "{ project(projectId: \"demo\") { id } project(projectId: \"demo\") { events(after: \"no\") { nodes { cursor } } } }",
+            r#"{"project":null}"#,
+        ),
+        (
+            "{ project(projectId: \"demo\") { events(after: \"no\") { nodes { cursor } } } project(projectId: \"demo\") { id } }",
+            r#"{"project":null}"#,
+        ),
+        (
             "{ viewer { s: subject ...v } } fragment v on Viewer { projects subject }",
             r#"{"viewer":{"s":"ada","projects":["demo"],"subject":"ada"}}"#,
         ),

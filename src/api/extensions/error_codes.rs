@@ -2,7 +2,8 @@
 //! that may be null, and rules of the specification that it does not check.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_graphql::extensions::{
     Extension, ExtensionContext, ExtensionFactory, NextParseQuery, NextPrepareRequest, NextRequest, NextResolve,
@@ -47,6 +48,9 @@ struct Seen {
     document: OnceLock<(ExecutableDocument, Variables)>,
     /// Why fields are null that may be.
     failed: Mutex<Vec<ServerError>>,
+    /// Where fields are null since the first failure that one which must not be null has passed on.
+    nulls: Mutex<Vec<Vec<PathSegment>>>,
+    is_passed_on: AtomicBool,
 }
 
 #[async_trait]
@@ -150,14 +154,22 @@ impl Extension for RequestErrors {
         let (node, is_nullable) = (info.path_node, !info.return_type.ends_with('!'));
         let mut error = match next.run(ctx, info).await {
             Err(error) => error,
-            resolved => return resolved,
+            resolved => {
+                let is_null = matches!(resolved, Ok(Some(Value::Null)));
+                if is_null && self.seen.is_passed_on.load(Ordering::Relaxed) {
+                    self.seen.nulls().push(path(node));
+                }
+                return resolved;
+            }
         };
         if error.path.is_empty() {
             error.path = path(node);
         }
         if !is_nullable {
+            self.seen.is_passed_on.store(true, Ordering::Relaxed);
             return Err(error);
         }
+        self.seen.nulls().push(path(node));
         self.seen.failed().push(error);
         Ok(Some(Value::Null))
     }
@@ -167,6 +179,7 @@ impl Seen {
     /// Gives every error a code, and logs causes under the request's id.
     fn coded(&self, mut response: Response) -> Response {
         response.errors.append(&mut self.failed());
+        self.nulls().drain(..).for_each(|place| nullify(&mut response.data, &place));
         for error in &mut response.errors {
             if !has_code(error) {
                 self.explain(error);
@@ -212,8 +225,12 @@ impl Seen {
         Response::from_errors(vec![error])
     }
 
-    fn failed(&self) -> std::sync::MutexGuard<'_, Vec<ServerError>> {
+    fn failed(&self) -> MutexGuard<'_, Vec<ServerError>> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn nulls(&self) -> MutexGuard<'_, Vec<Vec<PathSegment>>> {
+        self.nulls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn id(&self) -> &str {
@@ -231,6 +248,19 @@ fn path(node: &QueryPathNode<'_>) -> Vec<PathSegment> {
         .collect();
     path.reverse();
     path
+}
+
+/// Makes null what is at `place`. A field that is selected more than once is resolved each time by the library, which keeps
+/// what the others gave where one has failed.
+fn nullify(data: &mut Value, place: &[PathSegment]) {
+    let found = place.iter().try_fold(data, |value, segment| match (segment, value) {
+        (PathSegment::Field(name), Value::Object(fields)) => fields.get_mut(name.as_str()),
+        (PathSegment::Index(index), Value::List(items)) => items.get_mut(*index),
+        _ => None,
+    });
+    if let Some(value) = found {
+        *value = Value::Null;
+    }
 }
 
 fn has_code(error: &ServerError) -> bool {
