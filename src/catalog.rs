@@ -105,6 +105,8 @@ pub struct Offer {
     pub live_rotation: Option<fn(&Wish, &Access) -> Change>,
     /// None where the server inside takes a new size only when it is started.
     pub live_resize: Option<LiveResize>,
+    /// None where the server inside can't be kept from writing while it runs: it is stopped then.
+    pub storage_guard: Option<StorageGuard>,
     /// None where the kind speaks no SQL.
     pub sql: Option<SqlConsole>,
     /// None where the kind has no keys.
@@ -118,6 +120,15 @@ pub struct LiveResize {
     pub change: fn(&Wish, &Access) -> Change,
     /// How much memory a size has for data, in MiB: a server with more does not fit into it.
     pub memory_for_data: fn(&TierSpec) -> u32,
+}
+
+/// How a kind is kept from taking more storage while it runs. What deletes can go on.
+#[derive(Clone, Copy)]
+pub struct StorageGuard {
+    /// What has a running server take no more writes, and ends those who are at it. What it does by itself to need less is begun.
+    pub forbid: fn(&Wish, &Access) -> Change,
+    /// What has it take writes again.
+    pub allow: fn(&Wish, &Access) -> Change,
 }
 
 /// An environment variable that an application connects with.

@@ -18,6 +18,7 @@ use crate::auth::{MIN_SECRET_LENGTH, TokenSettings};
 use crate::crypto::Sealer;
 use crate::domain::network::{AddressPool, NetworkTemplate};
 use crate::domain::permission::{Permission, Projects};
+use crate::domain::storage::Reserve;
 use crate::files::Draft;
 use crate::http::Origin;
 use crate::telemetry::LogFormat;
@@ -170,6 +171,9 @@ pub struct ServeArgs {
     /// How old a thing that nobody wants any more must be before it is removed, in seconds.
     #[arg(long, env = "ORPHAN_GRACE", default_value = "600", value_parser = seconds)]
     pub orphan_grace: Duration,
+    /// The part of the engine's disk that services leave free, in percent, 0 to 50: what grows on then takes no more writes.
+    #[arg(long, env = "HOST_RESERVE", default_value = "5", value_parser = reserve)]
+    pub host_reserve: Reserve,
     /// How many events of a project are kept, the newest.
     #[arg(long, env = "EVENTS_PER_PROJECT", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub events_per_project: u32,
@@ -341,11 +345,33 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn reserve(text: &str) -> Result<Reserve, String> {
+    let (whole, parts) = text.split_once('.').unwrap_or((text, "0"));
+    let hundredths = |text: &str| text.parse::<u16>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let parts =
+        hundredths(parts).filter(|_| parts.len() <= 2).map(|number| number * if parts.len() == 1 { 10 } else { 1 });
+    match hundredths(whole).zip(parts) {
+        Some((whole @ 0..50, parts)) => Ok(Reserve(whole * 100 + parts)),
+        Some((50, 0)) => Ok(Reserve(5000)),
+        _ => Err("a percentage from 0 to 50 with at most two decimals".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
     use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_reserve_is_a_percentage() {
+        for (text, hundredths) in [("5", 500), ("0", 0), ("2.5", 250), ("21.07", 2107), ("50", 5000)] {
+            assert_eq!(reserve(text), Ok(Reserve(hundredths)), "{text}");
+        }
+        for text in ["", "-1", "+5", "50.1", "51", "5.123", "5%", "1.", "a", "1.-1"] {
+            assert!(reserve(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {

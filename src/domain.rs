@@ -123,6 +123,7 @@ pub mod network;
 pub mod page;
 pub mod permission;
 pub mod service;
+pub mod storage;
 pub mod task;
 pub mod term;
 pub mod trace;

@@ -15,6 +15,7 @@ use crate::domain::id::{InstanceId, ProjectId};
 use crate::domain::limits::Limits;
 use crate::domain::live::{Holdings, LogLine, Reading, Usage};
 use crate::domain::service::{ErrorCode, Observed};
+use crate::domain::storage::Fill;
 
 pub mod command;
 pub mod docker;
@@ -63,9 +64,19 @@ pub trait Instruments: Send + Sync {
     /// What is in `path` of its file system, and how many clients are connected to `port`.
     async fn holdings(&self, instance: InstanceId, path: &str, port: u16) -> Result<Holdings>;
 
+    /// What measures, whenever it is asked, how full `path` of its file system is. It is a process in the container, which ends
+    /// when this is dropped.
+    async fn gauge(&self, instance: InstanceId, path: &str) -> Result<Box<dyn Gauge>>;
+
     /// Puts a question to the server inside, by a command in the running container. If this is dropped, the command runs on
     /// until its limit.
     async fn ask(&self, instance: InstanceId, inquiry: Inquiry) -> Result<Answer>;
+}
+
+/// Measures how full a volume is, without a new process of the engine's each time. One that has failed is of no more use.
+#[async_trait]
+pub trait Gauge: Send {
+    async fn fill(&mut self) -> Result<Fill>;
 }
 
 /// What an event of the engine concerns.

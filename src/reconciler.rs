@@ -21,6 +21,7 @@ use crate::clock::now;
 use crate::crypto::Sealer;
 use crate::domain::address::Publishing;
 use crate::domain::id::{InstanceId, ServiceId};
+use crate::domain::storage::Reserve;
 use crate::domain::term::{ReplicaId, Term};
 use crate::engine::{Engine, Happening, Instruments};
 use crate::hints::Hints;
@@ -38,6 +39,7 @@ mod resize;
 mod retention;
 mod rules;
 mod steps;
+mod storage;
 mod things;
 mod tick;
 mod usage;
@@ -46,6 +48,7 @@ use lanes::Lanes;
 pub use look::{Looked, Memory};
 use queue::Queue;
 pub use retention::EventRetention;
+use storage::Watched;
 
 /// How often the engine is asked whether it is there, and how long it may take to answer. One that hangs, or is behind a
 /// broken line, does not end its event stream.
@@ -63,6 +66,8 @@ pub struct ReconcilerSettings {
     /// Where a service may go whose port turns out to be somebody else's.
     pub publishing: Option<Publishing>,
     pub retention: EventRetention,
+    /// What services leave of the engine's disk.
+    pub host_reserve: Reserve,
 }
 
 pub struct Reconciler {
@@ -73,6 +78,7 @@ pub struct Reconciler {
     hints: Arc<Hints>,
     settings: ReconcilerSettings,
     lanes: Lanes,
+    watched: Watched,
     clock: fn() -> Timestamp,
     /// Of the term that this process reconciles in, or last did. Writes of another term are refused by the store.
     epoch: AtomicI64,
@@ -88,7 +94,8 @@ impl Reconciler {
         settings: ReconcilerSettings,
     ) -> Self {
         let lanes = Lanes::new(settings.concurrency);
-        Self { store, engine, instruments, sealer, hints, settings, lanes, clock: now, epoch: AtomicI64::new(0) }
+        let (watched, epoch) = (Watched::default(), AtomicI64::new(0));
+        Self { store, engine, instruments, sealer, hints, settings, lanes, watched, clock: now, epoch }
     }
 
     /// The same with another clock, for tests that step through time.
@@ -116,6 +123,7 @@ impl Reconciler {
         tasks.spawn(Arc::clone(&self).sweep_for_orphans());
         tasks.spawn(Arc::clone(&self).trim_logs());
         tasks.spawn(Arc::clone(&self).record_usage());
+        tasks.spawn(Arc::clone(&self).watch_storage());
         tasks.spawn(self.dispatch());
         tokio::select! {
             () = deposed.cancelled() => tasks.shutdown().await,

@@ -77,6 +77,7 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
             newest: args.events_per_project,
             age: SignedDuration::from_hours(24 * i64::from(args.event_retention)),
         },
+        host_reserve: args.host_reserve,
     };
     let app = App::new(
         Arc::clone(&store),

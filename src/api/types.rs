@@ -21,6 +21,7 @@ pub mod service;
 pub mod service_connection;
 pub mod service_event;
 pub mod service_event_connection;
+pub mod storage;
 pub mod viewer;
 
 use catalog::CatalogEntry;

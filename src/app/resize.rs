@@ -5,7 +5,6 @@ use super::console::unanswered;
 use super::{App, AppError, Committed, Result, now};
 use crate::catalog::{Offer, definition};
 use crate::domain::event::NewEvent;
-use crate::domain::history::{History, HistoryRange};
 use crate::domain::id::ServiceId;
 use crate::domain::lifecycle::{Apply, Privilege, Requested, ServiceAction, resize};
 use crate::domain::permission::Principal;
@@ -75,9 +74,6 @@ impl App {
             let counted = self.instruments.holdings(service.instance, offer.data_path, offer.port).await;
             return Ok(Some(counted.map_err(unanswered)?.storage_bytes >> 20));
         }
-        let (from, _) = History::span(HistoryRange::Day, now());
-        let records = self.store.usage_list(service.id, from).await?;
-        let last = records.iter().rev().find_map(|record| record.holdings);
-        Ok(last.map(|holdings| holdings.storage_bytes >> 20))
+        Ok(service.evidence.storage.used_mib)
     }
 }

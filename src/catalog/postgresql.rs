@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::access::Access;
 use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
-use super::{Credential, Definition, Offer, credential, tiers};
+use super::{Credential, Definition, Offer, StorageGuard, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 mod console;
@@ -37,6 +37,7 @@ pub static DEFINITION: Definition = Definition {
         deployment,
         live_rotation: Some(credential_change),
         live_resize: None,
+        storage_guard: Some(StorageGuard { forbid: forbid_writes, allow: allow_writes }),
         sql: Some(console::CONSOLE),
         keys: None,
     }),
@@ -159,30 +160,44 @@ exit $code"#;
 /// that is not flushed could be lost after it was answered. Whatever waits for standbys that are none of ours is not
 /// waited for (PostgreSQL manual, "Write Ahead Log", `synchronous_commit`).
 fn credential_change(_: &Wish, access: &Access) -> Change {
-    let (user, database) = names(access);
+    let (user, _) = names(access);
     let password = access.passwords().last().unwrap_or_default();
     let verifier = Zeroizing::new(scram_sha_256(password.as_bytes()));
-    let statements = Zeroizing::new(
-        [
-            "SET log_statement = 'none';\n",
-            "SET log_min_error_statement = 'panic';\n",
-            "SET log_min_duration_statement = -1;\n",
-            "SET log_replication_commands = off;\n",
-            "\\set ON_ERROR_STOP on\n",
-            "SET statement_timeout = '10s';\n",
-            "SET synchronous_commit = 'local';\n",
-            "SET default_transaction_read_only = off;\n",
-            "ALTER ROLE \"",
-            user,
-            "\" PASSWORD '",
-            &verifier,
-            "';\n\\quit\n",
-        ]
-        .concat(),
-    );
+    change(access, &Zeroizing::new(["ALTER ROLE \"", user, "\" PASSWORD '", &verifier, "';\n"].concat()))
+}
+
+/// Whoever writes now is ended, and so is whoever fills temporary files, which are named by their process (PostgreSQL source,
+/// `OpenTemporaryFileInTablespace`). A client that sets its session to write can, so that it can delete.
+fn forbid_writes(_: &Wish, access: &Access) -> Change {
+    let statements = "ALTER SYSTEM SET default_transaction_read_only = on;\n\
+        SELECT pg_reload_conf();\n\
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid();\n\
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid IN (\
+            SELECT substring(name FROM '^pgsql_tmp([0-9]+)\\.')::integer \
+            FROM pg_ls_dir('base/pgsql_tmp', true, false) AS name) \
+            AND pid <> pg_backend_pid();\n";
+    change(access, statements)
+}
+
+fn allow_writes(_: &Wish, access: &Access) -> Change {
+    change(access, "ALTER SYSTEM RESET default_transaction_read_only;\nSELECT pg_reload_conf();\n")
+}
+
+/// Has `statements` done as the service's user, whatever its settings. They are kept out of the server's log.
+fn change(access: &Access, statements: &str) -> Change {
+    let (user, database) = names(access);
+    let settings = "SET log_statement = 'none';\n\
+        SET log_min_error_statement = 'panic';\n\
+        SET log_min_duration_statement = -1;\n\
+        SET log_replication_commands = off;\n\
+        \\set ON_ERROR_STOP on\n\
+        SET statement_timeout = '10s';\n\
+        SET synchronous_commit = 'local';\n\
+        SET default_transaction_read_only = off;\n";
+    let input = Zeroizing::new([settings, statements, "\\quit\n"].concat());
     let mut command = shell(CHANGE);
     command.extend(["change", user, database].map(str::to_owned));
-    Change { command, user: "postgres", input: SecretString::from(statements.as_str()) }
+    Change { command, user: "postgres", input: SecretString::from(input.as_str()) }
 }
 
 fn max_connections(tier: &TierSpec) -> u32 {

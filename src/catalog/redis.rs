@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::access::{Access, digest};
 use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
-use super::{Credential, Definition, LiveResize, Offer, credential, tiers};
+use super::{Credential, Definition, LiveResize, Offer, StorageGuard, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 mod keys;
@@ -16,6 +16,7 @@ mod resp;
 const PORT: u16 = 6379;
 const STOP_GRACE: Duration = Duration::from_secs(30);
 const DATA: &str = "/data";
+const POLICY: &str = "volatile-lru";
 /// What the server says to who comes when `maxclients` are connected.
 const FULL: &str = "max number of clients reached";
 
@@ -37,6 +38,7 @@ pub static DEFINITION: Definition = Definition {
         deployment,
         live_rotation: Some(credential_change),
         live_resize: Some(LiveResize { change: size_change, memory_for_data: maxmemory_mib }),
+        storage_guard: Some(StorageGuard { forbid: forbid_writes, allow: allow_writes }),
         sql: None,
         keys: Some(keys::BROWSER),
     }),
@@ -120,7 +122,7 @@ fn configuration(tier: &TierSpec, access: &Access) -> String {
          user \"\" on {digests} ~* &* +@all\n\
          user healthcheck on #{probe} resetkeys resetchannels -@all +ping\n\
          maxmemory {maxmemory}mb\n\
-         maxmemory-policy volatile-lru\n\
+         maxmemory-policy {POLICY}\n\
          maxclients {maxclients}\n\
          appendonly yes\n\
          appendfsync everysec\n\
@@ -146,7 +148,8 @@ fn digests(access: &Access) -> String {
 /// Puts a new configuration in place, which is what a restart goes by, and then tells the running server. Both come by
 /// standard input, each with a line of its own that ends it, so that nothing is done with half of one. The file takes the
 /// old one's place at once and durably, under a name of its own until then: another that was left behind may be at it as
-/// well. Whatever redis-cli says, it exits with 0: each answer has to be OK.
+/// well. Whatever redis-cli says, it exits with 0: all $1 answers have to be OK. A rewriting of the append-only file is begun, or
+/// was before.
 ///
 /// Redis keeps no connection in reserve: while clients have taken all of them nobody can tell it anything. So it is tried
 /// for a while, for clients come and go.
@@ -171,8 +174,8 @@ commands=$(lines)
 tell() { printf '%s\n' "$commands" | timeout -k 1 5 redis-cli -h 127.0.0.1 -p 6379 2>&1; }
 n=0
 while answers=$(tell) || :; do
+  [ "$(printf '%s\n' "$answers" | grep -c -x -e OK -e '.*ppend only file rewriting.*')" != "$1" ] || exit 0
   case $answers in
-    "$(printf 'OK\nOK\nOK')") exit 0 ;;
     *"max number of clients reached"*) ;;
     *) break ;;
   esac
@@ -187,32 +190,43 @@ exit 1"#;
 /// Who is logged in stays so. The password itself is told only to log in with; it works before and after, since the one
 /// to be is added first, and the old one goes when the new one has taken its place.
 fn credential_change(wish: &Wish, access: &Access) -> Change {
-    let (configuration, digests) = (configuration(&wish.tier, access), digests(access));
-    let password = access.password.expose_secret();
-    let input = Zeroizing::new(
-        [
-            &configuration,
-            ".\nAUTH ",
-            password,
-            "\nACL SETUSER default resetpass ",
-            &digests,
-            "\nACL SETUSER \"\" resetpass ",
-            &digests,
-            "\n.\n",
-        ]
-        .concat(),
-    );
-    // The files in the volume are root's, so that the server can't change them. It has no capabilities here either.
-    Change { command: shell(CHANGE), user: "root", input: SecretString::from(input.as_str()) }
+    let digests = digests(access);
+    let of = |user: &str| Zeroizing::new(["ACL SETUSER ", user, " resetpass ", &digests].concat());
+    change(wish, access, &[&of("default"), &of("\"\"")])
 }
 
 /// Nobody loses a connection by it.
 fn size_change(wish: &Wish, access: &Access) -> Change {
-    let (configuration, password) = (configuration(&wish.tier, access), access.password.expose_secret());
-    let (maxmemory, maxclients) = (maxmemory_mib(&wish.tier).to_string(), max_clients(&wish.tier).to_string());
-    let commands = ["\nCONFIG SET maxmemory ", &maxmemory, "mb\nCONFIG SET maxclients ", &maxclients, "\n.\n"].concat();
-    let input = Zeroizing::new([&configuration, ".\nAUTH ", password, &commands].concat());
-    Change { command: shell(CHANGE), user: "root", input: SecretString::from(input.as_str()) }
+    let maxclients = format!("CONFIG SET maxclients {}", max_clients(&wish.tier));
+    change(wish, access, &[&set_maxmemory(&wish.tier), &maxclients])
+}
+
+/// What needs memory is refused, and nothing is evicted for it; what deletes goes on.
+fn forbid_writes(wish: &Wish, access: &Access) -> Change {
+    let commands = ["CONFIG SET maxmemory-policy noeviction", "CONFIG SET maxmemory 1", "BGREWRITEAOF"];
+    change(wish, access, &commands)
+}
+
+fn allow_writes(wish: &Wish, access: &Access) -> Change {
+    let policy = format!("CONFIG SET maxmemory-policy {POLICY}");
+    change(wish, access, &[&set_maxmemory(&wish.tier), &policy])
+}
+
+fn set_maxmemory(tier: &TierSpec) -> String {
+    format!("CONFIG SET maxmemory {}mb", maxmemory_mib(tier))
+}
+
+/// Puts the configuration in place and has `commands` done, which each answer with OK.
+fn change(wish: &Wish, access: &Access, commands: &[&str]) -> Change {
+    let configuration = configuration(&wish.tier, access);
+    let commands = Zeroizing::new(commands.join("\n"));
+    let password = access.password.expose_secret();
+    let input = Zeroizing::new([&configuration, ".\nAUTH ", password, "\n", &commands, "\n.\n"].concat());
+    let answers = 1 + commands.lines().count();
+    let mut command = shell(CHANGE);
+    command.extend(["change".to_owned(), answers.to_string()]);
+    // The files in the volume are root's, so that the server can't change them. It has no capabilities here either.
+    Change { command, user: "root", input: SecretString::from(input.as_str()) }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::id::{ProjectId, ServiceId};
 use super::name::ServiceName;
-use super::service::{Operation, OperationKind, OperationPhase, Service, ServiceState};
+use super::service::{ErrorCode, Operation, OperationKind, OperationPhase, Service, ServiceState};
 
 /// An entry of a project's event log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +77,15 @@ impl NewEvent {
         Self::asked(format!("{} is to have the size {}.", service.name, service.wish.tier.tier.name()), actor, now)
     }
 
+    /// Of a service that holds so many hundredths of what its size is meant for.
+    pub fn storage_filling(service: &Service, hundredths: u8, now: Timestamp) -> Self {
+        let (name, size) = (&service.name, service.wish.tier.storage_mib);
+        let message = format!(
+            "{name} holds {hundredths} % of the {size} MiB that its size has. At 100 % it takes no more writes."
+        );
+        Self { message, actor: None, occurred_at: now }
+    }
+
     /// Of a service whose container had other limits than it is to have.
     pub fn limits_restored(service: &Service, now: Timestamp) -> Self {
         let message = format!("The limits of {} were changed by somebody else, and are put right.", service.name);
@@ -108,6 +117,12 @@ fn is_moved(before: &Service, after: &Service) -> bool {
     runs(before) && runs(after) && before.evidence.published != after.evidence.published
 }
 
+/// Whether it ran and took no more writes.
+fn is_full(before: &Service) -> bool {
+    let full = before.error.as_ref().is_some_and(|error| error.code == ErrorCode::StorageFull);
+    full && before.state == ServiceState::Running
+}
+
 /// Whether it was being given another size.
 fn is_resized(before: &Service) -> bool {
     before.operation.as_ref().is_some_and(|operation| operation.kind == OperationKind::Resize)
@@ -135,6 +150,7 @@ fn sentence(before: &Service, after: &Service) -> String {
                 Some(published) => format!("{name} is published on {published} now."),
                 None => format!("{name} is not published any more."),
             },
+            ServiceState::Running if is_full(before) => format!("{name} has room again, and takes writes."),
             ServiceState::Running if is_resized(before) => {
                 format!("{name} is running in the size {}.", after.wish.tier.tier.name())
             }

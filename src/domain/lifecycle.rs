@@ -160,6 +160,9 @@ pub fn request(
     after.wish.power = power;
     after.operation = Some(Operation::queued(kind, now));
     after.evidence.crashes = 0;
+    if power == Power::On {
+        after.evidence.storage = service.evidence.storage.opened(service.wish.tier.storage_mib, now);
+    }
     if power == Power::Deleted {
         after.state = ServiceState::Destroying;
         after.error = None;
@@ -192,6 +195,7 @@ pub fn resize(service: &Service, tier: TierSpec, apply: Apply, now: Timestamp) -
     after.generation += 1;
     after.wish.tier = tier;
     after.evidence.crashes = 0;
+    after.evidence.storage = service.evidence.storage.refitted(tier.storage_mib);
     // One that is stopped is started in its new size, and so is one whose restart is under way.
     let is_free = service.operation.as_ref().is_none_or(|operation| operation.kind.is_task());
     if apply == Apply::Now && service.wish.power == Power::On && is_free {

@@ -11,6 +11,7 @@ use super::Stored;
 use super::id::{BuildDigest, InstanceId, ProjectId, ServiceId};
 use super::limits::Limits;
 use super::name::ServiceName;
+use super::storage::Storage;
 use super::trace::TraceParent;
 
 text_enum! {
@@ -138,6 +139,8 @@ text_enum! {
         CredentialsUnreadable = "CREDENTIALS_UNREADABLE",
         /// The server inside has not taken the new password.
         RotationFailed = "ROTATION_FAILED",
+        /// It holds what its size is meant for, or its host has too little space left, and takes no more writes.
+        StorageFull = "STORAGE_FULL",
     } or Unknown
 }
 
@@ -149,7 +152,7 @@ pub struct TierSpec {
     pub memory_mib: u32,
     /// Hard limit of the container's CPU time, in thousandths of a core.
     pub cpu_millis: u32,
-    /// Size that the volume is meant to have, in MiB; recorded, not yet enforced.
+    /// What its volume may hold, in MiB.
     pub storage_mib: u32,
 }
 
@@ -282,6 +285,9 @@ pub struct Evidence {
     /// The size that it is being told: noted before it is, so that one that was broken off is known to have perhaps come through.
     #[serde(default)]
     pub telling: Option<SizeTier>,
+    /// How full its volume is.
+    #[serde(default)]
+    pub storage: Storage,
 }
 
 /// A service as the store keeps it.

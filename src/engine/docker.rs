@@ -27,6 +27,7 @@ use crate::domain::service::{ContainerStatus, ErrorCode, Observed, Volume};
 mod container;
 mod events;
 mod exec;
+mod gauge;
 mod instruments;
 mod labels;
 mod network;

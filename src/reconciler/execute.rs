@@ -14,7 +14,7 @@ use crate::catalog::deployment::{Change, Deployment};
 use crate::crypto::Sealed;
 use crate::domain::event::NewEvent;
 use crate::domain::id::InstanceId;
-use crate::domain::service::{ContainerStatus, ErrorCode, Power, RunId, Service, ServiceState};
+use crate::domain::service::{ContainerStatus, ErrorCode, Power, RunId, Service, ServiceState, Wish};
 use crate::engine::{Command, EngineError, Target, Thing};
 use crate::store::{Guard, Reseal, ServiceFilter, StoreError, Write};
 
@@ -103,6 +103,8 @@ impl Reconciler {
             Step::CreateContainer => return self.create_container(service).await,
             Step::Adjust(limits) => return self.adjust(service, limits).await,
             Step::Tell => return self.tell_size(service).await,
+            Step::ForbidWrites => return self.forbid_writes(service).await,
+            Step::AllowWrites => return self.allow_writes(service).await,
             Step::Replace => return self.replace(service).await,
             Step::Start => match self.deployment(service).await {
                 Ok(deployment) => self.engine.start(service.instance, &deployment).await,
@@ -290,6 +292,25 @@ impl Reconciler {
         self.store.commit(write).await.map_or_else(Done::StoreFailed, |_| Done::Tried)
     }
 
+    /// Has the server inside take `change`; where it does not, that is told after `complaint`.
+    pub(super) async fn tell(
+        &self,
+        service: &Service,
+        change: fn(&Wish, &Access) -> Change,
+        complaint: &str,
+    ) -> Result<(), Done> {
+        let access = self.access(service).await?;
+        let command = command(change(&service.wish, &access));
+        match self.engine.run(service.instance, &command).await {
+            Ok(ended) if ended.exit_code == Some(0) => Ok(()),
+            Ok(ended) => {
+                let message = format!("{complaint}: {}", access.redact(&ended.output));
+                Err(Done::Failed(Failure { code: ErrorCode::EngineRefused, message }))
+            }
+            Err(error) => Err(Done::Failed(failure(&error))),
+        }
+    }
+
     /// A run that is over is the next look's business; one that goes on and does not answer is a failure.
     async fn why_not_ready(&self, service: &Service, run: &RunId) -> Done {
         if !self.still_runs(service, run).await {
@@ -384,7 +405,7 @@ impl Reconciler {
 }
 
 /// What tells a running server something.
-pub(super) fn command(change: Change) -> Command {
+fn command(change: Change) -> Command {
     Command {
         words: change.command,
         user: Some(change.user),

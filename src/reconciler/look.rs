@@ -126,6 +126,7 @@ impl Reconciler {
         let look = match slot.briefly(self.engine.look(service.instance, &image(&service))).await {
             Ok(observed) => {
                 memory.attempts.unseen_since = None;
+                self.watched.see(&service, &observed);
                 Look::Seen(observed)
             }
             Err(error) => {

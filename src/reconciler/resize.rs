@@ -1,12 +1,11 @@
 //! A new size for what is there.
 
 use super::Reconciler;
-use super::execute::{Done, command, failure};
-use super::rules::Failure;
+use super::execute::Done;
 use crate::catalog::definition;
 use crate::domain::event::NewEvent;
 use crate::domain::limits::Limits;
-use crate::domain::service::{ErrorCode, OperationKind, Service};
+use crate::domain::service::{OperationKind, Service};
 use crate::store::{Guard, Write};
 
 impl Reconciler {
@@ -36,22 +35,15 @@ impl Reconciler {
         let Some(resize) = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.live_resize) else {
             return Done::Tried;
         };
-        let access = match self.access(service).await {
-            Ok(access) => access,
-            Err(done) => return done,
-        };
-        let command = command((resize.change)(&service.wish, &access));
-        match self.engine.run(service.instance, &command).await {
-            Ok(ended) if ended.exit_code == Some(0) => {}
-            Ok(ended) => {
-                let why = access.redact(&ended.output);
-                let message = format!("The server inside has not taken its new size yet: {why}");
-                return Done::Failed(Failure { code: ErrorCode::EngineRefused, message });
-            }
-            Err(error) => return Done::Failed(failure(&error)),
+        if let Err(done) = self.tell(service, resize.change, "The server inside has not taken its new size yet").await {
+            return done;
         }
         let mut after = service.clone();
         (after.evidence.told, after.evidence.telling) = (Some(service.wish.tier.tier), None);
+        // What it was told for its storage may be undone by it.
+        if let Some(closed) = &mut after.evidence.storage.closed {
+            closed.run = None;
+        }
         self.observe(service, &after, None, (self.clock)()).await.map_or_else(Done::StoreFailed, |_| Done::Tried)
     }
 }

@@ -25,6 +25,7 @@ mod power;
 mod ready;
 mod secret;
 mod size;
+mod storage;
 mod volume;
 
 use outcome::Outcome;
@@ -39,6 +40,7 @@ const TOWARDS_RUNNING: &[Rule] = &[
     volume::half_made,
     volume::lost,
     volume::emptied,
+    storage::halted,
     power::shut_down_first,
     size::shut_down_first,
     container::going,
@@ -58,7 +60,8 @@ const TOWARDS_RUNNING: &[Rule] = &[
     ready::waiting,
 ];
 /// Once it does.
-const WHILE_RUNNING: &[Rule] = &[power::not_brought_back, size::limits, size::untold, secret::changing];
+const WHILE_RUNNING: &[Rule] =
+    &[power::not_brought_back, storage::writes, size::limits, size::untold, secret::changing, storage::cleaned_up];
 const TOWARDS_STOPPED: &[Rule] = &[container::going, off::on, volume::lost];
 const TOWARDS_DESTROYED: &[Rule] = &[deleted::there];
 
@@ -193,7 +196,7 @@ pub fn decide(service: &Service, tasks: &[Task], look: &Look, attempts: &Attempt
     if verdict != Verdict::Pass {
         return outcome.take(verdict);
     }
-    outcome.arrive(seen);
+    outcome.arrive(seen, storage::shown(&facts));
     match bare.wish.power {
         Power::On => outcome.take_beside(first(WHILE_RUNNING, &facts)),
         Power::Off | Power::Deleted => outcome.settled("it is where its user sent it"),

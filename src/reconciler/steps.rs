@@ -21,6 +21,10 @@ pub enum Step {
     Adjust(Limits),
     /// Tell the server inside its size.
     Tell,
+    /// Have the server inside take no more writes, and end those that are under way.
+    ForbidWrites,
+    /// Have it take writes again.
+    AllowWrites,
     /// Remove its container, and a volume that holds nothing yet, to make them anew.
     Replace,
     /// Have it published on another port, and begin anew.
@@ -111,6 +115,8 @@ impl Step {
             }
             Self::Adjust(_) => ("ADJUST", Phase::Resizing, Quick, Before, SUPERSEDED, false),
             Self::Tell => ("TELL", Phase::Resizing, Wait, Before, SUPERSEDED, false),
+            Self::ForbidWrites => ("FORBID_WRITES", Phase::Resizing, Wait, Before, SUPERSEDED, false),
+            Self::AllowWrites => ("ALLOW_WRITES", Phase::Resizing, Wait, Before, SUPERSEDED, false),
             Self::Stop => ("STOP", Phase::Stopping, Wait, Before, DELETED, true),
             Self::Replace => ("REPLACE", Phase::CreatingContainer, Quick, Before, NEVER, true),
             Self::ChangePort => ("CHANGE_PORT", Phase::CreatingContainer, Quick, Before, NEVER, true),

@@ -102,6 +102,7 @@ test('urql: graphcache knows the objects, and events keep its lists', async (t) 
       ServiceEventEdge: () => null,
       ServiceMetricsHistory: () => null,
       ServiceMetricsPoint: () => null,
+      ServiceStorage: () => null,
       SqlResult: () => null,
       TierSpec: () => null,
       Viewer: () => 'viewer',

@@ -23,6 +23,7 @@ mod resize;
 mod retention;
 mod rotation;
 mod secrets;
+mod storage;
 mod tokens;
 mod traces;
 mod walk;

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use project_services::catalog::inquiry::{Answer, Inquiry};
 use project_services::domain::id::InstanceId;
 use project_services::domain::live::{Holdings, LogLine, LogStream, Reading, Usage};
-use project_services::engine::{EngineError, Instruments, Result};
+use project_services::engine::{EngineError, Gauge, Instruments, Result};
 use tokio::sync::{Semaphore, watch};
 
 #[derive(Default)]
@@ -99,6 +99,10 @@ impl Instruments for FakeInstruments {
                 let _ = &measuring;
             })
             .boxed())
+    }
+
+    async fn gauge(&self, _instance: InstanceId, _path: &str) -> Result<Box<dyn Gauge>> {
+        Err(EngineError::Unknown("nothing is measured here".into()))
     }
 
     async fn read(&self, _instance: InstanceId) -> Result<Reading> {

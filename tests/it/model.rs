@@ -27,6 +27,7 @@ use project_services::domain::lifecycle::{Apply, ServiceAction};
 use project_services::domain::network::NetworkTemplate;
 use project_services::domain::permission::{Principal, Projects};
 use project_services::domain::service::{ErrorCode, Power, Service, ServiceKind, ServiceState, SizeTier};
+use project_services::domain::storage::Reserve;
 use project_services::domain::term::ReplicaId;
 use project_services::engine::Engine;
 use project_services::hints::Hints;
@@ -160,6 +161,7 @@ impl World {
             orphan_grace: SignedDuration::from_secs(600),
             publishing: None,
             retention: EventRetention { newest: 1_000, age: SignedDuration::from_hours(24) },
+            host_reserve: Reserve(500),
         };
         let engine: Arc<dyn Engine> = Arc::clone(engine) as Arc<dyn Engine>;
         let instruments = Arc::new(FakeInstruments::default());

@@ -9,6 +9,7 @@ use super::enums::{ServiceAction, ServiceKind, ServiceState};
 use super::operation::{Operation, ServiceError};
 use super::page::{PageArguments, page_cost};
 use super::service_event_connection::{ServiceEventConnection, Source};
+use super::storage::{ServiceStorage, StorageEnforcement};
 use crate::api::app;
 use crate::api::documents::limits::list_cost;
 use crate::api::error::Result;
@@ -62,6 +63,15 @@ impl Service {
         TierSpec(self.0.wish.tier)
     }
 
+    /// What its volume holds, and what it may hold.
+    async fn storage(&self) -> ServiceStorage {
+        ServiceStorage {
+            used_mib: self.0.evidence.storage.used_mib,
+            limit_mib: self.0.wish.tier.storage_mib,
+            enforcement: StorageEnforcement::Guarded,
+        }
+    }
+
     /// Whether it runs in another size than `tier`, some of which the server inside takes only when it is started.
     async fn restart_pending(&self) -> bool {
         let is_told = definition(self.0.wish.kind).offer.as_ref().is_some_and(|offer| offer.live_resize.is_some());
@@ -78,8 +88,8 @@ impl Service {
         self.0.operation.clone().map(Operation)
     }
 
-    /// Why it is in ERROR, what its operation has to wait for, or why its password could not be changed yet; null
-    /// otherwise.
+    /// Why it is in ERROR, what its operation has to wait for, why its password could not be changed yet, or that it takes no
+    /// more writes; null otherwise.
     async fn error(&self) -> Option<ServiceError> {
         self.0.error.clone().map(ServiceError)
     }

@@ -11,11 +11,11 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 
-use super::{DockerEngine, QUICK, exec, failure, within};
+use super::{DockerEngine, QUICK, exec, failure, gauge, within};
 use crate::catalog::inquiry::{Answer, Inquiry};
 use crate::domain::id::InstanceId;
 use crate::domain::live::{Holdings, LogLine, LogStream, Reading, Usage};
-use crate::engine::{Command, EngineError, Instruments, Result};
+use crate::engine::{Command, EngineError, Gauge, Instruments, Result};
 
 /// How long counting what is on a volume may take.
 const COUNTING: Duration = Duration::from_secs(30);
@@ -82,6 +82,11 @@ impl Instruments for DockerEngine {
         let command = Command { words: words.to_vec(), kept: TABLES, limit: Some(COUNTING), ..Command::default() };
         let ended = exec::run(client, instance, &command).await.map_err(failure)?;
         counted(&ended.output, port).ok_or_else(|| EngineError::Unknown("du told no size".into()))
+    }
+
+    async fn gauge(&self, instance: InstanceId, path: &str) -> Result<Box<dyn Gauge>> {
+        let gauge = gauge::open(self.client().await?, instance, path).await.map_err(failure)?;
+        Ok(Box::new(gauge))
     }
 
     async fn ask(&self, instance: InstanceId, inquiry: Inquiry) -> Result<Answer> {

@@ -37,7 +37,10 @@ pub(super) fn note_end(service: &Service, container: &Container, evidence: &mut 
     }
     evidence.ended_run = Some(ended);
     let by_hand = container.restarts && matches!(container.status, ContainerStatus::Exited { .. });
-    if by_hand || service.operation.as_ref().is_some_and(|operation| operation.phase == OperationPhase::Stopping) {
+    if by_hand
+        || evidence.storage.halted
+        || service.operation.as_ref().is_some_and(|operation| operation.phase == OperationPhase::Stopping)
+    {
         return true;
     }
     let recent = evidence.crashed_at.is_some_and(|at| now.duration_since(at) < LOOP_WINDOW);

@@ -9,6 +9,7 @@ use crate::domain::service::{
     ErrorCode, Evidence, Health, Observed, Operation, OperationKind, OperationPhase, Power, Service, ServiceError,
     ServiceState,
 };
+use crate::domain::storage::Closed;
 use crate::domain::task::Task;
 use crate::reconciler::steps::Step;
 
@@ -89,8 +90,8 @@ impl<'a> Outcome<'a> {
         seen.container.as_ref().is_some_and(|container| crash::note_end(self.service, container, evidence, self.now))
     }
 
-    /// It is where its user sent it.
-    pub(super) fn arrive(&mut self, seen: &Observed) {
+    /// It is where its user sent it; where it runs, `beside` is shown with that.
+    pub(super) fn arrive(&mut self, seen: &Observed, beside: Option<Failure>) {
         let run = seen.container.as_ref().and_then(|container| container.run.clone());
         self.after.state = match self.service.wish.power {
             Power::Deleted => ServiceState::Destroyed,
@@ -110,6 +111,9 @@ impl<'a> Outcome<'a> {
         };
         self.after.operation = None;
         self.after.error = None;
+        if let Some(failure) = beside.filter(|_| self.after.state == ServiceState::Running) {
+            self.set_error(&failure);
+        }
     }
 
     /// Takes a verdict on the way to where its user sent it.
@@ -156,8 +160,14 @@ impl<'a> Outcome<'a> {
             Verdict::Do(step, why) => {
                 self.show_task(&step);
                 self.show_resize(&step);
-                if step == Step::Tell {
-                    self.after.evidence.telling = Some(self.service.wish.tier.tier);
+                match step {
+                    Step::Tell => self.after.evidence.telling = Some(self.service.wish.tier.tier),
+                    Step::ForbidWrites => {
+                        let storage = &mut self.after.evidence.storage;
+                        let at_mib = storage.used_mib.unwrap_or_default();
+                        storage.closed = Some(Closed { run: None, at_mib });
+                    }
+                    _ => {}
                 }
                 self.act_beside(step, why)
             }
@@ -176,8 +186,9 @@ impl<'a> Outcome<'a> {
     /// Shows the task that `step` is part of, if it is: as what is under way, or after some failures as what it fails of.
     fn show_task(&mut self, step: &Step) {
         let Some(task) = self.tasks.iter().find(|task| Some(task.id) == step.task()) else { return };
-        self.after.error = task.shown_error().cloned();
-        if self.after.error.is_none() {
+        if let Some(error) = task.shown_error() {
+            self.after.error = Some(error.clone());
+        } else {
             let begun = self.of_task.take().filter(|operation| operation.kind == task.job.operation());
             let mut operation = begun.unwrap_or_else(|| Operation::queued(task.job.operation(), self.now));
             operation.phase = step.traits().phase;

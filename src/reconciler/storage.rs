@@ -1,0 +1,215 @@
+//! Watches how full volumes are, where no file system sets them a limit, and has servers take no more writes in time.
+//!
+//! Each container that runs has a gauge, which is asked the sooner the less room there is. What it finds is noted; what
+//! follows of that, the `rules` decide.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::Reconciler;
+use super::execute::Done;
+use crate::catalog::definition;
+use crate::domain::event::NewEvent;
+use crate::domain::id::ServiceId;
+use crate::domain::service::{ContainerStatus, Observed, Service};
+use crate::domain::storage::{Closed, Fill, Storage};
+use crate::engine::{EngineError, Gauge};
+use crate::store::StoreError;
+
+/// When a gauge is opened anew that has failed, such as one that somebody inside has ended.
+const REOPENED: Duration = Duration::from_millis(500);
+/// How often a measurement is written down that somebody else's write was ahead of.
+const TRIES: u32 = 5;
+/// After so many measurements that found no change it counts as at rest.
+const AT_REST: u32 = 5;
+
+/// The services whose container runs, by what was seen of them last.
+#[derive(Default)]
+pub(super) struct Watched {
+    services: Mutex<HashMap<ServiceId, watch::Sender<Service>>>,
+    new: Mutex<Vec<watch::Receiver<Service>>>,
+    more: Notify,
+}
+
+impl Watched {
+    /// Has a service watched for as long as its container runs.
+    pub(super) fn see(&self, service: &Service, seen: &Observed) {
+        let mut services = locked(&self.services);
+        if seen.container.as_ref().is_none_or(|container| container.status != ContainerStatus::Running) {
+            services.remove(&service.id);
+            return;
+        }
+        let matters =
+            |service: &Service| (service.instance, service.wish.tier.storage_mib, service.evidence.storage.clone());
+        if let Some(sender) = services.get(&service.id).filter(|sender| !sender.is_closed()) {
+            sender.send_if_modified(|known| {
+                let differs = matters(known) != matters(service);
+                known.clone_from(service);
+                differs
+            });
+            return;
+        }
+        let (sender, receiver) = watch::channel(service.clone());
+        services.insert(service.id, sender);
+        locked(&self.new).push(receiver);
+        self.more.notify_one();
+    }
+
+    /// Those that have come to run since the last call; waits until there is one.
+    async fn arrivals(&self) -> Vec<watch::Receiver<Service>> {
+        loop {
+            let new = std::mem::take(&mut *locked(&self.new));
+            if !new.is_empty() {
+                return new;
+            }
+            self.more.notified().await;
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is known of a volume from one measurement to the next.
+#[derive(Default)]
+struct Course {
+    used: u64,
+    unchanged: u32,
+    /// What it held when its host came to have too little space.
+    at_shortage: Option<u64>,
+}
+
+impl Course {
+    /// Takes note of a measurement; tells by how much it has grown while its host had too little space.
+    fn follow(&mut self, fill: &Fill, is_short: bool) -> u64 {
+        self.unchanged = if fill.used == self.used { self.unchanged.saturating_add(1) } else { 0 };
+        self.used = fill.used;
+        self.at_shortage = is_short.then(|| self.at_shortage.unwrap_or(fill.used));
+        self.at_shortage.map_or(0, |at| fill.used.saturating_sub(at))
+    }
+}
+
+impl Reconciler {
+    pub(super) async fn watch_storage(self: Arc<Self>) {
+        let mut watchers = JoinSet::new();
+        loop {
+            tokio::select! {
+                new = self.watched.arrivals() => for service in new {
+                    watchers.spawn(Arc::clone(&self).watch_volume(service));
+                },
+                Some(_) = watchers.join_next() => {}
+            }
+        }
+    }
+
+    /// Measures a service's volume for as long as its container runs.
+    async fn watch_volume(self: Arc<Self>, mut seen: watch::Receiver<Service>) {
+        let mut gauge: Option<Box<dyn Gauge>> = None;
+        let mut course = Course::default();
+        loop {
+            let service = seen.borrow_and_update().clone();
+            let asked = Instant::now();
+            let pause = match self.measure(&mut gauge, &service).await {
+                Ok(fill) => self.follow(&service, &mut course, &fill, asked.elapsed()).await,
+                Err(error) => {
+                    tracing::debug!(service = %service.id, error = ?error, "A volume could not be measured");
+                    gauge = None;
+                    REOPENED
+                }
+            };
+            // What was noted comes back by the next look, and so does another size.
+            if let Ok(Err(_)) = timeout(pause, seen.changed()).await {
+                return;
+            }
+        }
+    }
+
+    async fn measure(&self, gauge: &mut Option<Box<dyn Gauge>>, service: &Service) -> Result<Fill, EngineError> {
+        let Some(offer) = &definition(service.wish.kind).offer else {
+            return Err(EngineError::Unknown("nobody knows where its data is".into()));
+        };
+        let open = match gauge {
+            Some(open) => open,
+            None => gauge.insert(self.instruments.gauge(service.instance, offer.data_path).await?),
+        };
+        open.fill().await
+    }
+
+    /// Notes what a measurement has come to; tells when to measure again.
+    async fn follow(&self, service: &Service, course: &mut Course, fill: &Fill, took: Duration) -> Duration {
+        let reserve = self.settings.host_reserve;
+        let grown = course.follow(fill, fill.is_short(reserve));
+        let judge =
+            |service: &Service| service.evidence.storage.judged(fill, service.wish.tier.storage_mib, reserve, grown);
+        if judge(service) != service.evidence.storage
+            && let Err(error) = self.note_storage(service.id, judge).await
+        {
+            tracing::warn!(service = %service.id, error = ?error, "How full a volume is could not be noted");
+        }
+        let is_at_rest = course.unchanged >= AT_REST;
+        fill.pause(service.wish.tier.storage_mib, reserve, took, is_at_rest)
+    }
+
+    async fn note_storage(&self, id: ServiceId, judge: impl Fn(&Service) -> Storage) -> Result<(), StoreError> {
+        for _ in 0..TRIES {
+            let Some(before) = self.store.service_get(id).await? else { return Ok(()) };
+            let mut after = before.clone();
+            after.evidence.storage = judge(&before);
+            let (was, is) = (&before.evidence.storage, &after.evidence.storage);
+            if was == is || !before.understood {
+                return Ok(());
+            }
+            let now = (self.clock)();
+            let is_warned = is.warned > was.warned && is.full.is_none();
+            let event = is_warned.then(|| NewEvent::storage_filling(&before, is.warned, now));
+            match self.observe(&before, &after, event.as_ref(), now).await {
+                Err(StoreError::Stale) => {}
+                noted => {
+                    noted?;
+                    break;
+                }
+            }
+            if event.is_some() {
+                self.hints.project_changed(&before.project);
+            }
+        }
+        self.hints.wake(id);
+        Ok(())
+    }
+
+    /// Has the server inside take no more writes, and notes that this run of it does not.
+    pub(super) async fn forbid_writes(&self, service: &Service) -> Done {
+        let Some(guard) = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.storage_guard) else {
+            return Done::Tried;
+        };
+        let complaint = "Its storage is full, and the server inside takes writes all the same";
+        if let Err(done) = self.tell(service, guard.forbid, complaint).await {
+            return done;
+        }
+        let at_mib = service.evidence.storage.used_mib.unwrap_or_default();
+        let run = service.evidence.ready_run.clone();
+        self.note_closed(service, Some(Closed { run, at_mib })).await
+    }
+
+    /// Has the server inside take writes again.
+    pub(super) async fn allow_writes(&self, service: &Service) -> Done {
+        if let Some(guard) = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.storage_guard)
+            && let Err(done) = self.tell(service, guard.allow, "The server inside takes no writes yet").await
+        {
+            return done;
+        }
+        self.note_closed(service, None).await
+    }
+
+    async fn note_closed(&self, service: &Service, closed: Option<Closed>) -> Done {
+        let mut after = service.clone();
+        after.evidence.storage.closed = closed;
+        self.observe(service, &after, None, (self.clock)()).await.map_or_else(Done::StoreFailed, |_| Done::Tried)
+    }
+}
