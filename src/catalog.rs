@@ -26,7 +26,7 @@ mod qdrant;
 mod redis;
 
 use access::{Access, MASK, Seed};
-use deployment::{Change, Deployment};
+use deployment::{Change, Deployment, File};
 use inquiry::{KeyBrowser, SqlConsole};
 
 /// Makes of one list both the catalog and the way from a kind to its definition, which without a row does not compile.
@@ -100,6 +100,12 @@ pub struct Offer {
     pub credentials: fn(&Access, host: &str) -> Vec<Credential>,
     /// The container that runs a service.
     pub deployment: fn(&Wish, &Access) -> Deployment,
+    /// What logs in to a running server as an application would. It exits with 0, or with [`deployment::REFUSED`] where the server
+    /// says that this user must not come in, or otherwise where there is no telling.
+    pub login: fn(&Wish, &Access) -> Change,
+    /// A file by which a container that is made anew puts back what locks a service's user out; None where a start does that
+    /// anyway.
+    pub repair: Option<fn(&Wish, &Access) -> File>,
     /// What has a running server take the passwords of an access, and no others; None where the kind can't change them while
     /// it runs.
     pub live_rotation: Option<fn(&Wish, &Access) -> Change>,
@@ -156,7 +162,8 @@ impl Definition {
             | ServiceAction::Restart
             | ServiceAction::Destroy
             | ServiceAction::RevealCredentials
-            | ServiceAction::Resize => true,
+            | ServiceAction::Resize
+            | ServiceAction::Repair => true,
         }
     }
 }

@@ -67,6 +67,7 @@ pub async fn run(command: &ClientCommand, token: &SecretString) -> Result<Ended,
         ClientCommand::Start(action) => client.act("startService", action, "RUNNING").await,
         ClientCommand::Stop(action) => client.act("stopService", action, "STOPPED").await,
         ClientCommand::Restart(action) => client.act("restartService", action, "RUNNING").await,
+        ClientCommand::Repair(action) => client.act("repairService", action, "RUNNING").await,
         ClientCommand::Resize { action, tier, at_next_restart } => {
             client.resize(action, tier.as_str(), *at_next_restart).await
         }

@@ -31,6 +31,7 @@ use crate::telemetry::metrics;
 mod execute;
 mod lanes;
 mod leader;
+mod login;
 mod look;
 mod note;
 mod orphans;
@@ -124,6 +125,7 @@ impl Reconciler {
         tasks.spawn(Arc::clone(&self).trim_logs());
         tasks.spawn(Arc::clone(&self).record_usage());
         tasks.spawn(Arc::clone(&self).watch_storage());
+        tasks.spawn(Arc::clone(&self).check_logins());
         tasks.spawn(self.dispatch());
         tokio::select! {
             () = deposed.cancelled() => tasks.shutdown().await,

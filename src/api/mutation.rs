@@ -9,12 +9,13 @@ use super::types::console::{RedisKey, parse_key};
 use super::types::credential::Credential;
 use super::types::ids::parse_service;
 use super::types::inputs::{
-    ProvisionServiceInput, ReadKeyInput, ResizeServiceInput, RunSqlInput, ScanKeysInput, ServiceInput,
+    ProvisionServiceInput, ReadKeyInput, RepairServiceInput, ResizeServiceInput, RunSqlInput, ScanKeysInput,
+    ServiceInput,
 };
 use super::types::payloads::{
-    DestroyServicePayload, ProvisionServicePayload, ReadKeyPayload, ResizeServicePayload, RestartServicePayload,
-    RevealCredentialsPayload, RotateCredentialsPayload, RunSqlPayload, ScanKeysPayload, StartServicePayload,
-    StopServicePayload,
+    DestroyServicePayload, ProvisionServicePayload, ReadKeyPayload, RepairServicePayload, ResizeServicePayload,
+    RestartServicePayload, RevealCredentialsPayload, RotateCredentialsPayload, RunSqlPayload, ScanKeysPayload,
+    StartServicePayload, StopServicePayload,
 };
 use super::types::service::Service;
 use super::types::service_event::ServiceEvent;
@@ -118,6 +119,19 @@ impl Mutation {
         let resized = app(ctx).resize(viewer(ctx)?, id, input.tier.into(), input.apply.into()).await?;
         let (service, event) = told(resized);
         Ok(Some(ResizeServicePayload { service, event }))
+    }
+
+    /// Gets a user back into a service who has locked himself out: puts the kind's own settings, port, user and password back, with
+    /// a container that is made anew. Its data stays; connections are ended. PostgreSQL: what ALTER SYSTEM has set is put aside
+    /// (`postgresql.auto.conf.before-repair`), who may connect is as at first, and the user can log in with its password and is a
+    /// superuser. Redis: what CONFIG and ACL have set is gone. Needs the permission `project:settings`.
+    async fn repair_service(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service to repair.")] input: RepairServiceInput,
+    ) -> Result<Option<RepairServicePayload>> {
+        let (service, event) = act(ctx, ServiceInput { id: input.id }, ServiceAction::Repair).await?;
+        Ok(Some(RepairServicePayload { service, event }))
     }
 
     /// Runs a statement that reads on a running service which speaks SQL, and gives its first rows. It can change nothing, and

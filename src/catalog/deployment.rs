@@ -16,6 +16,9 @@ pub const FILES: &str = ".service";
 /// What a container exits with when its volume should hold data and doesn't.
 pub const DATA_GONE: i64 = 78;
 
+/// What a login exits with when the server refuses it for good.
+pub const REFUSED: i64 = 3;
+
 /// How many failures in a row of the engine's checks make a container unhealthy.
 pub const UNHEALTHY_AFTER: u32 = 2;
 

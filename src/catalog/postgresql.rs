@@ -12,6 +12,7 @@ use super::{Credential, Definition, Offer, StorageGuard, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 mod console;
+mod repair;
 
 const PORT: u16 = 5432;
 const STOP_GRACE: Duration = Duration::from_secs(60);
@@ -35,6 +36,8 @@ pub static DEFINITION: Definition = Definition {
         access: Access::with_database,
         credentials,
         deployment,
+        login: repair::login,
+        repair: Some(repair::file),
         live_rotation: Some(credential_change),
         live_resize: None,
         storage_guard: Some(StorageGuard { forbid: forbid_writes, allow: allow_writes }),
@@ -74,6 +77,7 @@ if [ ! -e /var/lib/postgresql/data/.initialised ]; then
   fi
   rm -rf "$PGDATA"
 fi
+[ ! -e /var/lib/postgresql/data/.service/repair ] || sh /var/lib/postgresql/data/.service/repair
 exec docker-entrypoint.sh "$@""#;
 
 /// Marks, durably, that the database is initialised. Runs before anybody can connect over TCP, so what it guards can't
@@ -212,6 +216,10 @@ fn tuning(tier: &TierSpec) -> Vec<(&'static str, String)> {
     let cores = (tier.cpu_millis / 1000).max(1);
     let max_connections = max_connections(tier);
     vec![
+        // Here they stand above what ALTER SYSTEM says, so that nobody locks himself out by it.
+        ("port", PORT.to_string()),
+        ("listen_addresses", "*".to_owned()),
+        ("unix_socket_directories", "/var/run/postgresql".to_owned()),
         ("shared_buffers", format!("{}MB", memory / 4)),
         ("effective_cache_size", format!("{}MB", memory * 3 / 4)),
         ("work_mem", format!("{}kB", (memory * 1024 / 4 / max_connections).max(1024))),

@@ -36,6 +36,8 @@ pub static DEFINITION: Definition = Definition {
         access: Access::with_password,
         credentials,
         deployment,
+        login,
+        repair: None,
         live_rotation: Some(credential_change),
         live_resize: Some(LiveResize { change: size_change, memory_for_data: maxmemory_mib }),
         storage_guard: Some(StorageGuard { forbid: forbid_writes, allow: allow_writes }),
@@ -186,6 +188,19 @@ while answers=$(tell) || :; do
 done
 printf '%s\n' "$answers" >&2
 exit 1"#;
+
+/// Reads two commands, of which the first logs in, and tries them.
+const LOGIN: &str = r#"said=$(head -n 2 | timeout -k 1 5 redis-cli -h 127.0.0.1 -p 6379 2>&1) || :
+case $said in
+  OK*PONG) ;;
+  *WRONGPASS* | *NOAUTH* | *NOPERM* | *'without any password configured'*) exit 3 ;;
+  *) exit 1 ;;
+esac"#;
+
+fn login(_: &Wish, access: &Access) -> Change {
+    let input = Zeroizing::new(["AUTH ", access.password.expose_secret(), "\nPING\n"].concat());
+    Change { command: shell(LOGIN), user: "redis", input: SecretString::from(input.as_str()) }
+}
 
 /// Who is logged in stays so. The password itself is told only to log in with; it works before and after, since the one
 /// to be is added first, and the old one goes when the new one has taken its place.

@@ -89,6 +89,8 @@ pub enum ClientCommand {
     Stop(ActionArgs),
     /// Stops a service and starts it again.
     Restart(ActionArgs),
+    /// Gets a user back in who has locked himself out: makes a service's container anew, with its own settings and password.
+    Repair(ActionArgs),
     /// Gives a service another size, and waits until it has it.
     Resize {
         #[command(flatten)]
@@ -123,6 +125,7 @@ impl ClientCommand {
             Self::Start(action)
             | Self::Stop(action)
             | Self::Restart(action)
+            | Self::Repair(action)
             | Self::Resize { action, .. }
             | Self::Destroy { action, .. } => &action.at,
         }

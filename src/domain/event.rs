@@ -179,6 +179,7 @@ fn step(name: &ServiceName, operation: &Operation) -> String {
             OperationKind::Recover => format!("{name} is about to be repaired."),
             OperationKind::RotateCredentials => format!("A change of the password of {name} was requested."),
             OperationKind::Resize => format!("A change of the size of {name} was requested."),
+            OperationKind::Repair => format!("A repair of {name} was requested."),
             OperationKind::Unknown => format!("{name} waits."),
         },
         OperationPhase::PullingImage => match operation.progress_percent {
@@ -193,6 +194,7 @@ fn step(name: &ServiceName, operation: &Operation) -> String {
         OperationPhase::Removing => format!("The container and the volume of {name} are being removed."),
         OperationPhase::ChangingPassword => format!("The password of {name} is being changed."),
         OperationPhase::Resizing => format!("{name} is given its new size."),
+        OperationPhase::Repairing => format!("The container of {name} is to be made anew, with its own settings."),
         OperationPhase::Unknown => format!("{name} is being worked on."),
     }
 }

@@ -16,6 +16,7 @@ text_enum! {
         RevealCredentials = "REVEAL_CREDENTIALS",
         RotateCredentials = "ROTATE_CREDENTIALS",
         Resize = "RESIZE",
+        Repair = "REPAIR",
         RunSql = "RUN_SQL",
         BrowseKeys = "BROWSE_KEYS",
     }
@@ -55,6 +56,7 @@ impl ServiceAction {
             | Self::RevealCredentials
             | Self::RotateCredentials
             | Self::Resize
+            | Self::Repair
             | Self::RunSql
             | Self::BrowseKeys => Permission::ProjectSettings,
         }
@@ -66,7 +68,7 @@ impl ServiceAction {
         match self {
             Self::Start => &[Stopped, Error],
             Self::Stop => &[Running, Error, Provisioning],
-            Self::Restart => &[Running, Error],
+            Self::Restart | Self::Repair => &[Running, Error],
             Self::RotateCredentials | Self::RunSql | Self::BrowseKeys => &[Running],
             Self::Resize => &[Running, Stopped, Error],
             Self::Destroy | Self::RevealCredentials => &[Pending, Provisioning, Running, Stopped, Error],
@@ -85,6 +87,7 @@ impl ServiceAction {
             Self::Destroy => Some(OperationKind::Destroy),
             Self::RotateCredentials => Some(OperationKind::RotateCredentials),
             Self::Resize => Some(OperationKind::Resize),
+            Self::Repair => Some(OperationKind::Repair),
             Self::RevealCredentials | Self::RunSql | Self::BrowseKeys => None,
         }
     }
@@ -99,6 +102,7 @@ impl ServiceAction {
             | Self::Destroy
             | Self::RevealCredentials
             | Self::Resize
+            | Self::Repair
             | Self::RunSql
             | Self::BrowseKeys => None,
         }
@@ -106,7 +110,7 @@ impl ServiceAction {
 
     const fn power(self) -> Option<Power> {
         match self {
-            Self::Start | Self::Restart => Some(Power::On),
+            Self::Start | Self::Restart | Self::Repair => Some(Power::On),
             Self::Stop => Some(Power::Off),
             Self::Destroy => Some(Power::Deleted),
             Self::RevealCredentials | Self::RotateCredentials | Self::Resize | Self::RunSql | Self::BrowseKeys => None,
@@ -162,6 +166,7 @@ pub fn request(
     after.evidence.crashes = 0;
     if power == Power::On {
         after.evidence.storage = service.evidence.storage.opened(service.wish.tier.storage_mib, now);
+        after.evidence.refused = false;
     }
     if power == Power::Deleted {
         after.state = ServiceState::Destroying;
@@ -258,6 +263,7 @@ pub(crate) mod tests {
             (ServiceAction::Start, &[S::Stopped, S::Error]),
             (ServiceAction::Stop, &[S::Running, S::Error, S::Provisioning]),
             (ServiceAction::Restart, &[S::Running, S::Error]),
+            (ServiceAction::Repair, &[S::Running, S::Error]),
             (ServiceAction::Destroy, &[S::Pending, S::Provisioning, S::Running, S::Stopped, S::Error]),
             (ServiceAction::RotateCredentials, &[S::Running]),
         ];

@@ -80,6 +80,7 @@ text_enum! {
         Recover = "RECOVER",
         RotateCredentials = "ROTATE_CREDENTIALS",
         Resize = "RESIZE",
+        Repair = "REPAIR",
     } or Unknown
 }
 
@@ -103,6 +104,7 @@ text_enum! {
         Removing = "REMOVING",
         ChangingPassword = "CHANGING_PASSWORD",
         Resizing = "RESIZING",
+        Repairing = "REPAIRING",
     } or Unknown
 }
 
@@ -137,6 +139,8 @@ text_enum! {
         EngineRefused = "ENGINE_REFUSED",
         /// No key in the key ring opens the service's credentials.
         CredentialsUnreadable = "CREDENTIALS_UNREADABLE",
+        /// The server inside runs, and does not let the service's user in with its password.
+        CredentialsRefused = "CREDENTIALS_REFUSED",
         /// The server inside has not taken the new password.
         RotationFailed = "ROTATION_FAILED",
         /// It holds what its size is meant for, or its host has too little space left, and takes no more writes.
@@ -285,6 +289,9 @@ pub struct Evidence {
     /// The size that it is being told: noted before it is, so that one that was broken off is known to have perhaps come through.
     #[serde(default)]
     pub telling: Option<SizeTier>,
+    /// The server inside did not let the service's user in when that was last tried.
+    #[serde(default)]
+    pub refused: bool,
     /// How full its volume is.
     #[serde(default)]
     pub storage: Storage,

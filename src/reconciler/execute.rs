@@ -14,7 +14,7 @@ use crate::catalog::deployment::{Change, Deployment};
 use crate::crypto::Sealed;
 use crate::domain::event::NewEvent;
 use crate::domain::id::InstanceId;
-use crate::domain::service::{ContainerStatus, ErrorCode, Power, RunId, Service, ServiceState, Wish};
+use crate::domain::service::{ContainerStatus, ErrorCode, OperationKind, Power, RunId, Service, ServiceState, Wish};
 use crate::engine::{Command, EngineError, Target, Thing};
 use crate::store::{Guard, Reseal, ServiceFilter, StoreError, Write};
 
@@ -105,7 +105,7 @@ impl Reconciler {
             Step::Tell => return self.tell_size(service).await,
             Step::ForbidWrites => return self.forbid_writes(service).await,
             Step::AllowWrites => return self.allow_writes(service).await,
-            Step::Replace => return self.replace(service).await,
+            Step::Replace | Step::Renew => return self.replace(service).await,
             Step::Start => match self.deployment(service).await {
                 Ok(deployment) => self.engine.start(service.instance, &deployment).await,
                 Err(done) => return done,
@@ -381,6 +381,8 @@ impl Reconciler {
         if service.evidence.initialised {
             deployment.expect_data();
         }
+        let repairs = service.operation.as_ref().is_some_and(|operation| operation.kind == OperationKind::Repair);
+        deployment.files.extend(offer.repair.filter(|_| repairs).map(|repair| repair(&service.wish, &access)));
         Ok(deployment)
     }
 
@@ -405,7 +407,7 @@ impl Reconciler {
 }
 
 /// What tells a running server something.
-fn command(change: Change) -> Command {
+pub(super) fn command(change: Change) -> Command {
     Command {
         words: change.command,
         user: Some(change.user),

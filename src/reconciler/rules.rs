@@ -23,6 +23,7 @@ mod off;
 mod outcome;
 mod power;
 mod ready;
+mod repair;
 mod secret;
 mod size;
 mod storage;
@@ -44,6 +45,7 @@ const TOWARDS_RUNNING: &[Rule] = &[
     power::shut_down_first,
     size::shut_down_first,
     container::going,
+    repair::made_anew,
     address::taken,
     image::wrong,
     size::outgrown,
@@ -58,6 +60,7 @@ const TOWARDS_RUNNING: &[Rule] = &[
     ready::unstable,
     ready::silent,
     ready::waiting,
+    repair::refused,
 ];
 /// Once it does.
 const WHILE_RUNNING: &[Rule] =

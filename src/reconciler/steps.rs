@@ -27,6 +27,8 @@ pub enum Step {
     AllowWrites,
     /// Remove its container, and a volume that holds nothing yet, to make them anew.
     Replace,
+    /// Remove its container, to make it anew with the kind's own settings.
+    Renew,
     /// Have it published on another port, and begin anew.
     ChangePort,
     /// Remove what was begun and holds nothing yet, to begin anew.
@@ -119,6 +121,7 @@ impl Step {
             Self::AllowWrites => ("ALLOW_WRITES", Phase::Resizing, Wait, Before, SUPERSEDED, false),
             Self::Stop => ("STOP", Phase::Stopping, Wait, Before, DELETED, true),
             Self::Replace => ("REPLACE", Phase::CreatingContainer, Quick, Before, NEVER, true),
+            Self::Renew => ("RENEW", Phase::Repairing, Quick, Before, NEVER, true),
             Self::ChangePort => ("CHANGE_PORT", Phase::CreatingContainer, Quick, Before, NEVER, true),
             Self::Discard => ("DISCARD", Phase::CreatingVolume, Quick, Before, NEVER, true),
             Self::Remove => ("REMOVE", Phase::Removing, Quick, Before, NEVER, false),

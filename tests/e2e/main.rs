@@ -18,6 +18,7 @@ mod live;
 mod metrics;
 mod networks;
 mod pages;
+mod repair;
 mod replicas;
 mod resize;
 mod retention;

@@ -330,16 +330,16 @@ async fn actions_go_on_from_where_the_service_is() {
 async fn viewer_actions_are_what_would_be_accepted() {
     let server = Server::start().await;
     let id = server.provision(&demo(), json!({"projectId": "demo", "kind": "REDIS"})).await;
-    let settings = ["START", "STOP", "RESTART", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS", "RESIZE", "BROWSE_KEYS"];
+    let settings = ["START", "STOP", "RESTART", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS", "RESIZE", "REPAIR", "BROWSE_KEYS"];
     let all = ServiceAction::ALL.iter().map(|action| action.as_str()).collect::<Vec<_>>();
-    let running = ["STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS", "RESIZE", "BROWSE_KEYS"];
+    let running = ["STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS", "RESIZE", "REPAIR", "BROWSE_KEYS"];
     use ServiceState as S;
     for (state, expected) in [
         (S::Pending, vec!["DESTROY", "REVEAL_CREDENTIALS"]),
         (S::Provisioning, vec!["STOP", "DESTROY", "REVEAL_CREDENTIALS"]),
         (S::Running, running.to_vec()),
         (S::Stopped, vec!["START", "DESTROY", "REVEAL_CREDENTIALS", "RESIZE"]),
-        (S::Error, vec!["START", "STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "RESIZE"]),
+        (S::Error, vec!["START", "STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "RESIZE", "REPAIR"]),
         (S::Destroying, vec![]),
         (S::Destroyed, vec![]),
     ] {

@@ -67,6 +67,7 @@ fn table() -> Vec<Field> {
         action("destroyService", DELETE, ServiceState::Running),
         action("revealCredentials", SETTINGS, ServiceState::Running),
         action("rotateCredentials", SETTINGS, ServiceState::Running),
+        action("repairService", SETTINGS, ServiceState::Running),
         field("Mutation", "resizeService", SETTINGS, ServiceState::Running, resize),
         field("Mutation", "runSql", SETTINGS, ServiceState::Running, sql),
         field("Mutation", "scanKeys", SETTINGS, ServiceState::Running, scan),

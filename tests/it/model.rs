@@ -81,6 +81,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(ServiceAction::Start),
         4 => Just(ServiceAction::Stop),
         3 => Just(ServiceAction::Restart),
+        2 => Just(ServiceAction::Repair),
         4 => Just(ServiceAction::RotateCredentials),
         1 => Just(ServiceAction::Destroy),
     ];

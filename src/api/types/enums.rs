@@ -86,6 +86,8 @@ pub enum OperationKind {
     RotateCredentials,
     /// It is being given another size.
     Resize,
+    /// Its container is being made anew, with its own settings, user and password.
+    Repair,
     /// What a newer version of the server has written and this one does not know, while both run. Show it, offer no action,
     /// and ask again; it can't be asked for.
     Unknown,
@@ -116,6 +118,8 @@ pub enum OperationPhase {
     ChangingPassword,
     /// The limits of the container, or what the server inside makes of them, are being changed while it runs.
     Resizing,
+    /// The container is being removed, to be made anew with the service's own settings.
+    Repairing,
     /// What a newer version of the server has written and this one does not know, while both run. Show it, offer no action,
     /// and ask again; it can't be asked for.
     Unknown,
@@ -139,6 +143,8 @@ pub enum ServiceAction {
     RotateCredentials,
     /// `resizeService`
     Resize,
+    /// `repairService`
+    Repair,
     /// `runSql`; only with kinds that speak SQL.
     RunSql,
     /// `scanKeys` and `readKey`; only with kinds that hold keys.

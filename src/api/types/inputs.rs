@@ -38,6 +38,13 @@ pub struct ServiceInput {
     pub id: ID,
 }
 
+/// Which service to repair.
+#[derive(InputObject)]
+pub struct RepairServiceInput {
+    /// The service's id.
+    pub id: ID,
+}
+
 /// Which size to give to which service, and when.
 #[derive(InputObject)]
 pub struct ResizeServiceInput {

@@ -83,6 +83,15 @@ pub struct ResizeServicePayload {
     pub event: Option<ServiceEvent>,
 }
 
+/// The answer of `repairService`.
+#[derive(SimpleObject)]
+pub struct RepairServicePayload {
+    /// The service, with its repair under way.
+    pub service: Service,
+    /// The event that it wrote; null where nothing was written, because it was asked for before.
+    pub event: Option<ServiceEvent>,
+}
+
 /// The answer of `runSql`.
 #[derive(SimpleObject)]
 pub struct RunSqlPayload {

@@ -14,9 +14,11 @@ pub(super) fn time_limit(kind: OperationKind) -> Option<SignedDuration> {
     match kind {
         // A pull of several hundred megabytes on a slow line is in it.
         OperationKind::Provision => Some(SignedDuration::from_mins(15)),
-        OperationKind::Start | OperationKind::Restart | OperationKind::Resize | OperationKind::Recover => {
-            Some(SignedDuration::from_mins(5))
-        }
+        OperationKind::Start
+        | OperationKind::Restart
+        | OperationKind::Resize
+        | OperationKind::Repair
+        | OperationKind::Recover => Some(SignedDuration::from_mins(5)),
         OperationKind::Stop => Some(SignedDuration::from_mins(3)),
         OperationKind::Destroy | OperationKind::RotateCredentials | OperationKind::Unknown => None,
     }
