@@ -12,6 +12,7 @@ use super::{Credential, Definition, Offer, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 mod console;
+mod upgrade;
 
 const PORT: u16 = 5432;
 const STOP_GRACE: Duration = Duration::from_secs(60);
@@ -39,6 +40,7 @@ pub static DEFINITION: Definition = Definition {
         live_resize: None,
         sql: Some(console::CONSOLE),
         keys: None,
+        upgrade: Some(upgrade::UPGRADE),
     }),
 };
 

@@ -12,6 +12,7 @@ use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 mod keys;
 mod resp;
+mod upgrade;
 
 const PORT: u16 = 6379;
 const STOP_GRACE: Duration = Duration::from_secs(30);
@@ -39,6 +40,7 @@ pub static DEFINITION: Definition = Definition {
         live_resize: Some(LiveResize { change: size_change, memory_for_data: maxmemory_mib }),
         sql: None,
         keys: Some(keys::BROWSER),
+        upgrade: Some(upgrade::UPGRADE),
     }),
 };
 

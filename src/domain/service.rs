@@ -79,13 +79,21 @@ text_enum! {
         Recover = "RECOVER",
         RotateCredentials = "ROTATE_CREDENTIALS",
         Resize = "RESIZE",
+        Upgrade = "UPGRADE",
+        Revert = "REVERT",
+        UpdateImage = "UPDATE_IMAGE",
     } or Unknown
 }
 
 impl OperationKind {
-    /// Whether it is a task, which ends, and leads the service to no other state.
+    /// Whether it is a task, which ends, and is beside what the service does while it runs.
     pub const fn is_task(self) -> bool {
-        matches!(self, Self::RotateCredentials)
+        matches!(self, Self::RotateCredentials | Self::Upgrade | Self::UpdateImage)
+    }
+
+    /// Whether it changes what the service runs, so that no other change may come between.
+    pub const fn changes_version(self) -> bool {
+        matches!(self, Self::Upgrade | Self::Revert | Self::UpdateImage)
     }
 }
 
@@ -102,6 +110,10 @@ text_enum! {
         Removing = "REMOVING",
         ChangingPassword = "CHANGING_PASSWORD",
         Resizing = "RESIZING",
+        Preparing = "PREPARING",
+        CopyingData = "COPYING_DATA",
+        Comparing = "COMPARING",
+        Switching = "SWITCHING",
     } or Unknown
 }
 
@@ -138,6 +150,8 @@ text_enum! {
         CredentialsUnreadable = "CREDENTIALS_UNREADABLE",
         /// The server inside has not taken the new password.
         RotationFailed = "ROTATION_FAILED",
+        /// It could not be brought to another version, and runs in the one that it had.
+        UpgradeFailed = "UPGRADE_FAILED",
     } or Unknown
 }
 
@@ -282,6 +296,10 @@ pub struct Evidence {
     /// The size that it is being told: noted before it is, so that one that was broken off is known to have perhaps come through.
     #[serde(default)]
     pub telling: Option<SizeTier>,
+    /// The server inside takes no writes, or perhaps doesn't, for its data is being copied or was: noted before it is told,
+    /// until it takes them again.
+    #[serde(default)]
+    pub frozen: bool,
 }
 
 /// A service as the store keeps it.
@@ -323,6 +341,20 @@ impl Service {
     pub fn is_outgrown(&self) -> bool {
         let mut inside = self.evidence.size().into_iter().chain(self.evidence.telling);
         self.state == ServiceState::Running && inside.any(|size| size != self.wish.tier.tier)
+    }
+
+    /// Whether what it runs is being changed.
+    pub fn is_changing_version(&self) -> bool {
+        self.operation.as_ref().is_some_and(|operation| operation.kind.changes_version())
+    }
+
+    /// The same run by another instance, of which nothing is known yet but that it has the data.
+    #[must_use]
+    pub fn run_by(&self, instance: InstanceId, version: &str, image: Option<String>) -> Self {
+        let mut after = self.clone();
+        (after.instance, after.wish.version) = (instance, version.to_owned());
+        after.evidence = Evidence { initialised: true, image, ..Evidence::default() };
+        after
     }
 
     /// One that was just accepted, and waits to be provisioned.

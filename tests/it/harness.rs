@@ -132,7 +132,7 @@ impl Server {
         let shown = Arc::clone(&instruments) as _;
         // In which a project named `host` can't have a network of its own.
         let networks = "{project}".parse().unwrap();
-        let terms = Terms { networks, publishing, services_per_project: limits.services };
+        let terms = Terms { networks, publishing, services_per_project: limits.services, keep_replaced: jiff::SignedDuration::from_hours(1) };
         let app = App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), shown, terms);
         let limiter = Arc::new(http::Limiter::new(limits.wire));
         let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());

@@ -86,6 +86,12 @@ pub enum OperationKind {
     RotateCredentials,
     /// It is being given another size.
     Resize,
+    /// It is being brought to another version. It runs in the one that it has until SWITCHING.
+    Upgrade,
+    /// It goes back to what it was before its last upgrade.
+    Revert,
+    /// It is being restarted from what its image's name means by now.
+    UpdateImage,
     /// What a newer version of the server has written and this one does not know, while both run. Show it, offer no action,
     /// and ask again; it can't be asked for.
     Unknown,
@@ -116,6 +122,16 @@ pub enum OperationPhase {
     ChangingPassword,
     /// The limits of the container, or what the server inside makes of them, are being changed while it runs.
     Resizing,
+    /// An instance of the new version is being made beside the service, and asked whether all will fit. Nothing is done to the
+    /// service yet.
+    Preparing,
+    /// The data is being copied. The service answers and takes no writes: what it refuses was not written.
+    CopyingData,
+    /// What the copy holds is being counted and compared with what the service holds.
+    Comparing,
+    /// The service is being shut down, to run on with the copy under the same host name, port and password. The phases of a start
+    /// follow.
+    Switching,
     /// What a newer version of the server has written and this one does not know, while both run. Show it, offer no action,
     /// and ask again; it can't be asked for.
     Unknown,
@@ -139,6 +155,12 @@ pub enum ServiceAction {
     RotateCredentials,
     /// `resizeService`
     Resize,
+    /// `upgradeService`; only where there is a later version, see `Service.upgradesTo`.
+    Upgrade,
+    /// `revertService`; only while what it was before is kept, see `Service.replaced`.
+    Revert,
+    /// `updateImage`
+    UpdateImage,
     /// `runSql`; only with kinds that speak SQL.
     RunSql,
     /// `scanKeys` and `readKey`; only with kinds that hold keys.

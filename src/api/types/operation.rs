@@ -38,7 +38,7 @@ pub struct ServiceError(pub service::ServiceError);
 #[Object]
 impl ServiceError {
     /// For programs, such as `PULL_FAILED`, `START_TIMEOUT`, `OUT_OF_MEMORY`, `PORT_IN_USE`, `NETWORK_POOL_EXHAUSTED`,
-    /// `VOLUME_LOST`, `ENGINE_UNAVAILABLE` or `ROTATION_FAILED`. More may come.
+    /// `VOLUME_LOST`, `ENGINE_UNAVAILABLE`, `ROTATION_FAILED` or `UPGRADE_FAILED`. More may come.
     async fn code(&self) -> &str {
         self.0.code.as_str()
     }
