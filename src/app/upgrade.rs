@@ -66,10 +66,11 @@ impl App {
             };
             let open = self.store.task_list_open(id).await?;
             let now = now();
-            let (mut after, tasks) = match revert(&before, &open, &replaced, now).map_err(|why| not_now(&before, why))? {
-                Requested::Unchanged => return Ok(Committed { service: before, event: None }),
-                Requested::Changed(after, tasks) => (after, tasks),
-            };
+            let (mut after, tasks) =
+                match revert(&before, &open, &replaced, now).map_err(|why| not_now(&before, why))? {
+                    Requested::Unchanged => return Ok(Committed { service: before, event: None }),
+                    Requested::Changed(after, tasks) => (after, tasks),
+                };
             after.trace = traces::here();
             let written = self.written_since(&before).await;
             let event = NewEvent::reverted(&before, &after, &written, &viewer.subject, now);
@@ -143,7 +144,9 @@ impl App {
     async fn written_since(&self, service: &Service) -> String {
         const UNKNOWN: &str = "what was written since can't be told, for it does not answer";
         let upgrade = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.upgrade);
-        let Some(upgrade) = upgrade.filter(|_| service.state == ServiceState::Running) else { return UNKNOWN.to_owned() };
+        let Some(upgrade) = upgrade.filter(|_| service.state == ServiceState::Running) else {
+            return UNKNOWN.to_owned();
+        };
         let Ok(Some(access)) = self.access(service.id).await else { return UNKNOWN.to_owned() };
         let answer = self.instruments.ask(service.instance, (upgrade.written.ask)(&access)).await;
         answer.ok().and_then(|answer| (upgrade.written.read)(&answer)).unwrap_or_else(|| UNKNOWN.to_owned())

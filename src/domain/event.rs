@@ -86,7 +86,8 @@ impl NewEvent {
     /// Of a service that is run by an instance of another version from now on; what ran it is kept until `kept_until`.
     pub fn switched(before: &Service, after: &Service, kept_until: Timestamp, now: Timestamp) -> Self {
         let (name, old, new) = (&after.name, &before.wish.version, &after.wish.version);
-        let message = format!("{name} has all its data in version {new}; what it was in {old} is kept until {kept_until:.0}.");
+        let message =
+            format!("{name} has all its data in version {new}; what it was in {old} is kept until {kept_until:.0}.");
         Self { message, actor: None, occurred_at: now }
     }
 

@@ -422,8 +422,7 @@ pub(crate) mod tests {
         assert_eq!(rotating.operation, Some(Operation::queued(OperationKind::RotateCredentials, now)));
         assert_eq!(open, [Task::new(NEW, running.id, Job::RotateCredentials, now)]);
         assert_eq!(rotate(&rotating, &open), Ok(Requested::Unchanged));
-        let Ok(Requested::Changed(destroyed, _)) = request(&rotating, &open, ServiceAction::Destroy, NEW, now)
-        else {
+        let Ok(Requested::Changed(destroyed, _)) = request(&rotating, &open, ServiceAction::Destroy, NEW, now) else {
             panic!("it is accepted")
         };
         let invalid = InvalidState { action: ServiceAction::RotateCredentials, state: ServiceState::Destroying };

@@ -262,7 +262,12 @@ impl Reconciler {
     /// Waits until the server in the running container answers `check`, which may take long; false where the container ended
     /// or the check gave up. With a `hint`, `check` begins when the container's output has it, or a few seconds later: until
     /// then it would only take CPU time from what it waits for.
-    pub(super) async fn answers(&self, instance: InstanceId, check: Vec<String>, hint: Option<&str>) -> Result<bool, EngineError> {
+    pub(super) async fn answers(
+        &self,
+        instance: InstanceId,
+        check: Vec<String>,
+        hint: Option<&str>,
+    ) -> Result<bool, EngineError> {
         if let Some(hint) = hint {
             // Whatever becomes of it: the check is what tells.
             let _ = tokio::time::timeout(HINT_PATIENCE, self.engine.await_output(instance, hint)).await;

@@ -63,14 +63,8 @@ const TOWARDS_RUNNING: &[Rule] = &[
     version::frozen,
 ];
 /// Once it does.
-const WHILE_RUNNING: &[Rule] = &[
-    power::not_brought_back,
-    size::limits,
-    size::untold,
-    spare::unwanted,
-    secret::changing,
-    version::changing,
-];
+const WHILE_RUNNING: &[Rule] =
+    &[power::not_brought_back, size::limits, size::untold, spare::unwanted, secret::changing, version::changing];
 const TOWARDS_STOPPED: &[Rule] = &[spare::leaving, container::going, off::on, volume::lost];
 /// Once it is.
 const WHILE_STOPPED: &[Rule] = &[spare::unwanted];

@@ -25,4 +25,5 @@ mod rotation;
 mod secrets;
 mod tokens;
 mod traces;
+mod upgrade;
 mod walk;

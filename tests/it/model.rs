@@ -133,7 +133,12 @@ impl World {
             Arc::clone(&sealer),
             Arc::clone(&hints),
             Arc::<FakeInstruments>::default(),
-            Terms { networks: NetworkTemplate::default(), publishing: None, services_per_project: MANY, keep_replaced: SignedDuration::from_hours(1) },
+            Terms {
+                networks: NetworkTemplate::default(),
+                publishing: None,
+                services_per_project: MANY,
+                keep_replaced: SignedDuration::from_hours(1),
+            },
         );
         let viewer = Principal {
             subject: "model".to_owned(),

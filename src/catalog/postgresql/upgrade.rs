@@ -16,8 +16,7 @@ use super::super::inquiry::{Answer, Inquiry};
 use super::super::upgrade::{Transfer, Upgrade, Written};
 use super::names;
 
-pub const UPGRADE: Upgrade =
-    Upgrade { check, freeze, copy, compare, close, thaw, written: Written { ask, read } };
+pub const UPGRADE: Upgrade = Upgrade { check, freeze, copy, compare, close, thaw, written: Written { ask, read } };
 
 /// In the new container, which reaches the old server by its host name: $1 is the user, $2 the database, $3 the old host. The
 /// password comes by standard input and goes into a file in memory that only this user reads. `each` calls a function with
@@ -202,7 +201,11 @@ others() {
       '') ;;
       "postgres: "*'('[0-9]*')'*) found=0; kill -TERM "$number" 2>/dev/null || : ;;
       "postgres: "*) ;;
-      *) found=0; kill -TERM "$number" 2>/dev/null || : ;;
+      *)
+        # One that was begun this moment would take a signal for a crash.
+        found=0
+        [ $n -lt 40 ] || kill -TERM "$number" 2>/dev/null || :
+        ;;
     esac
   done
   return $found

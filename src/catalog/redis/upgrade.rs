@@ -14,8 +14,7 @@ use super::super::deployment::{Change, shell};
 use super::super::inquiry::{Answer, Inquiry};
 use super::super::upgrade::{Transfer, Upgrade, Written};
 
-pub const UPGRADE: Upgrade =
-    Upgrade { check, freeze, copy, compare, close, thaw, written: Written { ask, read } };
+pub const UPGRADE: Upgrade = Upgrade { check, freeze, copy, compare, close, thaw, written: Written { ask, read } };
 
 /// `tell` says lines to the server at the host $1, as whom its first line says. Standard input has the line that logs in as
 /// the service's user, the one that makes ours, and the one that logs in as ours.
@@ -69,6 +68,8 @@ until now=$(state) && has 'role:master' && has 'loading:0' && has 'aof_enabled:1
   sleep 0.1
 done
 has 'aof_last_bgrewrite_status:ok' && has 'aof_last_write_status:ok' || fail "It could not write the data to its volume."
+# What the old one sent. It is in the append-only file by now.
+rm -f /data/dump.rdb
 "#;
 
 /// Keys with an expiry may go at any moment, on either side.

@@ -92,7 +92,8 @@ mod tests {
         let mut case = Case::fresh();
         case.service.evidence.initialised = true;
         case.seen.volume = crate::domain::service::Volume::Ours;
-        let switching = Operation { phase: OperationPhase::Switching, ..Operation::queued(OperationKind::Upgrade, case.now) };
+        let switching =
+            Operation { phase: OperationPhase::Switching, ..Operation::queued(OperationKind::Upgrade, case.now) };
         (case.service.state, case.service.operation) = (ServiceState::Provisioning, Some(switching));
         let plan = case.plan();
         assert_eq!(plan.step, Some(Step::CreateContainer));
