@@ -412,7 +412,8 @@ async fn what_changes_a_version_is_offered_where_there_is_one_to_come_to() {
     server.settle(&id, ServiceState::Stopped).await;
     assert_eq!(look().await.2, [false, true, false, true, false]);
 
-    let revert = "mutation($id: ID!) { revertService(input: {id: $id}) { service { version state } event { message } } }";
+    let revert =
+        "mutation($id: ID!) { revertService(input: {id: $id}) { service { version state } event { message } } }";
     let reverted = server.data(&demo(), revert, json!({"id": id})).await["revertService"].clone();
     assert_eq!(reverted["service"], json!({"version": "6", "state": "STOPPED"}));
     let message = reverted["event"]["message"].as_str().unwrap();
