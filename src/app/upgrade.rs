@@ -25,14 +25,12 @@ impl App {
                 return Ok(Committed { service: before, event: None });
             }
             check_version(&before, definition(before.wish.kind), version)?;
-            let task = |now| {
-                let task = Task::new(TaskId(Uuid::now_v7()), id, Job::Upgrade, now);
-                Task { version: Some(version.to_owned()), ..task }
-            };
-            let told = |after: &Service, now| NewEvent::upgrade_requested(after, version, &viewer.subject, now);
-            match self.have_changed(viewer, &before, (ServiceAction::Upgrade, &task, &told)).await? {
-                Some(committed) => return Ok(committed),
-                None => continue,
+            let now = now();
+            let task = Task::new(TaskId(Uuid::now_v7()), id, Job::Upgrade, now);
+            let task = Task { version: Some(version.to_owned()), ..task };
+            let event = NewEvent::upgrade_requested(&before, version, &viewer.subject, now);
+            if let Some(committed) = self.have_changed(viewer, &before, ServiceAction::Upgrade, task, &event).await? {
+                return Ok(committed);
             }
         }
         Err(too_fast())
@@ -42,11 +40,13 @@ impl App {
     pub async fn update_image(&self, viewer: &Principal, id: ServiceId) -> Result<Committed> {
         for _ in 0..ATTEMPTS {
             let before = self.changeable(viewer, id, ServiceAction::UpdateImage).await?;
-            let task = |now| Task::new(TaskId(Uuid::now_v7()), id, Job::UpdateImage, now);
-            let told = |after: &Service, now| NewEvent::update_requested(after, &viewer.subject, now);
-            match self.have_changed(viewer, &before, (ServiceAction::UpdateImage, &task, &told)).await? {
-                Some(committed) => return Ok(committed),
-                None => continue,
+            let now = now();
+            let task = Task::new(TaskId(Uuid::now_v7()), id, Job::UpdateImage, now);
+            let event = NewEvent::update_requested(&before, &viewer.subject, now);
+            if let Some(committed) =
+                self.have_changed(viewer, &before, ServiceAction::UpdateImage, task, &event).await?
+            {
+                return Ok(committed);
             }
         }
         Err(too_fast())
@@ -112,25 +112,22 @@ impl App {
         &self,
         viewer: &Principal,
         before: &Service,
-        (action, task, told): (
-            ServiceAction,
-            &(dyn Fn(jiff::Timestamp) -> Task + Sync),
-            &(dyn Fn(&Service, jiff::Timestamp) -> NewEvent + Sync),
-        ),
+        action: ServiceAction,
+        task: Task,
+        event: &NewEvent,
     ) -> Result<Option<Committed>> {
-        let now = now();
+        let now = task.created_at;
         let open = self.store.task_list_open(before.id).await?;
-        let requested = change_version(before, &open, task(now), now).map_err(|why| not_now(before, why))?;
+        let requested = change_version(before, &open, task, now).map_err(|why| not_now(before, why))?;
         let (mut after, tasks) = match requested {
             Requested::Unchanged => return Ok(Some(Committed { service: before.clone(), event: None })),
             Requested::Changed(after, tasks) => (after, tasks),
         };
         after.trace = traces::here();
-        let event = told(&after, now);
         let write = Write {
             service: Some(&after),
             tasks: &tasks,
-            event: Some(&event),
+            event: Some(event),
             ..Write::new(Guard::Revision(before), now)
         };
         match self.store.commit(write).await {

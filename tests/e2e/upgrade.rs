@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::client::{Client, Events};
 use crate::support::docker::{docker, owned, preview};
+use crate::support::engine::Engine;
 use crate::support::eventually;
 use crate::support::server::Server;
 
@@ -334,4 +335,46 @@ async fn redis_goes_over_and_what_it_was_goes_after_its_time() {
     .await;
     assert_eq!(refusal(&revert(&client, id).await).0, "CONFLICT");
     assert_eq!(world.redis("get yes"), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_is_killed_leaves_the_old_one_or_the_new_one_and_a_newer_image_is_taken() {
+    let engine = Engine::start(&[]).await;
+    for image in ["redis:6", "redis:7"] {
+        engine.load(image);
+    }
+    let server = Server::start(&[("DOCKER_HOST", &engine.host()), ("KEEP_REPLACED", "60")]).await;
+    let client = Client::new(&server);
+    let id = client.provision("REDIS", "6").await["id"].as_str().unwrap().to_owned();
+    client.settled(&id, "RUNNING").await;
+    let running = || engine.docker(&["ps", "-q", "--filter", "label=dev.project-services.instance"]);
+    let password = client.reveal(&id).await["REDIS_PASSWORD"].clone();
+    let redis = |words: &[&str]| {
+        let command = ["exec", &running(), "redis-cli", "--no-auth-warning", "-a", &password];
+        engine.docker(&[&command[..], words].concat())
+    };
+    let fill = "for i = 1, 200000 do redis.call('set', i, string.rep('x', 100)) end";
+    redis(&["eval", fill, "0"]);
+    let mut events = client.events(None).await;
+    assert!(upgrade(&client, &id, "7").await["errors"].is_null());
+    for at in ["PREPARING", "COPYING_DATA"] {
+        assert!(phase(&mut events, at).await, "{at}");
+        engine.kill();
+        engine.again().await;
+    }
+    let service = client.settled(&id, "RUNNING").await;
+    assert!(service["error"].is_null(), "{service}");
+    assert_eq!(service["version"], "7");
+    assert_eq!((running().lines().count(), redis(&["dbsize"])), (1, "200000".to_owned()));
+
+    // The name means another image by now.
+    let made = engine.docker(&["inspect", "--format", "{{.Image}}", &running()]);
+    engine.docker(&["create", "--name", "next", "redis:7"]);
+    engine.docker(&["commit", "--change", "LABEL minor=next", "next", "redis:7"]);
+    let update = "mutation($id: ID!) { updateImage(input: {id: $id}) { event { message } } }";
+    assert!(client.execute(update, json!({"id": id})).await["errors"].is_null());
+    let service = client.settled(&id, "RUNNING").await;
+    assert!(service["error"].is_null(), "{service}");
+    assert_ne!(engine.docker(&["inspect", "--format", "{{.Image}}", &running()]), made);
+    assert_eq!(redis(&["dbsize"]), "200000");
 }
