@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::execute::{COMPLAINT, Done, command, failure, image};
 use super::look::pause_after;
 use super::rules::Failure;
-use super::steps::Step;
+use super::steps::{Left, Step};
 use super::{Reconciler, things};
 use crate::catalog::access::Access;
 use crate::catalog::deployment::Change;
@@ -91,8 +91,7 @@ struct Moving<'a> {
 impl Reconciler {
     pub(super) async fn upgrade(&self, service: &Service, task: TaskId, interrupt: &Notify) -> Done {
         let mut moving = match self.moving(service, task, interrupt).await {
-            Ok(Some(moving)) => moving,
-            Ok(None) => return Done::Tried,
+            Ok(moving) => moving,
             Err(done) => return done,
         };
         match self.bring_over(&mut moving).await {
@@ -106,22 +105,20 @@ impl Reconciler {
         }
     }
 
-    async fn moving<'a>(
-        &self,
-        service: &Service,
-        id: TaskId,
-        interrupt: &'a Notify,
-    ) -> Result<Option<Moving<'a>>, Done> {
+    async fn moving<'a>(&self, service: &Service, id: TaskId, interrupt: &'a Notify) -> Result<Moving<'a>, Done> {
         let open = self.store.task_list_open(service.id).await.map_err(Done::StoreFailed)?;
-        let Some(task) = open.into_iter().find(|task| task.id == id) else { return Ok(None) };
-        let Some(version) = task.version.clone() else { return Ok(None) };
-        let Some(offer) = &definition(service.wish.kind).offer else { return Ok(None) };
-        let Some(upgrade) = &offer.upgrade else { return Ok(None) };
+        let Some(task) = open.into_iter().find(|task| task.id == id) else { return Err(Done::Tried) };
+        let offer = definition(service.wish.kind).offer.as_ref();
+        let able = offer.and_then(|offer| Some((offer, offer.upgrade.as_ref()?))).zip(task.version.clone());
+        let Some(((offer, upgrade), version)) = able else {
+            let message = "The catalog no longer offers a way to another version.".to_owned();
+            return Err(Done::Failed(Failure { code: ErrorCode::UpgradeFailed, message }));
+        };
         let id = InstanceId(Uuid::now_v7());
         let mut new = service.run_by(id, &version, None);
         new.evidence = Evidence::default();
         new.address = Address { hostname: id.to_string(), published: None };
-        Ok(Some(Moving {
+        Ok(Moving {
             access: self.access(service).await?,
             service: service.clone(),
             step: Step::Upgrade(task.id),
@@ -132,7 +129,7 @@ impl Reconciler {
             new,
             run: None,
             mark: String::new(),
-        }))
+        })
     }
 
     async fn bring_over(&self, moving: &mut Moving<'_>) -> Result<(), Halt> {
@@ -148,14 +145,13 @@ impl Reconciler {
         let mut after = moving.service.clone();
         after.evidence.frozen = true;
         self.note(moving, after, OperationPhase::CopyingData).await?;
-        // What is told to the old one is not left half-way: what undoes it might be overtaken.
-        moving.mark = self.tell(moving, old, freeze, TELLING).await?;
+        moving.mark = self.unless_gone(moving, self.tell(moving, old, freeze, TELLING)).await?;
         self.unless_left(moving, self.tell(moving, new, copy, COPYING)).await?;
         self.note(moving, moving.service.clone(), OperationPhase::Comparing).await?;
         self.unless_left(moving, self.tell(moving, new, compare, COPYING)).await?;
 
         self.note(moving, moving.service.clone(), OperationPhase::Switching).await?;
-        self.tell(moving, old, close, TELLING).await?;
+        self.unless_gone(moving, self.tell(moving, old, close, TELLING)).await?;
         self.shut_down(moving).await?;
         self.switch(moving).await
     }
@@ -245,7 +241,10 @@ impl Reconciler {
 
     /// The service goes on as what it was.
     async fn take_back(&self, mut moving: Moving<'_>, halt: Halt) -> Done {
+        let row = self.store.service_get(moving.service.id).await;
+        let is_destroyed = matches!(&row, Ok(Some(row)) if row.wish.power == Power::Deleted);
         if moving.service.evidence.frozen
+            && !is_destroyed
             && self.tell(&moving, moving.service.instance, moving.upgrade.thaw, TELLING).await.is_ok()
         {
             moving.service.evidence.frozen = false;
@@ -340,12 +339,30 @@ impl Reconciler {
         moving: &Moving<'_>,
         doing: impl Future<Output = Result<T, Halt>>,
     ) -> Result<T, Halt> {
+        self.unless(moving, moving.step.traits().left, doing).await
+    }
+
+    /// The same of what is told to the old instance. It is not left half-way, for what undoes it might be overtaken, unless that
+    /// is of no use any more.
+    async fn unless_gone<T>(
+        &self,
+        moving: &Moving<'_>,
+        doing: impl Future<Output = Result<T, Halt>>,
+    ) -> Result<T, Halt> {
+        self.unless(moving, Left { deleted: true, silent: true, ..Left::default() }, doing).await
+    }
+
+    async fn unless<T>(
+        &self,
+        moving: &Moving<'_>,
+        left: Left,
+        doing: impl Future<Output = Result<T, Halt>>,
+    ) -> Result<T, Halt> {
         let mut doing = std::pin::pin!(doing);
         loop {
             tokio::select! {
                 done = &mut doing => return done,
                 () = moving.interrupt.notified() => {
-                    let left = moving.step.traits().left;
                     if self.is_left(&moving.service, &moving.step, left).await {
                         return Err(Halt::Left);
                     }
