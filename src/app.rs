@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 use crate::audit::{self, Object};
 use crate::catalog::access::Seed;
 use crate::clock::now;
@@ -30,6 +32,7 @@ pub mod provision;
 pub mod queries;
 pub mod resize;
 pub mod subscriptions;
+pub mod upgrade;
 
 /// Why a use case did not do what was asked. Display is for operators; what a client reads is `api::error`'s.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +125,8 @@ pub struct Terms {
     pub publishing: Option<Publishing>,
     /// How many services that are not destroyed a project may have.
     pub services_per_project: u32,
+    /// How long what a service was before an upgrade is kept.
+    pub keep_replaced: SignedDuration,
 }
 
 /// Everything that the use cases need.

@@ -24,10 +24,12 @@ mod mysql;
 mod postgresql;
 mod qdrant;
 mod redis;
+pub mod upgrade;
 
 use access::{Access, MASK, Seed};
 use deployment::{Change, Deployment, File};
 use inquiry::{KeyBrowser, SqlConsole};
+use upgrade::Upgrade;
 
 /// Makes of one list both the catalog and the way from a kind to its definition, which without a row does not compile.
 macro_rules! kinds {
@@ -117,6 +119,8 @@ pub struct Offer {
     pub sql: Option<SqlConsole>,
     /// None where the kind has no keys.
     pub keys: Option<KeyBrowser>,
+    /// None where its data can't go over to another version.
+    pub upgrade: Option<Upgrade>,
 }
 
 /// How a kind takes a new size while it runs.
@@ -150,6 +154,13 @@ impl Definition {
         format!("{}:{version}", self.image)
     }
 
+    /// The versions that a service of `version` can be brought to, newest first.
+    pub fn upgrades(&self, version: &str) -> &'static [&'static str] {
+        let Some(offer) = self.offer.as_ref().filter(|offer| offer.upgrade.is_some()) else { return &[] };
+        let place = offer.versions.iter().position(|offered| *offered == version);
+        &offer.versions[..place.unwrap_or_default()]
+    }
+
     /// Whether `action` can be done to a service of this kind in any state.
     pub fn is_able(&self, action: ServiceAction) -> bool {
         let can = |able: fn(&Offer) -> bool, otherwise| self.offer.as_ref().map_or(otherwise, able);
@@ -157,12 +168,14 @@ impl Definition {
             ServiceAction::RotateCredentials => can(|offer| offer.live_rotation.is_some(), true),
             ServiceAction::RunSql => can(|offer| offer.sql.is_some(), false),
             ServiceAction::BrowseKeys => can(|offer| offer.keys.is_some(), false),
+            ServiceAction::Upgrade | ServiceAction::Revert => can(|offer| offer.upgrade.is_some(), false),
             ServiceAction::Start
             | ServiceAction::Stop
             | ServiceAction::Restart
             | ServiceAction::Destroy
             | ServiceAction::RevealCredentials
             | ServiceAction::Resize
+            | ServiceAction::UpdateImage
             | ServiceAction::Repair => true,
         }
     }

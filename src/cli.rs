@@ -24,6 +24,8 @@ const PROVISION: &str = "mutation ($input: ProvisionServiceInput!) {
     answer: provisionService(input: $input) { service { id name } } }";
 const RESIZE: &str = "mutation ($input: ResizeServiceInput!) {
     answer: resizeService(input: $input) { service { operation { kind } } } }";
+const UPGRADE: &str = "mutation ($input: UpgradeServiceInput!) {
+    answer: upgradeService(input: $input) { service { operation { kind } } } }";
 const SERVICE: &str = "query ($id: ID!) { service(id: $id) { id name kind version state hostname port externalHost
     externalPort operation { kind } error { code message } } }";
 const REVEAL: &str = "mutation ($id: ID!) { revealCredentials(input: { id: $id }) { credentials { key value } } }";
@@ -71,6 +73,9 @@ pub async fn run(command: &ClientCommand, token: &SecretString) -> Result<Ended,
         ClientCommand::Resize { action, tier, at_next_restart } => {
             client.resize(action, tier.as_str(), *at_next_restart).await
         }
+        ClientCommand::Upgrade { action, to } => client.upgrade(action, to).await,
+        ClientCommand::Revert(action) => client.change("revertService", action).await,
+        ClientCommand::UpdateImage(action) => client.change("updateImage", action).await,
         ClientCommand::Destroy { action, yes } => {
             if !yes && !confirmed(&action.service)? {
                 return Ok(Ended::With(1));
@@ -167,6 +172,31 @@ impl Client<'_> {
         // One that is stopped, or is to take it later, is where it was.
         let goes_on = !answer["answer"]["service"]["operation"].is_null();
         self.arrive(&project, cursor, &id, (goes_on && !action.no_wait).then_some("RUNNING")).await
+    }
+
+    async fn upgrade(&self, action: &ActionArgs, version: &str) -> Result<Ended, ClientError> {
+        let id = self.id(&action.service).await?;
+        self.bring(action, &id, UPGRADE, json!({"input": {"id": id, "version": version}})).await
+    }
+
+    async fn change(&self, mutation: &str, action: &ActionArgs) -> Result<Ended, ClientError> {
+        let id = self.id(&action.service).await?;
+        let document = format!(
+            "mutation ($id: ID!) {{ answer: {mutation}(input: {{ id: $id }}) {{ service {{ operation {{ kind }} }} }} }}"
+        );
+        self.bring(action, &id, &document, json!({"id": id})).await
+    }
+
+    /// Waits for a change of what a service runs. One that fails leaves the service running, with an error beside it.
+    async fn bring(&self, action: &ActionArgs, id: &str, document: &str, input: Value) -> Result<Ended, ClientError> {
+        let project = self.project().await?;
+        let cursor = self.cursor(&project).await?;
+        let answer = self.remote.ask(document, input).await?;
+        let goes_on = !answer["answer"]["service"]["operation"].is_null();
+        let waits = goes_on && !action.no_wait;
+        let ended = self.arrive(&project, cursor, id, waits.then_some("RUNNING")).await?;
+        let service = self.remote.ask(SERVICE, json!({"id": id})).await?;
+        Ok(if waits && !service["service"]["error"].is_null() { Ended::With(1) } else { ended })
     }
 
     async fn cursor(&self, project: &str) -> Result<String, ClientError> {

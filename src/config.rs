@@ -174,6 +174,9 @@ pub struct ServeArgs {
     /// The part of the engine's disk that services leave free, in percent, 0 to 50: what grows on then takes no more writes.
     #[arg(long, env = "HOST_RESERVE", default_value = "5", value_parser = reserve)]
     pub host_reserve: Reserve,
+    /// How long what a service was before an upgrade is kept to go back to, in seconds.
+    #[arg(long, env = "KEEP_REPLACED", default_value = "604800", value_parser = days_in_seconds)]
+    pub keep_replaced: Duration,
     /// How many events of a project are kept, the newest.
     #[arg(long, env = "EVENTS_PER_PROJECT", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub events_per_project: u32,
@@ -335,6 +338,13 @@ fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
     match ends {
         Some((first, last)) if first > 0 && first <= last => Ok(first..=last),
         _ => Err("a range of ports is of the form first-last, such as 20000-29999".to_owned()),
+    }
+}
+
+fn days_in_seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 1..=31_536_000) => Ok(Duration::from_secs(seconds)),
+        _ => Err("a whole number of seconds from 1 to 31536000".to_owned()),
     }
 }
 

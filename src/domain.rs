@@ -115,6 +115,7 @@ pub mod console;
 pub mod event;
 pub mod history;
 pub mod id;
+pub mod instance;
 pub mod lifecycle;
 pub mod limits;
 pub mod live;

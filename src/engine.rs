@@ -87,6 +87,15 @@ pub enum Happening {
     ToSome,
 }
 
+/// When an image is pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pull {
+    /// Where nothing bears its name.
+    Absent,
+    /// In any case: the name may mean another one by now.
+    Always,
+}
+
 /// An engine that runs containers.
 #[async_trait]
 pub trait Engine: Send + Sync {
@@ -96,8 +105,8 @@ pub trait Engine: Send + Sync {
     /// Looks at an instance's container and volume, and at `image` where no container runs.
     async fn look(&self, instance: InstanceId, image: &str) -> Result<Observed>;
 
-    /// Pulls `image` unless it is there; tells the progress in percent.
-    async fn pull(&self, image: &str, progress: watch::Sender<Option<u8>>) -> Result<()>;
+    /// Pulls `image`; tells the progress in percent. Gives the engine's id of what bears the name then.
+    async fn pull(&self, image: &str, when: Pull, progress: watch::Sender<Option<u8>>) -> Result<String>;
 
     /// Makes `thing` unless it is there.
     async fn ensure(&self, thing: &Thing) -> Result<()>;

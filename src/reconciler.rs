@@ -39,10 +39,12 @@ mod queue;
 mod resize;
 mod retention;
 mod rules;
+mod spare;
 mod steps;
 mod storage;
 mod things;
 mod tick;
+mod upgrade;
 mod usage;
 
 use lanes::Lanes;
@@ -64,6 +66,8 @@ pub struct ReconcilerSettings {
     pub interval: Duration,
     /// How old a thing that nobody wants must be before it is removed.
     pub orphan_grace: SignedDuration,
+    /// How long what a service was before an upgrade is kept.
+    pub keep_replaced: SignedDuration,
     /// Where a service may go whose port turns out to be somebody else's.
     pub publishing: Option<Publishing>,
     pub retention: EventRetention,

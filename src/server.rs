@@ -68,7 +68,9 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
     }));
     let engine: Arc<dyn Engine> = Arc::new(Timed(Arc::clone(&docker)));
     let publishing = args.publish_address.map(|address| Publishing { address, ports: args.publish_ports.clone() });
+    let keep_replaced = SignedDuration::try_from(args.keep_replaced)?;
     let settings = ReconcilerSettings {
+        keep_replaced,
         concurrency: usize::from(args.reconcile_concurrency),
         interval: args.reconcile_interval,
         orphan_grace: SignedDuration::try_from(args.orphan_grace)?,
@@ -88,6 +90,7 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
             networks: args.network_template.clone(),
             publishing,
             services_per_project: args.limits.services_per_project,
+            keep_replaced,
         },
     );
     let reconciler = Reconciler::new(

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use crate::crypto::Sealed;
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::id::{IdempotencyKey, InstallationId, InstanceId, ProjectId, ServiceId};
+use crate::domain::instance::Instance;
 use crate::domain::live::UsageRecord;
 use crate::domain::name::ServiceName;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
@@ -162,7 +163,7 @@ pub trait Store: Terms {
 
     async fn service_get(&self, id: ServiceId) -> Result<Option<Service>>;
 
-    /// The service that `instance` runs, or ran.
+    /// The service that `instance` runs or ran, or that has it besides.
     async fn service_of(&self, instance: InstanceId) -> Result<Option<Service>>;
 
     /// The service that was created under `key`, with the fingerprint it was created with.
@@ -208,6 +209,9 @@ pub trait Store: Terms {
 
     /// A service's tasks that have not ended, oldest first.
     async fn task_list_open(&self, service: ServiceId) -> Result<Vec<Task>>;
+
+    /// The instances that a service has besides the one that runs it, those first whose role is the newest.
+    async fn instance_list(&self, service: ServiceId) -> Result<Vec<Instance>>;
 
     /// The sealed credentials; None once the service is DESTROYED, or if there is none of that id.
     async fn sealed_get(&self, id: ServiceId) -> Result<Option<Sealed>>;

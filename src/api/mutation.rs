@@ -9,13 +9,13 @@ use super::types::console::{RedisKey, parse_key};
 use super::types::credential::Credential;
 use super::types::ids::parse_service;
 use super::types::inputs::{
-    ProvisionServiceInput, ReadKeyInput, RepairServiceInput, ResizeServiceInput, RunSqlInput, ScanKeysInput,
-    ServiceInput,
+    ProvisionServiceInput, ReadKeyInput, RepairServiceInput, ResizeServiceInput, RevertServiceInput, RunSqlInput,
+    ScanKeysInput, ServiceInput, UpdateImageInput, UpgradeServiceInput,
 };
 use super::types::payloads::{
     DestroyServicePayload, ProvisionServicePayload, ReadKeyPayload, RepairServicePayload, ResizeServicePayload,
-    RestartServicePayload, RevealCredentialsPayload, RotateCredentialsPayload, RunSqlPayload, ScanKeysPayload,
-    StartServicePayload, StopServicePayload,
+    RestartServicePayload, RevealCredentialsPayload, RevertServicePayload, RotateCredentialsPayload, RunSqlPayload,
+    ScanKeysPayload, StartServicePayload, StopServicePayload, UpdateImagePayload, UpgradeServicePayload,
 };
 use super::types::service::Service;
 use super::types::service_event::ServiceEvent;
@@ -132,6 +132,49 @@ impl Mutation {
     ) -> Result<Option<RepairServicePayload>> {
         let (service, event) = act(ctx, ServiceInput { id: input.id }, ServiceAction::Repair).await?;
         Ok(Some(RepairServicePayload { service, event }))
+    }
+
+    /// Brings a running service to a later version, one of its `upgradesTo`. A copy of its data is made in an instance of that
+    /// version beside it, and compared; then the service runs on with the copy, with the host, port, user and password that it
+    /// has. While the data is being copied it answers and takes no writes, and open connections are ended at the beginning and
+    /// at the end. If it fails, or the service is stopped, restarted or destroyed meanwhile, the service is what it was; `error`
+    /// says why with UPGRADE_FAILED, beside RUNNING, until it is asked for again or the service is stopped or restarted. What it was
+    /// before is kept for a while, see `Service.replaced`. The same version and an earlier one are a CONFLICT. Needs the
+    /// permission `project:settings`.
+    async fn upgrade_service(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service, and the version to bring it to.")] input: UpgradeServiceInput,
+    ) -> Result<Option<UpgradeServicePayload>> {
+        let id = parse_service("id", &input.id)?;
+        let (service, event) = told(app(ctx).upgrade(viewer(ctx)?, id, &input.version).await?);
+        Ok(Some(UpgradeServicePayload { service, event }))
+    }
+
+    /// Has a service go back to what it was before its last upgrade, its data included. What was written since stays with what it
+    /// was until now, which is kept in turn: calling this again goes forward again. A CONFLICT where nothing is kept. Needs
+    /// the permission `project:settings`.
+    async fn revert_service(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service that is to go back.")] input: RevertServiceInput,
+    ) -> Result<Option<RevertServicePayload>> {
+        let id = parse_service("id", &input.id)?;
+        let (service, event) = told(app(ctx).revert(viewer(ctx)?, id).await?);
+        Ok(Some(RevertServicePayload { service, event }))
+    }
+
+    /// Pulls the image of a running service's version, and restarts the service from it where it is another one than it runs from:
+    /// a minor version, as a rule. Its data, host, port and password stay. If the image can't be pulled, `error` says so beside
+    /// RUNNING. Needs the permission `project:settings`.
+    async fn update_image(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service whose image to update.")] input: UpdateImageInput,
+    ) -> Result<Option<UpdateImagePayload>> {
+        let id = parse_service("id", &input.id)?;
+        let (service, event) = told(app(ctx).update_image(viewer(ctx)?, id).await?);
+        Ok(Some(UpdateImagePayload { service, event }))
     }
 
     /// Runs a statement that reads on a running service which speaks SQL, and gives its first rows. It can change nothing, and

@@ -10,6 +10,7 @@ pub mod enums;
 pub mod history;
 pub mod ids;
 pub mod inputs;
+pub mod instance;
 pub mod limits;
 pub mod live;
 pub mod node_id;

@@ -11,8 +11,8 @@ use crate::domain::event::NewEvent;
 use crate::domain::id::ServiceId;
 use crate::domain::lifecycle::{InvalidState, Privilege, Requested, ServiceAction, request};
 use crate::domain::permission::{Denied, Principal};
-use crate::domain::service::Service;
-use crate::domain::task::TaskId;
+use crate::domain::service::{OperationKind, Service};
+use crate::domain::task::{Job, TaskId};
 use crate::store::{Guard, Reseal, StoreError, Write};
 use crate::telemetry::traces;
 
@@ -21,6 +21,16 @@ pub(super) const ATTEMPTS: u32 = 100;
 
 pub(super) fn too_fast() -> AppError {
     AppError::Conflict { field: "id", message: "The service changes too fast; try again.".to_owned() }
+}
+
+/// What the service runs is being changed, and nothing else may be meanwhile.
+pub(super) fn busy(service: &Service) -> AppError {
+    let doing = service.operation.as_ref().map_or("", |operation| match operation.kind {
+        OperationKind::Upgrade => " It is being brought to another version; a stop or a restart ends that.",
+        OperationKind::UpdateImage => " It is being given a newer image; a stop or a restart ends that.",
+        _ => "",
+    });
+    AppError::Conflict { field: "id", message: format!("Something else is being done to the service.{doing}") }
 }
 
 impl App {
@@ -39,27 +49,31 @@ impl App {
             let now = now();
             let open = self.store.task_list_open(id).await?;
             let new = TaskId(Uuid::now_v7());
-            let (mut after, task) = match request(&before, &open, action, new, now).map_err(AppError::InvalidState)? {
+            if before.is_changing_version() && !action.is_allowed_during_upgrade() {
+                return Err(busy(&before));
+            }
+            let (mut after, tasks) = match request(&before, &open, action, new, now).map_err(AppError::InvalidState)? {
                 Requested::Unchanged => return Ok(Committed { service: before, event: None }),
-                Requested::Changed(after, task) => (after, task),
+                Requested::Changed(after, tasks) => (after, tasks),
             };
             after.trace = traces::here();
-            let reseal = match &task {
-                Some(_) => match self.with_next_password(id).await? {
+            let rotates = action.job() == Some(Job::RotateCredentials);
+            let reseal = match rotates {
+                true => match self.with_next_password(id).await? {
                     Some(reseal) => Some(reseal),
                     // Nothing is left to change of what was destroyed in between; then the next look at it says so.
                     None => continue,
                 },
-                None => None,
+                false => None,
             };
-            let event = match &task {
-                Some(_) => Some(NewEvent::rotation_requested(&after, &viewer.subject, now)),
-                None => NewEvent::of_change(&before, &after, Some(&viewer.subject), now),
+            let event = match rotates {
+                true => Some(NewEvent::rotation_requested(&after, &viewer.subject, now)),
+                false => NewEvent::of_change(&before, &after, Some(&viewer.subject), now),
             };
             let write = Write {
                 service: Some(&after),
                 sealed: reseal.as_ref(),
-                tasks: task.as_deref().map(std::slice::from_ref).unwrap_or_default(),
+                tasks: &tasks,
                 event: event.as_ref(),
                 ..Write::new(Guard::Revision(&before), now)
             };
@@ -152,12 +166,21 @@ impl App {
     }
 }
 
-/// What `viewer` may do to `service` now: what its state allows and its kind is able to do.
-pub fn viewer_actions(viewer: &Principal, service: &Service) -> Vec<ServiceAction> {
+/// What `viewer` may do to `service` now: what its state allows and its kind is able to do. `is_kept` tells whether there is
+/// something to go back to.
+pub fn viewer_actions(viewer: &Principal, service: &Service, is_kept: bool) -> Vec<ServiceAction> {
+    let kind = definition(service.wish.kind);
+    let fits = |action| match action {
+        ServiceAction::Upgrade => !kind.upgrades(&service.wish.version).is_empty() && service.operation.is_none(),
+        ServiceAction::Revert => is_kept && service.operation.is_none(),
+        ServiceAction::UpdateImage => service.operation.is_none(),
+        action => action.is_allowed_during_upgrade() || !service.is_changing_version(),
+    };
     ServiceAction::ALL
         .iter()
         .copied()
-        .filter(|action| action.is_allowed_in(service.state) && definition(service.wish.kind).is_able(*action))
+        .filter(|action| action.is_allowed_in(service.state) && kind.is_able(*action))
+        .filter(|action| fits(*action))
         .filter(|action| viewer.authorize(&service.project, action.permission()).is_ok())
         .collect()
 }

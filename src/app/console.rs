@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::actions::busy;
 use super::{App, AppError, Result};
 use crate::audit::{self, Object};
 use crate::catalog::access::Access;
@@ -135,6 +136,9 @@ impl App {
         }
         if !action.is_allowed_in(service.state) {
             return Err(AppError::InvalidState(InvalidState { action, state: service.state }));
+        }
+        if service.is_changing_version() {
+            return Err(busy(&service));
         }
         Ok(service)
     }

@@ -1,6 +1,6 @@
 //! Giving a service another size.
 
-use super::actions::{ATTEMPTS, too_fast};
+use super::actions::{ATTEMPTS, busy, too_fast};
 use super::console::unanswered;
 use super::{App, AppError, Committed, Result, now};
 use crate::catalog::{Offer, definition};
@@ -23,6 +23,9 @@ impl App {
                 return Err(AppError::NotUnderstood);
             }
             let Some(offer) = &definition(before.wish.kind).offer else { return Err(AppError::NotFound("service")) };
+            if before.is_changing_version() {
+                return Err(busy(&before));
+            }
             let unknown = || AppError::BadInput { field: "tier", message: "There is no such size.".to_owned() };
             let tier = offer.tier(size).ok_or_else(unknown)?;
             let now = now();

@@ -13,6 +13,7 @@ use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 mod console;
 mod repair;
+mod upgrade;
 
 const PORT: u16 = 5432;
 const STOP_GRACE: Duration = Duration::from_secs(60);
@@ -43,6 +44,7 @@ pub static DEFINITION: Definition = Definition {
         storage_guard: Some(StorageGuard { forbid: forbid_writes, allow: allow_writes }),
         sql: Some(console::CONSOLE),
         keys: None,
+        upgrade: Some(upgrade::UPGRADE),
     }),
 };
 

@@ -12,6 +12,7 @@ use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 mod keys;
 mod resp;
+mod upgrade;
 
 const PORT: u16 = 6379;
 const STOP_GRACE: Duration = Duration::from_secs(30);
@@ -43,6 +44,7 @@ pub static DEFINITION: Definition = Definition {
         storage_guard: Some(StorageGuard { forbid: forbid_writes, allow: allow_writes }),
         sql: None,
         keys: Some(keys::BROWSER),
+        upgrade: Some(upgrade::UPGRADE),
     }),
 };
 

@@ -102,6 +102,18 @@ pub enum ClientCommand {
         #[arg(long)]
         at_next_restart: bool,
     },
+    /// Brings a service to a later version, and waits until it runs in that.
+    Upgrade {
+        #[command(flatten)]
+        action: ActionArgs,
+        /// The version that it is to be of.
+        #[arg(long, value_name = "VERSION")]
+        to: String,
+    },
+    /// Has a service go back to what it was before its last upgrade, and waits until it runs.
+    Revert(ActionArgs),
+    /// Restarts a service from the newest image of its version, if there is another one.
+    UpdateImage(ActionArgs),
     /// Removes a service with its data.
     Destroy {
         #[command(flatten)]
@@ -126,7 +138,10 @@ impl ClientCommand {
             | Self::Stop(action)
             | Self::Restart(action)
             | Self::Repair(action)
+            | Self::Revert(action)
+            | Self::UpdateImage(action)
             | Self::Resize { action, .. }
+            | Self::Upgrade { action, .. }
             | Self::Destroy { action, .. } => &action.at,
         }
     }

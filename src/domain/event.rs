@@ -86,6 +86,44 @@ impl NewEvent {
         Self { message, actor: None, occurred_at: now }
     }
 
+    /// Of a service that `actor` wants to be of `version`.
+    pub fn upgrade_requested(service: &Service, version: &str, actor: &str, now: Timestamp) -> Self {
+        let before = &service.wish.version;
+        Self::asked(format!("{} is to be brought from version {before} to {version}.", service.name), actor, now)
+    }
+
+    /// Of a service that is run by an instance of another version from now on; what ran it is kept until `kept_until`.
+    pub fn switched(before: &Service, after: &Service, kept_until: Timestamp, now: Timestamp) -> Self {
+        let (name, old, new) = (&after.name, &before.wish.version, &after.wish.version);
+        let message =
+            format!("{name} has all its data in version {new}; what it was in {old} is kept until {kept_until:.0}.");
+        Self { message, actor: None, occurred_at: now }
+    }
+
+    /// Of a service that `actor` wants to be what it was; `written` tells what was written since.
+    pub fn reverted(before: &Service, after: &Service, written: &str, actor: &str, now: Timestamp) -> Self {
+        let (name, old, new) = (&after.name, &before.wish.version, &after.wish.version);
+        let message = format!("{name} goes back from version {old} to {new} and the data that it had then; {written}.");
+        Self::asked(message, actor, now)
+    }
+
+    /// Of a service that `actor` wants to run from what its image's name means by now.
+    pub fn update_requested(service: &Service, actor: &str, now: Timestamp) -> Self {
+        Self::asked(format!("{} is to run from the newest image of its version.", service.name), actor, now)
+    }
+
+    /// Of a service whose image's name means what it runs from already.
+    pub fn image_current(service: &Service, now: Timestamp) -> Self {
+        let message = format!("{} runs from the newest image of its version already.", service.name);
+        Self { message, actor: None, occurred_at: now }
+    }
+
+    /// Of a service that is to be made anew from another image.
+    pub fn image_pulled(service: &Service, now: Timestamp) -> Self {
+        let message = format!("A newer image of {} is there; it is started from that.", service.name);
+        Self { message, actor: None, occurred_at: now }
+    }
+
     /// Of a service whose container had other limits than it is to have.
     pub fn limits_restored(service: &Service, now: Timestamp) -> Self {
         let message = format!("The limits of {} were changed by somebody else, and are put right.", service.name);
@@ -128,6 +166,13 @@ fn is_resized(before: &Service) -> bool {
     before.operation.as_ref().is_some_and(|operation| operation.kind == OperationKind::Resize)
 }
 
+/// Whether it was on its way to another version.
+fn is_brought(before: &Service) -> bool {
+    let kinds = [OperationKind::Upgrade, OperationKind::Revert];
+    let is_one = before.operation.as_ref().is_some_and(|operation| kinds.contains(&operation.kind));
+    is_one && before.state == ServiceState::Provisioning
+}
+
 fn sentence(before: &Service, after: &Service) -> String {
     let name = &after.name;
     if after.error != before.error
@@ -153,6 +198,9 @@ fn sentence(before: &Service, after: &Service) -> String {
             ServiceState::Running if is_full(before) => format!("{name} has room again, and takes writes."),
             ServiceState::Running if is_resized(before) => {
                 format!("{name} is running in the size {}.", after.wish.tier.tier.name())
+            }
+            ServiceState::Running if is_brought(before) => {
+                format!("{name} is running in version {}.", after.wish.version)
             }
             ServiceState::Running => format!("{name} is running and answers its health check."),
             ServiceState::Stopped => format!("{name} is stopped; its data is kept."),
@@ -180,6 +228,9 @@ fn step(name: &ServiceName, operation: &Operation) -> String {
             OperationKind::RotateCredentials => format!("A change of the password of {name} was requested."),
             OperationKind::Resize => format!("A change of the size of {name} was requested."),
             OperationKind::Repair => format!("A repair of {name} was requested."),
+            OperationKind::Upgrade => format!("Another version of {name} was requested."),
+            OperationKind::Revert => format!("{name} is about to go back to what it was before."),
+            OperationKind::UpdateImage => format!("A newer image of {name} was requested."),
             OperationKind::Unknown => format!("{name} waits."),
         },
         OperationPhase::PullingImage => match operation.progress_percent {
@@ -195,6 +246,10 @@ fn step(name: &ServiceName, operation: &Operation) -> String {
         OperationPhase::ChangingPassword => format!("The password of {name} is being changed."),
         OperationPhase::Resizing => format!("{name} is given its new size."),
         OperationPhase::Repairing => format!("The container of {name} is to be made anew, with its own settings."),
+        OperationPhase::Preparing => format!("Another instance of {name} is being prepared beside it."),
+        OperationPhase::CopyingData => format!("The data of {name} is being copied; it takes no writes meanwhile."),
+        OperationPhase::Comparing => format!("The copy of {name} is being compared with what it holds."),
+        OperationPhase::Switching => format!("{name} is being shut down, to run on with the copy."),
         OperationPhase::Unknown => format!("{name} is being worked on."),
     }
 }

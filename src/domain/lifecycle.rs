@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::instance::Instance;
 use super::permission::Permission;
 use super::service::{Operation, OperationKind, Power, Service, ServiceState, TierSpec};
 use super::task::{Job, Task, TaskId};
@@ -17,6 +18,9 @@ text_enum! {
         RotateCredentials = "ROTATE_CREDENTIALS",
         Resize = "RESIZE",
         Repair = "REPAIR",
+        Upgrade = "UPGRADE",
+        Revert = "REVERT",
+        UpdateImage = "UPDATE_IMAGE",
         RunSql = "RUN_SQL",
         BrowseKeys = "BROWSE_KEYS",
     }
@@ -57,6 +61,9 @@ impl ServiceAction {
             | Self::RotateCredentials
             | Self::Resize
             | Self::Repair
+            | Self::Upgrade
+            | Self::Revert
+            | Self::UpdateImage
             | Self::RunSql
             | Self::BrowseKeys => Permission::ProjectSettings,
         }
@@ -69,8 +76,8 @@ impl ServiceAction {
             Self::Start => &[Stopped, Error],
             Self::Stop => &[Running, Error, Provisioning],
             Self::Restart | Self::Repair => &[Running, Error],
-            Self::RotateCredentials | Self::RunSql | Self::BrowseKeys => &[Running],
-            Self::Resize => &[Running, Stopped, Error],
+            Self::RotateCredentials | Self::RunSql | Self::BrowseKeys | Self::Upgrade | Self::UpdateImage => &[Running],
+            Self::Resize | Self::Revert => &[Running, Stopped, Error],
             Self::Destroy | Self::RevealCredentials => &[Pending, Provisioning, Running, Stopped, Error],
         }
     }
@@ -88,15 +95,27 @@ impl ServiceAction {
             Self::RotateCredentials => Some(OperationKind::RotateCredentials),
             Self::Resize => Some(OperationKind::Resize),
             Self::Repair => Some(OperationKind::Repair),
+            Self::Upgrade => Some(OperationKind::Upgrade),
+            Self::Revert => Some(OperationKind::Revert),
+            Self::UpdateImage => Some(OperationKind::UpdateImage),
             Self::RevealCredentials | Self::RunSql | Self::BrowseKeys => None,
         }
+    }
+
+    /// Whether it is accepted while what the service runs is being changed. What ends a service's run, or the service, ends
+    /// that as well.
+    pub const fn is_allowed_during_upgrade(self) -> bool {
+        matches!(self, Self::Start | Self::Stop | Self::Restart | Self::Destroy | Self::RevealCredentials)
     }
 
     /// The task that it asks for.
     pub const fn job(self) -> Option<Job> {
         match self {
             Self::RotateCredentials => Some(Job::RotateCredentials),
-            Self::Start
+            Self::Upgrade => Some(Job::Upgrade),
+            Self::UpdateImage => Some(Job::UpdateImage),
+            Self::Revert
+            | Self::Start
             | Self::Stop
             | Self::Restart
             | Self::Destroy
@@ -113,7 +132,14 @@ impl ServiceAction {
             Self::Start | Self::Restart | Self::Repair => Some(Power::On),
             Self::Stop => Some(Power::Off),
             Self::Destroy => Some(Power::Deleted),
-            Self::RevealCredentials | Self::RotateCredentials | Self::Resize | Self::RunSql | Self::BrowseKeys => None,
+            Self::RevealCredentials
+            | Self::RotateCredentials
+            | Self::Resize
+            | Self::Upgrade
+            | Self::Revert
+            | Self::UpdateImage
+            | Self::RunSql
+            | Self::BrowseKeys => None,
         }
     }
 }
@@ -128,8 +154,9 @@ pub struct InvalidState {
 /// What a request comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Requested {
-    /// The service as it has to be stored, with a new generation, and the task that it was asked for.
-    Changed(Box<Service>, Option<Box<Task>>),
+    /// The service as it has to be stored, with a new generation, and its tasks of which that is another: the one that it was
+    /// asked for comes last.
+    Changed(Box<Service>, Vec<Task>),
     /// The same action is under way, or the action changes nothing.
     Unchanged,
 }
@@ -158,7 +185,7 @@ pub fn request(
         // It leads to no other state, so it waits for what is under way.
         after.operation = after.operation.or_else(|| Some(Operation::queued(kind, now)));
         after.error = None;
-        return Ok(Requested::Changed(Box::new(after), Some(Box::new(task))));
+        return Ok(Requested::Changed(Box::new(after), vec![task]));
     }
     let Some(power) = action.power() else { return Ok(Requested::Unchanged) };
     after.wish.power = power;
@@ -172,7 +199,62 @@ pub fn request(
         after.state = ServiceState::Destroying;
         after.error = None;
     }
-    Ok(Requested::Changed(Box::new(after), None))
+    // It goes on with what it runs.
+    let ended = open.iter().filter(|task| task.job.changes_version()).map(|task| task.cancelled(now));
+    Ok(Requested::Changed(Box::new(after), ended.collect()))
+}
+
+/// Decides what `job`, which changes what a service runs, does at `now` to `service`: it takes the place of what failed.
+pub fn change_version(service: &Service, open: &[Task], wanted: Task, now: Timestamp) -> Result<Requested, NotNow> {
+    let known = open.iter().find(|task| task.job == wanted.job && task.version == wanted.version);
+    if known.is_some_and(|task| task.shown_error().is_none()) && service.wish.power != Power::Deleted {
+        return Ok(Requested::Unchanged);
+    }
+    let action = match wanted.job {
+        Job::UpdateImage => ServiceAction::UpdateImage,
+        _ => ServiceAction::Upgrade,
+    };
+    if !action.is_allowed_in(service.state) {
+        return Err(NotNow::State(InvalidState { action, state: service.state }));
+    }
+    if service.operation.is_some() {
+        return Err(NotNow::Busy);
+    }
+    let mut after = service.clone();
+    after.generation += 1;
+    after.operation = Some(Operation::queued(wanted.job.operation(), now));
+    after.error = None;
+    let failed = open.iter().filter(|task| task.job.changes_version()).map(|task| task.cancelled(now));
+    Ok(Requested::Changed(Box::new(after), failed.chain([wanted]).collect()))
+}
+
+/// Decides what going back to `replaced` does at `now` to `service`, of which `open` are the tasks that have not ended.
+pub fn revert(service: &Service, open: &[Task], replaced: &Instance, now: Timestamp) -> Result<Requested, NotNow> {
+    let action = ServiceAction::Revert;
+    if !action.is_allowed_in(service.state) {
+        return Err(NotNow::State(InvalidState { action, state: service.state }));
+    }
+    if service.operation.is_some() {
+        return Err(NotNow::Busy);
+    }
+    let mut after = service.run_by(replaced.id, &replaced.version, replaced.image.clone());
+    after.generation += 1;
+    after.evidence.frozen = true;
+    after.error = None;
+    if service.wish.power == Power::On {
+        (after.state, after.operation) =
+            (ServiceState::Provisioning, Some(Operation::queued(OperationKind::Revert, now)));
+    }
+    let failed = open.iter().filter(|task| task.job.changes_version()).map(|task| task.cancelled(now));
+    Ok(Requested::Changed(Box::new(after), failed.collect()))
+}
+
+/// Why what a service runs is not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotNow {
+    State(InvalidState),
+    /// Something else is under way.
+    Busy,
 }
 
 text_enum! {
@@ -206,7 +288,7 @@ pub fn resize(service: &Service, tier: TierSpec, apply: Apply, now: Timestamp) -
     if apply == Apply::Now && service.wish.power == Power::On && is_free {
         after.operation = Some(Operation::queued(OperationKind::Resize, now));
     }
-    Ok(Requested::Changed(Box::new(after), None))
+    Ok(Requested::Changed(Box::new(after), Vec::new()))
 }
 
 /// A task that fails can be asked for again, to have it tried at once. That of a service which is to be destroyed has come
@@ -274,7 +356,7 @@ pub(crate) mod tests {
                     let Ok(Requested::Changed(after, task)) = outcome else {
                         panic!("{action} in {state}: {outcome:?}")
                     };
-                    assert_eq!((after.generation, task.map(|task| task.job)), (2, action.job()));
+                    assert_eq!((after.generation, task.first().map(|task| task.job)), (2, action.job()));
                     assert_eq!(after.wish.power, action.power().unwrap_or(Power::On));
                 } else {
                     assert_eq!(outcome, Err(InvalidState { action, state }));
@@ -296,13 +378,13 @@ pub(crate) mod tests {
             (Apply::AtNextRestart, Power::On, ServiceState::Running, None),
         ] {
             let before = service(state, power);
-            let Ok(Requested::Changed(after, None)) = resize(&before, larger, apply, now) else { panic!("{state}") };
+            let Ok(Requested::Changed(after, _)) = resize(&before, larger, apply, now) else { panic!("{state}") };
             assert_eq!((after.wish.tier, after.generation, after.state), (larger, 2, state));
             assert_eq!(after.operation.map(|operation| operation.kind), kind);
         }
         let mut restarting = service(ServiceState::Running, Power::On);
         restarting.operation = Some(Operation::queued(OperationKind::Restart, now));
-        let Ok(Requested::Changed(after, None)) = resize(&restarting, larger, Apply::Now, now) else {
+        let Ok(Requested::Changed(after, _)) = resize(&restarting, larger, Apply::Now, now) else {
             panic!("it is accepted")
         };
         assert_eq!(after.operation, restarting.operation, "a restart that was asked for is not lost");
@@ -310,7 +392,7 @@ pub(crate) mod tests {
         waiting.evidence.made_for = Some(SizeTier::Standard);
         let same = waiting.wish.tier;
         assert_eq!(resize(&waiting, same, Apply::AtNextRestart, now), Ok(Requested::Unchanged));
-        let Ok(Requested::Changed(after, None)) = resize(&waiting, same, Apply::Now, now) else { panic!("it waits") };
+        let Ok(Requested::Changed(after, _)) = resize(&waiting, same, Apply::Now, now) else { panic!("it waits") };
         assert_eq!(after.operation, Some(Operation::queued(OperationKind::Resize, now)));
         for state in [ServiceState::Provisioning, ServiceState::Destroying, ServiceState::Pending] {
             let invalid = InvalidState { action: ServiceAction::Resize, state };
@@ -342,17 +424,15 @@ pub(crate) mod tests {
             |service: &Service, open: &[Task]| request(service, open, ServiceAction::RotateCredentials, NEW, now);
         let mut stopping = service(ServiceState::Running, Power::Off);
         stopping.operation = Some(Operation::queued(OperationKind::Stop, now));
-        let Ok(Requested::Changed(after, Some(_))) = rotate(&stopping, &[]) else { panic!("it is accepted") };
+        let Ok(Requested::Changed(after, _)) = rotate(&stopping, &[]) else { panic!("it is accepted") };
         assert_eq!((after.wish.power, &after.operation), (Power::Off, &stopping.operation));
 
         let running = service(ServiceState::Running, Power::On);
-        let Ok(Requested::Changed(rotating, Some(task))) = rotate(&running, &[]) else { panic!("it is accepted") };
+        let Ok(Requested::Changed(rotating, mut open)) = rotate(&running, &[]) else { panic!("it is accepted") };
         assert_eq!(rotating.operation, Some(Operation::queued(OperationKind::RotateCredentials, now)));
-        assert_eq!(*task, Task::new(NEW, running.id, Job::RotateCredentials, now));
-        let mut open = [*task];
+        assert_eq!(open, [Task::new(NEW, running.id, Job::RotateCredentials, now)]);
         assert_eq!(rotate(&rotating, &open), Ok(Requested::Unchanged));
-        let Ok(Requested::Changed(destroyed, None)) = request(&rotating, &open, ServiceAction::Destroy, NEW, now)
-        else {
+        let Ok(Requested::Changed(destroyed, _)) = request(&rotating, &open, ServiceAction::Destroy, NEW, now) else {
             panic!("it is accepted")
         };
         let invalid = InvalidState { action: ServiceAction::RotateCredentials, state: ServiceState::Destroying };
@@ -361,9 +441,10 @@ pub(crate) mod tests {
         for _ in 0..SHOWN_AFTER {
             assert_eq!(rotate(&rotating, &open), Ok(Requested::Unchanged));
             let pause = jiff::SignedDuration::from_secs(60);
-            open = [open[0].failed(ErrorCode::RotationFailed, "no".to_owned(), pause, now)];
+            open = vec![open[0].failed(ErrorCode::RotationFailed, "no".to_owned(), pause, now)];
         }
-        let Ok(Requested::Changed(again, Some(task))) = rotate(&rotating, &open) else { panic!("it is tried again") };
+        let Ok(Requested::Changed(again, tasks)) = rotate(&rotating, &open) else { panic!("it is tried again") };
+        let [task] = &tasks[..] else { panic!("{tasks:?}") };
         assert_eq!((again.error, again.generation), (None, rotating.generation + 1));
         assert_eq!((task.id, task.attempts, task.not_before), (open[0].id, 0, None));
     }

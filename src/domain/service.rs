@@ -81,13 +81,21 @@ text_enum! {
         RotateCredentials = "ROTATE_CREDENTIALS",
         Resize = "RESIZE",
         Repair = "REPAIR",
+        Upgrade = "UPGRADE",
+        Revert = "REVERT",
+        UpdateImage = "UPDATE_IMAGE",
     } or Unknown
 }
 
 impl OperationKind {
-    /// Whether it is a task, which ends, and leads the service to no other state.
+    /// Whether it is a task, which ends, and is beside what the service does while it runs.
     pub const fn is_task(self) -> bool {
-        matches!(self, Self::RotateCredentials)
+        matches!(self, Self::RotateCredentials | Self::Upgrade | Self::UpdateImage)
+    }
+
+    /// Whether it changes what the service runs, so that no other change may come between.
+    pub const fn changes_version(self) -> bool {
+        matches!(self, Self::Upgrade | Self::Revert | Self::UpdateImage)
     }
 }
 
@@ -105,6 +113,10 @@ text_enum! {
         ChangingPassword = "CHANGING_PASSWORD",
         Resizing = "RESIZING",
         Repairing = "REPAIRING",
+        Preparing = "PREPARING",
+        CopyingData = "COPYING_DATA",
+        Comparing = "COMPARING",
+        Switching = "SWITCHING",
     } or Unknown
 }
 
@@ -145,6 +157,8 @@ text_enum! {
         RotationFailed = "ROTATION_FAILED",
         /// It holds what its size is meant for, or its host has too little space left, and takes no more writes.
         StorageFull = "STORAGE_FULL",
+        /// It could not be brought to another version, and runs in the one that it had.
+        UpgradeFailed = "UPGRADE_FAILED",
     } or Unknown
 }
 
@@ -295,6 +309,10 @@ pub struct Evidence {
     /// How full its volume is.
     #[serde(default)]
     pub storage: Storage,
+    /// The server inside takes no writes, or perhaps doesn't, for its data is being copied or was: noted before it is told,
+    /// until it takes them again.
+    #[serde(default)]
+    pub frozen: bool,
 }
 
 /// A service as the store keeps it.
@@ -336,6 +354,20 @@ impl Service {
     pub fn is_outgrown(&self) -> bool {
         let mut inside = self.evidence.size().into_iter().chain(self.evidence.telling);
         self.state == ServiceState::Running && inside.any(|size| size != self.wish.tier.tier)
+    }
+
+    /// Whether what it runs is being changed.
+    pub fn is_changing_version(&self) -> bool {
+        self.operation.as_ref().is_some_and(|operation| operation.kind.changes_version())
+    }
+
+    /// The same run by another instance, of which nothing is known yet but that it has the data.
+    #[must_use]
+    pub fn run_by(&self, instance: InstanceId, version: &str, image: Option<String>) -> Self {
+        let mut after = self.clone();
+        (after.instance, after.wish.version) = (instance, version.to_owned());
+        after.evidence = Evidence { initialised: true, image, ..Evidence::default() };
+        after
     }
 
     /// One that was just accepted, and waits to be provisioned.

@@ -195,6 +195,13 @@ impl Storage {
         Self { cleanup, ..self.clone() }
     }
 
+    /// The server inside was told something by which it may take writes again.
+    pub fn forget_told(&mut self) {
+        if let Some(closed) = &mut self.closed {
+            closed.run = None;
+        }
+    }
+
     /// Whether it must not run. A clock that was put back to before the clean-up began ends that.
     pub fn is_stopped(&self, now: Timestamp) -> bool {
         let open = |cleanup: Cleanup| cleanup.until - CLEANUP <= now && now < cleanup.until;

@@ -23,14 +23,25 @@ text_enum! {
     /// What a task does.
     pub enum Job {
         RotateCredentials = "ROTATE_CREDENTIALS",
+        /// Brings it to another version, with its data, on another instance.
+        Upgrade = "UPGRADE",
+        /// Has it run from what its image's name means by now.
+        UpdateImage = "UPDATE_IMAGE",
     } or Unknown
 }
 
 impl Job {
+    /// Whether it changes what the service runs, of which there is one at a time.
+    pub const fn changes_version(self) -> bool {
+        matches!(self, Self::Upgrade | Self::UpdateImage)
+    }
+
     /// What it is shown as while it is under way.
     pub const fn operation(self) -> OperationKind {
         match self {
             Self::RotateCredentials => OperationKind::RotateCredentials,
+            Self::Upgrade => OperationKind::Upgrade,
+            Self::UpdateImage => OperationKind::UpdateImage,
             Self::Unknown => OperationKind::Unknown,
         }
     }
@@ -40,7 +51,7 @@ text_enum! {
     /// What a task came to.
     pub enum TaskOutcome {
         Done = "DONE",
-        /// Its service was destroyed first.
+        /// Its service was destroyed first, or something else was asked for.
         Cancelled = "CANCELLED",
     } or Unknown
 }
@@ -53,6 +64,8 @@ pub struct Task {
     pub id: TaskId,
     pub service: ServiceId,
     pub job: Job,
+    /// The version that an upgrade leads to.
+    pub version: Option<String>,
     /// How often it has failed since it was asked for, the last time included.
     pub attempts: u32,
     /// It is not tried again before this.
@@ -72,6 +85,7 @@ impl Task {
             id,
             service,
             job,
+            version: None,
             attempts: 0,
             not_before: None,
             error: None,
@@ -91,6 +105,17 @@ impl Task {
         let error = ServiceError { code, message, occurred_at: now };
         let attempts = self.attempts.saturating_add(1);
         Self { attempts, not_before: Some(now + pause), error: Some(error), updated_at: now, ..self.clone() }
+    }
+
+    /// The same after a try that showed that another one would fail as well.
+    pub fn refused(&self, code: ErrorCode, message: String, now: Timestamp) -> Self {
+        let failed = self.failed(code, message, SignedDuration::ZERO, now);
+        Self { attempts: failed.attempts.max(SHOWN_AFTER), ..failed }
+    }
+
+    /// The same once something else is wanted.
+    pub fn cancelled(&self, now: Timestamp) -> Self {
+        Self { outcome: Some(TaskOutcome::Cancelled), not_before: None, updated_at: now, ..self.clone() }
     }
 
     pub fn done(&self, now: Timestamp) -> Self {

@@ -17,7 +17,9 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::{OnceCell, watch};
 
-use super::{Command, Ended, Engine, EngineError, Happening, Owned, OwnedThing, Result, Survey, Target, Thing, thing};
+use super::{
+    Command, Ended, Engine, EngineError, Happening, Owned, OwnedThing, Pull, Result, Survey, Target, Thing, thing,
+};
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstallationId, InstanceId, ProjectId};
 use crate::domain::limits::Limits;
@@ -267,12 +269,19 @@ impl Engine for DockerEngine {
         Ok(Observed { container: Some(container), volume, image })
     }
 
-    async fn pull(&self, image: &str, progress: watch::Sender<Option<u8>>) -> Result<()> {
+    async fn pull(&self, image: &str, when: Pull, progress: watch::Sender<Option<u8>>) -> Result<String> {
         let client = self.client().await?;
-        if found(within(QUICK, client.inspect_image(image)).await)?.is_some() {
-            return Ok(());
+        let there = async || {
+            let inspected = found(within(QUICK, client.inspect_image(image)).await)?;
+            Ok::<_, EngineError>(inspected.map(|inspected| inspected.id.unwrap_or_default()))
+        };
+        if when == Pull::Absent
+            && let Some(id) = there().await?
+        {
+            return Ok(id);
         }
-        pull::pull(client, image, progress).await
+        pull::pull(client, image, progress).await?;
+        Ok(there().await?.unwrap_or_default())
     }
 
     async fn ensure(&self, thing: &Thing) -> Result<()> {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
-use super::{Command, Ended, Engine, EngineError, Happening, Result, Survey, Target, Thing};
+use super::{Command, Ended, Engine, EngineError, Happening, Pull, Result, Survey, Target, Thing};
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstanceId, ProjectId};
 use crate::domain::limits::Limits;
@@ -44,8 +44,8 @@ impl<E: Engine> Engine for Timed<E> {
         timed("look", self.0.look(instance, image)).await
     }
 
-    async fn pull(&self, image: &str, progress: watch::Sender<Option<u8>>) -> Result<()> {
-        timed("pull", self.0.pull(image, progress)).await
+    async fn pull(&self, image: &str, when: Pull, progress: watch::Sender<Option<u8>>) -> Result<String> {
+        timed("pull", self.0.pull(image, when, progress)).await
     }
 
     async fn ensure(&self, thing: &Thing) -> Result<()> {

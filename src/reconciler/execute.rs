@@ -15,7 +15,7 @@ use crate::crypto::Sealed;
 use crate::domain::event::NewEvent;
 use crate::domain::id::InstanceId;
 use crate::domain::service::{ContainerStatus, ErrorCode, OperationKind, Power, RunId, Service, ServiceState, Wish};
-use crate::engine::{Command, EngineError, Target, Thing};
+use crate::engine::{Command, EngineError, Pull, Target, Thing};
 use crate::store::{Guard, Reseal, ServiceFilter, StoreError, Write};
 
 /// How often at most the progress of a pull is written down, in milliseconds.
@@ -23,7 +23,7 @@ const PROGRESS_INTERVAL: i64 = 1000;
 /// How long a server may take what it is told, such as its passwords; longer than what tells it tries.
 const TELLING: Duration = Duration::from_secs(30);
 /// How much is kept of what is said of a change that failed, in bytes.
-const COMPLAINT: usize = 2000;
+pub(super) const COMPLAINT: usize = 2000;
 /// How long a check for readiness waits for a hint that it may be worth while.
 const HINT_PATIENCE: Duration = Duration::from_secs(8);
 
@@ -36,6 +36,8 @@ pub(super) enum Done {
     /// The task is done; this is the event of it.
     Finished(NewEvent),
     Failed(Failure),
+    /// It failed, and that is written down.
+    Noted(Failure),
     StoreFailed(StoreError),
 }
 
@@ -44,7 +46,7 @@ impl Done {
     pub(super) fn outcome(&self) -> &'static str {
         match self {
             Self::Tried | Self::Ready(_) | Self::Finished(_) => "OK",
-            Self::Failed(failure) => failure.code.as_str(),
+            Self::Failed(failure) | Self::Noted(failure) => failure.code.as_str(),
             Self::StoreFailed(_) => "UNAVAILABLE",
         }
     }
@@ -75,6 +77,9 @@ impl Reconciler {
     /// Does `step`. `interrupt` tells that something may have changed: it is then looked whether the step still makes sense.
     /// What came of one that is left, the look that follows finds out.
     pub(super) async fn execute(&self, service: &Service, step: &Step, interrupt: &Notify) -> Done {
+        if let Step::Upgrade(task) = step {
+            return self.upgrade(service, *task, interrupt).await;
+        }
         let left = step.traits().left;
         let mut attempt = std::pin::pin!(self.attempt(service, step));
         loop {
@@ -93,6 +98,15 @@ impl Reconciler {
             }
             Step::AwaitReady(run) => return self.await_ready(service, run).await,
             Step::RotateCredentials(_) => return self.rotate(service).await,
+            // Seen to where it is executed.
+            Step::Upgrade(_) => return Done::Tried,
+            Step::UpdateImage(task) => {
+                let _slot = self.lanes.bulk(&service.project).await;
+                return self.update_image(service, *task).await;
+            }
+            Step::Thaw => return self.thaw(service).await,
+            Step::Retire(instance) => return self.retire(service, *instance).await,
+            Step::Purge(instance) => return self.purge(service, *instance).await,
             Step::ChangePort => return self.change_port(service).await,
             Step::Discard | Step::Remove => return self.remove(service).await,
             Step::CreateStorage => match self.engine.ensure(&Thing::Network(service.project.clone())).await {
@@ -119,7 +133,7 @@ impl Reconciler {
     }
 
     /// From the image that has served, where the engine still has it: what its tag means by now may not fit the data.
-    async fn create_container(&self, service: &Service) -> Done {
+    pub(super) async fn create_container(&self, service: &Service) -> Done {
         let mut deployment = match self.deployment(service).await {
             Ok(deployment) => deployment,
             Err(done) => return done,
@@ -134,7 +148,7 @@ impl Reconciler {
         self.engine.ensure(&things::container(service, deployment)).await.map_or_else(Done::from, |()| Done::Tried)
     }
 
-    async fn is_left(&self, service: &Service, step: &Step, left: Left) -> bool {
+    pub(super) async fn is_left(&self, service: &Service, step: &Step, left: Left) -> bool {
         if left.deleted || left.superseded {
             match self.store.service_get(service.id).await {
                 Ok(Some(row)) if left.superseded && row.generation != service.generation => return true,
@@ -158,11 +172,17 @@ impl Reconciler {
     /// Removes what the service had, and its project's network if no service stays that uses it. Of several that are
     /// destroyed at once each tries that, and the one whose container goes last succeeds.
     async fn remove(&self, service: &Service) -> Done {
-        let instance = service.instance;
-        for target in [Target::Container(instance), Target::Volume(instance)] {
-            if let Err(error) = self.engine.remove(&target).await {
+        let spare = match self.store.instance_list(service.id).await {
+            Ok(instances) => instances,
+            Err(error) => return Done::StoreFailed(error),
+        };
+        for instance in spare.iter().map(|instance| instance.id).chain([service.instance]) {
+            if let Err(error) = self.remove_instance(instance).await {
                 return error.into();
             }
+        }
+        if let Err(error) = self.forget(service, &spare).await {
+            return Done::StoreFailed(error);
         }
         // All but those that go as well, whatever state a newer version may have for them.
         let there = ServiceFilter::default();
@@ -244,7 +264,12 @@ impl Reconciler {
     /// Waits until the server in the running container answers `check`, which may take long; false where the container ended
     /// or the check gave up. With a `hint`, `check` begins when the container's output has it, or a few seconds later: until
     /// then it would only take CPU time from what it waits for.
-    async fn answers(&self, instance: InstanceId, check: Vec<String>, hint: Option<&str>) -> Result<bool, EngineError> {
+    pub(super) async fn answers(
+        &self,
+        instance: InstanceId,
+        check: Vec<String>,
+        hint: Option<&str>,
+    ) -> Result<bool, EngineError> {
         if let Some(hint) = hint {
             // Whatever becomes of it: the check is what tells.
             let _ = tokio::time::timeout(HINT_PATIENCE, self.engine.await_output(instance, hint)).await;
@@ -335,12 +360,12 @@ impl Reconciler {
     async fn pull(&self, service: &Service) -> Done {
         let (sender, mut progress) = watch::channel(None);
         let image = image(service);
-        let mut pull = std::pin::pin!(self.engine.pull(&image, sender));
+        let mut pull = std::pin::pin!(self.engine.pull(&image, Pull::Absent, sender));
         let mut service = service.clone();
         let mut written_at = Timestamp::UNIX_EPOCH;
         loop {
             tokio::select! {
-                outcome = &mut pull => return outcome.map_or_else(Done::from, |()| Done::Tried),
+                outcome = &mut pull => return outcome.map_or_else(Done::from, |_| Done::Tried),
                 Ok(()) = progress.changed() => {
                     let now = (self.clock)();
                     if now.as_millisecond() - written_at.as_millisecond() < PROGRESS_INTERVAL {
@@ -374,7 +399,7 @@ impl Reconciler {
         Ok(noted)
     }
 
-    async fn deployment(&self, service: &Service) -> Result<Deployment, Done> {
+    pub(super) async fn deployment(&self, service: &Service) -> Result<Deployment, Done> {
         let access = self.access(service).await?;
         let offer = definition(service.wish.kind).offer.as_ref().ok_or_else(|| Done::Failed(withdrawn()))?;
         let mut deployment = (offer.deployment)(&service.wish, &access);

@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use super::Reconciler;
 use super::execute::{Done, failure, image};
 use super::lanes::Slot;
-use super::rules::{Attempts, Failure, Look, Pause, Plan, decide};
+use super::rules::{Attempts, Belongings, Failure, Look, Pause, Plan, decide};
 use super::steps::{Lane, Note, Step};
 use crate::domain::id::ServiceId;
 use crate::domain::service::{Service, ServiceState};
@@ -47,7 +47,7 @@ impl Memory {
 }
 
 /// How long to wait after so many failures: from half a second to five minutes, with some chance in it.
-fn pause_after(failures: u32) -> SignedDuration {
+pub(super) fn pause_after(failures: u32) -> SignedDuration {
     let mut pauses = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(500))
         .with_max_delay(Duration::from_secs(300))
@@ -136,7 +136,9 @@ impl Reconciler {
             }
         };
         let tasks = self.store.task_list_open(service.id).await?;
-        let mut plan = decide(&service, &tasks, &look, &memory.attempts, (self.clock)());
+        let instances = self.store.instance_list(service.id).await?;
+        let has = Belongings { tasks: &tasks, instances: &instances };
+        let mut plan = decide(&service, has, &look, &memory.attempts, (self.clock)());
         tracing::debug!(service = %service.id, step = ?plan.step, reason = plan.reason, "Looked at a service");
         let span = traced(&service, &mut plan, asked_at);
         let log_span = span.log_span();
@@ -181,6 +183,10 @@ impl Reconciler {
         let task = tasks.iter().find(|task| Some(task.id) == step.task());
         match (done, task) {
             (Done::Tried, _) => memory.attempts.last = None,
+            (Done::Noted(failure), _) => {
+                tracing::warn!(service = %service.id, ?step, code = %failure.code, why = failure.message,
+                    "A step on a service failed");
+            }
             (Done::Ready(run), _) => memory.attempts = Attempts { answered: Some(run), ..Attempts::default() },
             (Done::Finished(event), Some(task)) => self.finish(&service, task, &event).await?,
             (Done::Finished(_), None) => {}

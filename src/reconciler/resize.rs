@@ -40,10 +40,7 @@ impl Reconciler {
         }
         let mut after = service.clone();
         (after.evidence.told, after.evidence.telling) = (Some(service.wish.tier.tier), None);
-        // What it was told for its storage may be undone by it.
-        if let Some(closed) = &mut after.evidence.storage.closed {
-            closed.run = None;
-        }
+        after.evidence.storage.forget_told();
         self.observe(service, &after, None, (self.clock)()).await.map_or_else(Done::StoreFailed, |_| Done::Tried)
     }
 }

@@ -8,6 +8,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::steps::Step;
+use crate::domain::instance::Instance;
 use crate::domain::service::{
     Container, ContainerStatus, ErrorCode, Evidence, Observed, Power, RunId, Service, ServiceState,
 };
@@ -26,7 +27,9 @@ mod ready;
 mod repair;
 mod secret;
 mod size;
+mod spare;
 mod storage;
+mod version;
 mod volume;
 
 use outcome::Outcome;
@@ -44,6 +47,7 @@ const TOWARDS_RUNNING: &[Rule] = &[
     storage::halted,
     power::shut_down_first,
     size::shut_down_first,
+    spare::leaving,
     container::going,
     repair::made_anew,
     address::taken,
@@ -60,12 +64,23 @@ const TOWARDS_RUNNING: &[Rule] = &[
     ready::unstable,
     ready::silent,
     ready::waiting,
+    version::frozen,
     repair::refused,
 ];
 /// Once it does.
-const WHILE_RUNNING: &[Rule] =
-    &[power::not_brought_back, storage::writes, size::limits, size::untold, secret::changing, storage::cleaned_up];
-const TOWARDS_STOPPED: &[Rule] = &[container::going, off::on, volume::lost];
+const WHILE_RUNNING: &[Rule] = &[
+    power::not_brought_back,
+    storage::writes,
+    size::limits,
+    size::untold,
+    spare::unwanted,
+    secret::changing,
+    version::changing,
+    storage::cleaned_up,
+];
+const TOWARDS_STOPPED: &[Rule] = &[spare::leaving, container::going, off::on, volume::lost];
+/// Once it is.
+const WHILE_STOPPED: &[Rule] = &[spare::unwanted];
 const TOWARDS_DESTROYED: &[Rule] = &[deleted::there];
 
 type Rule = fn(&Facts<'_>) -> Verdict;
@@ -77,6 +92,8 @@ struct Facts<'a> {
     service: &'a Service,
     /// Its tasks that have not ended.
     tasks: &'a [Task],
+    /// Those that it has besides the one that runs it.
+    instances: &'a [Instance],
     seen: &'a Observed,
     attempts: &'a Attempts,
     /// What is proved, this look's own part included.
@@ -172,11 +189,23 @@ impl Pause {
     }
 }
 
-/// Decides what comes of a look at `service`, of which `tasks` are those that have not ended.
-pub fn decide(service: &Service, tasks: &[Task], look: &Look, attempts: &Attempts, now: Timestamp) -> Plan {
+/// What a service has besides itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Belongings<'a> {
+    /// Its tasks that have not ended.
+    pub tasks: &'a [Task],
+    /// Its instances besides the one that runs it.
+    pub instances: &'a [Instance],
+}
+
+/// Decides what comes of a look at `service`.
+pub fn decide(service: &Service, has: Belongings<'_>, look: &Look, attempts: &Attempts, now: Timestamp) -> Plan {
+    let Belongings { tasks, instances } = has;
     // A task leads to no state. It is shown only while there is nothing else to do, so that all else is decided without it.
+    // Once what is to run it is there, a change of that leads to RUNNING as a start does.
     let mut bare = service.clone();
-    let of_task = bare.operation.take_if(|operation| operation.kind.is_task());
+    let beside = bare.state == ServiceState::Running;
+    let of_task = bare.operation.take_if(|operation| operation.kind.is_task() && beside);
     let mut outcome = Outcome::new(&bare, tasks, of_task, attempts, now);
     let seen = match look {
         _ if bare.state == ServiceState::Destroyed => return outcome.settled("destroyed"),
@@ -194,7 +223,7 @@ pub fn decide(service: &Service, tasks: &[Task], look: &Look, attempts: &Attempt
         Power::On => (TOWARDS_RUNNING, outcome.note_end(seen)),
     };
     let evidence = outcome.evidence();
-    let facts = Facts { service: &bare, tasks, seen, attempts, evidence: &evidence, ended_anew, now };
+    let facts = Facts { service: &bare, tasks, instances, seen, attempts, evidence: &evidence, ended_anew, now };
     let verdict = first(rules, &facts);
     if verdict != Verdict::Pass {
         return outcome.take(verdict);
@@ -202,7 +231,8 @@ pub fn decide(service: &Service, tasks: &[Task], look: &Look, attempts: &Attempt
     outcome.arrive(seen, storage::shown(&facts));
     match bare.wish.power {
         Power::On => outcome.take_beside(first(WHILE_RUNNING, &facts)),
-        Power::Off | Power::Deleted => outcome.settled("it is where its user sent it"),
+        Power::Off => outcome.take_beside(first(WHILE_STOPPED, &facts)),
+        Power::Deleted => outcome.settled("it is where its user sent it"),
     }
 }
 
@@ -261,6 +291,7 @@ mod tests {
     pub(super) struct Case {
         pub service: Service,
         pub tasks: Vec<Task>,
+        pub instances: Vec<Instance>,
         pub seen: Observed,
         pub attempts: Attempts,
         pub ended_anew: bool,
@@ -294,6 +325,7 @@ mod tests {
             Self {
                 service,
                 tasks: Vec::new(),
+                instances: Vec::new(),
                 seen: Observed { container: Some(container), volume: Volume::Ours, image: Some("sha256:1".to_owned()) },
                 attempts: Attempts::default(),
                 ended_anew: false,
@@ -328,6 +360,7 @@ mod tests {
             rule(&Facts {
                 service: &self.service,
                 tasks: &self.tasks,
+                instances: &self.instances,
                 seen: &self.seen,
                 attempts: &self.attempts,
                 evidence: &self.service.evidence,
@@ -337,7 +370,8 @@ mod tests {
         }
 
         pub fn plan(&self) -> Plan {
-            decide(&self.service, &self.tasks, &Look::Seen(self.seen.clone()), &self.attempts, self.now)
+            let has = Belongings { tasks: &self.tasks, instances: &self.instances };
+            decide(&self.service, has, &Look::Seen(self.seen.clone()), &self.attempts, self.now)
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the reconciler can do about a service, and in one table all that is particular to each step.
 
+use crate::domain::id::InstanceId;
 use crate::domain::limits::Limits;
 use crate::domain::service::{OperationPhase, RunId};
 use crate::domain::task::TaskId;
@@ -16,6 +17,16 @@ pub enum Step {
     AwaitReady(RunId),
     /// Have the server inside take the password to be.
     RotateCredentials(TaskId),
+    /// Bring it to another version.
+    Upgrade(TaskId),
+    /// Have its image pulled, and itself made anew where that is another one.
+    UpdateImage(TaskId),
+    /// Have the server inside take writes again.
+    Thaw,
+    /// Remove the container of an instance that ran it, and keep the volume.
+    Retire(InstanceId),
+    /// Remove an instance that it has besides and that nobody wants any more.
+    Purge(InstanceId),
     Stop,
     /// Give its container these limits.
     Adjust(Limits),
@@ -96,7 +107,7 @@ impl Step {
     /// The task that it is part of.
     pub fn task(&self) -> Option<TaskId> {
         match self {
-            Self::RotateCredentials(task) => Some(*task),
+            Self::RotateCredentials(task) | Self::Upgrade(task) | Self::UpdateImage(task) => Some(*task),
             _ => None,
         }
     }
@@ -115,6 +126,12 @@ impl Step {
             Self::RotateCredentials(_) => {
                 ("ROTATE_CREDENTIALS", Phase::ChangingPassword, Wait, Before, SUPERSEDED, false)
             }
+            // It looks by itself whether it is to be left, for it has to put right what it has begun.
+            Self::Upgrade(_) => ("UPGRADE", Phase::Preparing, Bulk, Before, SUPERSEDED, false),
+            Self::UpdateImage(_) => ("UPDATE_IMAGE", Phase::PullingImage, Bulk, Before, SUPERSEDED, false),
+            Self::Thaw => ("THAW", Phase::Starting, Wait, Before, SILENT, true),
+            Self::Retire(_) => ("RETIRE", Phase::Switching, Wait, Before, SILENT, true),
+            Self::Purge(_) => ("PURGE", Phase::Removing, Quick, Before, NEVER, false),
             Self::Adjust(_) => ("ADJUST", Phase::Resizing, Quick, Before, SUPERSEDED, false),
             Self::Tell => ("TELL", Phase::Resizing, Wait, Before, SUPERSEDED, false),
             Self::ForbidWrites => ("FORBID_WRITES", Phase::Resizing, Wait, Before, SUPERSEDED, false),

@@ -112,8 +112,12 @@ impl Reconciler {
     async fn watch_volume(self: Arc<Self>, mut seen: watch::Receiver<Service>) {
         let mut gauge: Option<Box<dyn Gauge>> = None;
         let mut course = Course::default();
+        let mut instance = seen.borrow().instance;
         loop {
             let service = seen.borrow_and_update().clone();
+            if std::mem::replace(&mut instance, service.instance) != instance {
+                (gauge, course) = (None, Course::default());
+            }
             let asked = Instant::now();
             let pause = match self.measure(&mut gauge, &service).await {
                 Ok(fill) => self.follow(&service, &mut course, &fill, asked.elapsed()).await,

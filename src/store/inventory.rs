@@ -9,7 +9,7 @@ use diesel::sql_types::Text;
 const RECORD: &str = "__diesel_schema_migrations";
 
 /// The tables, each with the version of the migration that makes it, the first one first.
-const TABLES: [(&str, &str); 8] = [
+const TABLES: [(&str, &str); 9] = [
     ("installation", "20261123000000"),
     ("projects", "20261123000000"),
     ("services", "20261123000000"),
@@ -18,6 +18,7 @@ const TABLES: [(&str, &str); 8] = [
     ("store_probes", "20261125181500"),
     ("tasks", "20261125200000"),
     ("service_usage", "20261126000000"),
+    ("instances", "20261126060000"),
 ];
 
 /// What a database holds.

@@ -14,6 +14,7 @@ use super::{Backend, Conn, Lease, judge};
 use crate::crypto::Sealed;
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::id::{IdempotencyKey, InstallationId, InstanceId, ProjectId, ServiceId};
+use crate::domain::instance::Instance;
 use crate::domain::live::UsageRecord;
 use crate::domain::name::ServiceName;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
@@ -32,6 +33,9 @@ use crate::telemetry::{metrics, traces};
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries/commit.rs"]
 mod commit;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
+#[path = "queries/instances.rs"]
+mod instances;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries/log.rs"]
 mod log;
@@ -55,6 +59,7 @@ mod term;
 mod usage;
 
 use commit::commit;
+use instances::instance_list;
 use log::{event_list, event_list_of_service, event_list_since, event_span};
 use retention::{event_list_overdue, event_trim};
 use sealed::{sealed_get, sealed_list_other, sealed_replace, sealed_samples};
@@ -214,6 +219,10 @@ impl Store for Backend {
 
     async fn task_list_open(&self, service: ServiceId) -> Result<Vec<Task>> {
         read!(self, task_list_open(service))
+    }
+
+    async fn instance_list(&self, service: ServiceId) -> Result<Vec<Instance>> {
+        read!(self, instance_list(service))
     }
 
     async fn sealed_get(&self, id: ServiceId) -> Result<Option<Sealed>> {

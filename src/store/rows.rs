@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::schema::{service_events, service_usage, services, tasks};
+use super::schema::{instances, service_events, service_usage, services, tasks};
 use super::types::{Id, Instant, Json, Word};
 use super::{Idempotency, NewService};
 use crate::crypto::Sealed;
@@ -13,6 +13,7 @@ use crate::domain::Stored;
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::history::KEPT_MINUTES;
 use crate::domain::id::{InstanceId, ProjectId, ServiceId};
+use crate::domain::instance::{Instance, Role};
 use crate::domain::live::{Holdings, UsageRecord};
 use crate::domain::name::ServiceName;
 use crate::domain::service::{
@@ -292,6 +293,7 @@ pub struct TaskRow {
     outcome: Option<Word<TaskOutcome>>,
     created_at: Instant,
     updated_at: Instant,
+    version: Option<String>,
 }
 
 impl From<&Task> for TaskRow {
@@ -306,6 +308,7 @@ impl From<&Task> for TaskRow {
             outcome: task.outcome.map(Into::into),
             created_at: task.created_at.into(),
             updated_at: task.updated_at.into(),
+            version: task.version.clone(),
         }
     }
 }
@@ -322,6 +325,47 @@ impl From<TaskRow> for Task {
             outcome: row.outcome.map(|word| word.value),
             created_at: row.created_at.into(),
             updated_at: row.updated_at.into(),
+            version: row.version,
+        }
+    }
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = instances)]
+pub struct InstanceRow {
+    id: Id,
+    service_id: Id,
+    role: Word<Role>,
+    version: String,
+    image: Option<String>,
+    since: Instant,
+    purge_at: Option<Instant>,
+}
+
+impl From<&Instance> for InstanceRow {
+    fn from(instance: &Instance) -> Self {
+        Self {
+            id: Id(instance.id.0),
+            service_id: Id(instance.service.0),
+            role: instance.role.into(),
+            version: instance.version.clone(),
+            image: instance.image.clone(),
+            since: instance.since.into(),
+            purge_at: instance.purge_at.map(Instant::from),
+        }
+    }
+}
+
+impl From<InstanceRow> for Instance {
+    fn from(row: InstanceRow) -> Self {
+        Self {
+            id: InstanceId(row.id.0),
+            service: ServiceId(row.service_id.0),
+            role: row.role.value,
+            version: row.version,
+            image: row.image,
+            since: row.since.into(),
+            purge_at: row.purge_at.map(Timestamp::from),
         }
     }
 }

@@ -14,6 +14,21 @@ diesel::table! {
     use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
     use crate::store::types::sql::{Instant, Jsonb, Uuid};
 
+    instances (id) {
+        id -> Uuid,
+        service_id -> Uuid,
+        role -> Text,
+        version -> Text,
+        image -> Nullable<Text>,
+        since -> Instant,
+        purge_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
+    use crate::store::types::sql::{Instant, Jsonb, Uuid};
+
     projects (project_id) {
         project_id -> Text,
         last_sequence -> Int8,
@@ -119,9 +134,11 @@ diesel::table! {
         outcome -> Nullable<Text>,
         created_at -> Instant,
         updated_at -> Instant,
+        version -> Nullable<Text>,
     }
 }
 
+diesel::joinable!(instances -> services (service_id));
 diesel::joinable!(service_events -> projects (project_id));
 diesel::joinable!(service_events -> services (service_id));
 diesel::joinable!(service_usage -> services (service_id));
@@ -130,6 +147,7 @@ diesel::joinable!(tasks -> services (service_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     installation,
+    instances,
     projects,
     reconciler_term,
     service_events,

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::trouble::Purpose;
 use crate::crypto::Sealed;
 use crate::domain::event::{NewEvent, ServiceEvent};
+use crate::domain::instance::Instance;
 use crate::domain::service::{Service, ServiceState};
 use crate::domain::task::Task;
 
@@ -22,6 +23,11 @@ pub struct Write<'a> {
     pub sealed: Option<&'a Reseal>,
     /// Tasks as they are to be, new ones among them. What is still open of a service that becomes DESTROYED is cancelled.
     pub tasks: &'a [Task],
+    /// Instances besides the one that runs the service as they are to be, new ones among them.
+    pub instances: &'a [Instance],
+    /// Those that the service does not have besides any more: they are gone, or one of them runs it. They have to have the
+    /// roles in which they were read.
+    pub forgotten: &'a [Instance],
     /// What the log tells of it. The states and the operation that the event shows are those of the row, before and after
     /// this write.
     pub event: Option<&'a NewEvent>,
@@ -30,7 +36,7 @@ pub struct Write<'a> {
 impl<'a> Write<'a> {
     /// A change without any part yet.
     pub fn new(guard: Guard<'a>, now: Timestamp) -> Self {
-        Self { guard, now, service: None, sealed: None, tasks: &[], event: None }
+        Self { guard, now, service: None, sealed: None, tasks: &[], instances: &[], forgotten: &[], event: None }
     }
 }
 

@@ -87,3 +87,23 @@ async fn a_person_does_from_a_terminal_what_the_dashboard_does() {
     cli.says(&["destroy", "cache", "--yes"]).await;
     assert_eq!(cli.says(&["list", "--json"]).await.trim(), "[]");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_brings_a_service_to_another_version_and_back() {
+    let server = Server::start(&[]).await;
+    let cli = Cli { server: &server, token: server.token(&["project:settings"]) };
+    cli.says(&["provision", "redis", "--name", "cache", "--version", "6"]).await;
+    let version = async || {
+        let listed: Value = serde_json::from_str(&cli.says(&["list", "--json"]).await).unwrap();
+        assert_eq!(listed[0]["state"], "RUNNING");
+        listed[0]["version"].as_str().unwrap().to_owned()
+    };
+    cli.says(&["upgrade", "cache", "--to", "7"]).await;
+    assert_eq!(version().await, "7");
+    assert!(cli.refused(&["upgrade", "cache", "--to", "6"]).await.contains("CONFLICT"));
+    cli.says(&["revert", "cache"]).await;
+    assert_eq!(version().await, "6");
+    let failed = cli.refused(&["update-image", "cache"]).await;
+    assert!(failed.contains("could not be pulled"), "no registry is there: {failed}");
+    assert_eq!(version().await, "6");
+}

@@ -27,4 +27,5 @@ mod secrets;
 mod storage;
 mod tokens;
 mod traces;
+mod upgrade;
 mod walk;

@@ -330,9 +330,20 @@ async fn actions_go_on_from_where_the_service_is() {
 async fn viewer_actions_are_what_would_be_accepted() {
     let server = Server::start().await;
     let id = server.provision(&demo(), json!({"projectId": "demo", "kind": "REDIS"})).await;
-    let settings = ["START", "STOP", "RESTART", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS", "RESIZE", "REPAIR", "BROWSE_KEYS"];
+    let settings: Vec<_> =
+        ServiceAction::ALL.iter().map(|action| action.as_str()).filter(|action| *action != "DESTROY").collect();
     let all = ServiceAction::ALL.iter().map(|action| action.as_str()).collect::<Vec<_>>();
-    let running = ["STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS", "RESIZE", "REPAIR", "BROWSE_KEYS"];
+    let running = [
+        "STOP",
+        "RESTART",
+        "DESTROY",
+        "REVEAL_CREDENTIALS",
+        "ROTATE_CREDENTIALS",
+        "RESIZE",
+        "REPAIR",
+        "UPDATE_IMAGE",
+        "BROWSE_KEYS",
+    ];
     use ServiceState as S;
     for (state, expected) in [
         (S::Pending, vec!["DESTROY", "REVEAL_CREDENTIALS"]),
@@ -346,7 +357,7 @@ async fn viewer_actions_are_what_would_be_accepted() {
         server.settle(&id, state).await;
         for (permissions, filter) in [
             (BOTH, all.clone()),
-            (&["project:settings"][..], settings.to_vec()),
+            (&["project:settings"][..], settings.clone()),
             (&["project:delete"][..], vec!["DESTROY"]),
             (&[][..], vec![]),
         ] {
@@ -357,6 +368,57 @@ async fn viewer_actions_are_what_would_be_accepted() {
             assert_eq!(data["service"]["viewerActions"], json!(expected), "{state} with {permissions:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_changes_a_version_is_offered_where_there_is_one_to_come_to() {
+    let server = Server::start().await;
+    let input = json!({"projectId": "demo", "kind": "REDIS", "version": "6"});
+    let id = server.provision(&demo(), input).await;
+    server.settle(&id, ServiceState::Running).await;
+    let look = async || {
+        let query = "query($id: ID!) { service(id: $id) { upgradesTo replaced { version } viewerActions } }";
+        let service = server.data(&demo(), query, json!({"id": id})).await["service"].clone();
+        let offered = |action: &str| service["viewerActions"].as_array().unwrap().contains(&json!(action));
+        let offered = ["UPGRADE", "REVERT", "UPDATE_IMAGE", "RESIZE", "STOP"].map(offered);
+        (service["upgradesTo"].clone(), service["replaced"]["version"].clone(), offered)
+    };
+    assert_eq!(look().await, (json!(["7"]), Value::Null, [true, false, true, true, true]));
+    server.keep_another(&id).await;
+    assert_eq!(look().await, (json!(["7"]), json!("6"), [true, true, true, true, true]));
+
+    let upgrade = async |version: &str| {
+        let mutation = "mutation($input: UpgradeServiceInput!) { upgradeService(input: $input) {
+            service { operation { kind phase } } event { message } } }";
+        server.run(&demo(), mutation, json!({"input": {"id": id, "version": version}})).await
+    };
+    for (version, refused) in [("8", "BAD_USER_INPUT"), ("6", "CONFLICT"), ("", "BAD_USER_INPUT")] {
+        let body = upgrade(version).await;
+        assert_eq!((code(&body), &body["errors"][0]["extensions"]["field"]), (refused, &json!("version")));
+    }
+    let asked = upgrade("7").await["data"]["upgradeService"].clone();
+    assert_eq!(asked["service"]["operation"], json!({"kind": "UPGRADE", "phase": "QUEUED"}));
+    assert_eq!(asked["event"]["message"], "redis is to be brought from version 6 to 7.");
+    assert!(upgrade("7").await["data"]["upgradeService"]["event"].is_null(), "it is on its way");
+    assert_eq!(look().await.2, [false, false, false, false, true]);
+    for mutation in ["revertService", "updateImage", "rotateCredentials"] {
+        let mutation = format!("mutation($id: ID!) {{ {mutation}(input: {{id: $id}}) {{ event {{ message }} }} }}");
+        let body = server.run(&demo(), &mutation, json!({"id": id})).await;
+        assert_eq!(code(&body), "CONFLICT", "{mutation}: {body}");
+    }
+    // A stop ends it.
+    let stop = "mutation($id: ID!) { stopService(input: {id: $id}) { service { operation { kind } } } }";
+    let stopped = server.data(&demo(), stop, json!({"id": id})).await;
+    assert_eq!(stopped["stopService"]["service"]["operation"]["kind"], "STOP");
+    server.settle(&id, ServiceState::Stopped).await;
+    assert_eq!(look().await.2, [false, true, false, true, false]);
+
+    let revert =
+        "mutation($id: ID!) { revertService(input: {id: $id}) { service { version state } event { message } } }";
+    let reverted = server.data(&demo(), revert, json!({"id": id})).await["revertService"].clone();
+    assert_eq!(reverted["service"], json!({"version": "6", "state": "STOPPED"}));
+    let message = reverted["event"]["message"].as_str().unwrap();
+    assert!(message.contains("what was written since can't be told"), "{message}");
 }
 
 #[tokio::test]

@@ -48,6 +48,7 @@ fn table() -> Vec<Field> {
     let scan = "mutation { scanKeys(input: {id: \"ID\"}) { total } }";
     let read = "mutation { readKey(input: {id: \"ID\", keyBase64: \"YQ==\"}) { service { id } } }";
     let resize = "mutation { resizeService(input: {id: \"ID\", tier: STANDARD}) { service { id } } }";
+    let upgrade = "mutation { upgradeService(input: {id: \"ID\", version: \"7\"}) { service { id } } }";
     let metrics = "subscription { serviceMetrics(id: \"ID\") { memoryMib } }";
     vec![
         query("node", Needs::Sight, "{ node(id: \"ID\") { id } }"),
@@ -69,6 +70,9 @@ fn table() -> Vec<Field> {
         action("rotateCredentials", SETTINGS, ServiceState::Running),
         action("repairService", SETTINGS, ServiceState::Running),
         field("Mutation", "resizeService", SETTINGS, ServiceState::Running, resize),
+        field("Mutation", "upgradeService", SETTINGS, ServiceState::Running, upgrade),
+        action("revertService", SETTINGS, ServiceState::Running),
+        action("updateImage", SETTINGS, ServiceState::Running),
         field("Mutation", "runSql", SETTINGS, ServiceState::Running, sql),
         field("Mutation", "scanKeys", SETTINGS, ServiceState::Running, scan),
         field("Mutation", "readKey", SETTINGS, ServiceState::Running, read),
@@ -113,8 +117,13 @@ impl Field {
             _ => {}
         }
         let kind = if self.name == "runSql" { "POSTGRESQL" } else { "REDIS" };
-        let id = server.provision(&token(&["demo"], BOTH), json!({"projectId": "demo", "kind": kind})).await;
+        let version = if self.name == "upgradeService" { Some("6") } else { None };
+        let input = json!({"projectId": "demo", "kind": kind, "version": version});
+        let id = server.provision(&token(&["demo"], BOTH), input).await;
         server.settle(&id, self.state).await;
+        if self.name == "revertService" {
+            server.keep_another(&id).await;
+        }
         id
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use project_services::app::{App, Terms};
 use project_services::auth::{KeySource, TokenSettings, Verifier};
@@ -13,7 +13,8 @@ use project_services::clock::Clock;
 use project_services::crypto::Sealer;
 use project_services::domain::address::Publishing;
 use project_services::domain::event::NewEvent;
-use project_services::domain::id::{ProjectId, ServiceId};
+use project_services::domain::id::{InstanceId, ProjectId, ServiceId};
+use project_services::domain::instance::{Instance, Role};
 use project_services::domain::service::{Service, ServiceState};
 use project_services::hints::Hints;
 use project_services::http::{self, Parts, Ready, SocketLimits};
@@ -132,7 +133,12 @@ impl Server {
         let shown = Arc::clone(&instruments) as _;
         // In which a project named `host` can't have a network of its own.
         let networks = "{project}".parse().unwrap();
-        let terms = Terms { networks, publishing, services_per_project: limits.services };
+        let terms = Terms {
+            networks,
+            publishing,
+            services_per_project: limits.services,
+            keep_replaced: SignedDuration::from_hours(1),
+        };
         let app = App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), shown, terms);
         let limiter = Arc::new(http::Limiter::new(limits.wire));
         let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
@@ -216,6 +222,15 @@ impl Server {
         let service = self.store.commit(write).await.unwrap().service;
         self.hints.project_changed(&service.project);
         service
+    }
+
+    /// Has a service keep an instance that it was run by before.
+    pub async fn keep_another(&self, id: &str) {
+        let (service, now) = (self.service(id).await, Timestamp::now());
+        let of = Instance::replaced(&service, Role::Replaced, SignedDuration::from_hours(1), now);
+        let replaced = Instance { id: InstanceId(uuid::Uuid::now_v7()), version: "6".to_owned(), ..of };
+        let write = Write { instances: &[replaced], ..Write::new(Guard::Revision(&service), now) };
+        self.store.commit(write).await.unwrap();
     }
 
     /// Appends `count` events to a service's log.

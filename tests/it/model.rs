@@ -135,7 +135,12 @@ impl World {
             Arc::clone(&sealer),
             Arc::clone(&hints),
             Arc::<FakeInstruments>::default(),
-            Terms { networks: NetworkTemplate::default(), publishing: None, services_per_project: MANY },
+            Terms {
+                networks: NetworkTemplate::default(),
+                publishing: None,
+                services_per_project: MANY,
+                keep_replaced: SignedDuration::from_hours(1),
+            },
         );
         let viewer = Principal {
             subject: "model".to_owned(),
@@ -160,6 +165,7 @@ impl World {
             concurrency: 1,
             interval: Duration::from_secs(30),
             orphan_grace: SignedDuration::from_secs(600),
+            keep_replaced: SignedDuration::from_hours(1),
             publishing: None,
             retention: EventRetention { newest: 1_000, age: SignedDuration::from_hours(24) },
             host_reserve: Reserve(500),

@@ -35,6 +35,7 @@ mod changes;
 mod credentials;
 mod fixture;
 mod handles;
+mod instances;
 mod lists;
 mod newer;
 mod postgres;

@@ -88,6 +88,12 @@ pub enum OperationKind {
     Resize,
     /// Its container is being made anew, with its own settings, user and password.
     Repair,
+    /// It is being brought to another version. It runs in the one that it has until SWITCHING.
+    Upgrade,
+    /// It goes back to what it was before its last upgrade.
+    Revert,
+    /// It is being restarted from what its image's name means by now.
+    UpdateImage,
     /// What a newer version of the server has written and this one does not know, while both run. Show it, offer no action,
     /// and ask again; it can't be asked for.
     Unknown,
@@ -120,6 +126,16 @@ pub enum OperationPhase {
     Resizing,
     /// The container is being removed, to be made anew with the service's own settings.
     Repairing,
+    /// An instance of the new version is being made beside the service, and asked whether all will fit. Nothing is done to the
+    /// service yet.
+    Preparing,
+    /// The data is being copied. The service answers and takes no writes: what it refuses was not written.
+    CopyingData,
+    /// What the copy holds is being counted and compared with what the service holds.
+    Comparing,
+    /// The service is being shut down, to run on with the copy under the same host name, port and password. The phases of a start
+    /// follow.
+    Switching,
     /// What a newer version of the server has written and this one does not know, while both run. Show it, offer no action,
     /// and ask again; it can't be asked for.
     Unknown,
@@ -145,6 +161,12 @@ pub enum ServiceAction {
     Resize,
     /// `repairService`
     Repair,
+    /// `upgradeService`; only where there is a later version, see `Service.upgradesTo`.
+    Upgrade,
+    /// `revertService`; only while what it was before is kept, see `Service.replaced`.
+    Revert,
+    /// `updateImage`
+    UpdateImage,
     /// `runSql`; only with kinds that speak SQL.
     RunSql,
     /// `scanKeys` and `readKey`; only with kinds that hold keys.

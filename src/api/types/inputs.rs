@@ -57,6 +57,29 @@ pub struct ResizeServiceInput {
     pub apply: ResizeApply,
 }
 
+/// Which version to bring which service to.
+#[derive(InputObject)]
+pub struct UpgradeServiceInput {
+    /// The service's id.
+    pub id: ID,
+    /// One of its `upgradesTo`.
+    pub version: String,
+}
+
+/// Which service is to be what it was before its last upgrade.
+#[derive(InputObject)]
+pub struct RevertServiceInput {
+    /// The service's id.
+    pub id: ID,
+}
+
+/// Which service is to run from the newest image of its version.
+#[derive(InputObject)]
+pub struct UpdateImageInput {
+    /// The service's id.
+    pub id: ID,
+}
+
 /// A statement for a service.
 #[derive(InputObject)]
 pub struct RunSqlInput {

@@ -92,6 +92,33 @@ pub struct RepairServicePayload {
     pub event: Option<ServiceEvent>,
 }
 
+/// The answer of `upgradeService`.
+#[derive(SimpleObject)]
+pub struct UpgradeServicePayload {
+    /// The service, with its upgrade under way. Its `version` is the new one once it runs in that.
+    pub service: Service,
+    /// The event that it wrote; null where nothing was written, because it was asked for before.
+    pub event: Option<ServiceEvent>,
+}
+
+/// The answer of `revertService`.
+#[derive(SimpleObject)]
+pub struct RevertServicePayload {
+    /// The service, on its way back.
+    pub service: Service,
+    /// The event that it wrote. Its message says what was written since the upgrade, as far as that can be told.
+    pub event: Option<ServiceEvent>,
+}
+
+/// The answer of `updateImage`.
+#[derive(SimpleObject)]
+pub struct UpdateImagePayload {
+    /// The service, with the pull of its image under way.
+    pub service: Service,
+    /// The event that it wrote; null where nothing was written, because it was asked for before.
+    pub event: Option<ServiceEvent>,
+}
+
 /// The answer of `runSql`.
 #[derive(SimpleObject)]
 pub struct RunSqlPayload {

@@ -6,6 +6,7 @@ use super::catalog::TierSpec;
 use super::credential::Credential;
 use super::date_time::DateTime;
 use super::enums::{ServiceAction, ServiceKind, ServiceState};
+use super::instance::ReplacedInstance;
 use super::operation::{Operation, ServiceError};
 use super::page::{PageArguments, page_cost};
 use super::service_event_connection::{ServiceEventConnection, Source};
@@ -20,6 +21,8 @@ use crate::domain::service;
 
 /// How many credentials the kinds have at most.
 const CREDENTIALS: usize = 6;
+/// How many versions the kinds have at most.
+const VERSIONS: usize = 3;
 
 pub struct Service(pub service::Service);
 
@@ -88,8 +91,8 @@ impl Service {
         self.0.operation.clone().map(Operation)
     }
 
-    /// Why it is in ERROR, what its operation has to wait for, why its password could not be changed yet, or that it takes no
-    /// more writes; null otherwise.
+    /// Why it is in ERROR, what its operation has to wait for, that it takes no more writes, or why its password could not be
+    /// changed or it could not be brought to another version; null otherwise.
     async fn error(&self) -> Option<ServiceError> {
         self.0.error.clone().map(ServiceError)
     }
@@ -126,7 +129,20 @@ impl Service {
 
     /// Exactly what would be accepted from you now: the buttons to show.
     async fn viewer_actions(&self, ctx: &Context<'_>) -> Result<Vec<ServiceAction>> {
-        Ok(viewer_actions(viewer(ctx)?, &self.0).into_iter().map(ServiceAction::from).collect())
+        let is_kept = app(ctx).replaced(&self.0).await?.is_some();
+        Ok(viewer_actions(viewer(ctx)?, &self.0, is_kept).into_iter().map(ServiceAction::from).collect())
+    }
+
+    /// The versions that it can be brought to, newest first; empty where there are none. Their order is that of the catalog.
+    #[graphql(complexity = "list_cost(VERSIONS, child_complexity)")]
+    async fn upgrades_to(&self) -> &[&'static str] {
+        definition(self.0.wish.kind).upgrades(&self.0.wish.version)
+    }
+
+    /// What it was before its last upgrade, or before it last went back: `revertService` goes back to that. Null where nothing is
+    /// kept.
+    async fn replaced(&self, ctx: &Context<'_>) -> Result<Option<ReplacedInstance>> {
+        Ok(app(ctx).replaced(&self.0).await?.map(ReplacedInstance))
     }
 
     /// When it was asked for.

@@ -8,7 +8,11 @@ use crate::reconciler::steps::Step;
 pub(super) fn there(facts: &Facts<'_>) -> Verdict {
     let tried = facts.service.operation.as_ref().is_some_and(|operation| operation.phase == OperationPhase::Removing);
     let gone = facts.container().is_none() && matches!(facts.seen.volume, Volume::Absent | Volume::Foreign);
-    if tried && gone { Verdict::Pass } else { Verdict::Do(Step::Remove, "it is to be destroyed") }
+    if tried && gone && facts.instances.is_empty() {
+        Verdict::Pass
+    } else {
+        Verdict::Do(Step::Remove, "it is to be destroyed")
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The image that the container is made from.
 
 use super::{Facts, Verdict};
+use crate::domain::service::OperationKind;
 use crate::reconciler::steps::Step;
 
 pub(super) fn absent(facts: &Facts<'_>) -> Verdict {
@@ -16,7 +17,10 @@ pub(super) fn wrong(facts: &Facts<'_>) -> Verdict {
     let (Some(container), Some(image)) = (facts.idle(), &facts.seen.image) else { return Verdict::Pass };
     let served = facts.evidence.image.as_ref() == Some(&container.image);
     // One of an earlier version that was there before anybody took note may have served.
-    let ended = container.run.is_none() || facts.evidence.crashes > 0;
+    let mut ended = container.run.is_none() || facts.evidence.crashes > 0;
+    // It is to run from what the name means now. What has served until then was forgotten for that.
+    let operation = facts.service.operation.as_ref();
+    ended |= operation.is_some_and(|operation| operation.kind == OperationKind::UpdateImage);
     if !served && ended && container.image != *image {
         return Verdict::Do(Step::Replace, "its image bears its name no more, and has never served");
     }

@@ -19,6 +19,10 @@ pub(super) fn time_limit(kind: OperationKind) -> Option<SignedDuration> {
         | OperationKind::Resize
         | OperationKind::Repair
         | OperationKind::Recover => Some(SignedDuration::from_mins(5)),
+        // Of what is left once the data is there.
+        OperationKind::Upgrade | OperationKind::Revert | OperationKind::UpdateImage => {
+            Some(SignedDuration::from_mins(5))
+        }
         OperationKind::Stop => Some(SignedDuration::from_mins(3)),
         OperationKind::Destroy | OperationKind::RotateCredentials | OperationKind::Unknown => None,
     }

@@ -10,7 +10,7 @@ pub(super) fn shut_down_first(facts: &Facts<'_>) -> Verdict {
         matches!(container.status, ContainerStatus::Running | ContainerStatus::Restarting { .. })
     });
     let restart = facts.service.operation.as_ref().is_some_and(|operation| {
-        operation.kind == OperationKind::Restart
+        matches!(operation.kind, OperationKind::Restart | OperationKind::UpdateImage)
             && matches!(operation.phase, OperationPhase::Queued | OperationPhase::Stopping)
     });
     if up && restart { Verdict::Do(Step::Stop, "it is to be restarted") } else { Verdict::Pass }

@@ -12,7 +12,7 @@ use crate::domain::name::ServiceName;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::store::fault::Fault;
 use crate::store::rows::{EventRow, NewServiceRow, ServiceRow};
-use crate::store::schema::services;
+use crate::store::schema::{instances, services};
 use crate::store::types::{Id, Word};
 use crate::store::{LogSpan, NewService, Page, ServiceFilter, Slice, StoreError};
 
@@ -41,7 +41,11 @@ pub(super) async fn service_get(connection: &mut Conn, id: ServiceId) -> Answer<
 
 pub(super) async fn service_of(connection: &mut Conn, instance: InstanceId) -> Answer<Option<Service>> {
     let of_instance = services::table.filter(services::instance_id.eq(Id(instance.0)));
-    let row = of_instance.select(ServiceRow::as_select()).first(connection).await.optional()?;
+    let mut row = of_instance.select(ServiceRow::as_select()).first(connection).await.optional()?;
+    if row.is_none() {
+        let besides = instances::table.find(Id(instance.0)).inner_join(services::table);
+        row = besides.select(ServiceRow::as_select()).first(connection).await.optional()?;
+    }
     Ok(row.map(Service::from))
 }
 

@@ -36,6 +36,7 @@ pub(super) async fn tasks_write(connection: &mut Conn, written: &[Task]) -> Answ
                 tasks::error.eq(excluded(tasks::error)),
                 tasks::outcome.eq(excluded(tasks::outcome)),
                 tasks::updated_at.eq(excluded(tasks::updated_at)),
+                tasks::version.eq(excluded(tasks::version)),
             ))
             .execute(connection)
             .await?;

@@ -14,7 +14,7 @@ use project_services::domain::service::{
     Container, ContainerStatus, ErrorCode, Health, Observed, RunId, SizeTier, Volume,
 };
 use project_services::engine::survey::{Activity, Glimpse, Survey};
-use project_services::engine::{Command, Ended, Engine, EngineError, Happening, Result, Target, Thing};
+use project_services::engine::{Command, Ended, Engine, EngineError, Happening, Pull, Result, Target, Thing};
 use tokio::sync::{Notify, watch};
 
 use super::faults::{Befalls, Fault};
@@ -314,11 +314,11 @@ impl Engine for FakeEngine {
         .await
     }
 
-    async fn pull(&self, _image: &str, progress: watch::Sender<Option<u8>>) -> Result<()> {
+    async fn pull(&self, _image: &str, _when: Pull, progress: watch::Sender<Option<u8>>) -> Result<String> {
         progress.send_replace(Some(50));
         self.call(|state| {
             state.image = true;
-            Ok(())
+            Ok(state.tag.to_string())
         })
         .await
     }

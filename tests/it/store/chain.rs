@@ -36,7 +36,7 @@ async fn settle(store: &dyn Store, id: ServiceId, action: ServiceAction) {
         let before = read(store, id).await;
         let now = later(before.updated_at);
         let asked = request(&before, &[], action, TaskId(before.id.0), now);
-        let Ok(Requested::Changed(asked, None)) = asked else { panic!("{action} is allowed") };
+        let Ok(Requested::Changed(asked, _)) = asked else { panic!("{action} is allowed") };
         let state = if action == ServiceAction::Stop { ServiceState::Stopped } else { ServiceState::Running };
         let after = Service { state, operation: None, ..*asked };
         let event = NewEvent::of_change(&before, &after, None, now);

@@ -1,0 +1,2 @@
+ALTER TABLE tasks DROP COLUMN version;
+DROP TABLE instances;

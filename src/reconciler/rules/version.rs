@@ -1,0 +1,100 @@
+//! Which version it is of, and from which image it runs.
+
+use super::{Facts, Verdict};
+use crate::domain::task::{Job, Task};
+use crate::reconciler::steps::Step;
+
+/// It takes no writes, or perhaps doesn't, for an upgrade that was broken off. One that goes on freezes it anew in its time.
+pub(super) fn frozen(facts: &Facts<'_>) -> Verdict {
+    if facts.evidence.frozen && facts.running().is_some() {
+        return Verdict::Do(Step::Thaw, "it takes no writes, and its data is not being copied");
+    }
+    Verdict::Pass
+}
+
+/// One that failed for good is shown until something else is asked for.
+pub(super) fn changing(facts: &Facts<'_>) -> Verdict {
+    const WHY: &str = "what it runs is to be changed";
+    let Some(task) = facts.tasks.iter().find(|task| task.job.changes_version()) else { return Verdict::Pass };
+    let step = match task.job {
+        Job::UpdateImage => Step::UpdateImage(task.id),
+        _ => Step::Upgrade(task.id),
+    };
+    match task.resumes_at(facts.now) {
+        _ if task.shown_error().is_some() => Verdict::under_way(None, step, WHY),
+        Some(at) => Verdict::under_way(Some(at), step, WHY),
+        None => Verdict::Do(step, WHY),
+    }
+}
+
+/// The upgrade that goes on, or is to.
+pub(super) fn upgrade<'a>(facts: &Facts<'a>) -> Option<&'a Task> {
+    facts.tasks.iter().find(|task| task.job == Job::Upgrade && task.shown_error().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::super::tests::Case;
+    use super::*;
+    use crate::domain::service::{ErrorCode, Operation, OperationKind, OperationPhase, ServiceState};
+    use crate::domain::task::{SHOWN_AFTER, TaskId};
+
+    fn case(job: Job) -> Case {
+        let mut case = Case::new();
+        case.tasks = vec![Task::new(TaskId(uuid::Uuid::from_u128(1)), case.service.id, job, case.now)];
+        case
+    }
+
+    #[test]
+    fn it_is_changed_while_it_runs_and_given_up_after_some_failures() {
+        for (job, step) in [
+            (Job::Upgrade, Step::Upgrade as fn(TaskId) -> Step),
+            (Job::UpdateImage, Step::UpdateImage as fn(TaskId) -> Step),
+        ] {
+            let mut case = case(job);
+            let pause = SignedDuration::from_secs(1);
+            for attempt in 0..SHOWN_AFTER {
+                let plan = case.plan();
+                assert_eq!(plan.step, Some(step(case.tasks[0].id)), "{attempt}");
+                assert_eq!(plan.after.operation.map(|operation| operation.kind), Some(job.operation()));
+                case.tasks[0] = case.tasks[0].failed(ErrorCode::UpgradeFailed, "no".to_owned(), pause, case.now);
+                assert_eq!(case.plan().step, None, "it rests");
+                case.now += pause;
+            }
+            let plan = case.plan();
+            assert_eq!((plan.step, plan.again, plan.after.state), (None, None, ServiceState::Running));
+            assert_eq!(plan.after.error.map(|error| error.code), Some(ErrorCode::UpgradeFailed));
+            assert_eq!(plan.after.operation, None);
+        }
+        let mut refused = case(Job::Upgrade);
+        refused.tasks[0] = refused.tasks[0].refused(ErrorCode::UpgradeFailed, "no".to_owned(), refused.now);
+        assert_eq!(refused.plan().step, None, "it is not tried again");
+    }
+
+    #[test]
+    fn one_that_takes_no_writes_is_not_as_it_should_be() {
+        let mut case = case(Job::Upgrade);
+        case.service.evidence.frozen = true;
+        let plan = case.plan();
+        assert_eq!((plan.step, plan.after.state), (Some(Step::Thaw), ServiceState::Provisioning));
+        case.tasks.clear();
+        assert_eq!(case.plan().step, Some(Step::Thaw));
+    }
+
+    #[test]
+    fn once_it_is_switched_its_upgrade_leads_to_running() {
+        let mut case = Case::fresh();
+        case.service.evidence.initialised = true;
+        case.seen.volume = crate::domain::service::Volume::Ours;
+        let switching =
+            Operation { phase: OperationPhase::Switching, ..Operation::queued(OperationKind::Upgrade, case.now) };
+        (case.service.state, case.service.operation) = (ServiceState::Provisioning, Some(switching));
+        let plan = case.plan();
+        assert_eq!(plan.step, Some(Step::CreateContainer));
+        let operation = plan.after.operation.unwrap();
+        assert_eq!((operation.kind, operation.phase), (OperationKind::Upgrade, OperationPhase::CreatingContainer));
+        assert!(operation.deadline.is_some());
+    }
+}
