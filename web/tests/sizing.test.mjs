@@ -6,7 +6,7 @@ import { runnerImport } from "vite";
 
 /** @type {{ module: typeof import("../src/dashboard/service/sizing") }} */
 const { module } = await runnerImport("./src/dashboard/service/sizing.ts");
-const { misfit, obstacle, prospect, Resizes, waits } = module;
+const { misfit, obstacle, prospect } = module;
 
 const tier = (/** @type {any} */ tier, /** @type {number} */ memoryMib, /** @type {number} */ cpus, /** @type {number} */ storageMib) => ({ tier, name: tier, memoryMib, cpus, storageMib });
 const DEV = tier("DEV", 256, 0.5, 1024);
@@ -74,26 +74,4 @@ test("a smaller size than what is used is marked, with the figures, as the serve
   assert.equal(misfit(service(), DEV, ANEW, null), null);
   assert.equal(misfit(service({ kind: "REDIS" }), DEV, LIVE, sample({ memoryMib: 300.5 })), "Likely to be refused: it takes 300 MiB of memory, and this has 256 MiB.");
   assert.equal(misfit(service(), DEV, ANEW, sample({ memoryMib: 300.5 })), null, "one that is started anew makes do");
-});
-
-test("only what waits for a restart that nobody has asked for is said to wait", () => {
-  assert.equal(waits(service({ restartPending: true })), true);
-  assert.equal(waits(service()), false);
-  assert.equal(waits(service({ restartPending: true, operation: { kind: "RESTART" } })), false);
-});
-
-test("the end of a change of size is told once, also of one that began before", () => {
-  const event = (/** @type {string | null} */ kind, state = "RUNNING", serviceId = "svc_1") =>
-    /** @type {import("../src/dashboard/generated").EventFragment} */ (/** @type {unknown} */ ({ serviceId, state, operation: kind && { kind } }));
-  const resizes = new Resizes();
-  assert.equal(resizes.isEndedBy(event(null)), false);
-  assert.deepEqual([event("RESIZE"), event("RESIZE", "STOPPED"), event(null), event(null)].map((event) => resizes.isEndedBy(event)), [false, false, true, false]);
-  resizes.begin([service({ operation: { kind: "RESIZE" } }), service({ id: "svc_2" })]);
-  assert.equal(resizes.isEndedBy(event(null, "RUNNING", "svc_2")), false);
-  assert.equal(resizes.isEndedBy(event(null)), true);
-  for (const otherwise of [event("DESTROY"), event(null, "ERROR")]) {
-    resizes.isEndedBy(event("RESIZE"));
-    assert.equal(resizes.isEndedBy(otherwise), false);
-    assert.equal(resizes.isEndedBy(event(null)), false);
-  }
 });

@@ -3,7 +3,7 @@
 import type { ApiError } from "./api";
 import type { ServiceState } from "./generated";
 import type { Service } from "./state";
-import { IS } from "./words";
+import { type Action, IS } from "./words";
 
 interface Explained {
   text: string;
@@ -66,6 +66,7 @@ export function titleOf(code: string): string {
 }
 
 const TITLE: Record<string, string> = {
+  CREDENTIALS_REFUSED: "Its server refuses its own password",
   CRASH_LOOP: "It stops again and again",
   CREDENTIALS_UNREADABLE: "Its credentials can’t be read",
   ENGINE_UNAVAILABLE: "The container engine does not answer",
@@ -76,22 +77,39 @@ const TITLE: Record<string, string> = {
   PULL_FAILED: "Its image could not be downloaded",
   ROTATION_FAILED: "Its password could not be changed yet",
   START_TIMEOUT: "It did not start in time",
+  STORAGE_FULL: "Its storage is full",
+  UPGRADE_FAILED: "Its upgrade did not work",
   VOLUME_LOST: "Its data is missing",
 };
 
 /** What somebody can do about a service that does not do what it should. */
-export function remedy({ viewerActions }: Service, code: string): string {
+export function remedy({ viewerActions, state, version }: Service, code: string): string {
   if (REMEDY[code]) return REMEDY[code];
+  const runs = state === "RUNNING";
+  if (code === "STORAGE_FULL") {
+    return runs
+      ? "It can be read, and takes no more writes until it holds less than 95 %. Delete data, or give it a larger size."
+      : "It was stopped, and its data is kept. Start it to delete data, for which there are ten minutes; or give it a larger size.";
+  }
+  if (code === "UPGRADE_FAILED" && runs) return `It goes on in version ${version}, with all its data.`;
   if (viewerActions.includes("START")) return "“Start” tries again, with the data it has.";
   return "It is tried again automatically, and can be started by whoever may change the project’s services.";
 }
 
 /** The same by the error's code, where starting it again is not what helps. */
 const REMEDY: Record<string, string> = {
+  CREDENTIALS_REFUSED: "Somebody may have changed it by hand. A repair puts it back, and leaves the data alone.",
   CREDENTIALS_UNREADABLE: "Tell whoever runs the platform: a key is missing on the server.",
   ENGINE_UNAVAILABLE: "There is nothing to do: it continues as soon as the engine answers.",
   NO_SPACE: "Tell whoever runs the platform.",
   OUT_OF_MEMORY: "If it happens again, give it a larger size.",
   ROTATION_FAILED: "It is tried again automatically. Change the password once more to try now.",
   VOLUME_LOST: "Tell whoever runs the platform before anybody destroys the service.",
+};
+
+/** What leads out of an error, where there is something better than to wait. */
+export const WAYS_OUT: Record<string, readonly Action[]> = {
+  CREDENTIALS_REFUSED: ["REPAIR"],
+  STORAGE_FULL: ["START", "RESIZE"],
+  UPGRADE_FAILED: ["UPGRADE"],
 };

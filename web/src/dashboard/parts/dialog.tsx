@@ -72,13 +72,15 @@ interface ConfirmProps {
   children: ComponentChildren;
   /** What the button says that does it. */
   yes: string;
+  /** Whether something is lost by it. */
+  danger?: boolean;
   busy: boolean;
   close: () => void;
   confirmed: () => void;
 }
 
 /** Asks whether somebody means it. The harmless answer has the focus. */
-export function Confirm({ title, children, yes, busy, close, confirmed }: ConfirmProps) {
+export function Confirm({ title, children, yes, danger, busy, close, confirmed }: ConfirmProps) {
   return (
     <Dialog
       class="small"
@@ -89,7 +91,7 @@ export function Confirm({ title, children, yes, busy, close, confirmed }: Confir
           <button type="button" data-first onClick={close}>
             Cancel
           </button>
-          <button type="button" class="primary" aria-disabled={busy} onClick={confirmed}>
+          <button type="button" class={danger ? "danger solid" : "primary"} aria-disabled={busy} onClick={confirmed}>
             {yes}
           </button>
         </>

@@ -1,6 +1,6 @@
 // What another size for a service comes to, and how it is said. Nothing here talks to anybody.
 
-import type { EventFragment, ResizeApply } from "../generated";
+import type { ResizeApply } from "../generated";
 import type { Service } from "../state";
 import type { Sample } from "../usage";
 import { IS } from "../words";
@@ -60,28 +60,4 @@ export function misfit(service: Service, to: Tier, kind: Kind, sample: Sample | 
     return `Likely to be refused: it takes ${held} MiB of memory, and this has ${to.memoryMib} MiB.`;
   }
   return null;
-}
-
-/** Whether some of its size waits for a restart that nobody has asked for yet. */
-export function waits({ restartPending, operation }: Service): boolean {
-  return restartPending && !operation;
-}
-
-/** Which services are being given another size, by what events tell. */
-export class Resizes {
-  readonly #underway = new Set<string>();
-
-  /** Takes what was under way before the first event. */
-  begin(services: Iterable<Service>): void {
-    for (const { id, operation } of services) if (operation?.kind === "RESIZE") this.#underway.add(id);
-  }
-
-  /** Whether this event is the end of a change of size. */
-  isEndedBy({ serviceId, operation, state }: Pick<EventFragment, "serviceId" | "operation" | "state">): boolean {
-    if (operation?.kind === "RESIZE") {
-      this.#underway.add(serviceId);
-      return false;
-    }
-    return this.#underway.delete(serviceId) && !operation && state === "RUNNING";
-  }
 }
