@@ -9,6 +9,7 @@ const ago = (/** @type {number} */ seconds) => new Date(Date.now() - 1000 * seco
 const ahead = (/** @type {number} */ days) => ago(-86_400 * days);
 
 const DEV = { tier: "DEV", name: "Dev", memoryMib: 256, cpus: 0.5, storageMib: 1024 };
+const STANDARD = { tier: "STANDARD", name: "Standard", memoryMib: 512, cpus: 1, storageMib: 5120 };
 const usual = ["STOP", "RESTART", "RESIZE", "DESTROY"];
 const all = [...usual, "UPGRADE", "UPDATE_IMAGE", "REPAIR"];
 const stored = (/** @type {number | null} */ usedMib, limitMib = 1024, enforcement = "GUARDED") => ({ usedMib, limitMib, enforcement });
@@ -70,7 +71,7 @@ export async function upkeep(token) {
   await page.page.goto(`${origin}/?project=demo`);
   await page.signIn(token);
   await page.sees("Live");
-  await fullness(page, happens);
+  await fullness(page, happens, asked, answers);
   storageMib = 300;
   await repairs(page, happens, asked, answers);
   await upgrades(page, happens, asked, answers);
@@ -80,8 +81,8 @@ export async function upkeep(token) {
 /** @typedef {(before: Service, change: object, message: string) => Service} Happens */
 /** @typedef {Record<string, (variables: any) => object>} Answers */
 
-/** How full a storage is, what comes of it, and what helps. @param {Dashboard} page @param {Happens} happens */
-async function fullness(page, happens) {
+/** How full a storage is, what comes of it, and what helps. @param {Dashboard} page @param {Happens} happens @param {[string, any][]} asked @param {Answers} answers */
+async function fullness(page, happens, asked, answers) {
   await page.row("jobs").getByText("Storage 93 % full").waitFor();
   await page.row("orders").getByText("Takes no writes").waitFor();
   await page.row("billing").getByText("Its storage is full.").waitFor();
@@ -104,7 +105,17 @@ async function fullness(page, happens) {
   await sizes.getByRole("radio", { name: /^Dev.*Its size now/ }).and(page.page.locator(":focus")).waitFor();
   await page.page.keyboard.press("Escape");
   await page.page.locator(".failure").getByRole("button", { name: "Change size…" }).and(page.page.locator(":focus")).waitFor();
-  happens(orders, { error: null, storage: stored(700) }, "orders takes writes again.");
+  await page.page.keyboard.press("Enter");
+  await sizes.getByRole("radio", { name: /^Standard/ }).check();
+  await sizes.getByRole("radio", { name: /^Now, with a restart/ }).check();
+  const resizing = { tier: STANDARD, operation: { kind: "RESIZE", phase: "STOPPING", progressPercent: null, startedAt: ago(0) }, viewerActions: ["DESTROY"] };
+  answers.ResizeService = () => ({ data: { resizeService: { service: { ...orders, ...resizing, revision: 2 } } } });
+  await sizes.getByRole("button", { name: "Change to Standard" }).click();
+  await sizes.waitFor({ state: "detached" });
+  assert.deepEqual(asked.pop(), ["ResizeService", { input: { id: "svc_2", tier: "STANDARD", apply: "NOW" } }]);
+  const now = happens(orders, resizing, "orders is to have the size Standard.");
+  happens(now, { error: null, operation: null, storage: stored(1031, 5120), viewerActions: all }, "orders is running and answers its health check.");
+  await page.says("orders has the size Standard now.");
   await page.page.getByText(READ_ONLY).waitFor({ state: "detached" });
   await page.keepsFocus();
   await page.isHealthy();
@@ -131,7 +142,7 @@ async function repairs(page, happens, asked, answers) {
   const sure = page.page.getByRole("dialog", { name: "Repair users?" });
   await sure.getByText("The data is left alone. Connections may be cut.").waitFor();
   await sure.getByRole("button", { name: "Cancel" }).and(page.page.locator(":focus")).waitFor();
-  await pictured(page.page, "repair");
+  await accessible(page.page, "a repair that is asked about");
   const repairing = { operation: { kind: "REPAIR", phase: "REPAIRING", progressPercent: null, startedAt: ago(1) }, viewerActions: ["DESTROY"] };
   answers.RepairService = () => ({ data: { repairService: { service: { ...users, ...repairing, revision: 2 } } } });
   await page.confirm("Repair");
@@ -175,7 +186,7 @@ async function upgrades(page, happens, asked, answers) {
   await dialog.getByRole("button", { name: "Upgrade to 16" }).click();
   await dialog.getByRole("alert").getByText("16 is none of the versions").waitFor();
   await dialog.getByRole("radio", { name: "PostgreSQL 16" }).and(page.page.locator(":focus")).waitFor();
-  await pictured(page.page, "upgrade-refused");
+  await accessible(page.page, "an upgrade that is refused");
   await page.page.keyboard.press("ArrowUp");
   assert.equal(await dialog.getByRole("alert").count(), 0, "it is about the other version");
 

@@ -88,6 +88,7 @@ export function health(service: Service): string {
       if (kind === "STOP" || kind === "RESTART" || kind === "DESTROY" || phase === "STOPPING") return "Shutting down";
       if (kind === "RECOVER" || kind === "REPAIR") return "Being repaired";
       if (kind === "UPGRADE") return "Being upgraded";
+      if (kind === "REVERT") return "Going back";
       return service.error?.code === "STORAGE_FULL" ? "Takes no writes" : "Healthy";
     case "ERROR":
       return kind && STARTS.has(kind) ? "Not serving, being started" : "Not serving";
