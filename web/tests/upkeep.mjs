@@ -100,7 +100,14 @@ async function fullness(page, happens, asked, answers) {
   await page.button("Copy the statement").click();
   assert.equal(await page.page.evaluate(() => navigator.clipboard.readText()), "SET default_transaction_read_only = off;");
   await pictured(page.page, "storage-full");
+  // The dialog itself comes only now, or it says that it does not, and once more when it is asked to.
+  await page.page.route("**/assets/dialogs-*.js", (route) => route.abort());
   await page.page.locator(".failure").getByRole("button", { name: "Change size…" }).click();
+  const late = page.page.getByRole("dialog", { name: "orders" });
+  await late.getByText("This part of the page could not be loaded.").waitFor();
+  await accessible(page.page, "a dialog that could not be loaded");
+  await page.page.unroute("**/assets/dialogs-*.js");
+  await late.getByRole("button", { name: "Try again" }).click();
   const sizes = page.page.getByRole("dialog", { name: "Change the size of orders" });
   await sizes.getByRole("radio", { name: /^Dev.*Its size now/ }).and(page.page.locator(":focus")).waitFor();
   await page.page.keyboard.press("Escape");

@@ -18,6 +18,7 @@ interface DialogProps {
 /** A dialog over the page. It ends by Escape, by its button and by what is done in it. */
 export function Dialog(props: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
+  const gone = useRef(false);
   useLayoutEffect(() => {
     const shown = dialog.current;
     if (!shown) return;
@@ -26,7 +27,8 @@ export function Dialog(props: DialogProps) {
     shown.querySelector<HTMLElement>("[data-first]")?.focus();
     const leave = placeDialog(shown);
     return () => {
-      // Gives the focus back to what had it, which removing the dialog would not.
+      // Gives the focus back to what had it, which removing the dialog would not. Nobody has asked to close what comes after it.
+      gone.current = true;
       shown.close();
       leave();
     };
@@ -41,7 +43,7 @@ export function Dialog(props: DialogProps) {
   );
   // Not where it is asked for: a row that keeps its contents to itself would keep the focus from going back.
   return createPortal(
-    <dialog ref={dialog} class={props.class} aria-labelledby={title} onClose={props.close}>
+    <dialog ref={dialog} class={props.class} aria-labelledby={title} onClose={() => gone.current || props.close()}>
       <header>
         <h2 id={title}>{props.title}</h2>
         <button type="button" class="bare" aria-label="Close" onClick={() => dialog.current?.close()}>
