@@ -21,6 +21,7 @@ const service = (given = {}) =>
     tier: STANDARD,
     state: "RUNNING",
     operation: null,
+    storage: { usedMib: null, limitMib: 5120, enforcement: "GUARDED" },
     restartPending: false,
     viewerActions: ["RESIZE"],
     ...given,
@@ -67,11 +68,13 @@ test("a service that can’t be given another size any more says why", () => {
 });
 
 test("a smaller size than what is used is marked, with the figures, as the server counts them", () => {
-  assert.equal(misfit(service(), DEV, ANEW, sample({ storageMib: 1025.9 })), "Likely to be refused: 1025 MiB are stored, and it is meant for 1024 MiB.");
+  assert.equal(misfit(service(), DEV, ANEW, sample({ storageMib: 1025.9 })), "Likely to be refused: 1025 MiB are stored, and it holds 1024 MiB.");
   assert.equal(misfit(service(), DEV, ANEW, sample({ storageMib: 1024.9 })), null);
   assert.equal(misfit(service({ tier: DEV }), STANDARD, ANEW, sample({ storageMib: 9000 })), null, "one that is larger helps");
   assert.equal(misfit(service(), DEV, ANEW, sample({ storageMib: null })), null, "nothing was counted yet");
   assert.equal(misfit(service(), DEV, ANEW, null), null);
+  const noted = service({ state: "STOPPED", storage: { usedMib: 1030, limitMib: 5120, enforcement: "GUARDED" } });
+  assert.equal(misfit(noted, DEV, ANEW, null), "Likely to be refused: 1030 MiB are stored, and it holds 1024 MiB.", "as it was noted");
   assert.equal(misfit(service({ kind: "REDIS" }), DEV, LIVE, sample({ memoryMib: 300.5 })), "Likely to be refused: it takes 300 MiB of memory, and this has 256 MiB.");
   assert.equal(misfit(service(), DEV, ANEW, sample({ memoryMib: 300.5 })), null, "one that is started anew makes do");
 });
