@@ -7,7 +7,6 @@ import { accessible, browser, origin, picture, pictured, run } from "./browser.m
 import { activity, endings, expiry, filters, keyboard } from "./habits.mjs";
 import { Dashboard } from "./page.mjs";
 import { listed, play, service } from "./played.mjs";
-import { upkeep } from "./upkeep.mjs";
 
 const { TOKEN: token = "" } = process.env;
 
@@ -83,7 +82,6 @@ async function walk() {
   await endings(SERVICES, token);
   await activity(token);
   await expiry(SERVICES, token);
-  await upkeep(token);
   await refusals();
 }
 

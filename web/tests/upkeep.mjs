@@ -1,9 +1,12 @@
-// Storage that is full, versions, and what is put right: what is said before, while and after. The API is played.
+// Storage that is full, versions, and what is put right: what is said before, while and after. The API is played. It wants the
+// server's address in ORIGIN, a token for the project demo in TOKEN, and in PICTURES a directory to leave screenshots in.
 
 import assert from "node:assert/strict";
-import { accessible, browser, origin, picture, pictured } from "./browser.mjs";
+import { accessible, browser, origin, picture, pictured, run } from "./browser.mjs";
 import { Dashboard } from "./page.mjs";
 import { listed, play, service } from "./played.mjs";
+
+const { TOKEN: token = "" } = process.env;
 
 const ago = (/** @type {number} */ seconds) => new Date(Date.now() - 1000 * seconds).toISOString();
 const ahead = (/** @type {number} */ days) => ago(-86_400 * days);
@@ -37,8 +40,7 @@ const sample = {
   connectionsLimit: 50,
 };
 
-/** @param {string} token */
-export async function upkeep(token) {
+async function walk() {
   const page = new Dashboard(await browser.newPage());
   /** @type {[string, any][]} */
   const asked = [];
@@ -261,3 +263,5 @@ async function upgrades(page, happens, asked, answers) {
   await page.sees("It goes on in version 15, with all its data.");
   await pictured(page.page, "upgrade-failed");
 }
+
+await run(walk);
