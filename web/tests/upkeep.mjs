@@ -87,7 +87,7 @@ async function walk() {
 async function fullness(page, happens, asked, answers) {
   await page.row("jobs").getByText("Storage 93 % full").waitFor();
   await page.row("orders").getByText("Takes no writes").waitFor();
-  await page.row("billing").getByText("Its storage is full.").waitFor();
+  await page.row("billing").getByText("There is no room left for its data.").waitFor();
   // Until it is measured it is known as it was noted last.
   await page.row("sessions").getByText("83 %").waitFor();
   assert.equal(await page.row("sessions").getByText(/Storage \d+ % full/).count(), 0, "it only fills up");
@@ -131,7 +131,7 @@ async function fullness(page, happens, asked, answers) {
 
   // One that was stopped for it can be started to be cleaned up.
   await page.show("billing");
-  await page.sees("Start it to delete data, for which there are ten minutes");
+  await page.sees("Start it to delete data within ten minutes, or give it a larger size.");
   await page.sees("1.2 GiB of 1 GiB");
   assert.equal(await page.page.getByRole("meter").count(), 1, "of what does not run only the storage is known");
   await pictured(page.page, "storage-stopped");
@@ -172,7 +172,7 @@ async function repairs(page, happens, asked, answers) {
   // A page that changes its width takes the menu away.
   if (!(await page.page.getByRole("menuitem", { name: "Update the image…" }).isVisible())) await more.click();
   await page.page.getByRole("menuitem", { name: "Update the image…" }).click();
-  await page.page.getByRole("dialog", { name: "Update the image of users?" }).getByText("It restarts from the newest image of version 17.").waitFor();
+  await page.page.getByRole("dialog", { name: "Update the image of users?" }).getByText("If there is a newer image of version 17").waitFor();
   await accessible(page.page, "updating an image");
   await page.confirm("Update the image");
   assert.deepEqual(asked.pop(), ["UpdateImage", { id: "svc_6" }]);
@@ -187,10 +187,10 @@ async function upgrades(page, happens, asked, answers) {
   const dialog = page.page.getByRole("dialog", { name: "Upgrade shop" });
   await dialog.getByRole("radio", { name: "PostgreSQL 17" }).and(page.page.locator(":focus")).waitFor();
   await dialog.getByText("version 15 can be read and takes no writes").waitFor();
-  await dialog.getByText("Version 15 is kept for a week").waitFor();
+  await dialog.getByText("Version 15 is kept for a while").waitFor();
   await pictured(page.page, "upgrade");
   await page.page.keyboard.press("ArrowDown");
-  await dialog.getByText("A copy of its data is made in version 16").waitFor();
+  await dialog.getByText("Version 16 is made ready beside version 15").waitFor();
   answers.UpgradeService = () => ({ errors: [{ message: "16 is none of the versions that shop can be upgraded to.", extensions: { code: "BAD_USER_INPUT", field: "version" } }] });
   await dialog.getByRole("button", { name: "Upgrade to 16" }).click();
   await dialog.getByRole("alert").getByText("16 is none of the versions").waitFor();
@@ -233,20 +233,28 @@ async function upgrades(page, happens, asked, answers) {
   // Back again, which loses what was written since.
   await page.page.locator(".failure").getByRole("button", { name: "Go back to version 15…" }).click();
   const back = page.page.getByRole("dialog", { name: "Take shop back to version 15?" });
-  await back.getByText("What was written since is lost, for good.").waitFor();
+  await back.getByText("What was written since is lost to it").waitFor();
   await back.getByRole("button", { name: "Cancel" }).and(page.page.locator(":focus")).waitFor();
   await pictured(page.page, "revert");
-  const reverting = { operation: { kind: "REVERT", phase: "SWITCHING", progressPercent: null, startedAt: ago(0) }, viewerActions: ["DESTROY"] };
+  // What it was until now is kept in turn.
+  const reverting = {
+    state: "PROVISIONING",
+    version: "15",
+    upgradesTo: ["17", "16"],
+    replaced: { version: "17", replacedAt: ago(0), keptUntil: ahead(7) },
+    operation: { kind: "REVERT", phase: "WAITING_FOR_READY", progressPercent: null, startedAt: ago(0) },
+    viewerActions: ["STOP", "RESTART", "DESTROY"],
+  };
   answers.RevertService = () => ({ data: { revertService: { service: { ...now, ...reverting, revision: 400 } } } });
   await page.confirm("Go back to version 15");
   assert.deepEqual(asked.pop(), ["RevertService", { id: "svc_8" }]);
-  await page.sees("Going back: switching over");
+  await page.sees("Going back: waiting for it to answer");
   await picture(page.page, "dashboard-reverting");
-  const before = { revision: 500, operation: null, version: "15", upgradesTo: ["17", "16"], replaced: null, viewerActions: all };
+  const before = { revision: 500, state: "RUNNING", operation: null, viewerActions: [...all, "REVERT"] };
   now = happens(now, { revision: 401, ...reverting }, "shop is to go back to version 15.");
   now = happens(now, before, "shop is running and answers its health check.");
   await page.says("shop is back at version 15.");
-  await page.page.getByText("is kept until").waitFor({ state: "detached" });
+  await page.sees(/^Version 17 is kept until/);
   await page.sees("There is 17.");
 
   // One that fails leaves it as it was, and says so wherever somebody is.

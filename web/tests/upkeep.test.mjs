@@ -13,7 +13,7 @@ const { course, obstacle } = await load("./src/dashboard/service/upgrading.ts");
 /** @type {typeof import("../src/dashboard/service/endings")} */
 const { Endings, saidOf } = await load("./src/dashboard/service/endings.ts");
 /** @type {typeof import("../src/dashboard/errors")} */
-const { remedy, titleOf, WAYS_OUT } = await load("./src/dashboard/errors.ts");
+const { remedy, titleOf, waysOut } = await load("./src/dashboard/errors.ts");
 /** @type {typeof import("../src/dashboard/words")} */
 const { health } = await load("./src/dashboard/words.ts");
 /** @type {typeof import("../src/dashboard/state")} */
@@ -74,31 +74,35 @@ test("a list marks what is almost full, unless an error tells of it", () => {
   assert.equal(alarm(stored(990, { state: "DESTROYED" })), null);
 });
 
-test("what is full says what helps, by what it does", () => {
-  const full = (/** @type {object} */ given) => service({ error: { code: "STORAGE_FULL" }, ...given });
-  assert.equal(titleOf("STORAGE_FULL"), "Its storage is full");
-  assert.match(remedy(full({}), "STORAGE_FULL"), /takes no more writes until it holds less than 95 %\. Delete data, or give it a larger size\.$/);
-  assert.match(remedy(full({ state: "ERROR" }), "STORAGE_FULL"), /^It was stopped, and its data is kept\. Start it .* ten minutes/);
-  assert.equal(health(full({})), "Takes no writes");
-  assert.equal(health(full({ state: "ERROR" })), "Not serving");
-  assert.deepEqual(WAYS_OUT.STORAGE_FULL, ["START", "RESIZE"]);
-  assert.deepEqual(WAYS_OUT.CREDENTIALS_REFUSED, ["REPAIR"]);
+test("what is full says what helps, by what there is too much of", () => {
+  const full = (/** @type {number | null} */ usedMib, given = {}) => stored(usedMib, { error: { code: "STORAGE_FULL" }, ...given });
+  const said = (/** @type {number | null} */ usedMib, given = {}) => remedy(full(usedMib, given), "STORAGE_FULL");
+  assert.equal(titleOf("STORAGE_FULL"), "There is no room left for its data");
+  for (const used of [950, 1000, 1099]) assert.equal(said(used), "It can be read. It takes writes again below 95 %: delete data, or give it a larger size.");
+  assert.match(said(1100), /stopped again ten minutes after its start, unless data is deleted/);
+  for (const used of [null, 300, 949]) assert.match(said(used), /Delete data that is not needed, and tell whoever runs the platform\.$/, "its host is full");
+  assert.equal(said(1150, { state: "ERROR" }), "Start it to delete data within ten minutes, or give it a larger size.");
+  assert.equal(health(full(1000)), "Takes no writes");
+  assert.equal(health(full(1150, { state: "ERROR" })), "Not serving");
+  assert.deepEqual(waysOut(full(1000), "STORAGE_FULL"), ["START", "RESIZE"]);
+  assert.deepEqual(waysOut(full(300), "STORAGE_FULL"), [], "a larger size does not help its host");
+  assert.deepEqual(waysOut(full(300, { state: "ERROR" }), "STORAGE_FULL"), ["START", "RESIZE"]);
+  assert.deepEqual(waysOut(service(), "CREDENTIALS_REFUSED"), ["REPAIR"]);
+  assert.deepEqual(waysOut(service(), "CRASH_LOOP"), []);
 });
 
-test("an upgrade that failed says that the service goes on, where it does", () => {
+test("what failed beside a service that goes on says so", () => {
   assert.equal(remedy(service(), "UPGRADE_FAILED"), "It goes on in version 16, with all its data.");
-  assert.match(remedy(service({ state: "ERROR", viewerActions: ["START"] }), "UPGRADE_FAILED"), /^“Start” tries again/);
+  assert.equal(remedy(service(), "PULL_FAILED"), "It runs on from the image that it has.");
+  for (const code of ["UPGRADE_FAILED", "PULL_FAILED"]) assert.match(remedy(service({ state: "ERROR", viewerActions: ["START"] }), code), /^“Start” tries again/);
 });
 
-test("an upgrade says what happens, and of clients only where there are some", () => {
-  const running = course(service(), "17");
-  assert.equal(running.length, 4);
-  assert.match(running[1] ?? "", /version 16 can be read and takes no writes/);
-  assert.match(running[2] ?? "", /^Version 17 takes over .* clients lose their connections/);
-  assert.match(running[3] ?? "", /^Version 16 is kept for a week/);
-  const stopped = course(service({ state: "STOPPED" }), "17");
-  assert.equal(stopped.length, 3);
-  assert.ok(!stopped.some((step) => /clients|writes/.test(step)));
+test("an upgrade says what happens, step by step", () => {
+  const steps = course(service(), "17");
+  assert.equal(steps.length, 4);
+  assert.match(steps[1] ?? "", /version 16 can be read and takes no writes/);
+  assert.match(steps[2] ?? "", /^Version 17 takes over/);
+  assert.match(steps[3] ?? "", /^Version 16 is kept .* without what was written after/);
 });
 
 test("a service that can’t be upgraded any more says why", () => {
@@ -146,6 +150,8 @@ test("an end is said in words, and an upgrade that failed in the server’s", ()
   const said = (/** @type {any} */ kind, given = {}) => saidOf(kind, { service: service(given), message });
   assert.deepEqual(said("UPGRADE", { version: "17" }), { text: "orders runs version 17 now.", bad: false });
   assert.deepEqual(said("UPGRADE", { error: { code: "UPGRADE_FAILED" } }), { text: message, bad: true });
+  assert.equal(said("UPDATE_IMAGE", { error: { code: "PULL_FAILED" } })?.bad, true);
+  assert.deepEqual(said("UPDATE_IMAGE"), { text: "orders runs from its newest image now.", bad: false });
   assert.deepEqual(said("REVERT"), { text: "orders is back at version 16.", bad: false });
   assert.deepEqual(said("RESIZE", { error: { code: "STORAGE_FULL" } }), { text: "orders has the size Standard now.", bad: false });
   assert.deepEqual(said("REPAIR"), { text: "orders is repaired.", bad: false });

@@ -44,15 +44,21 @@ const QUESTION: Record<Confirmed, (service: Service) => Question> = {
     title: `Take ${service.name} back to ${former(service)}?`,
     text: (
       <>
-        Its data is then as it was before the upgrade{service.replaced && ` on ${atLength(service.replaced.replacedAt)}`}.{" "}
-        <strong>What was written since is lost, for good.</strong> Everything that is connected to it loses its connection.
+        Its data is then as it was{service.replaced && ` on ${atLength(service.replaced.replacedAt)}`}.{" "}
+        <strong>What was written since is lost to it</strong>, and stays only with version {service.version}, which is kept in turn.
+        Everything that is connected to it loses its connection.
       </>
     ),
     yes: `Go back to ${former(service)}`,
   }),
   UPDATE_IMAGE: ({ name, version }) => ({
     title: `Update the image of ${name}?`,
-    text: `It restarts from the newest image of version ${version}. Everything that is connected to it loses its connection for a few seconds. The data is kept.`,
+    text: (
+      <>
+        If there is a newer image of version {version}, it restarts from that: everything that is connected to it loses its connection
+        for a few seconds. The data is kept.
+      </>
+    ),
   }),
   REPAIR: ({ name }) => ({
     title: `Repair ${name}?`,

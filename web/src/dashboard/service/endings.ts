@@ -12,6 +12,9 @@ const ENDED: Partial<Record<OperationKind, (service: Service) => string>> = {
   REPAIR: ({ name }) => `${name} is repaired.`,
 };
 
+/** What is wrong with a service that goes on as it was. */
+const FAILED: Partial<Record<OperationKind, string>> = { UPGRADE: "UPGRADE_FAILED", UPDATE_IMAGE: "PULL_FAILED" };
+
 interface Said {
   text: string;
   bad: boolean;
@@ -19,7 +22,7 @@ interface Said {
 
 /** What is said about an event that ended something; null where something else ended it. */
 export function saidOf(kind: OperationKind, { service, message }: Pick<ServiceEvent, "service" | "message">): Said | null {
-  if (kind === "UPGRADE" && service.error?.code === "UPGRADE_FAILED") return { text: message, bad: true };
+  if (FAILED[kind] && service.error?.code === FAILED[kind]) return { text: message, bad: true };
   const text = ENDED[kind]?.(service);
   return text ? { text, bad: false } : null;
 }

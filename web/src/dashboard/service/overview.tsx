@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { pageOfService } from "../activity/events";
 import { Timeline } from "../activity/timeline";
 import type { Entry } from "../create/provision";
-import { remedy, titleOf, WAYS_OUT } from "../errors";
+import { remedy, titleOf, waysOut } from "../errors";
 import type { EventFragment, OperationKind, OperationPhase } from "../generated";
 import { Icon, type Sign } from "../icons";
 import { Copy } from "../parts/copy";
@@ -56,7 +56,7 @@ export function Overview({ project, service, entry, sample }: OverviewProps) {
       {operation && <Way key={operation.startedAt} operation={operation} />}
       {refused && <Failure error={refused} />}
       {waits(service) && <Outgrown service={service} kind={entry?.name} ways={[of("RESTART")]} />}
-      {error && <Fault service={service} error={error} ways={(WAYS_OUT[error.code] ?? []).map(of)} />}
+      {error && <Fault service={service} error={error} ways={waysOut(service, error.code).map(of)} />}
       {replaced && <Kept replaced={replaced} way={of("REVERT")} />}
       {dialog}
       <div class="cards">
@@ -239,7 +239,7 @@ function Outgrown({ service, kind, ways }: { service: Service; kind: string | un
 /** Why the service does not do what it should. Below the reason there may be the end of a log. */
 function Fault({ service, error, ways }: { service: Service; error: NonNullable<Service["error"]>; ways: ToldProps["ways"] }) {
   const [reason, ...log] = error.message.split("\n");
-  const locked = error.code === "STORAGE_FULL" && service.state === "RUNNING" && service.kind === "POSTGRESQL";
+  const locked = error.code === "STORAGE_FULL" && service.state === "RUNNING";
   return (
     <Told sign="warning" ways={ways}>
       <p>
@@ -249,7 +249,8 @@ function Fault({ service, error, ways }: { service: Service; error: NonNullable<
       <p class="quiet">
         {remedy(service, error.code)} <span class="together">Noticed <Ago time={error.occurredAt} />.</span>
       </p>
-      {locked && <Unlock />}
+      {locked && service.kind === "POSTGRESQL" && <Unlock />}
+      {locked && service.kind === "REDIS" && <p class="quiet">Keys can be deleted all the same.</p>}
     </Told>
   );
 }

@@ -13,6 +13,10 @@ const ENFORCED: Record<StorageEnforcement, string> = {
   HARD: "At 100 % the file system refuses more.",
 };
 
+/** Below this share a server that was full takes writes again, and from this one on it is stopped unless somebody cleans up. */
+const ROOMY = 0.95;
+const TOO_MUCH = 1.1;
+
 interface Filling {
   usedMib: number | null;
   limitMib: number;
@@ -55,4 +59,11 @@ export function percent(share: number): number {
 export function level(share: number | null, almost: number): "" | "high" | "full" {
   if (share === null || share < HIGH) return "";
   return share < almost ? "high" : "full";
+}
+
+/** What there is too much of, of a server that runs and takes no more writes: what its host holds, or what it holds itself. */
+export function fullness(service: Service): "host" | "size" | "overfull" {
+  const { share } = filling(service, null);
+  if (share === null || share < ROOMY) return "host";
+  return share < TOO_MUCH ? "size" : "overfull";
 }

@@ -87,6 +87,10 @@ export function Upgrade({ service, kind, busy, error, close, upgrade }: UpgradeP
             ))}
           </ol>
         )}
+        <p class="quiet">
+          Clients lose their connections when the copying begins and when the new version takes over, and connect again. If it fails, or
+          the service is stopped or restarted meanwhile, it goes on in version {version} as it was.
+        </p>
         <div role="status">
           {!busy && version !== before.current.version && <p>It was given version {version} in the meantime.</p>}
           {blocked && <p class="wrong">{blocked}</p>}

@@ -4,15 +4,12 @@ import type { Service } from "../state";
 import { IS } from "../words";
 
 /** What happens when a service is upgraded, step by step. */
-export function course({ state, version }: Service, to: string): readonly string[] {
-  const serves = state === "RUNNING";
+export function course({ version }: Service, to: string): readonly string[] {
   return [
-    `A copy of its data is made in version ${to}, beside the one there is.`,
-    ...(serves ? [`Until the copy is complete and compared, version ${version} can be read and takes no writes.`] : []),
-    serves
-      ? `Version ${to} takes over with the same host, port and password: clients lose their connections, and connect again.`
-      : `Version ${to} takes over, with the same host, port and password.`,
-    `Version ${version} is kept for a week, and one can go back to it until then. What was written after the upgrade is lost then.`,
+    `Version ${to} is made ready beside version ${version}, which goes on.`,
+    `The data is copied and compared. Meanwhile version ${version} can be read and takes no writes.`,
+    `Version ${to} takes over, with the same host, port and password.`,
+    `Version ${version} is kept for a while, usually a week: one can go back to it, without what was written after the upgrade.`,
   ];
 }
 
