@@ -8,7 +8,8 @@ import type { Sample } from "../usage";
 const HIGH = 0.8;
 const ALMOST = 0.9;
 
-const ENFORCED: Record<StorageEnforcement, string> = {
+/** The file system is named whether or not this schema knows of it. */
+const ENFORCED: Record<StorageEnforcement | "HARD", string> = {
   GUARDED: "It takes no more writes at 100 %.",
   HARD: "At 100 % the file system refuses more.",
 };
