@@ -33,8 +33,28 @@ const text = await codegen({
     strictScalars: true,
     scalars: { DateTime: "string" },
     skipTypename: true,
+    // What no part of the page asks for is left out of it.
+    pureMagicComment: true,
   },
   plugins: [{ operations: {} }, { documents: {} }],
   pluginMap: { operations, documents },
 });
-await writeFile(at(output), text);
+
+/** Without what only the eye needs, and with what many operations select in one place. */
+function condensed(/** @type {string} */ text) {
+  /** @type {Map<string, string>} */
+  const fragments = new Map();
+  const shared = (/** @type {string} */ fragment) => {
+    const name = `fragment${/^fragment (\w+)/.exec(fragment)?.[1]}`;
+    fragments.set(name, fragment);
+    return `\${${name}}`;
+  };
+  const documents = text.replace(/(?<=TypedDocumentString\(`)[^`]*/g, (document) => {
+    const [first = "", ...rest] = document.trim().replace(/\s+/g, " ").split(/ (?=fragment \w+ on )/);
+    return [first, ...rest.map(shared)].join("");
+  });
+  const definitions = [...fragments].map(([name, fragment]) => `const ${name} = "${fragment}";\n`).join("");
+  return documents.replace(/^(?=export const )/m, definitions);
+}
+
+await writeFile(at(output), condensed(text));

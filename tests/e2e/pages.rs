@@ -52,6 +52,12 @@ async fn the_dashboard_shows_what_was_measured_and_what_a_service_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_helps_with_what_is_full_outdated_or_broken() {
+    let server = serve(&[("TOKEN_FIELD", "true")]).await;
+    Walk::start(&server, "upkeep.mjs", &[]).finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_dashboard_looks_into_services_that_run() {
     let server = serve(&[("TOKEN_FIELD", "true"), ("PUBLISH_ADDRESS", "127.0.0.1")]).await;
     Walk::start(&server, "inside.mjs", &[("SECRET", SECRET)]).finish();

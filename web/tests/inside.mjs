@@ -1,5 +1,5 @@
-// A look into services that run: how to connect, statements and keys. It wants the server's address in ORIGIN; what its tokens
-// are signed with in SECRET; and in PICTURES a directory to leave screenshots in.
+// A look into services that run: how to connect, statements and keys; and one that gets a newer version and goes back. It wants the
+// server's address in ORIGIN; what its tokens are signed with in SECRET; and in PICTURES a directory to leave screenshots in.
 
 import assert from "node:assert/strict";
 import { accessible, pictured, run } from "./browser.mjs";
@@ -8,15 +8,20 @@ import { ask, tokenFor } from "./platform.mjs";
 import { Redis } from "./redis.mjs";
 
 async function walk() {
-  for (const [kind, name] of [["POSTGRESQL", "orders"], ["REDIS", "cache"]]) {
-    await ask(`mutation ($name: String!) { provisionService(input: { projectId: "demo", kind: ${kind}, name: $name }) { service { id } } }`, { name });
+  for (const [kind, name, version] of [["POSTGRESQL", "orders"], ["REDIS", "cache"], ["REDIS", "legacy", "6"]]) {
+    await ask(
+      `mutation ($name: String!, $version: String) { provisionService(input: { projectId: "demo", kind: ${kind}, name: $name, version: $version }) { service { id } } }`,
+      { name, version },
+    );
   }
   const page = await Dashboard.open(tokenFor({}));
   await page.isListed("orders", "Running");
   await page.isListed("cache", "Running");
+  await page.isListed("legacy", "Running");
   await names(page);
   await statements(page);
   await keys(page);
+  await versions(page);
   await page.page.close();
   await mayOnlyLook();
 }
@@ -80,6 +85,50 @@ async function keys(page) {
   await page.page.getByRole("region", { name: "Value" }).getByText("hello").waitFor();
   await page.sees(/Expires in (49|50) min/);
   await pictured(page.page, "inside-keys");
+}
+
+/** A newer version keeps the data, and the one before is as it was. @param {Dashboard} page */
+async function versions(page) {
+  await says(["SET kept before"]);
+  await page.show("legacy");
+  await page.tab("Overview");
+  await page.sees(/It takes no more writes at 100 %\.|At 100 % the file system refuses more\./);
+  const storage = page.page.getByRole("meter", { name: "Storage" });
+  await storage.and(page.page.locator("[aria-valuetext$='MiB of 512 MiB']")).waitFor();
+
+  await page.button("Upgrade…").click();
+  const dialog = page.page.getByRole("dialog", { name: "Upgrade legacy" });
+  await dialog.getByRole("radio", { name: "Redis 7" }).and(page.page.locator(":focus")).waitFor();
+  await dialog.getByText("version 6 can be read and takes no writes").waitFor();
+  await dialog.getByRole("button", { name: "Upgrade to 7" }).click();
+  await dialog.waitFor({ state: "detached" });
+  await page.sees(/^Version 6 is kept until/);
+  const back = page.page.locator(".failure").getByRole("button", { name: "Go back to version 6…" });
+  await back.waitFor();
+  await page.isHealthy();
+  await pictured(page.page, "inside-upgraded");
+  assert.deepEqual(await says(["GET kept", "SET kept after"]), ["$6\r\nbefore\r\n", "+OK\r\n"]);
+
+  await back.click();
+  await page.page.getByRole("dialog", { name: "Take legacy back to version 6?" }).getByText("What was written since is lost to it").waitFor();
+  await page.confirm("Go back to version 6");
+  // What it was until now is kept in turn.
+  await page.sees(/^Version 7 is kept until/);
+  await page.button("Upgrade…").waitFor();
+  await page.isHealthy();
+  assert.deepEqual(await says(["GET kept", "SET kept again"]), ["$6\r\nbefore\r\n", "+OK\r\n"]);
+  await page.tab("History");
+  await page.sees("legacy was accepted");
+  await accessible(page.page, "the history of an upgrade");
+}
+
+/** What the service that is upgraded answers to a client that has just connected. @param {string[]} commands */
+async function says(commands) {
+  const redis = await Redis.open("legacy");
+  const answers = [];
+  for (const command of commands) answers.push(await redis.says(command));
+  redis.end();
+  return answers;
 }
 
 /** Who may only look at the project sees no console. */

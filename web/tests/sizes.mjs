@@ -101,7 +101,7 @@ async function refused(page, answers) {
   await page.show("orders");
   await page.sees("1.7 GiB of 5 GiB");
   const dialog = await ask(page, "orders");
-  await dialog.getByText("Likely to be refused: 1740 MiB are stored, and it is meant for 1024 MiB.").waitFor();
+  await dialog.getByText("Likely to be refused: 1740 MiB are stored, and it holds 1024 MiB.").waitFor();
   await dialog.getByRole("radio", { name: /^Dev/ }).check();
   await dialog.getByText("CPU at once; memory and the rest").waitFor();
   await pictured(page.page, "resize-smaller");

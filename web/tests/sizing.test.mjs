@@ -6,7 +6,7 @@ import { runnerImport } from "vite";
 
 /** @type {{ module: typeof import("../src/dashboard/service/sizing") }} */
 const { module } = await runnerImport("./src/dashboard/service/sizing.ts");
-const { misfit, obstacle, prospect, Resizes, waits } = module;
+const { misfit, obstacle, prospect } = module;
 
 const tier = (/** @type {any} */ tier, /** @type {number} */ memoryMib, /** @type {number} */ cpus, /** @type {number} */ storageMib) => ({ tier, name: tier, memoryMib, cpus, storageMib });
 const DEV = tier("DEV", 256, 0.5, 1024);
@@ -21,6 +21,7 @@ const service = (given = {}) =>
     tier: STANDARD,
     state: "RUNNING",
     operation: null,
+    storage: { usedMib: null, limitMib: 5120, enforcement: "GUARDED" },
     restartPending: false,
     viewerActions: ["RESIZE"],
     ...given,
@@ -67,33 +68,13 @@ test("a service that can’t be given another size any more says why", () => {
 });
 
 test("a smaller size than what is used is marked, with the figures, as the server counts them", () => {
-  assert.equal(misfit(service(), DEV, ANEW, sample({ storageMib: 1025.9 })), "Likely to be refused: 1025 MiB are stored, and it is meant for 1024 MiB.");
+  assert.equal(misfit(service(), DEV, ANEW, sample({ storageMib: 1025.9 })), "Likely to be refused: 1025 MiB are stored, and it holds 1024 MiB.");
   assert.equal(misfit(service(), DEV, ANEW, sample({ storageMib: 1024.9 })), null);
   assert.equal(misfit(service({ tier: DEV }), STANDARD, ANEW, sample({ storageMib: 9000 })), null, "one that is larger helps");
   assert.equal(misfit(service(), DEV, ANEW, sample({ storageMib: null })), null, "nothing was counted yet");
   assert.equal(misfit(service(), DEV, ANEW, null), null);
+  const noted = service({ state: "STOPPED", storage: { usedMib: 1030, limitMib: 5120, enforcement: "GUARDED" } });
+  assert.equal(misfit(noted, DEV, ANEW, null), "Likely to be refused: 1030 MiB are stored, and it holds 1024 MiB.", "as it was noted");
   assert.equal(misfit(service({ kind: "REDIS" }), DEV, LIVE, sample({ memoryMib: 300.5 })), "Likely to be refused: it takes 300 MiB of memory, and this has 256 MiB.");
   assert.equal(misfit(service(), DEV, ANEW, sample({ memoryMib: 300.5 })), null, "one that is started anew makes do");
-});
-
-test("only what waits for a restart that nobody has asked for is said to wait", () => {
-  assert.equal(waits(service({ restartPending: true })), true);
-  assert.equal(waits(service()), false);
-  assert.equal(waits(service({ restartPending: true, operation: { kind: "RESTART" } })), false);
-});
-
-test("the end of a change of size is told once, also of one that began before", () => {
-  const event = (/** @type {string | null} */ kind, state = "RUNNING", serviceId = "svc_1") =>
-    /** @type {import("../src/dashboard/generated").EventFragment} */ (/** @type {unknown} */ ({ serviceId, state, operation: kind && { kind } }));
-  const resizes = new Resizes();
-  assert.equal(resizes.isEndedBy(event(null)), false);
-  assert.deepEqual([event("RESIZE"), event("RESIZE", "STOPPED"), event(null), event(null)].map((event) => resizes.isEndedBy(event)), [false, false, true, false]);
-  resizes.begin([service({ operation: { kind: "RESIZE" } }), service({ id: "svc_2" })]);
-  assert.equal(resizes.isEndedBy(event(null, "RUNNING", "svc_2")), false);
-  assert.equal(resizes.isEndedBy(event(null)), true);
-  for (const otherwise of [event("DESTROY"), event(null, "ERROR")]) {
-    resizes.isEndedBy(event("RESIZE"));
-    assert.equal(resizes.isEndedBy(otherwise), false);
-    assert.equal(resizes.isEndedBy(event(null)), false);
-  }
 });

@@ -2,26 +2,33 @@ import { useEffect, useState } from "preact/hooks";
 import { ApiError, connected, send } from "./api";
 import {
   DestroyServiceDocument,
+  RepairServiceDocument,
   type ResizeApply,
   ResizeServiceDocument,
   type ResizeServiceInput,
   RestartServiceDocument,
+  RevertServiceDocument,
   RotateCredentialsDocument,
   type SizeTier,
   StartServiceDocument,
   StopServiceDocument,
+  UpdateImageDocument,
+  UpgradeServiceDocument,
 } from "./generated";
 import type { Project } from "./project";
 import type { Service } from "./state";
 import { useStore } from "./store";
 import type { Action } from "./words";
 
-const ASK: Record<Exclude<Action, "RESIZE">, (id: string) => Promise<Service>> = {
+const ASK: Record<Exclude<Action, "RESIZE" | "UPGRADE">, (id: string) => Promise<Service>> = {
   START: async (id) => (await send(StartServiceDocument, { id })).startService.service,
   STOP: async (id) => (await send(StopServiceDocument, { id })).stopService.service,
   RESTART: async (id) => (await send(RestartServiceDocument, { id })).restartService.service,
   DESTROY: async (id) => (await send(DestroyServiceDocument, { id })).destroyService.service,
   ROTATE_CREDENTIALS: async (id) => (await send(RotateCredentialsDocument, { id })).rotateCredentials.service,
+  REVERT: async (id) => (await send(RevertServiceDocument, { id })).revertService.service,
+  UPDATE_IMAGE: async (id) => (await send(UpdateImageDocument, { id })).updateImage.service,
+  REPAIR: async (id) => (await send(RepairServiceDocument, { id })).repairService.service,
 };
 
 export async function resizeService(input: Required<ResizeServiceInput>): Promise<Service> {
@@ -54,6 +61,8 @@ export function useAction(project: Project, service: Service) {
   };
   const ask = (action: keyof typeof ASK) => run(action, () => ASK[action](service.id));
   const resize = (tier: SizeTier, apply: ResizeApply) => run("RESIZE", () => resizeService({ id: service.id, tier, apply }));
+  const upgrade = (version: string) =>
+    run("UPGRADE", async () => (await send(UpgradeServiceDocument, { input: { id: service.id, version } })).upgradeService.service);
   const forget = () => setError(null);
-  return { ask, resize, asking, error, forget };
+  return { ask, resize, upgrade, asking, error, forget };
 }

@@ -2,8 +2,9 @@
 
 import type { ApiError } from "./api";
 import type { ServiceState } from "./generated";
+import { fullness } from "./service/storage";
 import type { Service } from "./state";
-import { IS } from "./words";
+import { type Action, IS } from "./words";
 
 interface Explained {
   text: string;
@@ -66,6 +67,7 @@ export function titleOf(code: string): string {
 }
 
 const TITLE: Record<string, string> = {
+  CREDENTIALS_REFUSED: "Its server refuses its own password",
   CRASH_LOOP: "It stops again and again",
   CREDENTIALS_UNREADABLE: "Its credentials can’t be read",
   ENGINE_UNAVAILABLE: "The container engine does not answer",
@@ -76,22 +78,52 @@ const TITLE: Record<string, string> = {
   PULL_FAILED: "Its image could not be downloaded",
   ROTATION_FAILED: "Its password could not be changed yet",
   START_TIMEOUT: "It did not start in time",
+  STORAGE_FULL: "There is no room left for its data",
+  UPGRADE_FAILED: "Its upgrade did not work",
   VOLUME_LOST: "Its data is missing",
 };
 
 /** What somebody can do about a service that does not do what it should. */
-export function remedy({ viewerActions }: Service, code: string): string {
+export function remedy(service: Service, code: string): string {
   if (REMEDY[code]) return REMEDY[code];
+  const { viewerActions, state, version } = service;
+  if (state === "RUNNING") {
+    if (code === "UPGRADE_FAILED") return `It goes on in version ${version}, with all its data.`;
+    if (code === "PULL_FAILED") return "It runs on from the image that it has.";
+    if (code === "STORAGE_FULL") return `It can be read. ${ROOM[fullness(service)]}`;
+  }
+  if (code === "STORAGE_FULL") return "Start it to delete data within ten minutes, or give it a larger size.";
   if (viewerActions.includes("START")) return "“Start” tries again, with the data it has.";
   return "It is tried again automatically, and can be started by whoever may change the project’s services.";
 }
 
+/** What makes room, by what there is too much of. */
+const ROOM: Record<ReturnType<typeof fullness>, string> = {
+  host: "Delete data that is not needed, and tell whoever runs the platform.",
+  size: "It takes writes again below 95 %: delete data, or give it a larger size.",
+  overfull: "It is stopped again ten minutes after its start, unless data is deleted or it is given a larger size.",
+};
+
 /** The same by the error's code, where starting it again is not what helps. */
 const REMEDY: Record<string, string> = {
+  CREDENTIALS_REFUSED: "Somebody may have changed it by hand. A repair puts it back, and leaves the data alone.",
   CREDENTIALS_UNREADABLE: "Tell whoever runs the platform: a key is missing on the server.",
   ENGINE_UNAVAILABLE: "There is nothing to do: it continues as soon as the engine answers.",
   NO_SPACE: "Tell whoever runs the platform.",
   OUT_OF_MEMORY: "If it happens again, give it a larger size.",
   ROTATION_FAILED: "It is tried again automatically. Change the password once more to try now.",
   VOLUME_LOST: "Tell whoever runs the platform before anybody destroys the service.",
+};
+
+/** What leads out of an error, where there is something better than to wait. */
+export function waysOut(service: Service, code: string): readonly Action[] {
+  if (code === "STORAGE_FULL" && service.state === "RUNNING" && fullness(service) === "host") return [];
+  return WAYS_OUT[code] ?? [];
+}
+
+const WAYS_OUT: Record<string, readonly Action[]> = {
+  CREDENTIALS_REFUSED: ["REPAIR"],
+  PULL_FAILED: ["UPDATE_IMAGE"],
+  STORAGE_FULL: ["START", "RESIZE"],
+  UPGRADE_FAILED: ["UPGRADE"],
 };

@@ -12,10 +12,12 @@ export function keepFocus(): void {
   });
   new MutationObserver(() => {
     if (!path[0] || path[0].isConnected || document.activeElement !== document.body) return;
-    const around = path.find((element) => element.isConnected) ?? document.body;
-    for (const next of around.querySelectorAll<HTMLElement>("button, a[href], input, [tabindex]")) {
-      next.focus({ preventScroll: true });
-      if (document.activeElement === next) return;
+    // What is nearest may have nothing to focus any more.
+    for (const around of [...path, document.body].filter((element) => element.isConnected)) {
+      for (const next of around.querySelectorAll<HTMLElement>("button, a[href], input, [tabindex]")) {
+        next.focus({ preventScroll: true });
+        if (document.activeElement === next) return;
+      }
     }
   }).observe(document.body, { childList: true, subtree: true });
 }

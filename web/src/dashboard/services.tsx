@@ -2,7 +2,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Activity } from "./activity/activity";
 import type { ApiError } from "./api";
 import { Provision } from "./create/provision";
-import type { StartQuery } from "./generated";
+import type { OperationKind, StartQuery } from "./generated";
 import { Header } from "./header";
 import { Icon } from "./icons";
 import { lookForDestroyed, ServiceList, Skeleton } from "./list/list";
@@ -14,7 +14,7 @@ import { toast, Toasts, withdrawOffers } from "./parts/toasts";
 import { Project } from "./project";
 import { addressOf, chooseProject, leave, type Route, route } from "./route";
 import { Detail, Unlisted } from "./service/detail";
-import { Resizes } from "./service/sizing";
+import { Endings, saidOf } from "./service/endings";
 import { asksForToken, embedded } from "./session";
 import { search, ShortcutHelp, useShortcuts } from "./shortcuts";
 import { listed, type ServiceEvent } from "./state";
@@ -40,9 +40,9 @@ export function Services({ id, start }: { id: string; start: StartQuery }) {
   before.current = at.id;
 
   useEffect(() => {
-    const resizes = new Resizes();
-    const begin = project.loaded.subscribe(() => resizes.begin(project.state.value.services.values()));
-    const end = project.event.subscribe((event) => event && tellOf(event, resizes.isEndedBy(event)));
+    const endings = new Endings();
+    const begin = project.loaded.subscribe(() => endings.begin(project.state.value.services.values()));
+    const end = project.event.subscribe((event) => event && tellOf(event, endings.endedBy(event)));
     void project.open();
     return () => {
       begin();
@@ -122,12 +122,13 @@ export function Services({ id, start }: { id: string; start: StartQuery }) {
 }
 
 /** Says aloud what has ended, and shows it to whoever can't see it where it ended. */
-function tellOf({ state, previousState, message, service }: ServiceEvent, isResized: boolean): void {
-  if (!isResized && (state === previousState || !SETTLED.has(state))) return;
-  const said = isResized ? `${service.name} has the size ${service.tier.name} now.` : message;
-  if (isInSight(service.id, service.name, route.value)) return announce(said);
-  const text = said.split("\n")[0] ?? said;
-  toast(text, state === "DESTROYED" ? {} : { bad: state === "ERROR", href: addressOf(service.id) });
+function tellOf(event: ServiceEvent, ended: OperationKind | null): void {
+  const { state, previousState, message, service } = event;
+  const ending = ended && saidOf(ended, event);
+  if (!ending && (state === previousState || !SETTLED.has(state))) return;
+  const { text, bad } = ending ?? { text: message, bad: state === "ERROR" };
+  if (isInSight(service.id, service.name, route.value)) return announce(text);
+  toast(text.split("\n")[0] ?? text, state === "DESTROYED" ? {} : { bad, href: addressOf(service.id) });
 }
 
 function isInSight(id: string, name: string, at: Route): boolean {

@@ -69,3 +69,8 @@ export function listed(state: State): Service[] {
   }
   return keyed.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, service]) => service);
 }
+
+/** Whether some of its size waits for a restart that nobody has asked for yet. */
+export function waits({ restartPending, operation }: Service): boolean {
+  return restartPending && !operation;
+}

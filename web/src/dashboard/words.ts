@@ -35,6 +35,10 @@ export const OPERATION: Record<OperationKind, string> = {
   RECOVER: "Repairing",
   ROTATE_CREDENTIALS: "Changing the password",
   RESIZE: "Changing the size",
+  UPGRADE: "Upgrading",
+  REVERT: "Going back",
+  UPDATE_IMAGE: "Updating the image",
+  REPAIR: "Repairing",
   UNKNOWN: "Working on it",
 };
 
@@ -49,6 +53,11 @@ export const PHASE: Record<OperationPhase, string> = {
   RESIZING: "setting its new limits",
   STOPPING: "shutting down",
   REMOVING: "removing container and data",
+  PREPARING: "preparing what takes over",
+  COPYING_DATA: "copying its data",
+  COMPARING: "comparing the copy",
+  SWITCHING: "switching over",
+  REPAIRING: "putting things right",
   UNKNOWN: "in a way that a newer server knows",
 };
 
@@ -62,7 +71,14 @@ export const ACTION: Record<Action, string> = {
   DESTROY: "Destroy",
   ROTATE_CREDENTIALS: "Change the password",
   RESIZE: "Change size",
+  UPGRADE: "Upgrade",
+  REVERT: "Go back",
+  UPDATE_IMAGE: "Update the image",
+  REPAIR: "Repair",
 };
+
+/** What ends with a server that runs. */
+const STARTS: ReadonlySet<OperationKind> = new Set(["START", "RESTART", "RECOVER", "RESIZE", "REVERT", "UPDATE_IMAGE", "REPAIR"]);
 
 /** How a service is, in a few words. */
 export function health(service: Service): string {
@@ -70,9 +86,12 @@ export function health(service: Service): string {
   switch (service.state) {
     case "RUNNING":
       if (kind === "STOP" || kind === "RESTART" || kind === "DESTROY" || phase === "STOPPING") return "Shutting down";
-      return kind === "RECOVER" ? "Being repaired" : "Healthy";
+      if (kind === "RECOVER" || kind === "REPAIR") return "Being repaired";
+      if (kind === "UPGRADE") return "Being upgraded";
+      if (kind === "REVERT") return "Going back";
+      return service.error?.code === "STORAGE_FULL" ? "Takes no writes" : "Healthy";
     case "ERROR":
-      return kind === "START" || kind === "RESTART" || kind === "RECOVER" || kind === "RESIZE" ? "Not serving, being started" : "Not serving";
+      return kind && STARTS.has(kind) ? "Not serving, being started" : "Not serving";
     case "STOPPED":
       return kind === "START" || kind === "RESIZE" ? "Starting" : "Off, data kept";
     case "DESTROYING":

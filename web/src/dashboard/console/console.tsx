@@ -1,8 +1,7 @@
 import { type ComponentType } from "preact";
-import { useEffect, useState } from "preact/hooks";
-import { ApiError } from "../api";
 import type { ServiceAction, ServiceKind } from "../generated";
 import { Failure, Notice } from "../parts/failure";
+import { usePart } from "../parts/part";
 import type { Service } from "../state";
 import { IS } from "../words";
 
@@ -28,19 +27,10 @@ export function hasConsole({ kind, state, viewerActions }: Service, mayChange: b
 export function Console({ service, mayChange }: { service: Service; mayChange: boolean }) {
   const action = ACTIONS[service.kind];
   const usable = action !== undefined && service.viewerActions.includes(action);
-  const [part, setPart] = useState<{ show: Loaded } | null>(null);
-  const [error, setError] = useState<ApiError | null>(null);
-  const load = () => {
-    if (!usable || part) return;
-    setError(null);
-    LOAD[action as keyof typeof LOAD]()
-      .then((show) => setPart({ show }))
-      .catch(() => setError(new ApiError("This part of the page could not be loaded.", "OFFLINE")));
-  };
-  useEffect(load, [usable]);
+  const { part: Part, error, again } = usePart<Loaded>(() => LOAD[action as keyof typeof LOAD](), usable);
   if (!usable) return <Unusable service={service} mayChange={mayChange} />;
-  if (error) return <Failure error={error} retry={load} />;
-  return part ? <part.show service={service} /> : <p class="quiet centred">Opening the console…</p>;
+  if (error) return <Failure error={error} retry={again} />;
+  return Part ? <Part service={service} /> : <p class="quiet centred">Opening the console…</p>;
 }
 
 function Unusable({ service, mayChange }: { service: Service; mayChange: boolean }) {

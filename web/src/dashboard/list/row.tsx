@@ -5,7 +5,7 @@ import { explained, titleOf } from "../errors";
 import { KindIcon } from "../marks";
 import { Menu } from "../parts/menu";
 import { Meters } from "../parts/meters";
-import { StateBadge, Underway, Waiting } from "../parts/state";
+import { Marks, StateBadge, Underway } from "../parts/state";
 import { Ago } from "../parts/time";
 import type { Project } from "../project";
 import { addressOf } from "../route";
@@ -29,7 +29,7 @@ interface RowProps {
 
 /** A service in the list. Drawn anew only when it changes itself. */
 export const Row = memo(function Row({ project, service, entry }: RowProps) {
-  const { items, dialog, error } = useActions(project, service, entry);
+  const { usual, rare, dialog, error } = useActions(project, service, entry);
   const { tier } = service;
   const gone = service.state === "DESTROYED";
   const link = useRef<HTMLAnchorElement>(null);
@@ -56,7 +56,7 @@ export const Row = memo(function Row({ project, service, entry }: RowProps) {
         <span>
           <StateBadge state={service.state} />
           {!service.operation && !gone && <span class="quiet">{health(service)}</span>}
-          <Waiting service={service} />
+          <Marks service={service} />
           {gone && (
             <span class="quiet">
               <Ago time={service.updatedAt} />
@@ -80,7 +80,7 @@ export const Row = memo(function Row({ project, service, entry }: RowProps) {
         </span>
       </div>
       <div class="row-actions">
-        {!gone && <Menu label="Actions" of={service.name} groups={[looks, items.slice(0, -1), items.slice(-1)]} />}
+        {!gone && <Menu label="Actions" of={service.name} groups={[looks, usual.filter(({ danger }) => !danger), rare, usual.filter(({ danger }) => danger)]} />}
       </div>
       {dialog}
     </li>
@@ -102,7 +102,7 @@ function Usage({ service }: { service: Service }) {
   const { sample } = useUsage(service, useInSight(place));
   return (
     <div class="row-usage" ref={place}>
-      {service.state === "RUNNING" && <Meters sample={sample} />}
+      {service.state === "RUNNING" && <Meters service={service} sample={sample} />}
     </div>
   );
 }

@@ -18,6 +18,7 @@ interface DialogProps {
 /** A dialog over the page. It ends by Escape, by its button and by what is done in it. */
 export function Dialog(props: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
+  const gone = useRef(false);
   useLayoutEffect(() => {
     const shown = dialog.current;
     if (!shown) return;
@@ -26,7 +27,8 @@ export function Dialog(props: DialogProps) {
     shown.querySelector<HTMLElement>("[data-first]")?.focus();
     const leave = placeDialog(shown);
     return () => {
-      // Gives the focus back to what had it, which removing the dialog would not.
+      // Gives the focus back to what had it, which removing the dialog would not. Nobody has asked to close what comes after it.
+      gone.current = true;
       shown.close();
       leave();
     };
@@ -41,7 +43,7 @@ export function Dialog(props: DialogProps) {
   );
   // Not where it is asked for: a row that keeps its contents to itself would keep the focus from going back.
   return createPortal(
-    <dialog ref={dialog} class={props.class} aria-labelledby={title} onClose={props.close}>
+    <dialog ref={dialog} class={props.class} aria-labelledby={title} onClose={() => gone.current || props.close()}>
       <header>
         <h2 id={title}>{props.title}</h2>
         <button type="button" class="bare" aria-label="Close" onClick={() => dialog.current?.close()}>
@@ -72,13 +74,15 @@ interface ConfirmProps {
   children: ComponentChildren;
   /** What the button says that does it. */
   yes: string;
+  /** Whether something is lost by it. */
+  danger?: boolean;
   busy: boolean;
   close: () => void;
   confirmed: () => void;
 }
 
 /** Asks whether somebody means it. The harmless answer has the focus. */
-export function Confirm({ title, children, yes, busy, close, confirmed }: ConfirmProps) {
+export function Confirm({ title, children, yes, danger, busy, close, confirmed }: ConfirmProps) {
   return (
     <Dialog
       class="small"
@@ -89,7 +93,7 @@ export function Confirm({ title, children, yes, busy, close, confirmed }: Confir
           <button type="button" data-first onClick={close}>
             Cancel
           </button>
-          <button type="button" class="primary" aria-disabled={busy} onClick={confirmed}>
+          <button type="button" class={danger ? "danger solid" : "primary"} aria-disabled={busy} onClick={confirmed}>
             {yes}
           </button>
         </>

@@ -1,5 +1,5 @@
-import { waits } from "../service/sizing";
-import type { Service } from "../state";
+import { alarm } from "../service/storage";
+import { type Service, waits } from "../state";
 import { capital, OPERATION, PHASE, STATE } from "../words";
 import { Elapsed } from "./time";
 
@@ -7,9 +7,15 @@ export function StateBadge({ state }: { state: Service["state"] }) {
   return <span class={`badge state-${state.toLowerCase()}`}>{STATE[state]}</span>;
 }
 
-/** A mark on what has some of its new size only after a restart. */
-export function Waiting({ service }: { service: Service }) {
-  return waits(service) ? <span class="waiting">Restart pending</span> : null;
+/** Marks on what has some of its new size only after a restart, and on what is almost full. */
+export function Marks({ service }: { service: Service }) {
+  const full = alarm(service);
+  return (
+    <>
+      {waits(service) && <span class="waiting">Restart pending</span>}
+      {full !== null && <span class="waiting">Storage {full} % full</span>}
+    </>
+  );
 }
 
 /** What is being done about a service, how far it is and for how long. */

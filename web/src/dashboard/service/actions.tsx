@@ -7,39 +7,99 @@ import type { ResizeApply, SizeTier } from "../generated";
 import type { Item } from "../parts/menu";
 import { Confirm, Dialog } from "../parts/dialog";
 import { Failure } from "../parts/failure";
+import { usePart } from "../parts/part";
 import type { Project } from "../project";
 import type { Service } from "../state";
-import { ACTION, type Action } from "../words";
+import { ACTION, type Action, atLength } from "../words";
 import { offerBack } from "./back";
-import { Resize } from "./resize";
 
-type Asked = "STOP" | "RESTART" | "DESTROY" | "RESIZE";
+/** Those that are offered where the service itself is; its password is changed elsewhere. */
+type Offered = Exclude<Action, "ROTATE_CREDENTIALS">;
 
-const WARNING: Record<"STOP" | "RESTART", ComponentChildren> = {
-  STOP: "Everything that is connected to it loses its connection. The data is kept, and you can start it again at any time.",
-  RESTART: "Everything that is connected to it loses its connection for a few seconds. The data is kept.",
+/** Those that have a dialog of their own, and those that are only confirmed. */
+type Chosen = "RESIZE" | "UPGRADE";
+type Confirmed = Exclude<Offered, Chosen | "START" | "DESTROY">;
+
+/** In the order that they are offered in. */
+const USUAL = ["START", "RESTART", "STOP", "RESIZE", "DESTROY"] as const;
+const RARE = ["UPGRADE", "REVERT", "UPDATE_IMAGE", "REPAIR"] as const;
+
+interface Question {
+  title: string;
+  text: ComponentChildren;
+  /** What the button says, if not what the action is called. */
+  yes?: string;
+}
+
+const QUESTION: Record<Confirmed, (service: Service) => Question> = {
+  STOP: ({ name }) => ({
+    title: `Stop ${name}?`,
+    text: "Everything that is connected to it loses its connection. The data is kept, and you can start it again at any time.",
+  }),
+  RESTART: ({ name }) => ({
+    title: `Restart ${name}?`,
+    text: "Everything that is connected to it loses its connection for a few seconds. The data is kept.",
+  }),
+  REVERT: (service) => ({
+    title: `Take ${service.name} back to ${former(service)}?`,
+    text: (
+      <>
+        Its data is then as it was{service.replaced && ` on ${atLength(service.replaced.replacedAt)}`}.{" "}
+        <strong>What was written since is lost to it</strong>, and stays only with version {service.version}, which is kept in turn.
+        Everything that is connected to it loses its connection.
+      </>
+    ),
+    yes: `Go back to ${former(service)}`,
+  }),
+  UPDATE_IMAGE: ({ name, version }) => ({
+    title: `Update the image of ${name}?`,
+    text: (
+      <>
+        If there is a newer image of version {version}, it restarts from that: everything that is connected to it loses its connection
+        for a few seconds. The data is kept.
+      </>
+    ),
+  }),
+  REPAIR: ({ name }) => ({
+    title: `Repair ${name}?`,
+    text: "Settings, port, role and password are put back as they should be. The data is left alone. Connections may be cut.",
+  }),
 };
+
+function former({ replaced }: Service): string {
+  return replaced ? `version ${replaced.version}` : "the version before";
+}
+
+function labelOf(action: Offered, service: Service): string {
+  if (action === "START") return ACTION.START;
+  return `${action === "REVERT" ? `Go back to ${former(service)}` : ACTION[action]}…`;
+}
 
 /** What a viewer may do to a service now, with the questions that are asked before, and what went wrong the last time. */
 export function useActions(project: Project, service: Service, entry: Entry | undefined) {
-  const { ask, resize, asking, error, forget } = useAction(project, service);
-  const [asked, setAsked] = useState<Asked | null>(null);
-  const actions = (["START", "RESTART", "STOP", "RESIZE", "DESTROY"] as const).filter(
-    (action) => service.viewerActions.includes(action) && (action !== "RESIZE" || entry),
-  );
-  const item = (action: Exclude<Action, "ROTATE_CREDENTIALS">): Item => ({
-    label: action === "START" ? ACTION.START : `${ACTION[action]}…`,
-    sign: action,
-    danger: action === "DESTROY",
-    act: () => {
-      if (asking) return;
-      if (action === "START") void ask("START");
-      else setAsked(action);
-    },
-  });
+  const { ask, resize, upgrade, asking, error, forget } = useAction(project, service);
+  const [asked, setAsked] = useState<Exclude<Offered, "START"> | null>(null);
+  const of = (action: Action): Item | null => {
+    if (action === "ROTATE_CREDENTIALS" || !service.viewerActions.includes(action)) return null;
+    if (action === "RESIZE" && !entry) return null;
+    return {
+      label: labelOf(action, service),
+      sign: action,
+      danger: action === "DESTROY",
+      act: () => {
+        if (asking) return;
+        if (action === "START") void ask("START");
+        else setAsked(action);
+      },
+    };
+  };
+  const { part, error: unloaded, again } = usePart(() => import("./dialogs"), asked === "RESIZE" || asked === "UPGRADE");
+  const items = (actions: readonly Offered[]) => actions.flatMap((action) => of(action) ?? []);
+  // What went wrong is said in its dialog, where something was chosen or typed.
+  const stays = asked === "DESTROY" || asked === "RESIZE" || asked === "UPGRADE";
   const close = () => {
-    // What went wrong was said in its dialog, and was about what stood there.
-    if (asked === "DESTROY" || asked === "RESIZE") forget();
+    // It was about what stood there.
+    if (stays) forget();
     setAsked(null);
   };
   const resized = async (tier: SizeTier, apply: ResizeApply) => {
@@ -49,34 +109,50 @@ export function useActions(project: Project, service: Service, entry: Entry | un
     setAsked(null);
     if (apply === "AT_NEXT_RESTART" && after.restartPending) offerBack(project, after, former);
   };
-  const confirmed = async (action: Exclude<Asked, "RESIZE">) => {
-    const accepted = await ask(action);
-    // Destroying says in its dialog what went wrong, since a name was typed there.
-    if (accepted || action !== "DESTROY") setAsked(null);
+  const upgraded = async (version: string) => {
+    if (await upgrade(version)) setAsked(null);
+  };
+  const confirmed = async (action: Exclude<Offered, Chosen | "START">) => {
+    if ((await ask(action)) || !stays) setAsked(null);
   };
   const busy = asking !== null;
-  const dialog = asked && (
-    asked === "DESTROY" ? (
-      <Destroy service={service} busy={busy} error={error} close={close} destroy={() => confirmed("DESTROY")} />
-    ) : asked === "RESIZE" ? (
-      entry && <Resize service={service} entry={entry} busy={busy} error={error} close={close} resize={resized} />
-    ) : (
+  const shared = { service, busy, error, close };
+  const chosen = () => {
+    if (unloaded) {
+      return (
+        <Dialog class="small" title={service.name} close={close}>
+          <Failure error={unloaded} retry={again} />
+        </Dialog>
+      );
+    }
+    if (!part) return null;
+    if (asked === "UPGRADE") return <part.Upgrade {...shared} kind={entry?.name ?? service.kind} upgrade={upgraded} />;
+    return entry && <part.Resize {...shared} entry={entry} resize={resized} />;
+  };
+  const sure = (action: Confirmed) => {
+    const { title, text, yes } = QUESTION[action](service);
+    return (
       <Confirm
-        title={`${ACTION[asked]} ${service.name}?`}
-        yes={ACTION[asked]}
+        title={title}
+        yes={yes ?? ACTION[action]}
+        danger={action === "REVERT"}
         busy={busy}
         close={close}
-        confirmed={() => confirmed(asked)}
+        confirmed={() => confirmed(action)}
       >
-        <p>{WARNING[asked]}</p>
+        <p>{text}</p>
       </Confirm>
-    )
-  );
-  return {
-    items: actions.map(item),
-    dialog,
-    error: asked === "DESTROY" || asked === "RESIZE" ? null : error,
+    );
   };
+  const dialog =
+    asked === null ? null : asked === "DESTROY" ? (
+      <Destroy {...shared} destroy={() => confirmed("DESTROY")} />
+    ) : asked === "RESIZE" || asked === "UPGRADE" ? (
+      chosen()
+    ) : (
+      sure(asked)
+    );
+  return { of, usual: items(USUAL), rare: items(RARE), dialog, error: stays ? null : error };
 }
 
 interface DestroyProps {

@@ -8,7 +8,8 @@ import { OneServiceDocument } from "../generated";
 import { Icon } from "../icons";
 import { KindIcon } from "../marks";
 import { Failure, Notice } from "../parts/failure";
-import { StateBadge, Underway, Waiting } from "../parts/state";
+import { Menu } from "../parts/menu";
+import { Marks, StateBadge, Underway } from "../parts/state";
 import type { Project } from "../project";
 import { addressOf, leave, TABS, type Tab } from "../route";
 import type { Service } from "../state";
@@ -62,7 +63,7 @@ export function Detail({ project, service, catalog, tab, mayChange }: DetailProp
         <div class="service-state" role="group" aria-label="State">
           <StateBadge state={service.state} />
           {!service.operation && <span class="quiet">{health(service)}</span>}
-          <Waiting service={service} />
+          <Marks service={service} />
           <Underway service={service} />
         </div>
         <Actions key={service.id} project={project} service={service} entry={entry} />
@@ -84,16 +85,17 @@ export function Detail({ project, service, catalog, tab, mayChange }: DetailProp
 }
 
 function Actions({ project, service, entry }: { project: Project; service: Service; entry: Entry | undefined }) {
-  const { items, dialog, error } = useActions(project, service, entry);
+  const { usual, rare, dialog, error } = useActions(project, service, entry);
   return (
     <>
-      {items.length > 0 && (
+      {usual.length + rare.length > 0 && (
         <div class="actions">
-          {items.map(({ label, sign, danger, act }) => (
+          {usual.map(({ label, sign, danger, act }) => (
             <button key={label} type="button" class={danger ? "danger" : ""} onClick={act}>
               <Icon sign={sign} size={16} /> {label}
             </button>
           ))}
+          {rare.length > 0 && <Menu label="More" of={service.name} groups={[rare]} />}
         </div>
       )}
       {error && <Failure error={error} />}

@@ -1,31 +1,40 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { pageOfService } from "../activity/events";
 import { Timeline } from "../activity/timeline";
 import type { Entry } from "../create/provision";
-import { remedy, titleOf } from "../errors";
-import type { EventFragment, OperationPhase } from "../generated";
-import { Icon } from "../icons";
+import { remedy, titleOf, waysOut } from "../errors";
+import type { EventFragment, OperationKind, OperationPhase } from "../generated";
+import { Icon, type Sign } from "../icons";
 import { Copy } from "../parts/copy";
 import { Failure } from "../parts/failure";
+import type { Item } from "../parts/menu";
 import { Meters } from "../parts/meters";
 import { Ago } from "../parts/time";
 import type { Project } from "../project";
 import { addressOf } from "../route";
-import type { Service } from "../state";
+import { type Service, waits } from "../state";
 import type { Sample } from "../usage";
-import { cores, health, size } from "../words";
+import { atLength, cores, dayOf, health, OPERATION, size } from "../words";
 import { useActions } from "./actions";
-import { waits } from "./sizing";
 
-/** The way to RUNNING, and what a viewer calls its parts. */
-const WAY: [OperationPhase, string][] = [
-  ["PULLING_IMAGE", "Image"],
-  ["CREATING_VOLUME", "Volume"],
-  ["CREATING_CONTAINER", "Container"],
-  ["STARTING", "Start"],
-  ["WAITING_FOR_READY", "Ready"],
-];
+/** The way that some operations go, and what a viewer calls its parts. */
+const WAYS: Partial<Record<OperationKind, readonly [OperationPhase, string][]>> = {
+  PROVISION: [
+    ["PULLING_IMAGE", "Image"],
+    ["CREATING_VOLUME", "Volume"],
+    ["CREATING_CONTAINER", "Container"],
+    ["STARTING", "Start"],
+    ["WAITING_FOR_READY", "Ready"],
+  ],
+  UPGRADE: [
+    ["PULLING_IMAGE", "Image"],
+    ["PREPARING", "Prepare"],
+    ["COPYING_DATA", "Copy"],
+    ["COMPARING", "Compare"],
+    ["SWITCHING", "Switch"],
+  ],
+};
 
 /** How many of the latest events are shown. */
 const LATEST = 4;
@@ -38,22 +47,24 @@ interface OverviewProps {
 }
 
 export function Overview({ project, service, entry, sample }: OverviewProps) {
-  const { operation, error } = service;
+  const { operation, error, replaced } = service;
+  const { of, dialog, error: refused } = useActions(project, service, entry);
   const gone = service.state === "DESTROYED";
+  const runs = service.state === "RUNNING";
   return (
     <>
-      {operation?.kind === "PROVISION" && <Way phase={operation.phase} />}
-      {waits(service) && <Outgrown project={project} service={service} entry={entry} />}
-      {error && <Fault service={service} error={error} />}
+      {operation && <Way key={operation.startedAt} operation={operation} />}
+      {refused && <Failure error={refused} />}
+      {waits(service) && <Outgrown service={service} kind={entry?.name} ways={[of("RESTART")]} />}
+      {error && <Fault service={service} error={error} ways={waysOut(service, error.code).map(of)} />}
+      {replaced && <Kept replaced={replaced} way={of("REVERT")} />}
+      {dialog}
       <div class="cards">
         <div>
           {!gone && (
-            <Card title="Usage" more={service.state === "RUNNING" ? ["Charts", addressOf(service.id, "metrics")] : undefined}>
-              {service.state === "RUNNING" ? (
-                <Meters sample={sample} long />
-              ) : (
-                <p class="quiet">CPU, memory and storage are measured while it runs.</p>
-              )}
+            <Card title="Usage" more={runs ? ["Charts", addressOf(service.id, "metrics")] : undefined}>
+              {(runs || service.storage.usedMib !== null) && <Meters service={service} sample={sample} alone={!runs} long />}
+              {!runs && <p class="quiet">CPU and memory are measured while it runs.</p>}
             </Card>
           )}
           {!gone && (
@@ -63,14 +74,14 @@ export function Overview({ project, service, entry, sample }: OverviewProps) {
           )}
           {gone && (
             <Card title="Details">
-              <Details service={service} />
+              <Details service={service} kind={entry?.name} upgrade={null} />
             </Card>
           )}
         </div>
         <div>
           {!gone && (
             <Card title="Details">
-              <Details service={service} />
+              <Details service={service} kind={entry?.name} upgrade={of("UPGRADE")} />
             </Card>
           )}
           <Card title="Latest events" more={["History", addressOf(service.id, "history")]}>
@@ -123,12 +134,25 @@ function Addresses({ service }: { service: Service }) {
   );
 }
 
-function Details({ service }: { service: Service }) {
-  const { tier } = service;
+function Details({ service, kind, upgrade }: { service: Service; kind: string | undefined; upgrade: Item | null }) {
+  const { tier, upgradesTo } = service;
+  const [newest] = upgradesTo;
   return (
     <dl class="facts">
       <dt>Health</dt>
       <dd>{health(service)}</dd>
+      <dt>Version</dt>
+      <dd>
+        {kind ?? service.kind} {service.version}
+        {upgrade && newest && (
+          <span class="quiet">
+            There is {newest}.{" "}
+            <button type="button" class="plain" onClick={upgrade.act}>
+              {upgrade.label}
+            </button>
+          </span>
+        )}
+      </dd>
       <dt>Size</dt>
       <dd>
         {tier.name}
@@ -174,55 +198,110 @@ function Latest({ project, service }: { project: Project; service: Service }) {
   return <Timeline events={events} label="Latest events" busy={false} most={LATEST} />;
 }
 
-/** Some of its new size waits for a restart. */
-function Outgrown({ project, service, entry }: Omit<OverviewProps, "sample">) {
-  const { items, dialog, error } = useActions(project, service, entry);
-  const restart = items.find(({ sign }) => sign === "RESTART");
+interface ToldProps {
+  sign: Sign;
+  /** How grave it is; what is worst has none. */
+  tone?: "mild" | "calm";
+  ways: readonly (Item | null)[];
+  children: ComponentChildren;
+}
+
+/** What is to be known before all else, and what can be done about it. */
+function Told({ sign, tone, ways, children }: ToldProps) {
   return (
-    <div class="failure mild">
-      <Icon sign="clock" />
-      <div>
-        <p>Some of its new size, {service.tier.name}, waits for a restart.</p>
-        <p class="quiet">
-          {entry?.name} takes what it plans with, such as its number of connections, only when it starts. Memory that shrinks
-          waits as well.
-        </p>
-      </div>
-      {restart && (
-        <button type="button" onClick={restart.act}>
-          {restart.label}
-        </button>
+    <div class={`failure ${tone ?? ""}`}>
+      <Icon sign={sign} />
+      <div>{children}</div>
+      {ways.map(
+        (way) =>
+          way && (
+            <button key={way.label} type="button" onClick={way.act}>
+              {way.label}
+            </button>
+          ),
       )}
-      {error && <Failure error={error} />}
-      {dialog}
     </div>
+  );
+}
+
+/** Some of its new size waits for a restart. */
+function Outgrown({ service, kind, ways }: { service: Service; kind: string | undefined; ways: ToldProps["ways"] }) {
+  return (
+    <Told sign="clock" tone="mild" ways={ways}>
+      <p>Some of its new size, {service.tier.name}, waits for a restart.</p>
+      <p class="quiet">
+        {kind} takes what it plans with, such as its number of connections, only when it starts. Memory that shrinks waits as well.
+      </p>
+    </Told>
   );
 }
 
 /** Why the service does not do what it should. Below the reason there may be the end of a log. */
-function Fault({ service, error }: { service: Service; error: NonNullable<Service["error"]> }) {
+function Fault({ service, error, ways }: { service: Service; error: NonNullable<Service["error"]>; ways: ToldProps["ways"] }) {
   const [reason, ...log] = error.message.split("\n");
+  const locked = error.code === "STORAGE_FULL" && service.state === "RUNNING";
   return (
-    <div class="failure">
-      <Icon sign="warning" />
-      <div>
-        <p>
-          <strong>{titleOf(error.code)}.</strong> {reason}
-        </p>
-        {log.length > 0 && <pre class="excerpt">{log.join("\n")}</pre>}
-        <p class="quiet">
-          {remedy(service, error.code)} <span class="together">Noticed <Ago time={error.occurredAt} />.</span>
-        </p>
-      </div>
-    </div>
+    <Told sign="warning" ways={ways}>
+      <p>
+        <strong>{titleOf(error.code)}.</strong> {reason}
+      </p>
+      {log.length > 0 && <pre class="excerpt">{log.join("\n")}</pre>}
+      <p class="quiet">
+        {remedy(service, error.code)} <span class="together">Noticed <Ago time={error.occurredAt} />.</span>
+      </p>
+      {locked && service.kind === "POSTGRESQL" && <Unlock />}
+      {locked && service.kind === "REDIS" && <p class="quiet">Keys can be deleted all the same.</p>}
+    </Told>
   );
 }
 
-function Way({ phase }: { phase: OperationPhase }) {
-  const at = WAY.findIndex(([step]) => step === phase);
+/** What lets a session write that makes room. */
+const UNLOCK = "SET default_transaction_read_only = off;";
+
+function Unlock() {
   return (
-    <ol class="way" aria-label="Provisioning">
-      {WAY.map(([step, name], index) => (
+    <>
+      <p class="quiet">A session that deletes has to begin with this:</p>
+      <p class="copied">
+        <code>{UNLOCK}</code> <Copy text={UNLOCK} what="The statement" />
+      </p>
+      <p class="quiet">DROP and TRUNCATE make room at once, DELETE does only after VACUUM FULL.</p>
+    </>
+  );
+}
+
+/** What an upgrade has replaced, for as long as it is there. */
+function Kept({ replaced, way }: { replaced: NonNullable<Service["replaced"]>; way: Item | null }) {
+  const { version, replacedAt, keptUntil } = replaced;
+  return (
+    <Told sign="REVERT" tone="calm" ways={[way]}>
+      <p>
+        Version {version} is kept until{" "}
+        <time dateTime={keptUntil} title={atLength(keptUntil)}>
+          {dayOf(keptUntil)}
+        </time>
+        .
+      </p>
+      <p class="quiet">
+        It was replaced <Ago time={replacedAt} />. {way && "You can go back to it until then, without what was written since."}
+      </p>
+    </Told>
+  );
+}
+
+/** How far an operation is on its way. A phase that is no part of the way leaves it where it was. */
+function Way({ operation: { kind, phase } }: { operation: NonNullable<Service["operation"]> }) {
+  const furthest = useRef(-1);
+  const way = WAYS[kind];
+  if (!way) return null;
+  const at = Math.max(
+    furthest.current,
+    way.findIndex(([step]) => step === phase),
+  );
+  furthest.current = at;
+  return (
+    <ol class="way" aria-label={OPERATION[kind]}>
+      {way.map(([step, name], index) => (
         <li key={step} class={index < at ? "past" : ""} aria-current={index === at ? "step" : undefined}>
           {name}
           {index < at && <span class="unseen"> (done)</span>}

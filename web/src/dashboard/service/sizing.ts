@@ -1,9 +1,10 @@
 // What another size for a service comes to, and how it is said. Nothing here talks to anybody.
 
-import type { EventFragment, ResizeApply } from "../generated";
+import type { ResizeApply } from "../generated";
 import type { Service } from "../state";
 import type { Sample } from "../usage";
 import { IS } from "../words";
+import { filling } from "./storage";
 
 type Tier = Service["tier"];
 
@@ -46,42 +47,18 @@ export function obstacle({ state, viewerActions }: Service): string | null {
   return `It is ${IS[state]} now, and its size can’t be changed.`;
 }
 
-/** Why a size is likely to be refused: more is there than it holds, by what was measured last. */
+/** Why a size is likely to be refused: more is there than it holds, by what was measured or noted last. */
 export function misfit(service: Service, to: Tier, kind: Kind, sample: Sample | null): string | null {
-  if (service.state !== "RUNNING" || !sample) return null;
   // As the server counts, so that both say the same.
-  const stored = Math.floor(sample.storageMib ?? 0);
+  const stored = Math.floor(filling(service, sample).usedMib ?? 0);
   if (to.storageMib < service.tier.storageMib && stored > to.storageMib) {
-    return `Likely to be refused: ${stored} MiB are stored, and it is meant for ${to.storageMib} MiB.`;
+    return `Likely to be refused: ${stored} MiB are stored, and it holds ${to.storageMib} MiB.`;
   }
+  if (service.state !== "RUNNING" || !sample) return null;
   // A server that is started anew makes do with what it is given.
   const held = Math.floor(sample.memoryMib);
   if (kind.resizesLive && to.memoryMib < service.tier.memoryMib && held > to.memoryMib) {
     return `Likely to be refused: it takes ${held} MiB of memory, and this has ${to.memoryMib} MiB.`;
   }
   return null;
-}
-
-/** Whether some of its size waits for a restart that nobody has asked for yet. */
-export function waits({ restartPending, operation }: Service): boolean {
-  return restartPending && !operation;
-}
-
-/** Which services are being given another size, by what events tell. */
-export class Resizes {
-  readonly #underway = new Set<string>();
-
-  /** Takes what was under way before the first event. */
-  begin(services: Iterable<Service>): void {
-    for (const { id, operation } of services) if (operation?.kind === "RESIZE") this.#underway.add(id);
-  }
-
-  /** Whether this event is the end of a change of size. */
-  isEndedBy({ serviceId, operation, state }: Pick<EventFragment, "serviceId" | "operation" | "state">): boolean {
-    if (operation?.kind === "RESIZE") {
-      this.#underway.add(serviceId);
-      return false;
-    }
-    return this.#underway.delete(serviceId) && !operation && state === "RUNNING";
-  }
 }

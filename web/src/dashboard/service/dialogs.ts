@@ -1,0 +1,6 @@
+// What is loaded only when one of these dialogs is opened.
+
+import "./dialogs.css";
+
+export { Resize } from "./resize";
+export { Upgrade } from "./upgrade";
