@@ -95,6 +95,7 @@ test('urql: graphcache knows the objects, and events keep its lists', async (t) 
       RedisEntry: () => null,
       RedisKey: () => null,
       RedisValue: () => null,
+      ReplacedInstance: () => null,
       ServiceConnection: () => null,
       ServiceEdge: () => null,
       ServiceError: () => null,
