@@ -265,10 +265,17 @@ impl Reconciler {
 
     /// The service goes on as what it was.
     async fn take_back(&self, mut moving: Moving<'_>, halt: Halt) -> Done {
-        let row = self.store.service_get(moving.service.id).await;
-        let is_destroyed = matches!(&row, Ok(Some(row)) if row.wish.power == Power::Deleted);
+        let row = match self.store.service_get(moving.service.id).await {
+            Ok(Some(row)) => row,
+            Ok(None) => return Done::Tried,
+            Err(error) => return Done::StoreFailed(error),
+        };
+        // What runs it is never removed, whoever has written that.
+        if row.instance == moving.new.instance {
+            return Done::Tried;
+        }
         if moving.service.evidence.frozen
-            && !is_destroyed
+            && row.wish.power != Power::Deleted
             && self.instruct(&moving, moving.service.instance, moving.upgrade.thaw, TELLING).await.is_ok()
         {
             moving.service.evidence.frozen = false;
