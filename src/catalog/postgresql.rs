@@ -175,14 +175,13 @@ fn credential_change(_: &Wish, access: &Access) -> Change {
 /// Whoever writes now is ended, and so is whoever fills temporary files, which are named by their process (PostgreSQL source,
 /// `OpenTemporaryFileInTablespace`). A client that sets its session to write can, so that it can delete.
 fn forbid_writes(_: &Wish, access: &Access) -> Change {
-    let statements = "ALTER SYSTEM SET default_transaction_read_only = on;\n\
-        SELECT pg_reload_conf();\n\
-        SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid();\n\
-        SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid IN (\
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND (\
+        backend_xid IS NOT NULL OR pid IN (\
             SELECT substring(name FROM '^pgsql_tmp([0-9]+)\\.')::integer \
-            FROM pg_ls_dir('base/pgsql_tmp', true, false) AS name) \
-            AND pid <> pg_backend_pid();\n";
-    change(access, statements)
+            FROM pg_ls_dir('base/pgsql_tmp', true, false) AS name));\n";
+    let forbid = "ALTER SYSTEM SET default_transaction_read_only = on;\nSELECT pg_reload_conf();\n";
+    // At once, and again for who has begun before it was read-only.
+    change(access, &[end, forbid, end].concat())
 }
 
 fn allow_writes(_: &Wish, access: &Access) -> Change {
@@ -221,7 +220,6 @@ fn tuning(tier: &TierSpec) -> Vec<(&'static str, String)> {
         // Here they stand above what ALTER SYSTEM says, so that nobody locks himself out by it.
         ("port", PORT.to_string()),
         ("listen_addresses", "*".to_owned()),
-        ("unix_socket_directories", "/var/run/postgresql".to_owned()),
         ("shared_buffers", format!("{}MB", memory / 4)),
         ("effective_cache_size", format!("{}MB", memory * 3 / 4)),
         ("work_mem", format!("{}kB", (memory * 1024 / 4 / max_connections).max(1024))),

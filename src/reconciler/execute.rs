@@ -153,6 +153,10 @@ impl Reconciler {
             match self.store.service_get(service.id).await {
                 Ok(Some(row)) if left.superseded && row.generation != service.generation => return true,
                 Ok(Some(row)) if left.deleted && row.wish.power == Power::Deleted => return true,
+                // Who can't be told in time is stopped.
+                Ok(Some(row)) if *step == Step::ForbidWrites && row.evidence.storage.is_stopped((self.clock)()) => {
+                    return true;
+                }
                 Ok(None) => return true,
                 Ok(Some(_)) | Err(_) => {}
             }

@@ -124,7 +124,8 @@ impl Reconciler {
                 Err(error) => {
                     tracing::debug!(service = %service.id, error = ?error, "A volume could not be measured");
                     gauge = None;
-                    REOPENED
+                    // What takes too long may still be at it.
+                    REOPENED.max(asked.elapsed())
                 }
             };
             // What was noted comes back by the next look, and so does another size.

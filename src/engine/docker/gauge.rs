@@ -19,7 +19,9 @@ use crate::domain::storage::Fill;
 use crate::engine::{EngineError, Gauge, Result};
 
 /// How long one measurement may take.
-const MEASURING: Duration = Duration::from_secs(30);
+const MEASURING: Duration = Duration::from_secs(120);
+/// How long the process lives, in seconds: one whose input an engine that was killed has left open has to end.
+const LIFE: &str = "3600";
 /// The longest answer, in bytes.
 const ANSWER: usize = 200;
 
@@ -39,7 +41,7 @@ pub(super) async fn open(
     instance: InstanceId,
     path: &str,
 ) -> Result<impl Gauge + use<>, BollardError> {
-    let words = ["sh", "-c", SCRIPT, "gauge", path].map(str::to_owned).to_vec();
+    let words = ["timeout", "-k", "1", LIFE, "sh", "-c", SCRIPT, "gauge", path].map(str::to_owned).to_vec();
     let options = CreateExecOptions {
         cmd: Some(words),
         attach_stdin: Some(true),

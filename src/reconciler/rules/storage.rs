@@ -16,7 +16,7 @@ pub(super) fn halted(facts: &Facts<'_>) -> Verdict {
         matches!(status, ContainerStatus::Running | ContainerStatus::Restarting { .. } | ContainerStatus::Paused)
     });
     let message =
-        "It went on writing with its storage full, and was stopped; its data is kept. A start lets it run for ten \
+        "It went on growing with its storage full, and was stopped; its data is kept. A start lets it run for ten \
         minutes, to be cleaned up, and a larger size makes room."
             .to_owned();
     let failure = Failure { code: ErrorCode::StorageFull, message };

@@ -3,6 +3,8 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::{pids, provisioned, psql, redis, run, shows_error, signal};
 use crate::support::client::Client;
 use crate::support::docker::{docker, inspect, owned, try_docker};
@@ -244,6 +246,13 @@ async fn checks_of_a_server_that_hangs_leave_no_process_behind() {
     let mut services = Vec::new();
     for (kind, version) in [("REDIS", "7"), ("POSTGRESQL", "17")] {
         let id = provisioned(&client, kind, version).await;
+        // What measures its volume is one of its processes, and stays.
+        let used = "query($id: ID!) { service(id: $id) { storage { usedMib } } }";
+        eventually("a measurement", async || {
+            let storage = client.data(used, json!({"id": id})).await["service"]["storage"].clone();
+            storage["usedMib"].is_u64().then_some(())
+        })
+        .await;
         let base = pids(&id);
         signal(&id, "-STOP");
         services.push((id, base));
