@@ -177,14 +177,14 @@ impl Reconciler {
                 Err(StoreError::Stale) => {}
                 noted => {
                     noted?;
-                    break;
+                    if event.is_some() {
+                        self.hints.project_changed(&before.project);
+                    }
+                    self.hints.wake(id);
+                    return Ok(());
                 }
             }
-            if event.is_some() {
-                self.hints.project_changed(&before.project);
-            }
         }
-        self.hints.wake(id);
         Ok(())
     }
 
