@@ -7,12 +7,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::support::client::Client;
 use crate::support::docker::{inspect, inspect_a, preview};
 use crate::support::engine::Engine;
-use crate::support::eventually;
 use crate::support::server::Server;
+use crate::support::{PATIENCE, eventually};
 
 const MIB: u64 = 1024 * 1024;
 /// What both kinds have in their smallest size.
@@ -152,6 +153,13 @@ async fn postgresql_takes_no_more_than_its_size_and_its_neighbour_goes_on() {
 
     // Tables, with one that is kept from before, while the neighbour writes one row after another.
     hog.sql(&["create table kept as select 1 as x"]).unwrap();
+    // Whoever watches hears of a warning when it is given, and of nothing else before.
+    let mut events = client.events(None).await;
+    hog.sql(&[&fill("first", 700)]).unwrap();
+    let warning = timeout(PATIENCE, events.next()).await.unwrap().unwrap();
+    let message = warning["message"].as_str().unwrap();
+    assert!(message.starts_with("hog holds 80 % of the 1024 MiB"), "{message}");
+    assert_eq!((&warning["serviceId"], &warning["state"]), (&json!(hog.id), &json!("RUNNING")));
     neighbour.sql(&["create table t (x int)"]).unwrap();
     let full = Arc::new(AtomicBool::new(false));
     let going_on = neighbour.beside({
@@ -216,7 +224,7 @@ async fn postgresql_takes_no_more_than_its_size_and_its_neighbour_goes_on() {
     // It can be started to be cleaned up, and then takes writes again.
     runs(&client, &hog.id).await;
     let drops: Vec<_> = (1..10).map(|table| format!("drop table if exists t{table}")).collect();
-    let mut cleaning = vec!["set default_transaction_read_only = off"];
+    let mut cleaning = vec!["set default_transaction_read_only = off", "drop table first"];
     cleaning.extend(drops.iter().map(String::as_str));
     cleaning.push("checkpoint");
     hog.sql(&cleaning).unwrap();

@@ -6,8 +6,8 @@ use async_graphql::{Enum, SimpleObject};
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum StorageEnforcement {
     /// It is measured. With 80 and 90 % an event tells so; at 100 % the server inside takes no more writes (`error` is
-    /// STORAGE_FULL beside RUNNING) until it holds less than 95 %. One that goes on writing all the same is stopped (ERROR,
-    /// STORAGE_FULL) and keeps its data.
+    /// STORAGE_FULL beside RUNNING) until it holds less than 95 %. One that goes on growing all the same is stopped (ERROR,
+    /// STORAGE_FULL) and keeps its data; it is started again where its end makes room, and otherwise by `startService`.
     Guarded,
 }
 
