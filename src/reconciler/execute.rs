@@ -17,6 +17,7 @@ use crate::domain::id::InstanceId;
 use crate::domain::service::{ContainerStatus, ErrorCode, OperationKind, Power, RunId, Service, ServiceState, Wish};
 use crate::engine::{Command, EngineError, Pull, Target, Thing};
 use crate::store::{Guard, Reseal, ServiceFilter, StoreError, Write};
+use crate::telemetry::traces;
 
 /// How often at most the progress of a pull is written down, in milliseconds.
 const PROGRESS_INTERVAL: i64 = 1000;
@@ -47,6 +48,7 @@ impl Done {
         match self {
             Self::Tried | Self::Ready(_) | Self::Finished(_) => "OK",
             Self::Failed(failure) | Self::Noted(failure) => failure.code.as_str(),
+            Self::StoreFailed(StoreError::Stale) => traces::OVERTAKEN,
             Self::StoreFailed(_) => "UNAVAILABLE",
         }
     }

@@ -143,7 +143,10 @@ impl Reconciler {
         let span = traced(&service, &mut plan, asked_at);
         let log_span = span.log_span();
         let next = span.around(self.take((service, &tasks), plan, memory, slot, interrupt)).instrument(log_span).await;
-        next.inspect_err(|error| span.failed(&error.to_string()))
+        next.inspect_err(|error| match error {
+            StoreError::Stale => span.overtaken(),
+            _ => span.failed(&error.to_string()),
+        })
     }
 
     /// Writes down what a look came to, and does what it calls for.

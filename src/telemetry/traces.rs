@@ -30,6 +30,9 @@ static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
 /// How long the last spans may take to be exported when the server stops.
 const FLUSH: Duration = Duration::from_secs(3);
+const OUTCOME: &str = "project_services.reconcile.outcome";
+/// Of a look whose row somebody else wrote meanwhile.
+pub const OVERTAKEN: &str = "OVERTAKEN";
 /// The longest name of an operation that is exported, in characters.
 const NAME_LENGTH: usize = 100;
 
@@ -141,6 +144,11 @@ impl Span {
         if let Some(context) = &self.0 {
             fail(context, code);
         }
+    }
+
+    /// Marks a look whose service somebody else wrote of meanwhile. That is no failure; another look follows.
+    pub fn overtaken(&self) {
+        self.set(OUTCOME, OVERTAKEN);
     }
 
     fn set(&self, key: &'static str, value: impl Into<Value>) {
@@ -291,8 +299,8 @@ impl Step<'_> {
 /// Notes what the action of the step here came to: OK, or the code of an error.
 pub fn outcome(outcome: &'static str) {
     Context::map_current(|context| {
-        context.span().set_attribute(KeyValue::new("project_services.reconcile.outcome", outcome));
-        if outcome != "OK" {
+        context.span().set_attribute(KeyValue::new(OUTCOME, outcome));
+        if outcome != "OK" && outcome != OVERTAKEN {
             fail(context, outcome);
         }
     });

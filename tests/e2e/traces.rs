@@ -29,8 +29,10 @@ async fn traced(collector: &Collector) -> Server {
     Server::start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url()), ("OTEL_BSP_SCHEDULE_DELAY", "100")]).await
 }
 
+/// Without those that a measurement of the storage was ahead of.
 fn steps(spans: &[Span]) -> Vec<Span> {
-    spans.iter().filter(|span| span.name.starts_with("reconcile")).cloned().collect()
+    let steps = spans.iter().filter(|span| span.name.starts_with("reconcile"));
+    steps.filter(|span| span.attribute(OUTCOME) != Some("OVERTAKEN")).cloned().collect()
 }
 
 fn children<'a>(spans: &'a [Span], parent: &Span) -> Vec<&'a str> {
