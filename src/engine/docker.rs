@@ -10,7 +10,6 @@ use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
 use bollard::models::{
     ContainerInspectResponse, ContainerUpdateBody, NetworkConnectRequest, RestartPolicy, RestartPolicyNameEnum,
-    VolumeCreateRequest,
 };
 use bollard::query_parameters as query;
 use futures_util::stream::BoxStream;
@@ -36,6 +35,7 @@ mod network;
 mod observe;
 mod pull;
 mod survey;
+mod volume;
 
 use labels::Labels;
 use network::Networks;
@@ -107,28 +107,6 @@ impl DockerEngine {
         }
     }
 
-    async fn ensure_volume(&self, volume: &thing::Volume) -> Result<()> {
-        let client = self.client().await?;
-        let request = VolumeCreateRequest {
-            name: Some(volume.instance.to_string()),
-            labels: Some(self.labels.of_volume(volume)),
-            ..Default::default()
-        };
-        within(SLOW, client.create_volume(request)).await.map(|_| ()).map_err(failure)
-    }
-
-    async fn volume(&self, instance: InstanceId) -> Result<Volume> {
-        let client = self.client().await?;
-        let volume = found(within(QUICK, client.inspect_volume(&instance.to_string())).await)?;
-        Ok(match volume {
-            None => Volume::Absent,
-            Some(volume) if volume.labels.is_empty() => Volume::Stray,
-            Some(volume) if !self.labels.are_of(instance, Some(&volume.labels)) => Volume::Foreign,
-            Some(volume) if labels::is_made_for_data(&volume.labels) => Volume::Ours,
-            Some(_) => Volume::Stray,
-        })
-    }
-
     /// An instance's container, whoever made it. One of ours that was renamed by hand gets its name back: a second one
     /// beside it would work on the same volume.
     async fn container(&self, instance: InstanceId) -> Result<Option<ContainerInspectResponse>> {
@@ -173,35 +151,6 @@ impl DockerEngine {
             self.remove_container(&instance.to_string()).await?;
         }
         Ok(())
-    }
-
-    async fn remove_volume(&self, name: &str) -> Result<()> {
-        let client = self.client().await?;
-        found(within(SLOW, client.remove_volume(name, None::<query::RemoveVolumeOptions>)).await).map(|_| ())
-    }
-
-    async fn remove_unused(&self, instance: InstanceId, data_path: &str) -> Result<()> {
-        let ours = self.volume(instance).await? == Volume::Ours;
-        let unused = ours && self.is_unused(instance, data_path).await?;
-        self.remove_container_of(instance).await?;
-        if unused { self.remove_volume(&instance.to_string()).await } else { Ok(()) }
-    }
-
-    /// Whether what is at `path` of an instance's container is known to be nothing but what a start puts there.
-    async fn is_unused(&self, instance: InstanceId, path: &str) -> Result<bool> {
-        let options = query::DownloadFromContainerOptionsBuilder::default().path(path).build();
-        let mut archive = self.client().await?.download_from_container(&instance.to_string(), Some(options));
-        let read = async {
-            let mut read = Vec::new();
-            while read.len() <= container::LARGEST_UNUSED
-                && let Some(chunk) = archive.try_next().await?
-            {
-                read.extend_from_slice(&chunk);
-            }
-            Ok(read)
-        };
-        let read = found(within(QUICK, read).await)?;
-        Ok(read.is_some_and(|read| container::holds_files_alone(&read)))
     }
 
     /// Removes a container with its anonymous volumes, whatever it does.
