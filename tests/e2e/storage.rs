@@ -155,8 +155,10 @@ async fn postgresql_takes_no_more_than_its_size_and_its_neighbour_goes_on() {
     hog.sql(&["create table kept as select 1 as x"]).unwrap();
     // Whoever watches hears of a warning when it is given, and of nothing else before.
     let mut events = client.events(None).await;
-    hog.sql(&[&fill("first", 700)]).unwrap();
+    // Beside it, for a client that is not read answers no ping.
+    let filling = hog.beside(|hog| hog.sql(&[&fill("first", 700)]));
     let warning = timeout(PATIENCE, events.next()).await.unwrap().unwrap();
+    filling.join().unwrap().unwrap();
     let message = warning["message"].as_str().unwrap();
     assert!(message.starts_with("hog holds 80 % of the 1024 MiB"), "{message}");
     assert_eq!((&warning["serviceId"], &warning["state"]), (&json!(hog.id), &json!("RUNNING")));
