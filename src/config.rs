@@ -18,7 +18,7 @@ use crate::auth::{MIN_SECRET_LENGTH, TokenSettings};
 use crate::crypto::Sealer;
 use crate::domain::network::{AddressPool, NetworkTemplate};
 use crate::domain::permission::{Permission, Projects};
-use crate::domain::storage::Reserve;
+use crate::domain::storage::{Reserve, StorageBackend};
 use crate::files::Draft;
 use crate::http::Origin;
 use crate::telemetry::LogFormat;
@@ -174,6 +174,15 @@ pub struct ServeArgs {
     /// The part of the engine's disk that services leave free, in percent, 0 to 50: what grows on then takes no more writes.
     #[arg(long, env = "HOST_RESERVE", default_value = "5", value_parser = reserve)]
     pub host_reserve: Reserve,
+    /// What keeps a volume from taking more than its size of the engine's disk.
+    #[arg(long, env = "STORAGE_BACKEND", default_value = "volume", value_parser = storage_backend)]
+    pub storage_backend: StorageBackend,
+    /// Where STORAGE_BACKEND=loop puts its files, on the engine's host.
+    #[arg(long, env = "STORAGE_DIRECTORY", default_value = "/var/lib/project-services/volumes", value_parser = absolute)]
+    pub storage_directory: String,
+    /// The image with losetup, mkfs.ext4 and resize2fs by which STORAGE_BACKEND=loop makes them.
+    #[arg(long, env = "STORAGE_IMAGE", default_value = "debian:bookworm-slim")]
+    pub storage_image: String,
     /// How long what a service was before an upgrade is kept to go back to, in seconds.
     #[arg(long, env = "KEEP_REPLACED", default_value = "604800", value_parser = days_in_seconds)]
     pub keep_replaced: Duration,
@@ -353,6 +362,21 @@ fn seconds(text: &str) -> Result<Duration, String> {
         Ok(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
         _ => Err("a whole number of seconds from 1 to 86400".to_owned()),
     }
+}
+
+fn storage_backend(text: &str) -> Result<StorageBackend, String> {
+    match text {
+        "volume" => Ok(StorageBackend::Volume),
+        "quota" => Ok(StorageBackend::Quota),
+        "loop" => Ok(StorageBackend::Loop),
+        _ => Err("`volume`, `quota` or `loop`".to_owned()),
+    }
+}
+
+/// What bind mounts of the engine take.
+fn absolute(text: &str) -> Result<String, String> {
+    let plain = |text: &str| text.starts_with('/') && text.len() > 1 && !text.contains([':', '\n', ' ']);
+    if plain(text) { Ok(text.to_owned()) } else { Err("an absolute path without a colon or a space".to_owned()) }
 }
 
 fn reserve(text: &str) -> Result<Reserve, String> {

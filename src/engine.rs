@@ -96,6 +96,15 @@ pub enum Pull {
     Always,
 }
 
+/// What came of a volume that was to grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grown {
+    /// It has room for so much, in MiB.
+    To(u64),
+    /// It grows when its container is started next.
+    AtStart,
+}
+
 /// An engine that runs containers.
 #[async_trait]
 pub trait Engine: Send + Sync {
@@ -120,6 +129,9 @@ pub trait Engine: Send + Sync {
 
     /// Gives a container these limits, whether or not it runs. Fails where the engine does not take them.
     async fn adjust(&self, instance: InstanceId, limits: &Limits) -> Result<()>;
+
+    /// Gives a volume that has a limit of its own that of a larger size, of `storage_mib`, while it is in use.
+    async fn grow(&self, instance: InstanceId, storage_mib: u32) -> Result<Grown>;
 
     /// Removes `target`, if it is there.
     async fn remove(&self, target: &Target) -> Result<()>;

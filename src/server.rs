@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::config::{Keys, ServeArgs};
 use crate::domain::address::Publishing;
 use crate::engine::Engine;
-use crate::engine::docker::{DockerEngine, DockerSettings};
+use crate::engine::docker::{DockerEngine, DockerSettings, LoopSettings, StorageSettings};
 use crate::engine::timed::Timed;
 use crate::hints::Hints;
 use crate::http;
@@ -65,6 +65,14 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
         network_template: args.network_template.clone(),
         network_pool: args.network_pool,
         extra_labels: args.extra_labels.clone(),
+        storage: StorageSettings {
+            backend: args.storage_backend,
+            files: LoopSettings {
+                directory: args.storage_directory.clone(),
+                image: args.storage_image.clone(),
+                reserve: args.host_reserve,
+            },
+        },
     }));
     let engine: Arc<dyn Engine> = Arc::new(Timed(Arc::clone(&docker)));
     let publishing = args.publish_address.map(|address| Publishing { address, ports: args.publish_ports.clone() });

@@ -79,7 +79,7 @@ impl NewEvent {
 
     /// Of a service that holds so many hundredths of what its size is meant for.
     pub fn storage_filling(service: &Service, hundredths: u8, now: Timestamp) -> Self {
-        let (name, size) = (&service.name, service.wish.tier.storage_mib);
+        let (name, size) = (&service.name, service.storage_limit_mib());
         let message = format!(
             "{name} holds {hundredths} % of the {size} MiB that its size has. At 100 % it takes no more writes."
         );

@@ -192,7 +192,7 @@ pub fn request(
     after.operation = Some(Operation::queued(kind, now));
     after.evidence.crashes = 0;
     if power == Power::On {
-        after.evidence.storage = service.evidence.storage.opened(service.wish.tier.storage_mib, now);
+        after.evidence.storage = service.evidence.storage.opened(service.storage_limit_mib(), now);
         after.evidence.refused = false;
     }
     if power == Power::Deleted {
@@ -271,7 +271,7 @@ text_enum! {
 pub fn resize(service: &Service, tier: TierSpec, apply: Apply, now: Timestamp) -> Result<Requested, InvalidState> {
     let action = ServiceAction::Resize;
     // One that was put off can be asked for at once.
-    let waits = apply == Apply::Now && service.is_outgrown();
+    let waits = apply == Apply::Now && (service.is_outgrown() || service.grows_at_start());
     if service.wish.tier == tier && !waits {
         return Ok(Requested::Unchanged);
     }
@@ -282,7 +282,7 @@ pub fn resize(service: &Service, tier: TierSpec, apply: Apply, now: Timestamp) -
     after.generation += 1;
     after.wish.tier = tier;
     after.evidence.crashes = 0;
-    after.evidence.storage = service.evidence.storage.refitted(tier.storage_mib);
+    after.evidence.storage = service.evidence.storage.refitted(service.evidence.storage.limit_mib(tier.storage_mib));
     // One that is stopped is started in its new size, and so is one whose restart is under way.
     let is_free = service.operation.as_ref().is_none_or(|operation| operation.kind.is_task());
     if apply == Apply::Now && service.wish.power == Power::On && is_free {

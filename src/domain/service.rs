@@ -356,6 +356,17 @@ impl Service {
         self.state == ServiceState::Running && inside.any(|size| size != self.wish.tier.tier)
     }
 
+    /// What its volume may hold, in MiB.
+    pub fn storage_limit_mib(&self) -> u32 {
+        self.evidence.storage.limit_mib(self.wish.tier.storage_mib)
+    }
+
+    /// Whether its volume is to grow, which it can't before it is started anew.
+    pub fn grows_at_start(&self) -> bool {
+        let is_cramped = self.evidence.storage.is_cramped(self.wish.tier.storage_mib);
+        self.state == ServiceState::Running && is_cramped && self.evidence.storage.grows_after.is_some()
+    }
+
     /// Whether what it runs is being changed.
     pub fn is_changing_version(&self) -> bool {
         self.operation.as_ref().is_some_and(|operation| operation.kind.changes_version())

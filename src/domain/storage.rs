@@ -29,6 +29,11 @@ const DEFIANT: u64 = 64 << 20;
 /// How long one that was stopped may be cleaned up after a start.
 const CLEANUP: SignedDuration = SignedDuration::from_mins(10);
 
+/// What a volume with a limit of its own can hold at most, of its size: what is stopped below that can still be started.
+const WALL: u64 = 125;
+/// What a file system takes for itself of that.
+const USABLE: u64 = 115;
+
 /// How fast a volume may fill, in bytes a second: while something is written, and when nothing was lately. On the machine that
 /// this was tried on PostgreSQL wrote 120 MB a second in half a core.
 const FAST: u64 = 256 << 20;
@@ -47,6 +52,24 @@ pub struct Fill {
     pub free: u64,
     /// The disk's size, in bytes.
     pub disk: u64,
+    /// Whether nothing else takes from that disk.
+    pub own: bool,
+}
+
+/// What keeps volumes from taking more than that of the engine's disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StorageBackend {
+    /// Nothing but that they are measured.
+    Volume,
+    /// A quota of the engine's file system.
+    Quota,
+    /// A file system of their own, in a file.
+    Loop,
+}
+
+/// The limit of a volume for a size of `storage_mib`, in MiB, where it has one of its own.
+pub fn wall_mib(storage_mib: u32) -> u64 {
+    u64::from(storage_mib) * WALL / 100
 }
 
 /// The part of a disk that services leave to the host, in hundredths of a percent.
@@ -69,6 +92,10 @@ text_enum! {
 pub struct Storage {
     /// On its volume, in MiB, within a hundredth of its size; None until it was measured.
     pub used_mib: Option<u64>,
+    /// What its volume can hold, in MiB, where it has a limit of its own.
+    pub own_mib: Option<u64>,
+    /// The run in which that could not be made more, as it is in use.
+    pub grows_after: Option<RunId>,
     /// The warning that was given last, in hundredths; 0 for none.
     pub warned: u8,
     /// Why it is to take no more writes, while that is so.
@@ -105,7 +132,7 @@ impl Fill {
 
     /// Whether services have taken what they are to leave to the host.
     pub fn is_short(&self, reserve: Reserve) -> bool {
-        self.left(reserve) == 0
+        !self.own && self.left(reserve) == 0
     }
 
     /// How soon to measure again a volume for `limit_mib`, after a measurement that took so long: so soon that it can't have
@@ -128,6 +155,9 @@ impl Fill {
 
     /// What is left on the disk before services have to leave it, in bytes.
     fn left(&self, reserve: Reserve) -> u64 {
+        if self.own {
+            return self.free;
+        }
         self.free.saturating_sub(reserve.of(self.disk))
     }
 }
@@ -168,7 +198,27 @@ impl Storage {
             closed.run = None;
         }
         let cleanup = self.cleanup.filter(|_| halted && ceiling);
-        Self { used_mib, warned, full, halted, cleanup, closed }
+        let own_mib = fill.own.then_some(fill.disk >> 20);
+        let grows_after = self.grows_after.clone().filter(|_| own_mib == self.own_mib);
+        Self { used_mib, own_mib, grows_after, warned, full, halted, cleanup, closed }
+    }
+
+    /// What it may hold of a size of `size_mib`, in MiB: a volume that has yet to grow holds less.
+    pub fn limit_mib(&self, size_mib: u32) -> u32 {
+        match self.own_mib.filter(|_| self.is_cramped(size_mib)) {
+            Some(own) => u32::try_from(own * 100 / USABLE).unwrap_or(size_mib),
+            None => size_mib,
+        }
+    }
+
+    /// Whether its volume is too small for a size of `size_mib`.
+    pub fn is_cramped(&self, size_mib: u32) -> bool {
+        self.own_mib.is_some_and(|own| hundredths(own, size_mib) < USABLE - 5)
+    }
+
+    /// Whether a limit of its own keeps it within a quarter more than `size_mib`.
+    pub fn is_walled(&self, size_mib: u32) -> bool {
+        self.own_mib.is_some_and(|own| own <= wall_mib(size_mib))
     }
 
     fn warning(&self, part: u64) -> u8 {
@@ -223,13 +273,37 @@ mod tests {
     const ROOM: u64 = 500 << 30;
 
     fn fill(used_mib: u64) -> Fill {
-        Fill { used: used_mib << 20, free: ROOM, disk: 1 << 40 }
+        Fill { used: used_mib << 20, free: ROOM, disk: 1 << 40, own: false }
     }
 
     /// What a series of measurements makes of it.
     fn after(measured: &[u64]) -> Storage {
         let judge = |storage: Storage, used: &u64| storage.judged(&fill(*used), LIMIT, RESERVE, 0);
         measured.iter().fold(Storage::default(), judge)
+    }
+
+    #[test]
+    fn a_volume_with_a_limit_of_its_own_holds_what_it_has_room_for() {
+        let own = |mib: u64| Storage { own_mib: Some(mib), ..Storage::default() };
+        // What an ext4 of 1.25 times the size has room for, and what is left of it for twice the size.
+        assert_eq!(
+            (own(1190).limit_mib(1000), own(1190).is_cramped(1000), own(1190).is_walled(1000)),
+            (1000, false, true)
+        );
+        assert_eq!(
+            (own(1190).limit_mib(2000), own(1190).is_cramped(2000), own(1190).is_walled(2000)),
+            (1034, true, true)
+        );
+        assert_eq!(
+            (own(1190).limit_mib(500), own(1190).is_cramped(500), own(1190).is_walled(500)),
+            (500, false, false)
+        );
+        let shared = Storage::default();
+        assert_eq!((shared.limit_mib(1000), shared.is_cramped(1000), shared.is_walled(1000)), (1000, false, false));
+        // Its host has room enough, whatever is left on it.
+        let fill = Fill { used: 990 << 20, free: 0, disk: 1190 << 20, own: true };
+        let judged = shared.judged(&fill, LIMIT, RESERVE, DEFIANT * 2);
+        assert_eq!((judged.own_mib, judged.full, judged.halted), (Some(1190), None, false));
     }
 
     #[test]
@@ -306,7 +380,7 @@ mod tests {
     #[test]
     fn while_the_host_has_too_little_space_what_grows_is_closed_and_nobody_else() {
         let disk = 1 << 40;
-        let short = Fill { used: 100 << 20, free: RESERVE.of(disk) - 1, disk };
+        let short = Fill { used: 100 << 20, free: RESERVE.of(disk) - 1, disk, own: false };
         let judge = |storage: &Storage, fill: &Fill, grown| storage.judged(fill, LIMIT, RESERVE, grown);
         let quiet = judge(&Storage::default(), &short, UNNOTICED);
         assert_eq!(quiet.full, None);

@@ -17,13 +17,15 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::{OnceCell, watch};
 
 use super::{
-    Command, Ended, Engine, EngineError, Happening, Owned, OwnedThing, Pull, Result, Survey, Target, Thing, thing,
+    Command, Ended, Engine, EngineError, Grown, Happening, Owned, OwnedThing, Pull, Result, Survey, Target, Thing,
+    thing,
 };
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstallationId, InstanceId, ProjectId};
 use crate::domain::limits::Limits;
 use crate::domain::network::{AddressPool, NetworkTemplate};
-use crate::domain::service::{ContainerStatus, ErrorCode, Observed, Volume};
+use crate::domain::service::{ContainerStatus, ErrorCode, Observed};
+use crate::domain::storage::StorageBackend;
 
 mod container;
 mod events;
@@ -31,6 +33,7 @@ mod exec;
 mod gauge;
 mod instruments;
 mod labels;
+mod loopback;
 mod network;
 mod observe;
 mod pull;
@@ -38,6 +41,7 @@ mod survey;
 mod volume;
 
 use labels::Labels;
+pub use loopback::LoopSettings;
 use network::Networks;
 
 /// How long a call that only reads or notes something may take.
@@ -56,6 +60,14 @@ pub struct DockerSettings {
     pub network_pool: Option<AddressPool>,
     /// Labels that everything which is made bears as well.
     pub extra_labels: Vec<(String, String)>,
+    pub storage: StorageSettings,
+}
+
+/// How volumes are made.
+#[derive(Debug, Clone)]
+pub struct StorageSettings {
+    pub backend: StorageBackend,
+    pub files: LoopSettings,
 }
 
 /// A Docker Engine. It is connected to at the first call, so it may be away when this is made.
@@ -134,6 +146,8 @@ impl DockerEngine {
         let client = self.client().await?;
         let endpoint = &container.endpoint;
         self.ensure_network(&endpoint.project).await?;
+        // The engine looks into the volume as it makes the container.
+        self.attach_volume(endpoint.instance, container.deployment.tier.storage_mib).await?;
         let network = self.networks.name(&endpoint.project)?;
         let body = container::body(container, &network, &self.labels.of_container(container));
         let options = query::CreateContainerOptionsBuilder::default().name(&endpoint.instance.to_string()).build();
@@ -259,6 +273,7 @@ impl Engine for DockerEngine {
             return self.remove_container(&name).await;
         }
         if !runs {
+            self.attach_volume(instance, deployment.tier.storage_mib).await?;
             let upload = query::UploadToContainerOptionsBuilder::default().path(deployment.data_path).build();
             let files = bollard::body_full(container::files(deployment)?.into());
             within(SLOW, client.upload_to_container(&name, Some(upload), files)).await.map_err(failure)?;
@@ -309,13 +324,14 @@ impl Engine for DockerEngine {
         Err(EngineError::Refused { code: ErrorCode::EngineRefused, message })
     }
 
+    async fn grow(&self, instance: InstanceId, storage_mib: u32) -> Result<Grown> {
+        self.grow_volume(instance, storage_mib).await
+    }
+
     async fn remove(&self, target: &Target) -> Result<()> {
         match target {
             Target::Container(instance) => self.remove_container_of(*instance).await,
-            Target::Volume(instance) => match self.volume(*instance).await? {
-                Volume::Ours | Volume::Stray => self.remove_volume(&instance.to_string()).await,
-                Volume::Absent | Volume::Foreign => Ok(()),
-            },
+            Target::Volume(instance) => self.remove_volume_of(*instance).await,
             Target::Unused { instance, data_path } => self.remove_unused(*instance, data_path).await,
             // A name that can't be a project's own was never given to a network.
             Target::Network(project) => match self.networks.name(project) {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
-use super::{Command, Ended, Engine, EngineError, Happening, Pull, Result, Survey, Target, Thing};
+use super::{Command, Ended, Engine, EngineError, Grown, Happening, Pull, Result, Survey, Target, Thing};
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstanceId, ProjectId};
 use crate::domain::limits::Limits;
@@ -68,6 +68,10 @@ impl<E: Engine> Engine for Timed<E> {
 
     async fn adjust(&self, instance: InstanceId, limits: &Limits) -> Result<()> {
         timed("adjust", self.0.adjust(instance, limits)).await
+    }
+
+    async fn grow(&self, instance: InstanceId, storage_mib: u32) -> Result<Grown> {
+        timed("grow", self.0.grow(instance, storage_mib)).await
     }
 
     async fn remove(&self, target: &Target) -> Result<()> {

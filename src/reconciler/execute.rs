@@ -118,6 +118,7 @@ impl Reconciler {
             Step::Connect => self.engine.ensure(&Thing::Endpoint(things::endpoint(service))).await,
             Step::CreateContainer => return self.create_container(service).await,
             Step::Adjust(limits) => return self.adjust(service, limits).await,
+            Step::GrowStorage => return self.grow_storage(service).await,
             Step::Tell => return self.tell_size(service).await,
             Step::ForbidWrites => return self.forbid_writes(service).await,
             Step::AllowWrites => return self.allow_writes(service).await,

@@ -70,6 +70,7 @@ const TOWARDS_RUNNING: &[Rule] = &[
 /// Once it does.
 const WHILE_RUNNING: &[Rule] = &[
     power::not_brought_back,
+    storage::cramped,
     storage::writes,
     size::limits,
     size::untold,

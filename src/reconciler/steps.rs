@@ -30,6 +30,8 @@ pub enum Step {
     Stop,
     /// Give its container these limits.
     Adjust(Limits),
+    /// Give its volume the room of its size.
+    GrowStorage,
     /// Tell the server inside its size.
     Tell,
     /// Have the server inside take no more writes, and end those that are under way.
@@ -133,6 +135,7 @@ impl Step {
             Self::Retire(_) => ("RETIRE", Phase::Switching, Wait, Before, SILENT, true),
             Self::Purge(_) => ("PURGE", Phase::Removing, Quick, Before, NEVER, false),
             Self::Adjust(_) => ("ADJUST", Phase::Resizing, Quick, Before, SUPERSEDED, false),
+            Self::GrowStorage => ("GROW_STORAGE", Phase::Resizing, Quick, Before, SUPERSEDED, false),
             Self::Tell => ("TELL", Phase::Resizing, Wait, Before, SUPERSEDED, false),
             Self::ForbidWrites => ("FORBID_WRITES", Phase::Resizing, Wait, Before, SUPERSEDED, false),
             Self::AllowWrites => ("ALLOW_WRITES", Phase::Resizing, Wait, Before, SUPERSEDED, false),

@@ -13,12 +13,13 @@ use tokio::time::timeout;
 
 use super::Reconciler;
 use super::execute::Done;
+use super::rules::Failure;
 use crate::catalog::definition;
 use crate::domain::event::NewEvent;
 use crate::domain::id::ServiceId;
-use crate::domain::service::{ContainerStatus, Observed, Service};
+use crate::domain::service::{ContainerStatus, ErrorCode, Observed, Service};
 use crate::domain::storage::{Closed, Fill, Storage};
-use crate::engine::{EngineError, Gauge};
+use crate::engine::{EngineError, Gauge, Grown};
 use crate::store::StoreError;
 
 /// When a gauge is opened anew that has failed, such as one that somebody inside has ended.
@@ -45,7 +46,7 @@ impl Watched {
             return;
         }
         let matters =
-            |service: &Service| (service.instance, service.wish.tier.storage_mib, service.evidence.storage.clone());
+            |service: &Service| (service.instance, service.storage_limit_mib(), service.evidence.storage.clone());
         if let Some(sender) = services.get(&service.id).filter(|sender| !sender.is_closed()) {
             sender.send_if_modified(|known| {
                 let differs = matters(known) != matters(service);
@@ -151,14 +152,14 @@ impl Reconciler {
         let reserve = self.settings.host_reserve;
         let grown = course.follow(fill, fill.is_short(reserve));
         let judge =
-            |service: &Service| service.evidence.storage.judged(fill, service.wish.tier.storage_mib, reserve, grown);
+            |service: &Service| service.evidence.storage.judged(fill, service.storage_limit_mib(), reserve, grown);
         if judge(service) != service.evidence.storage
             && let Err(error) = self.note_storage(service.id, judge).await
         {
             tracing::warn!(service = %service.id, error = ?error, "How full a volume is could not be noted");
         }
         let is_at_rest = course.unchanged >= AT_REST;
-        fill.pause(service.wish.tier.storage_mib, reserve, took, is_at_rest)
+        fill.pause(service.storage_limit_mib(), reserve, took, is_at_rest)
     }
 
     async fn note_storage(&self, id: ServiceId, judge: impl Fn(&Service) -> Storage) -> Result<(), StoreError> {
@@ -186,6 +187,28 @@ impl Reconciler {
             }
         }
         Ok(())
+    }
+
+    /// Gives its volume the room of its size. What can't be done while it runs is done when it is started; whether it was then, the
+    /// next look finds out here.
+    pub(super) async fn grow_storage(&self, service: &Service) -> Done {
+        let size_mib = service.wish.tier.storage_mib;
+        let mut storage = service.evidence.storage.clone();
+        match self.engine.grow(service.instance, size_mib).await {
+            Ok(Grown::To(mib)) => (storage.own_mib, storage.grows_after) = (Some(mib), None),
+            Ok(Grown::AtStart) if storage.grows_after.is_none() => {
+                storage.grows_after = service.evidence.ready_run.clone()
+            }
+            Ok(Grown::AtStart) => {}
+            Err(error) => return error.into(),
+        }
+        if storage == service.evidence.storage || (storage.grows_after.is_none() && storage.is_cramped(size_mib)) {
+            let message = "Its volume could not be made larger.".to_owned();
+            return Done::Failed(Failure { code: ErrorCode::EngineRefused, message });
+        }
+        let mut after = service.clone();
+        after.evidence.storage = storage;
+        self.observe(service, &after, None, (self.clock)()).await.map_or_else(Done::StoreFailed, |_| Done::Tried)
     }
 
     /// Has the server inside take no more writes, and notes that this run of it does not.

@@ -14,6 +14,7 @@ mod commands;
 mod console;
 mod containers;
 mod faults;
+mod hard_limits;
 mod live;
 mod metrics;
 mod networks;

@@ -70,15 +70,18 @@ impl Service {
     async fn storage(&self) -> ServiceStorage {
         ServiceStorage {
             used_mib: self.0.evidence.storage.used_mib,
-            limit_mib: self.0.wish.tier.storage_mib,
-            enforcement: StorageEnforcement::Guarded,
+            limit_mib: self.0.storage_limit_mib(),
+            enforcement: match self.0.evidence.storage.is_walled(self.0.wish.tier.storage_mib) {
+                true => StorageEnforcement::Hard,
+                false => StorageEnforcement::Guarded,
+            },
         }
     }
 
-    /// Whether it runs in another size than `tier`, some of which the server inside takes only when it is started.
+    /// Whether it runs in another size than `tier`, some of which the server inside, or its volume, takes only when it is started.
     async fn restart_pending(&self) -> bool {
         let is_told = definition(self.0.wish.kind).offer.as_ref().is_some_and(|offer| offer.live_resize.is_some());
-        !is_told && self.0.is_outgrown()
+        (!is_told && self.0.is_outgrown()) || self.0.grows_at_start()
     }
 
     /// What is true of it right now.

@@ -9,6 +9,9 @@ pub enum StorageEnforcement {
     /// STORAGE_FULL beside RUNNING) until it holds less than 95 %. One that goes on growing all the same is stopped (ERROR,
     /// STORAGE_FULL) and keeps its data; it is started again where its end makes room, and otherwise by `startService`.
     Guarded,
+    /// It is measured as well, and beyond that its file system holds a quarter more than `limitMib` and not a byte beyond, whatever
+    /// is written. The server's own start and end have that quarter.
+    Hard,
 }
 
 /// What a service's volume holds, and what it may hold.
@@ -17,7 +20,8 @@ pub struct ServiceStorage {
     /// What it holds, in MiB, to within a hundredth of `limitMib`, as it was measured last; null until it was. For a figure that
     /// is live see `serviceMetrics`.
     pub used_mib: Option<u64>,
-    /// What it may hold, in MiB.
+    /// What it may hold, in MiB: that of its size, or less while a volume with a limit of its own has yet to grow
+    /// (`restartPending`).
     pub limit_mib: u32,
     /// What keeps it within that.
     pub enforcement: StorageEnforcement,

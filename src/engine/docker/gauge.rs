@@ -34,12 +34,15 @@ done"#;
 struct DockerGauge {
     output: BoxStream<'static, std::result::Result<LogOutput, BollardError>>,
     input: Pin<Box<dyn AsyncWrite + Send>>,
+    /// Whether nothing else takes from the disk that it measures.
+    own: bool,
 }
 
 pub(super) async fn open(
     client: &Docker,
     instance: InstanceId,
     path: &str,
+    own: bool,
 ) -> Result<impl Gauge + use<>, BollardError> {
     let words = ["timeout", "-k", "1", LIFE, "sh", "-c", SCRIPT, "gauge", path].map(str::to_owned).to_vec();
     let options = CreateExecOptions {
@@ -51,7 +54,7 @@ pub(super) async fn open(
     let exec = within(QUICK, client.create_exec(&instance.to_string(), options)).await?;
     match within(QUICK, client.start_exec(&exec.id, None)).await? {
         StartExecResults::Attached { output, input } => {
-            Ok(DockerGauge { output: output.boxed(), input: Box::pin(input) })
+            Ok(DockerGauge { output: output.boxed(), input: Box::pin(input), own })
         }
         StartExecResults::Detached => Err(io::Error::other("the engine has not attached a command's input").into()),
     }
@@ -76,7 +79,8 @@ impl DockerGauge {
 impl Gauge for DockerGauge {
     async fn fill(&mut self) -> Result<Fill> {
         let answer = within(MEASURING, self.answer()).await.map_err(failure)?;
-        read(&answer).ok_or_else(|| EngineError::Unknown("the container told no size".into()))
+        let fill = read(&answer).ok_or_else(|| EngineError::Unknown("the container told no size".into()))?;
+        Ok(Fill { own: self.own, ..fill })
     }
 }
 
@@ -85,7 +89,7 @@ fn read(answer: &str) -> Option<Fill> {
     let mut word = || words.next().flatten();
     let (free, all, block, used) = (word()?, word()?, word()?, word()?);
     let bytes = |blocks: u64| blocks.saturating_mul(block);
-    Some(Fill { used: used.saturating_mul(1024), free: bytes(free), disk: bytes(all) })
+    Some(Fill { used: used.saturating_mul(1024), free: bytes(free), disk: bytes(all), own: false })
 }
 
 #[cfg(test)]
@@ -94,7 +98,7 @@ mod tests {
 
     #[test]
     fn an_answer_tells_what_is_used_and_what_is_left() {
-        let fill = Fill { used: 38608 << 10, free: 14162974 * 4096, disk: 66053021 * 4096 };
+        let fill = Fill { used: 38608 << 10, free: 14162974 * 4096, disk: 66053021 * 4096, own: false };
         assert_eq!(read("14162974 66053021 4096 38608\t/var/lib/postgresql/data\n"), Some(fill));
         assert_eq!(read("14162974 66053021 4096 \n"), None);
         assert_eq!(read("\n"), None);

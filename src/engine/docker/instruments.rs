@@ -85,7 +85,8 @@ impl Instruments for DockerEngine {
     }
 
     async fn gauge(&self, instance: InstanceId, path: &str) -> Result<Box<dyn Gauge>> {
-        let gauge = gauge::open(self.client().await?, instance, path).await.map_err(failure)?;
+        let own = self.has_own_space(instance).await?;
+        let gauge = gauge::open(self.client().await?, instance, path, own).await.map_err(failure)?;
         Ok(Box::new(gauge))
     }
 

@@ -15,6 +15,8 @@ const BUILD: &str = "dev.project-services.build";
 const PROJECT: &str = "dev.project-services.project";
 const TIER: &str = "dev.project-services.tier";
 const STORAGE: &str = "dev.project-services.storage-mib";
+/// The file on the engine's host that holds the volume's file system, where it has one of its own.
+const FILE: &str = "dev.project-services.file";
 
 type Map = HashMap<String, String>;
 
@@ -49,15 +51,20 @@ impl Labels {
         labels
     }
 
-    pub(super) fn of_volume(&self, volume: &Volume) -> Map {
-        self.with(
-            [
-                (INSTANCE, volume.instance.to_string()),
-                (PROJECT, volume.project.to_string()),
-                (STORAGE, volume.storage_mib.to_string()),
-            ],
-            &volume.marks,
-        )
+    pub(super) fn of_volume(&self, volume: &Volume, file: Option<&str>) -> Map {
+        let own = [
+            (INSTANCE, volume.instance.to_string()),
+            (PROJECT, volume.project.to_string()),
+            (STORAGE, volume.storage_mib.to_string()),
+        ];
+        let mut labels = self.with(own, &volume.marks);
+        labels.extend(file.map(|file| (FILE.to_owned(), file.to_owned())));
+        labels
+    }
+
+    /// Of what is there for a moment and belongs to no instance.
+    pub(super) fn of_tool(&self) -> Map {
+        self.with([], &[])
     }
 
     pub(super) fn are_of(&self, of: InstanceId, labels: Option<&Map>) -> bool {
@@ -85,6 +92,11 @@ impl Labels {
 /// container has the container's.
 pub(super) fn is_made_for_data(labels: &Map) -> bool {
     labels.contains_key(STORAGE)
+}
+
+/// The file that holds a volume's file system.
+pub(super) fn file(labels: &Map) -> Option<&String> {
+    labels.get(FILE)
 }
 
 /// The instance that labels name, whatever the installation.

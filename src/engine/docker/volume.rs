@@ -1,23 +1,82 @@
 //! Volumes, which hold the data.
 
+use std::collections::HashMap;
+
+use bollard::Docker;
 use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters as query;
 use futures_util::TryStreamExt;
 
+use super::loopback::{Action, FileVolume, Loopback};
 use super::{DockerEngine, QUICK, SLOW, container, failure, found, labels, within};
 use crate::domain::id::InstanceId;
-use crate::domain::service::Volume;
-use crate::engine::{Result, thing};
+use crate::domain::service::{ErrorCode, Volume};
+use crate::domain::storage::{StorageBackend, wall_mib};
+use crate::engine::{EngineError, Grown, Result, thing};
 
 impl DockerEngine {
     pub(super) async fn ensure_volume(&self, volume: &thing::Volume) -> Result<()> {
         let client = self.client().await?;
+        let settings = &self.settings.storage;
+        let file = (settings.backend == StorageBackend::Loop).then(|| settings.files.volume(volume.instance));
+        let options = match (settings.backend, &file) {
+            (_, Some(file)) => HashMap::from([
+                ("type".to_owned(), "ext4".to_owned()),
+                ("device".to_owned(), file.device()),
+                ("o".to_owned(), "nosuid,nodev".to_owned()),
+            ]),
+            (StorageBackend::Quota, None) => {
+                HashMap::from([("size".to_owned(), format!("{}M", wall_mib(volume.storage_mib)))])
+            }
+            (StorageBackend::Volume | StorageBackend::Loop, None) => HashMap::new(),
+        };
+        if let Some(file) = &file {
+            self.loopback(client).see_to(file, Action::Make, volume.storage_mib).await?;
+        }
         let request = VolumeCreateRequest {
             name: Some(volume.instance.to_string()),
-            labels: Some(self.labels.of_volume(volume)),
+            labels: Some(self.labels.of_volume(volume, file.as_ref().map(|file| file.file.as_str()))),
+            driver_opts: Some(options),
             ..Default::default()
         };
         within(SLOW, client.create_volume(request)).await.map(|_| ()).map_err(failure)
+    }
+
+    fn loopback<'a>(&'a self, client: &'a Docker) -> Loopback<'a> {
+        Loopback { client, labels: &self.labels, settings: &self.settings.storage.files }
+    }
+
+    /// The file that holds a volume's file system, where it has one.
+    async fn file(&self, instance: InstanceId) -> Result<Option<FileVolume>> {
+        let client = self.client().await?;
+        let volume = found(within(QUICK, client.inspect_volume(&instance.to_string())).await)?;
+        let ours = volume.filter(|volume| self.labels.are_of(instance, Some(&volume.labels)));
+        Ok(ours.and_then(|volume| Some(FileVolume { instance, file: labels::file(&volume.labels)?.clone() })))
+    }
+
+    /// Has the engine find what an instance's volume is in. `storage_mib` is the size that it is for; 0 leaves it as it is.
+    pub(super) async fn attach_volume(&self, instance: InstanceId, storage_mib: u32) -> Result<()> {
+        match self.file(instance).await? {
+            Some(file) => self.loopback(self.client().await?).see_to(&file, Action::Attach, storage_mib).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn grow_volume(&self, instance: InstanceId, storage_mib: u32) -> Result<Grown> {
+        match self.file(instance).await? {
+            Some(file) => self.loopback(self.client().await?).grow(&file, storage_mib).await,
+            None => {
+                let message = "The engine can't change the limit of a volume that is there.".to_owned();
+                Err(EngineError::Refused { code: ErrorCode::EngineRefused, message })
+            }
+        }
+    }
+
+    /// Whether a volume has a file system, or a part of one, that nothing else takes from.
+    pub(super) async fn has_own_space(&self, instance: InstanceId) -> Result<bool> {
+        let client = self.client().await?;
+        let volume = found(within(QUICK, client.inspect_volume(&instance.to_string())).await)?;
+        Ok(volume.is_some_and(|volume| labels::file(&volume.labels).is_some() || volume.options.contains_key("size")))
     }
 
     pub(super) async fn volume(&self, instance: InstanceId) -> Result<Volume> {
@@ -32,9 +91,30 @@ impl DockerEngine {
         })
     }
 
+    /// Removes an instance's volume. One that was broken off as it was made may have left its file behind.
+    pub(super) async fn remove_volume_of(&self, instance: InstanceId) -> Result<()> {
+        match self.volume(instance).await? {
+            Volume::Ours | Volume::Stray => self.remove_volume(&instance.to_string()).await,
+            Volume::Absent if self.settings.storage.backend == StorageBackend::Loop => {
+                self.remove_file(&self.settings.storage.files.volume(instance)).await
+            }
+            Volume::Absent | Volume::Foreign => Ok(()),
+        }
+    }
+
     pub(super) async fn remove_volume(&self, name: &str) -> Result<()> {
         let client = self.client().await?;
+        // The volume goes last, for it tells of the file.
+        if let Ok(instance) = name.parse()
+            && let Some(file) = self.file(instance).await?
+        {
+            self.remove_file(&file).await?;
+        }
         found(within(SLOW, client.remove_volume(name, None::<query::RemoveVolumeOptions>)).await).map(|_| ())
+    }
+
+    async fn remove_file(&self, file: &FileVolume) -> Result<()> {
+        self.loopback(self.client().await?).see_to(file, Action::Remove, 0).await
     }
 
     pub(super) async fn remove_unused(&self, instance: InstanceId, data_path: &str) -> Result<()> {
@@ -46,6 +126,7 @@ impl DockerEngine {
 
     /// Whether what is at `path` of an instance's container is known to be nothing but what a start puts there.
     async fn is_unused(&self, instance: InstanceId, path: &str) -> Result<bool> {
+        self.attach_volume(instance, 0).await?;
         let options = query::DownloadFromContainerOptionsBuilder::default().path(path).build();
         let mut archive = self.client().await?.download_from_container(&instance.to_string(), Some(options));
         let read = async {

@@ -198,7 +198,7 @@ impl<'a> Outcome<'a> {
 
     /// Shows a change of its size that is under way, and after some failures what it fails of.
     fn show_resize(&mut self, step: &Step) {
-        if !matches!(step, Step::Adjust(_) | Step::Tell) {
+        if !matches!(step, Step::Adjust(_) | Step::Tell | Step::GrowStorage) {
             return;
         }
         let failed = self.attempts.last.as_ref().filter(|_| self.attempts.failures >= LIMIT);

@@ -3,7 +3,7 @@
 //! Limits of a container change while it runs. What the server inside makes of its size it takes while it runs, where its
 //! kind can, or with a container that is made anew at a start.
 
-use super::{Facts, Verdict};
+use super::{Facts, Verdict, storage};
 use crate::catalog::{self, definition};
 use crate::domain::limits::Limits;
 use crate::domain::service::{Container, ContainerStatus, OperationKind, SizeTier};
@@ -18,6 +18,9 @@ pub(super) fn shut_down_first(facts: &Facts<'_>) -> Verdict {
     let told = is_told(facts) && container.status == ContainerStatus::Running;
     if up && asked && !told && is_outgrown(facts, container) {
         return Verdict::Do(Step::Stop, "it is to have another size");
+    }
+    if asked && storage::grows_at_rest(facts) {
+        return Verdict::Do(Step::Stop, "its volume is to have another size");
     }
     Verdict::Pass
 }

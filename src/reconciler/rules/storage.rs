@@ -2,7 +2,7 @@
 
 use super::{Facts, Failing, Failure, Verdict};
 use crate::catalog::definition;
-use crate::domain::service::{ContainerStatus, ErrorCode};
+use crate::domain::service::{ContainerStatus, ErrorCode, RunId};
 use crate::domain::storage::Full;
 use crate::reconciler::steps::Step;
 
@@ -25,7 +25,7 @@ pub(super) fn halted(facts: &Facts<'_>) -> Verdict {
 
 /// What is shown while it runs and takes no more writes.
 pub(super) fn shown(facts: &Facts<'_>) -> Option<Failure> {
-    let size = facts.service.wish.tier.storage_mib;
+    let size = facts.service.storage_limit_mib();
     let message = match facts.evidence.storage.full? {
         Full::Size => {
             format!("It holds the {size} MiB that its size has, and takes no more writes until there is room.")
@@ -36,6 +36,25 @@ pub(super) fn shown(facts: &Facts<'_>) -> Option<Failure> {
         }
     };
     Some(Failure { code: ErrorCode::StorageFull, message })
+}
+
+/// Its volume has a limit of its own, which is that of a smaller size.
+pub(super) fn cramped(facts: &Facts<'_>) -> Verdict {
+    let storage = &facts.evidence.storage;
+    let waits = |run: &Option<RunId>| run.is_some() && *run == storage.grows_after;
+    match facts.running() {
+        Some(container) if storage.is_cramped(facts.service.wish.tier.storage_mib) && !waits(&container.run) => {
+            Verdict::Do(Step::GrowStorage, "its volume is for a smaller size")
+        }
+        _ => Verdict::Pass,
+    }
+}
+
+/// Whether its volume has to be at rest to become as large as it is to be.
+pub(super) fn grows_at_rest(facts: &Facts<'_>) -> bool {
+    let storage = &facts.evidence.storage;
+    let run = facts.running().and_then(|container| container.run.as_ref());
+    run.is_some() && run == storage.grows_after.as_ref() && storage.is_cramped(facts.service.wish.tier.storage_mib)
 }
 
 /// The server inside takes writes though it is full, or takes none though it has room.
@@ -89,6 +108,23 @@ mod tests {
         assert_eq!((case.plan().step, code(&case)), (None, Some(ErrorCode::StorageFull)));
         case.service.evidence.storage.closed = Some(Closed { run: run_id("0"), at_mib: 1024 });
         assert_eq!(case.plan().step, Some(Step::ForbidWrites), "it was started anew");
+    }
+
+    #[test]
+    fn a_volume_that_is_too_small_grows_or_waits_for_the_next_start() {
+        let mut case = Case::new();
+        let size = u64::from(case.service.wish.tier.storage_mib);
+        case.service.evidence.storage.own_mib = Some(size * 6 / 5);
+        assert_eq!(case.plan().step, None);
+        case.service.evidence.storage.own_mib = Some(size / 2);
+        assert_eq!(case.plan().step, Some(Step::GrowStorage));
+        case.service.evidence.storage.grows_after = run_id("1");
+        assert_eq!((case.plan().step, case.plan().after.state), (None, ServiceState::Running));
+        let asked = case.operation(OperationKind::Resize, OperationPhase::Queued);
+        assert_eq!(asked.plan().step, Some(Step::Stop), "it was to be done at once");
+        let mut started = asked;
+        started.service.evidence.storage.grows_after = run_id("0");
+        assert_eq!(started.plan().step, Some(Step::GrowStorage), "it may not have grown then");
     }
 
     #[test]

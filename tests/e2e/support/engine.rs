@@ -7,7 +7,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, MutexGuard};
 
@@ -57,6 +57,17 @@ impl Engine {
         }
         engine.again().await;
         engine
+    }
+
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Ends it with all that runs there.
+    pub fn end(&self) {
+        let mut shell = self.shell();
+        shell.commands = None;
+        let _ = shell.process.wait();
     }
 
     /// For DOCKER_HOST.
@@ -143,11 +154,7 @@ impl Drop for Engine {
             let tail: Vec<_> = log.lines().rev().take(20).collect();
             eprintln!("The engine's last log lines, newest first:\n{}", tail.join("\n"));
         }
-        {
-            let mut shell = self.shell();
-            shell.commands = None;
-            let _ = shell.process.wait();
-        }
+        self.end();
         for cgroup in self.cgroups() {
             let containers = fs::read_dir(&cgroup).into_iter().flatten().flatten().map(|entry| entry.path());
             for path in containers.filter(|path| path.is_dir()).chain([cgroup.clone()]) {

@@ -14,7 +14,7 @@ use project_services::domain::service::{
     Container, ContainerStatus, ErrorCode, Health, Observed, RunId, SizeTier, Volume,
 };
 use project_services::engine::survey::{Activity, Glimpse, Survey};
-use project_services::engine::{Command, Ended, Engine, EngineError, Happening, Pull, Result, Target, Thing};
+use project_services::engine::{Command, Ended, Engine, EngineError, Grown, Happening, Pull, Result, Target, Thing};
 use tokio::sync::{Notify, watch};
 
 use super::faults::{Befalls, Fault};
@@ -413,6 +413,10 @@ impl Engine for FakeEngine {
 
     async fn await_output(&self, _instance: InstanceId, _text: &str) -> Result<()> {
         Ok(())
+    }
+
+    async fn grow(&self, _instance: InstanceId, storage_mib: u32) -> Result<Grown> {
+        Ok(Grown::To(u64::from(storage_mib) * 6 / 5))
     }
 
     async fn stop(&self, instance: InstanceId, _grace: Duration) -> Result<()> {

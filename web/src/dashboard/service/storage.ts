@@ -9,7 +9,7 @@ const HIGH = 0.8;
 const ALMOST = 0.9;
 
 /** The file system is named whether or not this schema knows of it. */
-const ENFORCED: Record<StorageEnforcement | "HARD", string> = {
+const ENFORCED: Record<StorageEnforcement, string> = {
   GUARDED: "It takes no more writes at 100 %.",
   HARD: "At 100 % the file system refuses more.",
 };
