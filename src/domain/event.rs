@@ -130,6 +130,13 @@ impl NewEvent {
         Self { message, actor: None, occurred_at: now }
     }
 
+    /// Of a service whose container had other settings than it is to have.
+    pub fn made_anew(service: &Service, now: Timestamp) -> Self {
+        let message =
+            format!("The container of {} had other settings than it is to have, and is made anew.", service.name);
+        Self { message, actor: None, occurred_at: now }
+    }
+
     fn asked(message: String, actor: &str, now: Timestamp) -> Self {
         Self { message, actor: Some(actor.to_owned()), occurred_at: now }
     }

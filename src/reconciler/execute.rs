@@ -122,6 +122,7 @@ impl Reconciler {
             Step::Tell => return self.tell_size(service).await,
             Step::ForbidWrites => return self.forbid_writes(service).await,
             Step::AllowWrites => return self.allow_writes(service).await,
+            Step::Refresh => return self.refresh(service).await,
             Step::Replace | Step::Renew => return self.replace(service).await,
             Step::Start => match self.deployment(service).await {
                 Ok(deployment) => self.engine.start(service.instance, &deployment).await,

@@ -1,4 +1,4 @@
-//! A new size for what is there.
+//! A new size, or other settings, for what is there.
 
 use super::Reconciler;
 use super::execute::Done;
@@ -6,6 +6,7 @@ use crate::catalog::definition;
 use crate::domain::event::NewEvent;
 use crate::domain::limits::Limits;
 use crate::domain::service::{OperationKind, Service};
+use crate::engine::Target;
 use crate::store::{Guard, Write};
 
 impl Reconciler {
@@ -19,9 +20,20 @@ impl Reconciler {
         if asked || service.evidence.size() != Some(service.wish.tier.tier) {
             return Done::Tried;
         }
-        let event = NewEvent::limits_restored(service, (self.clock)());
+        self.tell_of(service, &NewEvent::limits_restored(service, (self.clock)())).await
+    }
+
+    /// Removes a container that was made with other settings. Another one is made with those that it is to have.
+    pub(super) async fn refresh(&self, service: &Service) -> Done {
+        if let Err(error) = self.engine.remove(&Target::Container(service.instance)).await {
+            return error.into();
+        }
+        self.tell_of(service, &NewEvent::made_anew(service, (self.clock)())).await
+    }
+
+    async fn tell_of(&self, service: &Service, event: &NewEvent) -> Done {
         let guard = Guard::Term { epoch: self.epoch(), read: service };
-        match self.store.commit(Write { event: Some(&event), ..Write::new(guard, (self.clock)()) }).await {
+        match self.store.commit(Write { event: Some(event), ..Write::new(guard, (self.clock)()) }).await {
             Ok(_) => {
                 self.hints.project_changed(&service.project);
                 Done::Tried

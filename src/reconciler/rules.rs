@@ -53,6 +53,7 @@ const TOWARDS_RUNNING: &[Rule] = &[
     address::taken,
     image::wrong,
     size::outgrown,
+    size::outdated,
     crash::looping,
     volume::foreign,
     image::absent,

@@ -40,6 +40,8 @@ pub enum Step {
     AllowWrites,
     /// Remove its container, and a volume that holds nothing yet, to make them anew.
     Replace,
+    /// Remove its container, which was made with other settings, to make it anew.
+    Refresh,
     /// Remove its container, to make it anew with the kind's own settings.
     Renew,
     /// Have it published on another port, and begin anew.
@@ -141,6 +143,7 @@ impl Step {
             Self::AllowWrites => ("ALLOW_WRITES", Phase::Resizing, Wait, Before, SUPERSEDED, false),
             Self::Stop => ("STOP", Phase::Stopping, Wait, Before, DELETED, true),
             Self::Replace => ("REPLACE", Phase::CreatingContainer, Quick, Before, NEVER, true),
+            Self::Refresh => ("REFRESH", Phase::CreatingContainer, Quick, Before, NEVER, true),
             Self::Renew => ("RENEW", Phase::Repairing, Quick, Before, NEVER, true),
             Self::ChangePort => ("CHANGE_PORT", Phase::CreatingContainer, Quick, Before, NEVER, true),
             Self::Discard => ("DISCARD", Phase::CreatingVolume, Quick, Before, NEVER, true),

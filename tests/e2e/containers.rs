@@ -219,3 +219,40 @@ async fn a_network_that_was_there_is_used_and_stays() {
     client.settled(&id, "DESTROYED").await;
     assert_eq!(owned(&server.test).len(), 1, "only the network that was there before");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_was_made_with_other_settings_is_made_anew_at_its_next_start() {
+    let server = Server::start(&[]).await;
+    let client = Client::new(&server);
+    let id = provisioned(&client, "REDIS", "DEV").await;
+    let url = client.reveal(&id).await["REDIS_URL"].clone();
+    let ask = |words: &[&str]| {
+        let command = [&["redis-cli", "--no-auth-warning", "-u", &url], words].concat();
+        preview(&server.test, &server.network(), "redis:7", &command).unwrap()
+    };
+    ask(&["set", "k", "kept"]);
+    client.act("stopService", &id).await;
+    client.settled(&id, "STOPPED").await;
+    let made = inspect(&id);
+
+    // As an earlier version, or somebody by hand, made it.
+    let labels = made["Config"]["Labels"].as_object().unwrap().iter().map(|(key, value)| {
+        let value = if key.ends_with(".build") { "0".repeat(64) } else { value.as_str().unwrap().to_owned() };
+        format!("--label={key}={value}")
+    });
+    let labels: Vec<_> = labels.collect();
+    let (network, volume) = (server.network(), format!("{id}:/data"));
+    let arguments = ["--init", "--network", &network, "--volume", &volume, "redis:7", "redis-server", "--port", "1"];
+    docker(&["rm", &id]);
+    docker(
+        &[&["create", "--name", &id], &labels.iter().map(String::as_str).collect::<Vec<_>>()[..], &arguments].concat(),
+    );
+
+    client.act("startService", &id).await;
+    client.settled(&id, "RUNNING").await;
+    assert_eq!(ask(&["get", "k"]), "kept");
+    assert_eq!(inspect(&id)["Config"]["Labels"], made["Config"]["Labels"]);
+    let query = "query($id: ID!) { service(id: $id) { events(last: 50) { nodes { message } } } }";
+    let events = client.data(query, json!({"id": id})).await;
+    assert!(events.to_string().contains("had other settings than it is to have"), "{events}");
+}

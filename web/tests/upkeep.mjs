@@ -139,7 +139,7 @@ async function fullness(page, happens, asked, answers) {
   assert.equal(await page.page.getByText("default_transaction_read_only").count(), 0, "nobody can connect to it");
 
   await page.show("jobs");
-  await page.sees("At 100 % the file system refuses more.");
+  await page.sees("It takes no more writes at 100 %, and its file system ends a quarter above.");
 }
 
 /** What was changed by hand is put back, and an image is updated. @param {Dashboard} page @param {Happens} happens @param {[string, any][]} asked @param {Answers} answers */

@@ -54,7 +54,7 @@ test("storage is what was measured, or else what was noted last", () => {
 test("how storage is enforced is said, and warned of from 80 and from 90 % on", () => {
   const hard = service({ storage: { usedMib: 0, limitMib: 1000, enforcement: "HARD" } });
   assert.equal(prospectOf(service(), 0.5).text, "It takes no more writes at 100 %.");
-  assert.equal(prospectOf(hard, 0.5).text, "At 100 % the file system refuses more.");
+  assert.equal(prospectOf(hard, 0.5).text, "It takes no more writes at 100 %, and its file system ends a quarter above.");
   const warnings = [null, 0, 0.79, 0.8, 0.89, 0.9, 0.999, 1, 1.2].map((share) => prospectOf(service(), share).warning?.slice(0, 18) ?? null);
   assert.deepEqual(warnings, [null, null, null, "It fills up: think", "It fills up: think", "It is almost full:", "It is almost full:", "It is full.", "It is full."]);
   assert.deepEqual([null, 0.79, 0.8, 0.9].map((share) => level(share, 0.9)), ["", "", "high", "full"]);

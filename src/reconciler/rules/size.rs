@@ -38,6 +38,19 @@ pub(super) fn outgrown(facts: &Facts<'_>) -> Verdict {
     }
 }
 
+/// It does not run, and was made with other settings than it would be now: by an earlier version, or by hand. One that was made
+/// before that was written on containers is left as it is.
+pub(super) fn outdated(facts: &Facts<'_>) -> Verdict {
+    let Some(container) = facts.idle().filter(|_| facts.service.evidence.initialised) else { return Verdict::Pass };
+    let at_rest = matches!(container.status, ContainerStatus::Created | ContainerStatus::Exited { .. });
+    match container.build.zip(catalog::build(&facts.service.wish)) {
+        Some((made, wanted)) if at_rest && made != wanted => {
+            Verdict::Do(Step::Refresh, "it was made with other settings")
+        }
+        _ => Verdict::Pass,
+    }
+}
+
 /// Somebody else has changed its limits, or they are those of the size before.
 pub(super) fn limits(facts: &Facts<'_>) -> Verdict {
     match facts.running().zip(facts.running().and_then(|container| wanted(facts, container))) {
@@ -90,6 +103,7 @@ fn is_told(facts: &Facts<'_>) -> bool {
 mod tests {
     use super::super::tests::{Case, exited};
     use super::*;
+    use crate::domain::id::BuildDigest;
     use crate::domain::service::{ErrorCode, OperationPhase, ServiceKind, ServiceState};
     use crate::reconciler::rules::{Failure, LIMIT};
 
@@ -122,6 +136,19 @@ mod tests {
         case.container().limits.pids = 0;
         assert!(matches!(case.says(limits), Verdict::Do(Step::Adjust(_), _)));
         assert_eq!(case.status(exited(0)).says(limits), Verdict::Pass, "a start comes first");
+    }
+
+    #[test]
+    fn what_was_made_with_other_settings_is_made_anew_at_its_next_start() {
+        let mut case = case(ServiceKind::Postgresql, SizeTier::Dev, SizeTier::Dev);
+        case.container().build = Some(BuildDigest([7; 32]));
+        assert_eq!(case.says(outdated), Verdict::Pass, "it runs");
+        let mut case = case.status(exited(0));
+        assert!(matches!(case.says(outdated), Verdict::Do(Step::Refresh, _)));
+        case.container().build = catalog::build(&case.service.wish);
+        assert_eq!(case.says(outdated), Verdict::Pass);
+        case.container().build = None;
+        assert_eq!(case.says(outdated), Verdict::Pass, "nobody knows");
     }
 
     #[test]

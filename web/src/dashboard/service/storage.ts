@@ -8,10 +8,9 @@ import type { Sample } from "../usage";
 const HIGH = 0.8;
 const ALMOST = 0.9;
 
-/** The file system is named whether or not this schema knows of it. */
 const ENFORCED: Record<StorageEnforcement, string> = {
   GUARDED: "It takes no more writes at 100 %.",
-  HARD: "At 100 % the file system refuses more.",
+  HARD: "It takes no more writes at 100 %, and its file system ends a quarter above.",
 };
 
 /** Below this share a server that was full takes writes again, and from this one on it is stopped unless somebody cleans up. */
