@@ -391,7 +391,7 @@ impl Reconciler {
         }
     }
 
-    async fn note_progress(
+    pub(super) async fn note_progress(
         &self,
         service: &Service,
         percent: Option<u8>,

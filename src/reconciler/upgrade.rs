@@ -29,6 +29,8 @@ use crate::domain::task::{Task, TaskId};
 use crate::engine::{Command, EngineError, Pull, Target};
 use crate::store::{Guard, StoreError, Write};
 
+mod progress;
+
 /// How long a server may take to be told something.
 const TELLING: Duration = Duration::from_secs(90);
 /// How long a new instance may take to answer.
@@ -139,7 +141,7 @@ impl Reconciler {
         let project = moving.service.project.clone();
         let _slot = self.unless_left(moving, async { Ok(self.lanes.bulk(&project).await) }).await?;
         self.prepare(moving).await?;
-        let Upgrade { check, freeze, copy, compare, close, .. } = *moving.upgrade;
+        let Upgrade { check, freeze, compare, close, .. } = *moving.upgrade;
         let (old, new) = (moving.service.instance, moving.new.instance);
         self.unless_left(moving, self.instruct(moving, new, check, TELLING)).await?;
 
@@ -147,7 +149,7 @@ impl Reconciler {
         moving.run = seen.container.and_then(|container| container.run);
         self.note(moving, OperationPhase::CopyingData).await?;
         moving.mark = self.unless_gone(moving, self.instruct(moving, old, freeze, TELLING)).await?;
-        self.unless_left(moving, self.instruct(moving, new, copy, COPYING)).await?;
+        self.copy(moving).await?;
         self.note(moving, OperationPhase::Comparing).await?;
         self.unless_left(moving, self.instruct(moving, new, compare, COPYING)).await?;
 
@@ -336,7 +338,7 @@ impl Reconciler {
             let mut after = moving.service.clone();
             after.evidence.frozen = true;
             let operation = after.operation.take().unwrap_or_else(|| Operation::queued(OperationKind::Upgrade, now));
-            after.operation = Some(Operation { phase, ..operation });
+            after.operation = Some(Operation { phase, progress_percent: None, ..operation });
             let event = NewEvent::of_change(&moving.service, &after, None, now);
             match self.observe(&moving.service, &after, event.as_ref(), now).await {
                 Err(StoreError::Stale) => {}

@@ -47,6 +47,17 @@ async fn phase(events: &mut Events, phase: &str) -> bool {
     }
 }
 
+/// Waits for a word of how far the copy is.
+async fn progress(events: &mut Events) {
+    loop {
+        let operation = events.next().await.unwrap()["operation"].take();
+        if operation["phase"] == "COPYING_DATA" && operation["progressPercent"].as_u64().is_some_and(|part| part < 100)
+        {
+            return;
+        }
+    }
+}
+
 struct World {
     server: Server,
     id: String,
@@ -228,6 +239,9 @@ async fn whenever_the_server_is_killed_it_is_the_old_one_or_the_new_one() {
     let mut events = world.client().events(None).await;
     assert!(upgrade(&world.client(), &id, "17").await["errors"].is_null());
     for at in ["PREPARING", "COPYING_DATA", "COMPARING", "SWITCHING", "CREATING_CONTAINER"] {
+        if at == "COMPARING" {
+            progress(&mut events).await;
+        }
         assert!(phase(&mut events, at).await, "{at} was not seen");
         if at == "COPYING_DATA" {
             let refused = world.try_sql(&world.url, "INSERT INTO t VALUES (0, 'lost')").unwrap_err();

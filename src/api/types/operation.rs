@@ -21,7 +21,8 @@ impl Operation {
         self.0.phase.into()
     }
 
-    /// Of an image that is being pulled, how much is there, 0 to 100; null otherwise.
+    /// How much is there, 0 to 100, of an image that is being pulled, and of data that is being copied to another version (an
+    /// estimate, by what both take on their volumes); null otherwise.
     async fn progress_percent(&self) -> Option<u8> {
         self.0.progress_percent
     }

@@ -34,7 +34,7 @@ export function Underway({ service }: { service: Service }) {
           <>
             {" "}
             <span class="together">
-              <progress max={100} value={progressPercent} aria-label="How much of the image is here" /> {progressPercent} %
+              <progress max={100} value={progressPercent} aria-label="How much is here" /> {progressPercent} %
             </span>
           </>
         )}{" "}
