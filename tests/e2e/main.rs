@@ -18,6 +18,7 @@ mod live;
 mod metrics;
 mod networks;
 mod pages;
+mod privilege;
 mod repair;
 mod replicas;
 mod resize;
