@@ -21,6 +21,7 @@ mod mailpit;
 mod minio;
 mod mongodb;
 mod mysql;
+pub mod policy;
 mod postgresql;
 mod qdrant;
 mod redis;
@@ -29,6 +30,7 @@ pub mod upgrade;
 use access::{Access, MASK, Seed};
 use deployment::{Change, Deployment, File};
 use inquiry::{KeyBrowser, SqlConsole};
+use policy::Policy;
 use upgrade::Upgrade;
 
 /// Makes of one list both the catalog and the way from a kind to its definition, which without a row does not compile.
@@ -101,13 +103,13 @@ pub struct Offer {
     /// The credentials of a service, in the order of `credential_keys`.
     pub credentials: fn(&Access, host: &str) -> Vec<Credential>,
     /// The container that runs a service.
-    pub deployment: fn(&Wish, &Access) -> Deployment,
+    pub deployment: fn(&Wish, &Access, &Policy) -> Deployment,
     /// What logs in to a running server as an application would. It exits with 0, or with [`deployment::REFUSED`] where the server
     /// says that this user must not come in, or otherwise where there is no telling.
     pub login: fn(&Wish, &Access) -> Change,
     /// A file by which a container that is made anew puts back what locks a service's user out; None where a start does that
     /// anyway.
-    pub repair: Option<fn(&Wish, &Access) -> File>,
+    pub repair: Option<fn(&Access, &Policy) -> File>,
     /// What has a running server take the passwords of an access, and no others; None where the kind can't change them while
     /// it runs.
     pub live_rotation: Option<fn(&Wish, &Access) -> Change>,
@@ -198,11 +200,11 @@ pub fn connections_limit(wish: &Wish) -> Option<u32> {
 }
 
 /// What a container for `wish` is made from, as a digest; None where its kind is not offered. It is that of a container which
-/// admits nobody in particular, so it tells no secret and needs none.
+/// admits nobody in particular, so it tells no secret and needs none, and under no policy, which is heard inside only.
 pub fn build(wish: &Wish) -> Option<BuildDigest> {
     let offer = definition(wish.kind).offer.as_ref()?;
     let nobody = (offer.access)(&Seed([0; Seed::LENGTH]));
-    Some((offer.deployment)(wish, &nobody).digest())
+    Some((offer.deployment)(wish, &nobody, &Policy::default()).digest())
 }
 
 /// An environment variable as it is shown to who has not asked for its secrets.
@@ -237,7 +239,7 @@ pub fn shown(kind: ServiceKind, access: Option<&Access>, host: &str) -> Vec<Show
 pub fn limits(wish: &Wish) -> Option<Limits> {
     let offer = definition(wish.kind).offer.as_ref()?;
     let nobody = (offer.access)(&Seed([0; Seed::LENGTH]));
-    Some((offer.deployment)(wish, &nobody).limits())
+    Some((offer.deployment)(wish, &nobody, &Policy::default()).limits())
 }
 
 const fn tiers(dev: [u32; 3], standard: [u32; 3], performance: [u32; 3]) -> [TierSpec; 3] {

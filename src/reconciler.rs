@@ -17,6 +17,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::catalog::policy::Policy;
 use crate::clock::now;
 use crate::crypto::Sealer;
 use crate::domain::address::Publishing;
@@ -73,6 +74,8 @@ pub struct ReconcilerSettings {
     pub retention: EventRetention,
     /// What services leave of the engine's disk.
     pub host_reserve: Reserve,
+    /// What the users of services may be.
+    pub policy: Policy,
 }
 
 pub struct Reconciler {

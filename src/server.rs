@@ -18,6 +18,7 @@ use crate::api;
 use crate::app::key_ring::KeyRingError;
 use crate::app::{App, Terms, key_ring};
 use crate::auth::{KeySource, Verifier};
+use crate::catalog::policy::Policy;
 use crate::clock::Clock;
 use crate::config::{Keys, ServeArgs};
 use crate::domain::address::Publishing;
@@ -88,6 +89,7 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
             age: SignedDuration::from_hours(24 * i64::from(args.event_retention)),
         },
         host_reserve: args.host_reserve,
+        policy: Policy { superuser: args.postgres_superuser, extensions: args.postgres_extensions.clone() },
     };
     let app = App::new(
         Arc::clone(&store),

@@ -123,8 +123,8 @@ impl Mutation {
 
     /// Gets a user back into a service who has locked himself out: puts the kind's own settings, port, user and password back, with
     /// a container that is made anew. Its data stays; connections are ended. PostgreSQL: what ALTER SYSTEM has set is put aside
-    /// (`postgresql.auto.conf.before-repair`), who may connect is as at first, and the user can log in with its password and is a
-    /// superuser. Redis: what CONFIG and ACL have set is gone. Needs the permission `project:settings`.
+    /// (`postgresql.auto.conf.before-repair`), who may connect is as at first, and the user can log in with its password, owns
+    /// its database and may do what it could at first. Redis: what CONFIG and ACL have set is gone. Needs the permission `project:settings`.
     async fn repair_service(
         &self,
         ctx: &Context<'_>,

@@ -98,10 +98,16 @@ impl Access {
         SecretString::from(hex(&digest.finalize()).as_str())
     }
 
+    /// The password of the sidecar's own role, where a server has one.
+    pub(super) fn own_password(&self) -> SecretString {
+        self.password_for("the sidecar's own role")
+    }
+
     /// `text` without the passwords, and without quoted values in lines that speak of a password.
     pub fn redact(&self, text: &str) -> String {
+        let own = self.own_password();
         let line = |line: &str| {
-            let secrets = self.passwords().chain([self.probe.expose_secret()]);
+            let secrets = self.passwords().chain([self.probe.expose_secret(), own.expose_secret()]);
             let line = secrets.fold(line.to_owned(), |line, secret| line.replace(secret, "[redacted]"));
             if !line.to_lowercase().contains("password") {
                 return line;
@@ -214,6 +220,9 @@ mod tests {
             assert_eq!(pending.redact(&password), "[redacted]");
             assert!(!format!("{pending:?}").contains(&password));
         }
+        let own = pending.own_password();
+        assert_eq!(pending.redact(own.expose_secret()), "[redacted]");
+        assert_eq!(own.expose_secret(), before.own_password().expose_secret(), "it outlives the others");
     }
 
     #[test]

@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use postgres_protocol::password::scram_sha_256;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::access::Access;
 use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
+use super::policy::Policy;
 use super::{Credential, Definition, Offer, StorageGuard, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 mod console;
 mod repair;
+mod roles;
 mod upgrade;
 
 const PORT: u16 = 5432;
@@ -70,7 +71,7 @@ fn names(access: &Access) -> (&str, &str) {
 }
 
 /// Makes an interrupted first start begin anew, for half a database would look like a whole one to the image. A volume
-/// that should hold data and doesn't is refused, never initialised. The mark is written by [`MARK_SCRIPT`].
+/// that should hold data and doesn't is refused, never initialised. The mark is written by [`roles::MARK`].
 const ENTRYPOINT: &str = r#"set -eu
 if [ ! -e /var/lib/postgresql/data/.initialised ]; then
   if [ -e /var/lib/postgresql/data/.service/expect-data ]; then
@@ -82,13 +83,7 @@ fi
 [ ! -e /var/lib/postgresql/data/.service/repair ] || sh /var/lib/postgresql/data/.service/repair
 exec docker-entrypoint.sh "$@""#;
 
-/// Marks, durably, that the database is initialised. Runs before anybody can connect over TCP, so what it guards can't
-/// have been written to yet.
-const MARK_SCRIPT: &str = "mark=/var/lib/postgresql/data/.initialised\n\
-    : > \"$mark\"\n\
-    sync \"$mark\" /var/lib/postgresql/data 2>/dev/null || sync\n";
-
-fn deployment(wish: &Wish, access: &Access) -> Deployment {
+fn deployment(wish: &Wish, access: &Access, policy: &Policy) -> Deployment {
     let (user, database) = names(access);
     // Also "too many clients" is an answer to it (PostgreSQL manual, pg_isready).
     let client = format!("pg_isready -q -h 127.0.0.1 -p {PORT} -U {user} -d {database}");
@@ -102,7 +97,7 @@ fn deployment(wish: &Wish, access: &Access) -> Deployment {
         entrypoint: entrypoint(ENTRYPOINT),
         command,
         environment: vec![
-            ("POSTGRES_USER", user.to_owned()),
+            ("POSTGRES_USER", roles::OWN.to_owned()),
             ("POSTGRES_DB", database.to_owned()),
             ("POSTGRES_PASSWORD_FILE", format!("{DATA}/.service/verifier")),
             ("PGDATA", format!("{DATA}/pgdata")),
@@ -113,13 +108,13 @@ fn deployment(wish: &Wish, access: &Access) -> Deployment {
         tmpfs: &[("/var/run/postgresql", "3777"), ("/tmp", "1777")],
         files: vec![
             File {
-                // The server stores a SCRAM verifier as it is (PostgreSQL manual, CREATE ROLE, PASSWORD), so the
-                // password itself never enters the container.
                 path: ".service/verifier",
-                content: Zeroizing::new(scram_sha_256(access.password.expose_secret().as_bytes()).into_bytes()),
+                content: Zeroizing::new(roles::own_verifier(access).as_bytes().to_vec()),
                 salted: true,
             },
-            File { path: "mark-initialised.sh", content: Zeroizing::new(MARK_SCRIPT.into()), salted: false },
+            // Run in the order of their names.
+            roles::first_start(access, policy),
+            File { path: "mark-initialised.sh", content: Zeroizing::new(roles::MARK.into()), salted: false },
         ],
         port: PORT,
         tier: wish.tier,
@@ -135,25 +130,25 @@ fn deployment(wish: &Wish, access: &Access) -> Deployment {
     }
 }
 
-/// Reads statements up to `\quit` and has them done as the user $1 in the database $2. Where nobody is let in any more,
-/// because clients have taken all connections and those that are reserved for superusers as well, it comes in as a sender
-/// of logical replication does: those have places of their own, and take SQL (PostgreSQL manual, `max_wal_senders` and
-/// "Streaming Replication Protocol").
-const CHANGE: &str = r#"set -eu
-statements=
+/// Reads statements up to `\quit` and has them done by whom [`roles::WHO`] finds. Where nobody is let in any more, because clients
+/// have taken all connections and those that are reserved for superusers as well, it comes in as a sender of logical
+/// replication does: those have places of their own, and take SQL (PostgreSQL manual, `max_wal_senders` and "Streaming
+/// Replication Protocol").
+const CHANGE: &str = r#"statements=
 while IFS= read -r line && [ "$line" != '\quit' ]; do
   statements="$statements$line
 "
 done
 [ "$line" = '\quit' ] || exit 1
 say() {
-  printf '%s' "$statements" | psql -Xqw -v VERBOSITY=terse "host=/var/run/postgresql connect_timeout=5 $1" 2>&1
+  printf '%s' "$statements" | PGOPTIONS='-c search_path=pg_catalog,pg_temp' \
+    psql -Xqw -v VERBOSITY=terse "host=/var/run/postgresql connect_timeout=5 $1" 2>&1
 }
 code=0
-refusal=$(say "user=$1 dbname=$2") || code=$?
+refusal=$(say "user=$role dbname=$home") || code=$?
 if [ $code = 2 ]; then
   # It could not connect.
-  say "user=$1 dbname=$2 replication=database" >/dev/null && exit 0
+  say "user=$role dbname=$home replication=database" >/dev/null && exit 0
 fi
 [ $code = 0 ] || printf '%s\n' "$refusal" >&2
 exit $code"#;
@@ -168,7 +163,7 @@ exit $code"#;
 fn credential_change(_: &Wish, access: &Access) -> Change {
     let (user, _) = names(access);
     let password = access.passwords().last().unwrap_or_default();
-    let verifier = Zeroizing::new(scram_sha_256(password.as_bytes()));
+    let verifier = roles::verifier(password);
     change(access, &Zeroizing::new(["ALTER ROLE \"", user, "\" PASSWORD '", &verifier, "';\n"].concat()))
 }
 
@@ -188,7 +183,7 @@ fn allow_writes(_: &Wish, access: &Access) -> Change {
     change(access, "ALTER SYSTEM RESET default_transaction_read_only;\nSELECT pg_reload_conf();\n")
 }
 
-/// Has `statements` done as the service's user, whatever its settings. They are kept out of the server's log.
+/// Has `statements` done by the sidecar, whatever a user's settings. They are kept out of the server's log.
 fn change(access: &Access, statements: &str) -> Change {
     let (user, database) = names(access);
     let settings = "SET log_statement = 'none';\n\
@@ -200,7 +195,7 @@ fn change(access: &Access, statements: &str) -> Change {
         SET synchronous_commit = 'local';\n\
         SET default_transaction_read_only = off;\n";
     let input = Zeroizing::new([settings, statements, "\\quit\n"].concat());
-    let mut command = shell(CHANGE);
+    let mut command = shell(&["set -eu", roles::WHO, CHANGE].concat());
     command.extend(["change", user, database].map(str::to_owned));
     Change { command, user: "postgres", input: SecretString::from(input.as_str()) }
 }
@@ -208,6 +203,9 @@ fn change(access: &Access, statements: &str) -> Change {
 fn max_connections(tier: &TierSpec) -> u32 {
     tier.memory_mib / 8
 }
+
+/// What PostgreSQL keeps for superusers, and so for the sidecar, besides what clients may have.
+const RESERVED: u32 = 3;
 
 /// Settings for a server that has its container to itself: a quarter of the memory for shared buffers, three quarters
 /// assumed to be cache (PostgreSQL manual, "Resource Consumption" and "Planner Cost Constants"). Neither the temporary files of
@@ -224,7 +222,8 @@ fn tuning(tier: &TierSpec) -> Vec<(&'static str, String)> {
         ("effective_cache_size", format!("{}MB", memory * 3 / 4)),
         ("work_mem", format!("{}kB", (memory * 1024 / 4 / max_connections).max(1024))),
         ("maintenance_work_mem", format!("{}MB", memory / 16)),
-        ("max_connections", max_connections.to_string()),
+        ("max_connections", (max_connections + RESERVED).to_string()),
+        ("superuser_reserved_connections", RESERVED.to_string()),
         ("max_wal_size", format!("{}MB", (tier.storage_mib / 8).clamp(128, 2048))),
         ("min_wal_size", "80MB".to_owned()),
         ("max_slot_wal_keep_size", format!("{}MB", tier.storage_mib / 8)),

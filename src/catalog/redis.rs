@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::access::{Access, digest};
 use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
+use super::policy::Policy;
 use super::{Credential, Definition, LiveResize, Offer, StorageGuard, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
@@ -67,7 +68,7 @@ if [ -e /data/.service/expect-data ] && [ ! -e /data/appendonlydir ] && [ ! -e /
 fi
 exec docker-entrypoint.sh "$@""#;
 
-fn deployment(wish: &Wish, access: &Access) -> Deployment {
+fn deployment(wish: &Wish, access: &Access, _: &Policy) -> Deployment {
     let client = format!("redis-cli -h 127.0.0.1 -p {PORT} <{DATA}/.service/ping");
     // A server that serves so many that it turns others away says so, which one that hangs does not.
     let question = Question { client: &client, answers: &["PONG", FULL] };
@@ -264,7 +265,7 @@ mod tests {
     #[test]
     fn no_file_of_the_container_tells_a_password() {
         let access = Access::with_password(&Seed([9; 40])).with_next(&Seed([8; 40]));
-        let deployment = deployment(&wish(), &access);
+        let deployment = deployment(&wish(), &access, &Policy::default());
         for file in &deployment.files {
             let text = String::from_utf8(file.content.to_vec()).unwrap();
             for password in access.passwords() {
@@ -278,7 +279,9 @@ mod tests {
         let before = Access::with_password(&Seed([9; 40]));
         let pending = before.clone().with_next(&Seed([8; 40]));
         let after = pending.promoted().unwrap();
-        let file = |access: &Access, number: usize| deployment(&wish(), access).files[number].content.clone();
+        let file = |access: &Access, number: usize| {
+            deployment(&wish(), access, &Policy::default()).files[number].content.clone()
+        };
         let users = |access: &Access| {
             let text = String::from_utf8(file(access, 0).to_vec()).unwrap();
             text.lines().filter(|line| line.starts_with("user default")).map(str::to_owned).collect::<String>()

@@ -4,6 +4,7 @@
 use super::access::Access;
 use super::deployment::Change;
 use super::inquiry::{Answer, Inquiry};
+use super::policy::Policy;
 use crate::domain::service::Wish;
 
 /// What a command exits with where the data can't go over as it is, however often that is tried. What it says then is for
@@ -16,6 +17,7 @@ pub struct Transfer<'a> {
     /// Of the service as it is.
     pub wish: &'a Wish,
     pub access: &'a Access,
+    pub policy: &'a Policy,
     /// The host name by which the new instance finds the old one.
     pub from: &'a str,
     /// What [`Upgrade::freeze`] said.

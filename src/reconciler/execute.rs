@@ -410,12 +410,13 @@ impl Reconciler {
     pub(super) async fn deployment(&self, service: &Service) -> Result<Deployment, Done> {
         let access = self.access(service).await?;
         let offer = definition(service.wish.kind).offer.as_ref().ok_or_else(|| Done::Failed(withdrawn()))?;
-        let mut deployment = (offer.deployment)(&service.wish, &access);
+        let mut deployment = (offer.deployment)(&service.wish, &access, &self.settings.policy);
         if service.evidence.initialised {
             deployment.expect_data();
         }
         let repairs = service.operation.as_ref().is_some_and(|operation| operation.kind == OperationKind::Repair);
-        deployment.files.extend(offer.repair.filter(|_| repairs).map(|repair| repair(&service.wish, &access)));
+        let repair = offer.repair.filter(|_| repairs).map(|repair| repair(&access, &self.settings.policy));
+        deployment.files.extend(repair);
         Ok(deployment)
     }
 

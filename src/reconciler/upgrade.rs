@@ -375,6 +375,7 @@ impl Reconciler {
         let transfer = Transfer {
             wish: &moving.service.wish,
             access: &moving.access,
+            policy: &self.settings.policy,
             from: &moving.service.address.hostname,
             mark: &moving.mark,
         };
@@ -435,8 +436,8 @@ impl Reconciler {
             Err(done) => return done,
         };
         if let Some(upgrade) = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.upgrade) {
-            let (wish, from) = (&service.wish, service.address.hostname.as_str());
-            let change = (upgrade.thaw)(&Transfer { wish, access: &access, from, mark: "" });
+            let (wish, from, policy) = (&service.wish, service.address.hostname.as_str(), &self.settings.policy);
+            let change = (upgrade.thaw)(&Transfer { wish, access: &access, policy, from, mark: "" });
             match self.engine.run(service.instance, &Command { limit: Some(TELLING), ..command(change) }).await {
                 Ok(ended) if ended.exit_code == Some(0) => {}
                 Ok(ended) => {

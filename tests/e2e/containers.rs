@@ -113,7 +113,7 @@ async fn postgresql_is_sized_and_tuned_to_its_tier() {
         };
         assert_eq!(show("shared_buffers"), memory * MIB / 4);
         assert_eq!(show("effective_cache_size"), memory * MIB * 3 / 4);
-        assert_eq!(show("max_connections"), memory / 8);
+        assert_eq!(show("max_connections") - show("superuser_reserved_connections"), memory / 8);
         assert_eq!(show("maintenance_work_mem"), memory * MIB / 16);
         assert_eq!((show("temp_file_limit"), show("max_slot_wal_keep_size")), (storage * MIB / 4, storage * MIB / 8));
         if tier == "DEV" {

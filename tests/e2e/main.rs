@@ -19,6 +19,7 @@ mod live;
 mod metrics;
 mod networks;
 mod pages;
+mod privilege;
 mod repair;
 mod replicas;
 mod resize;

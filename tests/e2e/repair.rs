@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::client::Client;
 use crate::support::docker::{docker, inspect, preview};
 use crate::support::eventually;
-use crate::support::server::Server;
+use crate::support::server::{SUPERUSER, Server};
 
 /// A server in whose container anybody can do anything.
 fn inside(id: &str, command: &[&str]) -> String {
@@ -36,7 +36,7 @@ async fn repair(client: &Client, id: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_locked_himself_out_is_told_so_and_gets_in_again() {
-    let mut server = Server::start(&[]).await;
+    let mut server = Server::start(&[SUPERUSER]).await;
     let client = Client::new(&server);
     let mut ids = Vec::new();
     for (kind, version) in [("POSTGRESQL", "17"), ("REDIS", "7")] {
@@ -63,7 +63,8 @@ async fn who_has_locked_himself_out_is_told_so_and_gets_in_again() {
     preview(&test, &network, "redis:7", &set).unwrap();
 
     // The password and the user, by hand.
-    sql(&format!("alter role \"{user}\" nologin password 'mine'")).unwrap();
+    assert_eq!(sql("show is_superuser").as_deref(), Ok("on"));
+    sql(&format!("alter role project_services nologin; alter role \"{user}\" nologin password 'mine'")).unwrap();
     let password =
         ["redis-cli", "--no-auth-warning", "-u", &redis_url, "acl", "setuser", "default", "resetpass", ">mine"];
     preview(&test, &network, "redis:7", &password).unwrap();
@@ -93,6 +94,9 @@ async fn who_has_locked_himself_out_is_told_so_and_gets_in_again() {
     client.settled(postgresql, "RUNNING").await;
     assert_eq!(sql("select x from kept").as_deref(), Ok("kept"));
     assert_ne!(inspect(postgresql)["Id"], before);
+
+    let sidecar = "select rolsuper and rolcanlogin and oid = 10 from pg_roles where rolname = 'project_services'";
+    assert_eq!(sql(sidecar).as_deref(), Ok("t"));
 
     // Who may connect, and what keeps the server from starting.
     sql("copy (select 'host all all all reject') to '/var/lib/postgresql/data/pgdata/pg_hba.conf'").unwrap();

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::support::client::Client;
 use crate::support::docker::{inspect, inspect_a, preview};
 use crate::support::engine::Engine;
-use crate::support::server::Server;
+use crate::support::server::{SUPERUSER, Server};
 use crate::support::{PATIENCE, eventually};
 
 const MIB: u64 = 1024 * 1024;
@@ -239,7 +239,7 @@ async fn postgresql_takes_no_more_than_its_size_and_its_neighbour_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn temporary_files_and_a_stale_slot_are_part_of_it_and_a_larger_size_is_a_way_out() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[SUPERUSER]).await;
     let client = Client::new(&server);
     let input =
         json!({"projectId": client.project, "kind": "POSTGRESQL", "tier": "DEV", "version": "17", "name": "hog"});

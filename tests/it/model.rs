@@ -20,6 +20,7 @@ use project_services::app::provision::ProvisionRequest;
 use project_services::app::{App, Terms};
 use project_services::catalog;
 use project_services::catalog::access::Access;
+use project_services::catalog::policy::Policy;
 use project_services::crypto::Sealer;
 use project_services::domain::event::ServiceEvent;
 use project_services::domain::id::{InstanceId, ProjectId, ServiceId};
@@ -169,6 +170,7 @@ impl World {
             publishing: None,
             retention: EventRetention { newest: 1_000, age: SignedDuration::from_hours(24) },
             host_reserve: Reserve(500),
+            policy: Policy::default(),
         };
         let engine: Arc<dyn Engine> = Arc::clone(engine) as Arc<dyn Engine>;
         let instruments = Arc::new(FakeInstruments::default());

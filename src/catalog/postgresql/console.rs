@@ -12,6 +12,7 @@ use super::super::access::Access;
 use super::super::deployment::shell;
 use super::super::inquiry::{Answer, Inquiry, MAX_BYTES, MAX_ITEMS, Refusal, SqlConsole};
 use super::names;
+use super::roles::WHO;
 use crate::domain::console::Table;
 use crate::domain::service::{TierSpec, Wish};
 
@@ -31,17 +32,16 @@ const NOT_CONNECTED: i64 = 2;
 /// What timeout(1) exits with where it ended psql: its own code, or that of SIGTERM.
 const TOO_LONG: [i64; 2] = [124, 143];
 
-/// Has the user $1 of the database $2 do the set-up $3, and then the role of ours what comes by standard input. Only its own
+/// Has the sidecar's role, or of old data the user $1 of the database $2, do the set-up $3, and then the role of ours what comes by standard input. Only its own
 /// container lets that role in, on the unix socket, for it has no password.
 ///
 /// Nothing may run on once nobody waits for it: the server ends statements in time and looks whether psql is still there.
 /// What withstands that, such as a function that goes on whatever happens, is ended by the set-up.
-const ASK: &str = r#"set -eu
-export PGCLIENTENCODING=UTF8
+const ASK: &str = r#"export PGCLIENTENCODING=UTF8
 set_up() {
   PGOPTIONS='-c search_path=pg_catalog,pg_temp -c default_transaction_read_only=off -c statement_timeout=2s
     -c synchronous_commit=local -c client_min_messages=error' \
-    timeout -k 1 2 psql -Xqwt -v VERBOSITY=terse -c "$3" "host=/var/run/postgresql user=$1 dbname=$2" </dev/null 2>&1
+    timeout -k 1 2 psql -Xqwt -v VERBOSITY=terse -c "$3" "host=/var/run/postgresql user=$role dbname=$home" </dev/null 2>&1
 }
 code=0
 refusal=$(set_up "$@") || code=$?
@@ -151,7 +151,7 @@ ROLLBACK;
 fn ask(wish: &Wish, access: &Access, statement: &str) -> Inquiry {
     let (user, database) = names(access);
     let TierSpec { memory_mib, storage_mib, .. } = wish.tier;
-    let mut command = shell(ASK);
+    let mut command = shell(&["set -eu", WHO, ASK].concat());
     let set_up = SET_UP.replace("TEMP_MIB", &(storage_mib / 8).to_string());
     command.extend(["console", user, database, &set_up].map(str::to_owned));
     let script = SCRIPT

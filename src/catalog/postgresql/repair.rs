@@ -1,12 +1,13 @@
 //! Gets a user back in who has locked himself out.
 
-use postgres_protocol::password::scram_sha_256;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
+use super::roles::{OWN, own_verifier, privileges, verifier};
 use super::{PORT, names};
 use crate::catalog::access::Access;
 use crate::catalog::deployment::{Change, File, shell};
+use crate::catalog::policy::Policy;
 use crate::domain::service::Wish;
 
 /// Reads the rest of a connection's parameters, up to a line of its own, and logs in with them, at the container's own address: the image trusts the
@@ -59,21 +60,44 @@ if ! postgres -D "$PGDATA" -C max_connections >/dev/null 2>&1; then
   : >postgresql.conf
 fi
 rm -f postmaster.pid
-postgres --single -D "$PGDATA" -c log_min_error_statement=panic template1 >/dev/null <<'SQL'
+single() {
+  postgres --single -D "$PGDATA" -c log_min_error_statement=panic -c search_path=pg_catalog template1 >/dev/null
+}
 "#;
 
-pub(super) fn file(_: &Wish, access: &Access) -> File {
+/// What is put back depends on who is who in the data.
+pub(super) fn file(access: &Access, policy: &Policy) -> File {
     let (user, database) = names(access);
-    let password = access.passwords().last().unwrap_or_default();
-    let verifier = Zeroizing::new(scram_sha_256(password.as_bytes()));
-    let statements = format!(
-        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{user}') THEN CREATE ROLE \"{user}\"; END IF; END $$\n\
-         ALTER ROLE \"{user}\" RESET ALL\n\
-         ALTER ROLE \"{user}\" SUPERUSER CREATEDB CREATEROLE REPLICATION BYPASSRLS LOGIN CONNECTION LIMIT -1 VALID UNTIL 'infinity'\n\
-         ALTER DATABASE \"{database}\" RESET ALL\n\
-         ALTER DATABASE \"{database}\" ALLOW_CONNECTIONS true CONNECTION LIMIT -1\n"
+    let make_user = format!(
+        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{user}') THEN CREATE ROLE \"{user}\"; END IF; END $$"
     );
-    let set_password = ["ALTER ROLE \"", user, "\" PASSWORD '", &verifier, "'\n"];
-    let text = [SCRIPT, &statements, &set_password.concat(), "SQL\ncp -f \"$here\" \"$done\"\n"].concat();
-    File { path: ".service/repair", content: Zeroizing::new(text.into_bytes()), salted: true }
+    let superuser = |role: &str| format!("ALTER ROLE \"{role}\" SUPERUSER CREATEDB CREATEROLE REPLICATION BYPASSRLS");
+    let (raise_sidecar, raise_user) = (superuser(OWN), superuser(user));
+    let let_in = |role: &str, verifier: &str| {
+        let reset = format!("ALTER ROLE \"{role}\" RESET ALL\nALTER ROLE \"{role}\" ");
+        Zeroizing::new([&reset, "LOGIN CONNECTION LIMIT -1 VALID UNTIL 'infinity' PASSWORD '", verifier, "'"].concat())
+    };
+    let open = format!(
+        "ALTER DATABASE \"{database}\" RESET ALL\n\
+         ALTER DATABASE \"{database}\" ALLOW_CONNECTIONS true CONNECTION LIMIT -1"
+    );
+    // The bootstrap superuser has this number (PostgreSQL source, pg_authid.dat).
+    let name = format!(
+        "UPDATE pg_authid SET rolname = '{OWN}' WHERE oid = 10 AND NOT EXISTS (SELECT FROM pg_authid WHERE rolname = '{OWN}')"
+    );
+    let let_user_in = let_in(user, &verifier(access.passwords().last().unwrap_or_default()));
+    let let_sidecar_in = let_in(OWN, &own_verifier(access));
+    let rights = privileges(access, policy).join("\n");
+    let own = [&name, &raise_sidecar, &*let_sidecar_in, &make_user, &let_user_in, &open, &rights].map(String::as_str);
+    let old = [&make_user, &raise_user, &*let_user_in, &open].map(String::as_str);
+    let (own, old) = (Zeroizing::new(own.join("\n")), Zeroizing::new(old.join("\n")));
+    let text = [
+        SCRIPT,
+        "if grep -qsx project_services /var/lib/postgresql/data/.initialised; then\nsingle <<'SQL'\n",
+        &own,
+        "\nSQL\nelse\nsingle <<'SQL'\n",
+        &old,
+        "\nSQL\nfi\ncp -f \"$here\" \"$done\"\n",
+    ];
+    File { path: ".service/repair", content: Zeroizing::new(text.concat().into_bytes()), salted: true }
 }

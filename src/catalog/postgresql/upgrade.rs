@@ -1,7 +1,7 @@
 //! To another major version by dump and load, with the programs of the newer one (PostgreSQL manual, "Upgrading a PostgreSQL
 //! Cluster"). All roles and databases of the cluster go over.
 //!
-//! While they do, the old server's transactions are read-only by default. Its clients are superusers and can say otherwise, so
+//! While they do, the old server's transactions are read-only by default. Its clients can say otherwise, so
 //! whether anything was written is found out: every transaction that writes has a number, and the next number has to stay the
 //! same. At the end only its own container is let in, on the unix socket, and whoever else is connected is ended.
 
@@ -15,26 +15,34 @@ use super::super::deployment::{Change, shell};
 use super::super::inquiry::{Answer, Inquiry};
 use super::super::upgrade::{Transfer, Upgrade, Written};
 use super::names;
+use super::roles::{WHO, privileges};
 
 pub const UPGRADE: Upgrade = Upgrade { check, freeze, copy, compare, close, thaw, written: Written { ask, read } };
 
 /// In the new container, which reaches the old server by its host name: $1 is the user, $2 the database, $3 the old host. The
-/// password comes by standard input and goes into a file in memory that only this user reads. `each` calls a function with
+/// passwords of the user and of the sidecar's role come by standard input and go into a file in memory that only this user
+/// reads. The old server may be one that has no such role: then its user is the superuser. `each` calls a function with
 /// every database's name, escaped for a connection string. Names with a line break are refused by `CHECK`.
 const IN_THE_NEW: &str = r#"set -eu
 umask 077
 user=$1 main=$2
 IFS= read -r password
+IFS= read -r own
 work=$(mktemp -d /tmp/upgrade.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' TERM INT HUP
-printf '*:*:*:*:%s\n' "$password" >"$work/password"
+printf '*:*:*:%s:%s\n' "$user" "$password" project_services "$own" >"$work/password"
 export PGPASSFILE="$work/password"
-old="host=$3 port=5432 user=$user connect_timeout=10 keepalives_idle=10 keepalives_count=3"
-new="host=/var/run/postgresql user=$user"
-from='-c default_transaction_read_only=on -c statement_timeout=0 -c lock_timeout=30s -c search_path=pg_catalog'
-into='-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c synchronous_commit=off
-  -c temp_file_limit=-1'
+at="host=$3 port=5432 connect_timeout=10 keepalives_idle=10 keepalives_count=3"
+role=project_services
+said=$(psql -Xqtw "$at user=$role dbname=postgres" -c 'SELECT 1' 2>&1) || case $said in
+  *'authentication failed'* | *'not permitted to log in'*) role=$user ;;
+  *) printf '%s\n' "$said"; exit 1 ;;
+esac
+old="$at user=$role"
+new="host=/var/run/postgresql user=project_services"
+from='-c role=none -c default_transaction_read_only=on -c statement_timeout=0 -c lock_timeout=30s -c search_path=pg_catalog'
+into='-c role=none -c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c synchronous_commit=off'
 of_old() { PGOPTIONS=$from psql -XqtAw -v ON_ERROR_STOP=1 "$old dbname='$1'"; }
 of_new() { PGOPTIONS="$into -c search_path=pg_catalog" psql -XqtAw -v ON_ERROR_STOP=1 "$new dbname='$1'"; }
 databases() {
@@ -47,13 +55,20 @@ each() {
   databases >"$work/databases"
   while IFS= read -r database; do "$1" "$database" </dev/null; done <"$work/databases"
 }
+superusers() {
+  of_old "$main" <<'SQL'
+SELECT count(*) FROM pg_roles WHERE rolsuper AND rolname <> 'project_services' AND rolname !~ '^pg_';
+SQL
+}
 refuse() { printf '%s\n' "$1"; exit 65; }
 "#;
 
+/// Values of the key of a partition and of the state of an aggregate are evaluated when they are laid out, which only a superuser
+/// can do for all: the checks of a user's own types must not run then, unless the user is a superuser anyway.
 const CHECK: &str = r#"
 against=$(of_old "$main" <<'SQL'
 SELECT sentence FROM (
-  SELECT 1, 'Its role ' || current_user || ' is no superuser any more, so not all that it holds can be read.'
+  SELECT 1, 'Its role ' || current_user || ' is no superuser any more, so not all that it holds can be read; a repair puts that right.'
     WHERE NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
   UNION ALL SELECT 2, 'The name of a database or a role has a line break in it, which can''t go over.'
     WHERE EXISTS (SELECT FROM pg_database WHERE datname ~ E'[\\n\\r]')
@@ -84,34 +99,117 @@ SQL
   done <"$work/extensions"
 }
 each extensions
+evaluated() {
+  found=$(of_old "$1" <<'SQL'
+WITH own AS (
+  SELECT oid FROM pg_type WHERE typnamespace <> 'pg_catalog'::regnamespace
+    AND (typtype IN ('d', 'c', 'r', 'm') OR typelem <> 0))
+SELECT 'The key of the partitioned table ' || partrelid::regclass FROM pg_partitioned_table WHERE EXISTS (
+    SELECT FROM pg_depend JOIN own ON own.oid = refobjid WHERE refclassid = 'pg_type'::regclass
+      AND classid = 'pg_class'::regclass AND objid = partrelid
+      AND (objsubid = ANY (partattrs) OR objsubid = 0 AND partexprs IS NOT NULL))
+UNION ALL
+SELECT 'The state of the aggregate ' || aggfnoid::regprocedure FROM pg_aggregate
+  JOIN own ON own.oid IN (aggtranstype, aggmtranstype)
+  WHERE coalesce(agginitval, aggminitval) IS NOT NULL AND NOT EXISTS (
+    SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = aggfnoid::oid AND deptype = 'e')
+LIMIT 1;
+SQL
+  )
+  [ -z "$found" ] || refuse "$found, in the database $1, has a type whose checks would be run by a superuser."
+}
+superusers=$(superusers)
+[ "$superusers" != 0 ] || each evaluated
 "#;
 
-/// The service's own database was made by the image, and so was its role: both take over what the old ones are.
+/// The service's own database was made at the first start, and so was its user: both take over what the old ones are, but for
+/// the rights of a superuser where the user is not to have them: $5 are the statements that see to that. What the old
+/// bootstrap superuser had is the sidecar's role's, and the user administers the others as before. A trusted extension is the
+/// owner's of its database, as if that had created it.
+///
+/// A function in a check runs with the rights of who copies. So where nobody but the sidecar is a superuser, tables are filled by
+/// a role that can do what the user's roles can do and no more.
 const COPY: &str = r#"
 into="$into -c maintenance_work_mem=$4MB"
 step() { [ ! -e "$work/failed" ] || { head -c 1000 "$work/complaints"; exit 1; }; }
 exec 2>"$work/complaints"
 trap 'head -c 1000 "$work/complaints"; rm -rf "$work"' EXIT
 { PGOPTIONS=$from pg_dumpall -w --roles-only -d "$old dbname='$main'" || : >"$work/failed"; } |
-  sed "/^CREATE ROLE $user;\$/d" >"$work/roles"
+  sed -e "/^CREATE ROLE $user;\$/d" -e '/^CREATE ROLE project_services;$/d' -e '/^ALTER ROLE project_services /d' \
+    -e "s/ GRANTED BY $role;\$/ GRANTED BY project_services;/" >"$work/roles"
 step
 { of_new postgres <"$work/roles" || : >"$work/failed"; } >/dev/null
 step
 of_new postgres >/dev/null <<SQL
 DROP DATABASE IF EXISTS "$main" WITH (FORCE);
 SQL
+loader=$new loading="$into -c temp_file_limit=-1"
+superusers=$(superusers)
+if [ "$superusers" = 0 ]; then
+  loading=$into
+  loader="host=/var/run/postgresql user=project_services_loader"
+  of_new postgres >/dev/null <<'SQL'
+CREATE ROLE project_services_loader LOGIN BYPASSRLS;
+ALTER ROLE project_services_loader SET temp_file_limit = -1;
+GRANT pg_write_all_data TO project_services_loader;
+SELECT format('GRANT %I TO project_services_loader', rolname) FROM pg_roles
+  WHERE NOT rolsuper AND rolname !~ '^pg_' AND rolname <> 'project_services_loader'
+\gexec
+SQL
+fi
+part() {
+  part=$1 database=$2
+  shift 2
+  { PGOPTIONS=$from pg_dump -w --format=custom --compress=0 --section="$part" --dbname "$old dbname='$database'" ||
+    : >"$work/failed"; } | { PGOPTIONS=$loading pg_restore -w --exit-on-error "$@" || : >"$work/failed"; }
+  step
+}
 go_over() {
   by=postgres clean=
   case $1 in
     template1) clean=--clean ;;
     postgres) by=template1 clean=--clean ;;
   esac
-  { PGOPTIONS=$from pg_dump -w --format=custom --compress=0 --dbname "$old dbname='$1'" || : >"$work/failed"; } |
-    { PGOPTIONS=$into pg_restore -w --create $clean --exit-on-error --dbname "$new dbname=$by" || : >"$work/failed"; }
-  step
+  part pre-data "$1" --create $clean --dbname "$new dbname=$by"
+  part data "$1" --dbname "$loader dbname='$1'"
+  part post-data "$1" --dbname "$loader dbname='$1'"
 }
 each go_over
-PGOPTIONS="$into" vacuumdb -wq --all --analyze-only --host /var/run/postgresql --username "$user" --maintenance-db "$main"
+of_new postgres >/dev/null <<SQL
+DROP ROLE IF EXISTS project_services_loader;
+$5
+DO \$\$
+DECLARE
+  item record;
+BEGIN
+  FOR item IN SELECT rolname FROM pg_roles r WHERE oid <> 10 AND NOT rolsuper AND rolname !~ '^pg_'
+      AND rolname NOT IN ('$user', 'project_services_reader') AND NOT EXISTS (
+        SELECT FROM pg_auth_members WHERE roleid = r.oid AND member = '$user'::regrole AND admin_option) LOOP
+    BEGIN
+      EXECUTE format('GRANT %I TO %I WITH ADMIN OPTION', item.rolname, '$user');
+    EXCEPTION WHEN invalid_grant_operation THEN
+      NULL; -- The user is a member of it, by whatever way.
+    END;
+  END LOOP;
+END
+\$\$;
+ALTER DATABASE template1 OWNER TO project_services;
+ALTER DATABASE postgres OWNER TO project_services;
+GRANT ALL ON DATABASE postgres TO $user;
+SQL
+give() {
+  of_new "$1" >/dev/null <<'SQL'
+WITH given AS (
+  UPDATE pg_extension SET extowner = datdba FROM pg_database, pg_available_extension_versions
+  WHERE datname = current_database() AND datdba <> 10 AND extowner = 10 AND extname <> 'plpgsql'
+    AND name = extname AND version = extversion AND trusted
+  RETURNING pg_extension.oid, extowner, pg_database.oid AS database)
+INSERT INTO pg_shdepend (dbid, classid, objid, objsubid, refclassid, refobjid, deptype)
+SELECT database, 'pg_extension'::regclass, oid, 0, 'pg_authid'::regclass, extowner, 'o' FROM given;
+SQL
+}
+each give
+PGOPTIONS="$into" vacuumdb -wq --all --analyze-only --host /var/run/postgresql --username project_services --maintenance-db postgres
 "#;
 
 /// What is counted: rows of every table, where sequences are, large objects, roles. What an extension brings along may differ.
@@ -134,7 +232,8 @@ SELECT 'large objects:', count(*) FROM pg_largeobject_metadata;
 SELECT 'functions:', count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
   WHERE nspname <> 'information_schema' AND nspname !~ '^pg_' AND NOT EXISTS (
     SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = p.oid AND deptype = 'e');
-SELECT 'role ' || rolname COLLATE "C", md5(coalesce(rolpassword, '')) FROM pg_authid WHERE rolname !~ '^pg_' ORDER BY 1;
+SELECT 'role ' || rolname COLLATE "C", md5(coalesce(rolpassword, '')) FROM pg_authid
+  WHERE rolname !~ '^pg_' AND rolname <> 'project_services' ORDER BY 1;
 SQL
 }
 same() {
@@ -161,17 +260,15 @@ SQL
 each forget
 "#;
 
-/// In the old container: `say` has a statement done as the user $1 in the database $2, as a sender of logical replication does
+/// In the old container: `say` has a statement done by the sidecar, as a sender of logical replication does
 /// where that can be had, for clients may have taken all other connections. `others` ends whoever has come over TCP, also
 /// those who are still being let in, and tells whether there was anybody: their processes are called by their address, or
 /// by nothing yet.
-const IN_THE_OLD: &str = r#"set -eu
-user=$1 main=$2
-hba=$PGDATA/pg_hba.conf
+const IN_THE_OLD: &str = r#"hba=$PGDATA/pg_hba.conf
 by() {
   PGOPTIONS='-c statement_timeout=30s -c search_path=pg_catalog -c log_min_error_statement=panic' \
     timeout -k 1 40 psql -XqtAw -v ON_ERROR_STOP=1 -v VERBOSITY=terse \
-    "host=/var/run/postgresql connect_timeout=5 user=$user dbname=$main $1" -c "$2" </dev/null
+    "host=/var/run/postgresql connect_timeout=5 user=$role dbname=$home $1" -c "$2" </dev/null
 }
 way=replication=database
 by "$way" 'SELECT 1' >/dev/null 2>&1 || way=
@@ -217,13 +314,18 @@ exec 2>&1
 /// Sessions of before are ended, for they may be in a transaction that writes.
 const FREEZE: &str = r#"
 open
+against=$(say "SELECT count(*) FROM pg_db_role_setting, unnest(setconfig) AS setting
+  WHERE setting ~* '^default_transaction_read_only=' AND setting !~* '=(on|true|yes|1)$'
+    AND setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = '$1'))
+    AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = '$2'))")
+[ "$against" = 0 ] || { echo "It can't be made read-only: its role or its database has a setting against it."; exit 65; }
 say 'ALTER SYSTEM SET default_transaction_read_only = on'
 say 'ALTER SYSTEM SET autovacuum = off'
 reload
 n=0
 until [ "$(say 'SHOW default_transaction_read_only')" = on ]; do
   n=$((n + 1))
-  [ $n -lt 100 ] || { echo "It can't be made read-only: its role or its database has a setting against it."; exit 65; }
+  [ $n -lt 100 ] || { echo "The server does not become read-only."; exit 1; }
   sleep 0.1
 done
 since=$(say 'SELECT clock_timestamp()')
@@ -288,29 +390,33 @@ fn in_the_new(transfer: &Transfer<'_>, script: &str) -> Change {
     let (user, database) = names(transfer.access);
     let mut command = shell(&[IN_THE_NEW, script].concat());
     let memory = (transfer.wish.tier.memory_mib / 8).to_string();
-    command.extend(["upgrade", user, database, transfer.from, &memory].map(str::to_owned));
-    let input = Zeroizing::new([transfer.access.password.expose_secret(), "\n"].concat());
+    let privileges = privileges(transfer.access, transfer.policy).join(";\n") + ";";
+    command.extend(["upgrade", user, database, transfer.from, &memory, &privileges].map(str::to_owned));
+    let (password, own) = (&transfer.access.password, transfer.access.own_password());
+    let input = Zeroizing::new([password.expose_secret(), "\n", own.expose_secret(), "\n"].concat());
     Change { command, user: "postgres", input: SecretString::from(input.as_str()) }
 }
 
 fn in_the_old(transfer: &Transfer<'_>, script: &str) -> Change {
     let (user, database) = names(transfer.access);
-    let mut command = shell(&[IN_THE_OLD, script].concat());
+    let mut command = shell(&["set -eu", WHO, IN_THE_OLD, script].concat());
     command.extend(["upgrade", user, database, transfer.mark].map(str::to_owned));
     Change { command, user: "postgres", input: SecretString::default() }
 }
 
 /// Statistics of the tables of every database, which began with 0 when the service was brought to its version.
-const COUNT: &str = r#"set -eu
-say() { PGOPTIONS='-c search_path=pg_catalog' psql -XqtAw -v ON_ERROR_STOP=1 "host=/var/run/postgresql user=$1 dbname='$2'" -c "$3" </dev/null; }
-say "$1" "$2" "SELECT replace(replace(datname, E'\\\\', E'\\\\\\\\'), '''', E'\\\\''') FROM pg_database WHERE datallowconn AND datname !~ E'[\\n\\r]'" |
+const COUNT: &str = r#"say() {
+  PGOPTIONS='-c role=none -c search_path=pg_catalog' \
+    psql -XqtAw -v ON_ERROR_STOP=1 "host=/var/run/postgresql user=$role dbname='$1'" -c "$2" </dev/null
+}
+say "$home" "SELECT replace(replace(datname, E'\\\\', E'\\\\\\\\'), '''', E'\\\\''') FROM pg_database WHERE datallowconn AND datname !~ E'[\\n\\r]'" |
 while IFS= read -r database; do
-  say "$1" "$database" 'SELECT sum(n_tup_ins), sum(n_tup_upd), sum(n_tup_del) FROM pg_stat_user_tables'
+  say "$database" 'SELECT sum(n_tup_ins), sum(n_tup_upd), sum(n_tup_del) FROM pg_stat_user_tables'
 done"#;
 
 fn ask(access: &Access) -> Inquiry {
     let (user, database) = names(access);
-    let mut command = shell(COUNT);
+    let mut command = shell(&["set -eu", WHO, COUNT].concat());
     command.extend(["written", user, database].map(str::to_owned));
     let (input, limit) = (SecretString::default(), Duration::from_secs(10));
     Inquiry { command, user: "postgres", input, limit, kept: 1 << 16 }

@@ -6,19 +6,23 @@ use super::World;
 use crate::support::docker::docker;
 use crate::support::eventually;
 use crate::support::proxy::Proxy;
-use crate::support::server::Server;
+use crate::support::server::{SUPERUSER, Server};
 
 /// How long a question takes, whatever becomes of it, with what a busy machine adds.
 const AT_MOST: Duration = Duration::from_secs(22);
 
 impl World {
     async fn postgresql(version: &str) -> Self {
-        let world = Self::new("POSTGRESQL", version).await;
+        Self::filled(&[], version).await
+    }
+
+    async fn filled(settings: &[(&str, &str)], version: &str) -> Self {
+        let world = Self::on(Server::start(settings).await, "POSTGRESQL", version).await;
         world.sql("create table t (a int, b text); insert into t values (1, null), (2, ''), (3, E'x\"y\\n,\\\\z')");
         world
     }
 
-    /// What a superuser's client says.
+    /// What a client says.
     fn sql(&self, statement: &str) -> String {
         self.speak(&["psql", &self.url, "-qtA", "-v", "ON_ERROR_STOP=1", "-c", statement]).unwrap()
     }
@@ -227,7 +231,7 @@ async fn a_statement_that_takes_too_much_ends_and_leaves_the_server_as_it_was() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_role_is_put_right_whatever_somebody_made_of_it() {
-    let world = World::postgresql("17").await;
+    let world = World::filled(&[SUPERUSER], "17").await;
     let role = "select rolsuper, rolcanlogin, rolconnlimit, rolpassword is null, array(select roleid::regrole::text
         from pg_auth_members where member = a.oid order by 1), array(select setconfig from pg_db_role_setting where setrole = a.oid)
         from pg_authid a where rolname = 'project_services_reader'";
@@ -258,7 +262,7 @@ async fn the_role_is_put_right_whatever_somebody_made_of_it() {
 /// Of all that is kept: the server's log, ours, the list of processes while it runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_is_written_down_nowhere() {
-    let world = World::postgresql("17").await;
+    let world = World::filled(&[SUPERUSER], "17").await;
     world.sql("alter system set log_statement = 'all'");
     world.sql("alter system set log_min_duration_statement = 0");
     world.sql("select pg_reload_conf()");

@@ -14,6 +14,8 @@ use super::eventually;
 use crate::chain::Logs;
 
 pub const SECRET: &str = "the secret of the end-to-end tests, long enough";
+/// Has the users of PostgreSQL be superusers, for tests of what those can do.
+pub const SUPERUSER: (&str, &str) = ("POSTGRES_SUPERUSER", "true");
 pub const OLD_KEY: &str = "old:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 
 /// A server process; killed when dropped, and what it made is removed.

@@ -8,7 +8,7 @@ use project_services::catalog::deployment::File;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-/// The files in a volume, and a role's verifier in the database.
+/// The files in a volume, and the user's verifier in the database.
 #[derive(Debug, Clone, Default)]
 pub struct Kept {
     files: HashMap<String, String>,
@@ -21,9 +21,11 @@ impl Kept {
         self.files.extend(files.iter().map(|file| (file.path.to_owned(), text(file))));
     }
 
-    /// The first start of PostgreSQL.
+    /// The first start of PostgreSQL, which makes the user by a script.
     pub fn initialise(&mut self) {
-        self.verifier = self.files.get(".service/verifier").cloned();
+        let script = self.files.get("create-user.sh");
+        let role = script.and_then(|script| script.lines().find(|line| line.starts_with("CREATE ROLE ")));
+        self.verifier = role.and_then(|role| role.split('\'').nth(1)).map(str::to_owned);
     }
 
     /// What Redis takes when it starts with these files.
