@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
-use super::execute::{COMPLAINT, Done, command, failure, image};
+use super::execute::{COMPLAINT, Done, command, image};
 use super::look::pause_after;
 use super::rules::Failure;
 use super::steps::{Left, Step};
@@ -26,10 +26,13 @@ use crate::domain::service::{
     ServiceState,
 };
 use crate::domain::task::{Task, TaskId};
-use crate::engine::{Command, EngineError, Pull, Target};
+use crate::engine::{Command, Pull, Target};
 use crate::store::{Guard, StoreError, Write};
 
+mod halt;
 mod progress;
+
+use halt::Halt;
 
 /// How long a server may take to be told something.
 const TELLING: Duration = Duration::from_secs(90);
@@ -40,41 +43,6 @@ const COPYING: Duration = Duration::from_secs(6 * 3600);
 
 /// How often a write is tried that a measurement was ahead of.
 const TRIES: u32 = 20;
-
-/// Why an upgrade does not go on.
-enum Halt {
-    /// Something else is wanted, or the engine does not answer.
-    Left,
-    Failed(String),
-    /// It would fail again.
-    Refused(String),
-    Store(StoreError),
-}
-
-impl From<EngineError> for Halt {
-    fn from(error: EngineError) -> Self {
-        Self::Failed(failure(&error).message)
-    }
-}
-
-impl From<StoreError> for Halt {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Stale => Self::Left,
-            error => Self::Store(error),
-        }
-    }
-}
-
-impl From<Done> for Halt {
-    fn from(done: Done) -> Self {
-        match done {
-            Done::Failed(failure) | Done::Noted(failure) => Self::Failed(failure.message),
-            Done::StoreFailed(error) => error.into(),
-            Done::Tried | Done::Ready(_) | Done::Finished(_) => Self::Left,
-        }
-    }
-}
 
 /// A service on its way.
 struct Moving<'a> {
