@@ -254,7 +254,10 @@ fn step(name: &ServiceName, operation: &Operation) -> String {
         OperationPhase::Resizing => format!("{name} is given its new size."),
         OperationPhase::Repairing => format!("The container of {name} is to be made anew, with its own settings."),
         OperationPhase::Preparing => format!("Another instance of {name} is being prepared beside it."),
-        OperationPhase::CopyingData => format!("The data of {name} is being copied; it takes no writes meanwhile."),
+        OperationPhase::CopyingData => match operation.progress_percent {
+            Some(percent) => format!("The data of {name} is being copied: about {percent} %."),
+            None => format!("The data of {name} is being copied; it takes no writes meanwhile."),
+        },
         OperationPhase::Comparing => format!("The copy of {name} is being compared with what it holds."),
         OperationPhase::Switching => format!("{name} is being shut down, to run on with the copy."),
         OperationPhase::Unknown => format!("{name} is being worked on."),

@@ -132,6 +132,7 @@ async fn a_volume_in_a_file_holds_no_more_and_comes_back_after_the_host_was_star
         // What it may take is taken, so that it is there whatever others write.
         let file = fs::metadata(host.file(id)).unwrap();
         assert_eq!(file.len(), limit * MIB * 5 / 4);
+        assert_eq!(file.mode() & 0o777, 0o600, "nobody else reads it");
         assert!(file.blocks() * 512 >= file.len(), "{} blocks", file.blocks());
     }
     let url = client.reveal(&database).await["DATABASE_URL"].clone();

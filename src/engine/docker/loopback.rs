@@ -33,6 +33,7 @@ const AT_REST_ONLY: i64 = 5;
 /// is made with has an empty root, as the engine copies the image's directory only into such. A file that could not be made larger
 /// is used as it is.
 const SCRIPT: &str = r#"set -eu
+umask 077
 action=$1 file=$2 link=$3 bytes=$4 reserve=$5
 devices() { losetup --noheadings --output NAME --associated "$file"; }
 has_room() {
@@ -162,7 +163,7 @@ impl Loopback<'_> {
         self.have_image().await?;
         let name = format!("{}-file", volume.instance);
         let remove = || {
-            let options = query::RemoveContainerOptionsBuilder::default().force(true).build();
+            let options = query::RemoveContainerOptionsBuilder::default().force(true).v(true).build();
             within(SLOW, self.client.remove_container(&name, Some(options)))
         };
         found(remove().await)?;
