@@ -72,7 +72,10 @@ fi
 mkdir -p "${link%/*}"
 ln -sfn "$device" "$link"
 case $action in
-  attach) enlarge || : ;;
+  attach)
+    enlarge || :
+    # It is at rest, unless somebody looks into it; then this does nothing.
+    e2fsck -p "$device" >/dev/null 2>&1 || : ;;
   grow) enlarge || exit 4 ;;
   *) exit 0 ;;
 esac
@@ -82,7 +85,6 @@ if [ "$((blocks * 4096 + 4096))" -le "$(blockdev --getsize64 "$device")" ]; then
   if [ "$action" = grow ]; then
     resize2fs "$device" >/dev/null 2>&1 || exit 5
   else
-    # It is at rest, unless somebody looks into it.
     e2fsck -fp "$device" >/dev/null 2>&1 || [ $? = 1 ] || exit 0
     resize2fs "$device" >/dev/null 2>&1 || :
   fi
@@ -163,9 +165,11 @@ impl Loopback<'_> {
         self.have_image().await?;
         let name = format!("{}-file", volume.instance);
         let remove = || {
-            let options = query::RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+            let options = query::RemoveContainerOptionsBuilder::default().v(true).build();
             within(SLOW, self.client.remove_container(&name, Some(options)))
         };
+        // One that a server which was killed has left is let end what it does to a file system.
+        found(self.end_of(&name).await)?;
         found(remove().await)?;
         let ended = self.run_as(&name, self.body(volume, action, storage_mib)).await;
         found(remove().await)?;
@@ -199,16 +203,21 @@ impl Loopback<'_> {
         within(SLOW, self.client.create_container(Some(options), body)).await.map_err(failure)?;
         let start = self.client.start_container(name, None::<query::StartContainerOptions>);
         within(SLOW, start).await.map_err(failure)?;
-        let mut ends = self.client.wait_container(name, None::<query::WaitContainerOptions>);
-        let code = match within(SLOW, async { ends.next().await.transpose() }).await {
-            Ok(ended) => ended.map_or(0, |ended| ended.status_code),
-            Err(BollardError::DockerContainerWaitError { code, .. }) => code,
-            Err(error) => return Err(failure(error)),
-        };
+        let code = self.end_of(name).await.map_err(failure)?;
         let options = query::LogsOptionsBuilder::default().stdout(true).stderr(true).build();
         let output = self.client.logs(name, Some(options)).map_ok(LogOutput::into_bytes);
         let chunks: Vec<_> = within(QUICK, output.try_collect()).await.map_err(failure)?;
         Ok((code, String::from_utf8_lossy(&chunks.concat()).trim().to_owned()))
+    }
+
+    /// The exit code of a container, once it has ended.
+    async fn end_of(&self, name: &str) -> std::result::Result<i64, BollardError> {
+        let mut ends = self.client.wait_container(name, None::<query::WaitContainerOptions>);
+        match within(SLOW, async { ends.next().await.transpose() }).await {
+            Ok(ended) => Ok(ended.map_or(0, |ended| ended.status_code)),
+            Err(BollardError::DockerContainerWaitError { code, .. }) => Ok(code),
+            Err(error) => Err(error),
+        }
     }
 
     fn body(&self, volume: &FileVolume, action: Action, storage_mib: u32) -> ContainerCreateBody {
@@ -245,6 +254,9 @@ impl Loopback<'_> {
                 // Loop devices, and what makes more of them (Linux, Documentation/admin-guide/devices.txt).
                 device_cgroup_rules: Some(vec!["b 7:* rwm".to_owned(), "c 10:237 rwm".to_owned()]),
                 network_mode: Some("none".to_owned()),
+                // The devices are the host's, whatever its engine sets apart otherwise.
+                userns_mode: Some("host".to_owned()),
+                security_opt: Some(vec!["label=disable".to_owned(), "no-new-privileges".to_owned()]),
                 readonly_rootfs: Some(true),
                 ..Default::default()
             }),
