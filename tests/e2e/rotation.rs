@@ -76,9 +76,11 @@ impl World {
             assert_eq!(self.speak(url, "config set maxclients 4").unwrap(), "OK");
             (format!("sleep 1000 | redis-cli -u {url}"), "max number of clients")
         } else {
-            (format!("sleep 1000 | psql {url}"), "clients already|connection slots")
+            // Each that comes takes a place until it is refused, and may have another one refused for that.
+            let stay = format!("until psql {url} <>/tmp/silence; do sleep 1; done");
+            (stay, "clients already|connection slots")
         };
-        let clients = format!("for n in $(seq 48); do ({connect}) & done; wait");
+        let clients = format!("mkfifo /tmp/silence; for n in $(seq 48); do ({connect}) & done; wait");
         let (label, network) = (format!("{LABEL}={}", self.server.test), self.server.network());
         let container = ["run", "--detach", "--network", &network, "--label", &label, "--entrypoint", "sh"];
         let name = docker(&[&container[..], &[self.kind.image, "-c", &clients]].concat());
