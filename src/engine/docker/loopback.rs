@@ -230,8 +230,7 @@ impl Loopback<'_> {
         let bytes = wall_mib(storage_mib) << 20;
         let reserve = self.settings.reserve.0;
         let device = volume.device();
-        let words =
-            ["sh", "-c", SCRIPT, "loopback", word, &volume.file, &device, &bytes.to_string(), &reserve.to_string()];
+        let arguments = [word, &volume.file, &device, &bytes.to_string(), &reserve.to_string()];
         // It may have been made in another directory than the present one.
         let directory = volume.file.rsplit_once('/').map_or("/", |(directory, _)| directory);
         let mut binds = vec![format!("{directory}:{directory}"), "/dev:/dev".to_owned()];
@@ -243,8 +242,8 @@ impl Loopback<'_> {
         }
         ContainerCreateBody {
             image: Some(self.settings.image.clone()),
-            entrypoint: Some(Vec::new()),
-            cmd: Some(words.map(str::to_owned).to_vec()),
+            entrypoint: Some(["sh", "-c", SCRIPT, "loopback"].map(str::to_owned).to_vec()),
+            cmd: Some(arguments.map(str::to_owned).to_vec()),
             user: Some("0".to_owned()),
             labels: Some(self.labels.of_tool()),
             host_config: Some(HostConfig {

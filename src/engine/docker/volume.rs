@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bollard::Docker;
-use bollard::models::VolumeCreateRequest;
+use bollard::models::{self, VolumeCreateRequest};
 use bollard::query_parameters as query;
 use futures_util::TryStreamExt;
 
@@ -48,9 +48,8 @@ impl DockerEngine {
 
     /// The file that holds a volume's file system, where it has one.
     async fn file(&self, instance: InstanceId) -> Result<Option<FileVolume>> {
-        let client = self.client().await?;
-        let volume = found(within(QUICK, client.inspect_volume(&instance.to_string())).await)?;
-        let ours = volume.filter(|volume| self.labels.are_of(instance, Some(&volume.labels)));
+        let ours =
+            self.inspect_volume(instance).await?.filter(|volume| self.labels.are_of(instance, Some(&volume.labels)));
         Ok(ours.and_then(|volume| Some(FileVolume { instance, file: labels::file(&volume.labels)?.clone() })))
     }
 
@@ -74,15 +73,17 @@ impl DockerEngine {
 
     /// Whether a volume has a file system, or a part of one, that nothing else takes from.
     pub(super) async fn has_own_space(&self, instance: InstanceId) -> Result<bool> {
-        let client = self.client().await?;
-        let volume = found(within(QUICK, client.inspect_volume(&instance.to_string())).await)?;
+        let volume = self.inspect_volume(instance).await?;
         Ok(volume.is_some_and(|volume| labels::file(&volume.labels).is_some() || volume.options.contains_key("size")))
     }
 
-    pub(super) async fn volume(&self, instance: InstanceId) -> Result<Volume> {
+    async fn inspect_volume(&self, instance: InstanceId) -> Result<Option<models::Volume>> {
         let client = self.client().await?;
-        let volume = found(within(QUICK, client.inspect_volume(&instance.to_string())).await)?;
-        Ok(match volume {
+        found(within(QUICK, client.inspect_volume(&instance.to_string())).await)
+    }
+
+    pub(super) async fn volume(&self, instance: InstanceId) -> Result<Volume> {
+        Ok(match self.inspect_volume(instance).await? {
             None => Volume::Absent,
             Some(volume) if volume.labels.is_empty() => Volume::Stray,
             Some(volume) if !self.labels.are_of(instance, Some(&volume.labels)) => Volume::Foreign,
@@ -103,13 +104,17 @@ impl DockerEngine {
     }
 
     pub(super) async fn remove_volume(&self, name: &str) -> Result<()> {
-        let client = self.client().await?;
         // The volume goes last, for it tells of the file.
         if let Ok(instance) = name.parse()
             && let Some(file) = self.file(instance).await?
         {
             self.remove_file(&file).await?;
         }
+        self.remove_volume_alone(name).await
+    }
+
+    async fn remove_volume_alone(&self, name: &str) -> Result<()> {
+        let client = self.client().await?;
         found(within(SLOW, client.remove_volume(name, None::<query::RemoveVolumeOptions>)).await).map(|_| ())
     }
 
@@ -120,8 +125,17 @@ impl DockerEngine {
     pub(super) async fn remove_unused(&self, instance: InstanceId, data_path: &str) -> Result<()> {
         let ours = self.volume(instance).await? == Volume::Ours;
         let unused = ours && self.is_unused(instance, data_path).await?;
+        let file = self.file(instance).await?;
         self.remove_container_of(instance).await?;
-        if unused { self.remove_volume(&instance.to_string()).await } else { Ok(()) }
+        if !unused {
+            return Ok(());
+        }
+        // The file goes last: a volume without its file would look like one that has lost its data, where nobody has had any.
+        self.remove_volume_alone(&instance.to_string()).await?;
+        match file {
+            Some(file) => self.remove_file(&file).await,
+            None => Ok(()),
+        }
     }
 
     /// Whether what is at `path` of an instance's container is known to be nothing but what a start puts there.
