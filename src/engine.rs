@@ -23,7 +23,7 @@ pub mod survey;
 pub mod thing;
 pub mod timed;
 
-pub use command::{Command, Ended};
+pub use command::{Command, Ended, Flow};
 pub use survey::Survey;
 pub use thing::{Owned, OwnedThing, Target, Thing};
 
@@ -138,6 +138,10 @@ pub trait Engine: Send + Sync {
 
     /// Runs a command in the running container to its end. If this is dropped, it runs on.
     async fn run(&self, instance: InstanceId, command: &Command) -> Result<Ended>;
+
+    /// The same with data that flows in or out meanwhile, as much as there is. What the command's standard error says is kept. If
+    /// this is dropped, the command runs on until its limit.
+    async fn pump(&self, instance: InstanceId, command: &Command, flow: Flow) -> Result<Ended>;
 
     /// Returns once the container's output has `text` in it, or ends.
     async fn await_output(&self, instance: InstanceId, text: &str) -> Result<()>;

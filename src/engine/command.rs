@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use secrecy::SecretString;
+use tokio::sync::mpsc;
 
 /// A command. Its words can be seen in the container's process list and in the engine; its input can't.
 #[derive(Debug, Default)]
@@ -16,6 +19,15 @@ pub struct Command {
     /// How long it may take, in whole seconds: it is ended then, in the container, whoever still waits for it. None: it
     /// ends by itself.
     pub limit: Option<Duration>,
+}
+
+/// What flows into a command and out of it, besides its own input. Whoever reads slowly has the command wait.
+#[derive(Default)]
+pub struct Flow {
+    /// Follows the command's input. The command is not told where it ends.
+    pub input: Option<BoxStream<'static, Bytes>>,
+    /// Takes its standard output, which is kept no longer then.
+    pub output: Option<mpsc::Sender<Bytes>>,
 }
 
 /// How it ended, and the beginning of what it said.

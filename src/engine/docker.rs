@@ -17,7 +17,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::{OnceCell, watch};
 
 use super::{
-    Command, Ended, Engine, EngineError, Grown, Happening, Owned, OwnedThing, Pull, Result, Survey, Target, Thing,
+    Command, Ended, Engine, EngineError, Flow, Grown, Happening, Owned, OwnedThing, Pull, Result, Survey, Target, Thing,
     thing,
 };
 use crate::catalog::deployment::Deployment;
@@ -145,10 +145,15 @@ impl DockerEngine {
     async fn ensure_container(&self, container: &thing::Container) -> Result<()> {
         let client = self.client().await?;
         let endpoint = &container.endpoint;
-        self.ensure_network(&endpoint.project).await?;
+        let network = match container.is_isolated {
+            true => container::NO_NETWORK.to_owned(),
+            false => {
+                self.ensure_network(&endpoint.project).await?;
+                self.networks.name(&endpoint.project)?
+            }
+        };
         // The engine looks into the volume as it makes the container.
         self.attach_volume(endpoint.instance, container.deployment.tier.storage_mib).await?;
-        let network = self.networks.name(&endpoint.project)?;
         let body = container::body(container, &network, &self.labels.of_container(container));
         let options = query::CreateContainerOptionsBuilder::default().name(&endpoint.instance.to_string()).build();
         match within(SLOW, client.create_container(Some(options), body)).await {
@@ -346,6 +351,10 @@ impl Engine for DockerEngine {
 
     async fn run(&self, instance: InstanceId, command: &Command) -> Result<Ended> {
         exec::run(self.client().await?, instance, command).await.map_err(failure)
+    }
+
+    async fn pump(&self, instance: InstanceId, command: &Command, flow: Flow) -> Result<Ended> {
+        exec::pump(self.client().await?, instance, command, flow).await.map_err(failure)
     }
 
     async fn survey(&self) -> Result<Survey> {

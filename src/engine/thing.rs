@@ -12,7 +12,7 @@ pub enum Thing {
     /// A project's network.
     Network(ProjectId),
     Volume(Volume),
-    /// Made, but not started; with its project's network, where that is not there yet.
+    /// Made, but not started; with its project's network, where it has that and that is not there yet.
     Container(Box<Container>),
     Endpoint(Endpoint),
 }
@@ -40,6 +40,8 @@ pub struct Container {
     /// Borne by the container from then on, so that what it was made from can be compared.
     pub build: Option<BuildDigest>,
     pub marks: Marks,
+    /// Whether it has no network at all, so that nobody reaches it. Nor is it published then.
+    pub is_isolated: bool,
 }
 
 /// An instance's place on its project's network, which is made as well where it is not there.

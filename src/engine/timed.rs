@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
-use super::{Command, Ended, Engine, EngineError, Grown, Happening, Pull, Result, Survey, Target, Thing};
+use super::{Command, Ended, Engine, EngineError, Flow, Grown, Happening, Pull, Result, Survey, Target, Thing};
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstanceId, ProjectId};
 use crate::domain::limits::Limits;
@@ -87,6 +87,10 @@ impl<E: Engine> Engine for Timed<E> {
 
     async fn run(&self, instance: InstanceId, command: &Command) -> Result<Ended> {
         timed("run", self.0.run(instance, command)).await
+    }
+
+    async fn pump(&self, instance: InstanceId, command: &Command, flow: Flow) -> Result<Ended> {
+        timed("pump", self.0.pump(instance, command, flow)).await
     }
 
     async fn await_output(&self, instance: InstanceId, text: &str) -> Result<()> {

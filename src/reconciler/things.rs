@@ -22,7 +22,16 @@ pub(super) fn container(service: &Service, deployment: Deployment) -> Thing {
         deployment,
         build: build(&service.wish),
         marks: marks(service),
+        is_isolated: false,
     }))
+}
+
+/// The same that nobody reaches.
+pub(super) fn isolated(service: &Service, deployment: Deployment) -> Thing {
+    match container(service, deployment) {
+        Thing::Container(container) => Thing::Container(Box::new(Container { is_isolated: true, ..*container })),
+        other => other,
+    }
 }
 
 /// The service's address, for the instance that it is given to.

@@ -26,6 +26,9 @@ const _: () = assert!(CHECK_LIMIT.as_secs() < 6);
 /// File descriptors that a container may have open; enough for the largest tier's clients.
 const OPEN_FILES: i64 = 16_384;
 
+/// The engine's name for having none.
+pub(super) const NO_NETWORK: &str = "none";
+
 pub(super) fn body(container: &Container, network: &str, labels: &HashMap<String, String>) -> ContainerCreateBody {
     let Container { endpoint: place, deployment, .. } = container;
     let mut command = vec!["CMD".to_owned()];
@@ -53,7 +56,7 @@ pub(super) fn body(container: &Container, network: &str, labels: &HashMap<String
             start_interval: None,
         }),
         host_config: Some(host(container, network, labels)),
-        networking_config: Some(NetworkingConfig {
+        networking_config: (!container.is_isolated).then(|| NetworkingConfig {
             endpoints_config: Some(HashMap::from([(network.to_owned(), endpoint(place))])),
         }),
         ..Default::default()
@@ -96,7 +99,7 @@ fn host(container: &Container, network: &str, labels: &HashMap<String, String>) 
         // A start sets `always`, for with anything less the engine does not bring it back after a crash of its own.
         restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
         network_mode: Some(network.to_owned()),
-        port_bindings: container.published.map(|published| {
+        port_bindings: container.published.filter(|_| !container.is_isolated).map(|published| {
             let binding = PortBinding {
                 host_ip: Some(published.address.to_string()),
                 host_port: Some(published.port.to_string()),

@@ -6,13 +6,15 @@ use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
 use bollard::exec::{CreateExecOptions, StartExecResults};
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
 use secrecy::ExposeSecret;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
 
 use super::{QUICK, within};
 use crate::domain::id::InstanceId;
-use crate::engine::{Command, Ended};
+use crate::engine::{Command, Ended, Flow};
 
 /// How much longer than its limit a command is waited for, which it is ended at.
 const ENDING: Duration = Duration::from_secs(5);
@@ -37,10 +39,33 @@ pub(super) async fn run(client: &Docker, instance: InstanceId, command: &Command
 
 /// The same with all that it wrote, byte by byte.
 pub(super) async fn said(client: &Docker, instance: InstanceId, command: &Command) -> Result<Said, BollardError> {
-    let Some(limit) = command.limit else { return run_on(client, instance, command, command.words.clone()).await };
+    flowing(client, instance, command, Flow::default()).await
+}
+
+/// The same with data that flows in and out; what is kept is what the command said of it.
+pub(super) async fn pump(
+    client: &Docker,
+    instance: InstanceId,
+    command: &Command,
+    flow: Flow,
+) -> Result<Ended, BollardError> {
+    let said = flowing(client, instance, command, flow).await?;
+    let output = String::from_utf8_lossy(&said.both).trim().to_owned();
+    Ok(Ended { exit_code: said.exit_code, output })
+}
+
+async fn flowing(
+    client: &Docker,
+    instance: InstanceId,
+    command: &Command,
+    flow: Flow,
+) -> Result<Said, BollardError> {
+    let Some(limit) = command.limit else {
+        return run_on(client, instance, command, command.words.clone(), flow).await;
+    };
     let mut words = ["timeout", "-k", "1", &limit.as_secs().to_string()].map(str::to_owned).to_vec();
     words.extend(command.words.iter().cloned());
-    within(limit + ENDING, run_on(client, instance, command, words)).await
+    within(limit + ENDING, run_on(client, instance, command, words, flow)).await
 }
 
 async fn run_on(
@@ -48,11 +73,12 @@ async fn run_on(
     instance: InstanceId,
     command: &Command,
     words: Vec<String>,
+    flow: Flow,
 ) -> Result<Said, BollardError> {
     let options = CreateExecOptions {
         cmd: Some(words),
         user: command.user.map(str::to_owned),
-        attach_stdin: Some(command.input.is_some()),
+        attach_stdin: Some(command.input.is_some() || flow.input.is_some()),
         // Unattached, the start returns early and the exit code comes late.
         attach_stdout: Some(true),
         attach_stderr: Some(true),
@@ -60,22 +86,27 @@ async fn run_on(
     };
     let exec = within(QUICK, client.create_exec(&instance.to_string(), options)).await?;
     let mut said = Said::default();
-    let keep = |kept: &mut Vec<u8>, chunk: &[u8]| {
-        kept.extend_from_slice(&chunk[..chunk.len().min(command.kept - kept.len())]);
-    };
-    if let StartExecResults::Attached { mut output, mut input } =
-        within(QUICK, client.start_exec(&exec.id, None)).await?
-    {
-        if let Some(text) = &command.input {
-            // One that ends without reading all of it says why by its exit code.
-            let _ = input.write_all(text.expose_secret().as_bytes()).await;
+    if let StartExecResults::Attached { output, mut input } = within(QUICK, client.start_exec(&exec.id, None)).await? {
+        let feeding = async {
+            if let Some(text) = &command.input {
+                // One that ends without reading all of it says why by its exit code.
+                let _ = input.write_all(text.expose_secret().as_bytes()).await;
+                let _ = input.flush().await;
+            }
+            let mut chunks = flow.input.unwrap_or_else(|| futures_util::stream::empty().boxed());
+            while let Some(chunk) = chunks.next().await {
+                if input.write_all(&chunk).await.is_err() {
+                    break;
+                }
+            }
             let _ = input.flush().await;
-        }
-        while let Some(Ok(chunk)) = output.next().await {
-            let is_error = matches!(chunk, LogOutput::StdErr { .. });
-            let chunk = chunk.into_bytes();
-            keep(&mut said.both, &chunk);
-            keep(if is_error { &mut said.stderr } else { &mut said.stdout }, &chunk);
+            // The input stays open: where it is closed some engines end the output as well.
+            std::future::pending::<()>().await;
+        };
+        let hearing = hear(output, command.kept, flow.output);
+        tokio::select! {
+            heard = hearing => said = heard,
+            () = feeding => {}
         }
     }
     // The exit code may come a moment after the end of the output.
@@ -87,4 +118,31 @@ async fn run_on(
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(said)
+}
+
+/// Takes in what a command says until it says no more, of which each part is `kept` up to so many bytes. Where its standard
+/// output is wanted elsewhere it goes there instead, for as long as somebody takes it.
+async fn hear(
+    mut output: impl Stream<Item = Result<LogOutput, BollardError>> + Unpin,
+    kept: usize,
+    elsewhere: Option<mpsc::Sender<Bytes>>,
+) -> Said {
+    let mut said = Said::default();
+    let keep = |part: &mut Vec<u8>, chunk: &[u8]| part.extend_from_slice(&chunk[..chunk.len().min(kept - part.len())]);
+    while let Some(Ok(chunk)) = output.next().await {
+        let is_error = matches!(chunk, LogOutput::StdErr { .. });
+        let chunk = chunk.into_bytes();
+        match &elsewhere {
+            Some(wanted) if !is_error => {
+                if wanted.send(chunk).await.is_err() {
+                    break;
+                }
+            }
+            _ => {
+                keep(&mut said.both, &chunk);
+                keep(if is_error { &mut said.stderr } else { &mut said.stdout }, &chunk);
+            }
+        }
+    }
+    said
 }
