@@ -14,6 +14,7 @@ use crate::domain::limits::Limits;
 use crate::domain::service::{ServiceKind, SizeTier, TierSpec, Wish};
 
 pub mod access;
+pub mod backup;
 pub mod deployment;
 pub mod ending;
 pub mod inquiry;
@@ -28,6 +29,7 @@ mod redis;
 pub mod upgrade;
 
 use access::{Access, MASK, Seed};
+use backup::Backup;
 use deployment::{Change, Deployment, File};
 use inquiry::{KeyBrowser, SqlConsole};
 use policy::Policy;
@@ -123,6 +125,8 @@ pub struct Offer {
     pub keys: Option<KeyBrowser>,
     /// None where its data can't go over to another version.
     pub upgrade: Option<Upgrade>,
+    /// None where there is no way to have it backed up.
+    pub backup: Option<Backup>,
 }
 
 /// How a kind takes a new size while it runs.

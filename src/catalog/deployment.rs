@@ -113,6 +113,16 @@ impl Deployment {
     }
 }
 
+impl Deployment {
+    /// The same that only waits, so that commands can be run where the volume is.
+    #[must_use]
+    pub fn idle(self) -> Self {
+        const WAIT: &str = "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done";
+        let check = vec!["true".to_owned()];
+        Self { entrypoint: shell(WAIT), command: Vec::new(), files: Vec::new(), health_check: check, ..self }
+    }
+}
+
 /// An entry point that runs `script` with the container's command as its arguments.
 pub(super) fn entrypoint(script: &str) -> Vec<String> {
     let mut entrypoint = shell(script);

@@ -11,6 +11,7 @@ use super::policy::Policy;
 use super::{Credential, Definition, Offer, StorageGuard, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
+mod backup;
 mod console;
 mod repair;
 mod roles;
@@ -46,6 +47,7 @@ pub static DEFINITION: Definition = Definition {
         sql: Some(console::CONSOLE),
         keys: None,
         upgrade: Some(upgrade::UPGRADE),
+        backup: Some(backup::BACKUP),
     }),
 };
 

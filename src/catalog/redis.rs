@@ -11,6 +11,7 @@ use super::policy::Policy;
 use super::{Credential, Definition, LiveResize, Offer, StorageGuard, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
+mod backup;
 mod keys;
 mod resp;
 mod upgrade;
@@ -46,6 +47,7 @@ pub static DEFINITION: Definition = Definition {
         sql: None,
         keys: Some(keys::BROWSER),
         upgrade: Some(upgrade::UPGRADE),
+        backup: Some(backup::BACKUP),
     }),
 };
 

@@ -1,0 +1,99 @@
+//! A snapshot by the server itself, in its own format (Redis manual, "Persistence").
+
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
+
+use super::super::access::Access;
+use super::super::backup::{Backup, Layout};
+use super::super::deployment::{Change, shell};
+
+pub const BACKUP: Backup =
+    Backup { content: "redis-rdb", take, lay_out, admit: None, check, is_in_memory: true };
+
+/// Reads the line that logs in, and says lines to the server.
+const TELL: &str = r#"set -eu
+IFS= read -r login
+tell() {
+  { printf '%s\n' "$login" "$@"; } | timeout -k 1 30 redis-cli -h 127.0.0.1 -p 6379 2>&1 | tr -d '\r' | tail -n +2
+}
+field() { tell "INFO $1" | sed -n "s/^$2://p"; }
+fail() { printf '%s\n' "$1" >&2; exit 1; }
+"#;
+
+/// A snapshot takes its file's name when it is whole. What was there before goes, so that what is there then is a new one. One
+/// that waits for a rewriting of the append-only file begins by itself.
+const TAKE: &str = r#"
+file=/data/dump.rdb
+trap 'rm -f "$file"' EXIT
+trap 'exit 1' TERM INT HUP PIPE
+rm -f "$file"
+begun=$(tell 'BGSAVE SCHEDULE')
+case $begun in
+  *'Background saving'* | *'already in progress'* | *'ackground save'*) ;;
+  *) fail "It makes no snapshot: $begun" ;;
+esac
+until [ -e "$file" ]; do
+  sleep 0.1
+  state=$(tell 'INFO persistence')
+  case $state in
+    *rdb_bgsave_in_progress:1* | *aof_rewrite_in_progress:1* | *aof_rewrite_scheduled:1*) ;;
+    *rdb_bgsave_in_progress:0*)
+      [ ! -e "$file" ] || break
+      case $state in *rdb_last_bgsave_status:err*) fail 'Its snapshot failed, for want of memory or of space.' ;; esac
+      waited=$((${waited:-0} + 1))
+      [ $waited -lt 100 ] || fail 'Its snapshot is not where it should be.' ;;
+    *) fail "It does not tell how far its snapshot is: $state" ;;
+  esac
+done
+printf 'fact:server version=%s\n' "$(field server redis_version)" >&2
+cat "$file""#;
+
+fn take(access: &Access) -> Change {
+    logged_in(TAKE, access)
+}
+
+/// $1 is how long the stream is, $2 the version. Redis 7 keeps a directory, Redis 6 a file that may begin with a snapshot.
+const LAY_OUT: &str = r#"set -eu
+umask 027
+cd /data
+rm -rf appendonlydir appendonlydir.new appendonly.aof appendonly.aof.new
+whole() { [ "$(stat -c %s "$1")" = "$size" ] || { echo 'It is not whole.' >&2; exit 1; }; }
+size=$1
+case $2 in
+  6)
+    head -c "$size" >appendonly.aof.new
+    whole appendonly.aof.new
+    sync appendonly.aof.new 2>/dev/null || sync
+    mv appendonly.aof.new appendonly.aof ;;
+  *)
+    mkdir appendonlydir.new
+    head -c "$size" >appendonlydir.new/appendonly.aof.1.base.rdb
+    whole appendonlydir.new/appendonly.aof.1.base.rdb
+    echo 'file appendonly.aof.1.base.rdb seq 1 type b' >appendonlydir.new/appendonly.aof.manifest
+    sync appendonlydir.new/* 2>/dev/null || sync
+    mv appendonlydir.new appendonlydir ;;
+esac
+sync . 2>/dev/null || sync"#;
+
+fn lay_out(layout: &Layout<'_>) -> Change {
+    let mut command = shell(LAY_OUT);
+    command.extend(["lay-out".to_owned(), layout.content_bytes.to_string(), layout.version.to_owned()]);
+    Change { command, user: "redis", input: SecretString::default() }
+}
+
+/// A server that answers has read all of it, and the checksum at its end with that.
+const CHECK: &str = r#"
+keyspace=$(tell 'INFO keyspace') || fail 'It does not answer.'
+printf '%s\n' "$keyspace" | sed -n 's/^\(db[0-9]*\):keys=\([0-9]*\),.*/fact:keys of \1=\2/p'
+total=$(printf '%s\n' "$keyspace" | sed -n 's/^db[0-9]*:keys=\([0-9]*\),.*/\1/p' | awk '{ n += $1 } END { print n + 0 }')
+[ "$(field persistence loading)" = 0 ] || fail 'It is still loading.'
+printf 'fact:keys=%s\nfact:read by=%s\n' "$total" 'a start, with its checksum'"#;
+
+fn check(access: &Access) -> Change {
+    logged_in(CHECK, access)
+}
+
+fn logged_in(script: &str, access: &Access) -> Change {
+    let input = Zeroizing::new(["AUTH ", access.password.expose_secret(), "\n"].concat());
+    Change { command: shell(&[TELL, script].concat()), user: "redis", input: SecretString::from(input.as_str()) }
+}
