@@ -111,6 +111,7 @@ pub struct UnknownText {
 }
 
 pub mod address;
+pub mod backup;
 pub mod console;
 pub mod event;
 pub mod history;

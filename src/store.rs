@@ -19,8 +19,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::crypto::Sealed;
+use crate::domain::backup::Backup;
 use crate::domain::event::{NewEvent, ServiceEvent};
-use crate::domain::id::{IdempotencyKey, InstallationId, InstanceId, ProjectId, ServiceId};
+use crate::domain::id::{BackupId, IdempotencyKey, InstallationId, InstanceId, ProjectId, ServiceId};
 use crate::domain::instance::Instance;
 use crate::domain::live::UsageRecord;
 use crate::domain::name::ServiceName;
@@ -114,6 +115,14 @@ pub struct NewService {
 pub struct Idempotency {
     pub key: IdempotencyKey,
     pub fingerprint: String,
+}
+
+/// Whose backups to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackupsOf {
+    Service(ServiceId),
+    /// All of a project's services, destroyed ones included.
+    Project(ProjectId),
 }
 
 /// Which events of a project are kept: those that meet both.
@@ -212,6 +221,19 @@ pub trait Store: Terms {
 
     /// The instances that a service has besides the one that runs it, those first whose role is the newest.
     async fn instance_list(&self, service: ServiceId) -> Result<Vec<Instance>>;
+
+    /// Those of all services that check a backup.
+    async fn instance_list_checking(&self) -> Result<Vec<Instance>>;
+
+    async fn backup_get(&self, id: BackupId) -> Result<Option<Backup>>;
+
+    /// A page of backups, the newest first.
+    async fn backup_list(&self, of: &BackupsOf, page: Page<BackupId>) -> Result<Slice<Backup>>;
+
+    async fn backup_count(&self, of: &BackupsOf) -> Result<u64>;
+
+    /// The backups about which something is to be done, the oldest first.
+    async fn backup_list_open(&self) -> Result<Vec<Backup>>;
 
     /// The sealed credentials; None once the service is DESTROYED, or if there is none of that id.
     async fn sealed_get(&self, id: ServiceId) -> Result<Option<Sealed>>;

@@ -238,6 +238,7 @@ fn step(name: &ServiceName, operation: &Operation) -> String {
             OperationKind::Upgrade => format!("Another version of {name} was requested."),
             OperationKind::Revert => format!("{name} is about to go back to what it was before."),
             OperationKind::UpdateImage => format!("A newer image of {name} was requested."),
+            OperationKind::Restore => format!("{name} is about to be restored from a backup."),
             OperationKind::Unknown => format!("{name} waits."),
         },
         OperationPhase::PullingImage => match operation.progress_percent {
@@ -260,6 +261,10 @@ fn step(name: &ServiceName, operation: &Operation) -> String {
         },
         OperationPhase::Comparing => format!("The copy of {name} is being compared with what it holds."),
         OperationPhase::Switching => format!("{name} is being shut down, to run on with the copy."),
+        OperationPhase::Restoring => match operation.progress_percent {
+            Some(percent) => format!("The data of {name} is being restored: {percent} %."),
+            None => format!("The data of {name} is being restored."),
+        },
         OperationPhase::Unknown => format!("{name} is being worked on."),
     }
 }

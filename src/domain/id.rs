@@ -13,6 +13,8 @@ pub enum InvalidId {
     Service,
     #[error("an instance id is \"svc_\" and 32 lower-case hexadecimal digits")]
     Instance,
+    #[error("a backup id is \"bkp_\" and 32 lower-case hexadecimal digits")]
+    Backup,
     #[error("a build's digest is 64 lower-case hexadecimal digits")]
     Build,
     #[error("a project id is 1 to 63 letters, digits, '.', '_' or '-', and starts and ends with a letter or digit")]
@@ -74,6 +76,28 @@ impl FromStr for InstanceId {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         uuid_after(ServiceId::PREFIX, text).map(Self).ok_or(InvalidId::Instance)
+    }
+}
+
+/// A backup's id: a UUID of version 7, so ids sort by creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct BackupId(pub Uuid);
+
+impl BackupId {
+    const PREFIX: &'static str = "bkp_";
+}
+
+impl fmt::Display for BackupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", Self::PREFIX, self.0.simple())
+    }
+}
+
+impl FromStr for BackupId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        uuid_after(Self::PREFIX, text).map(Self).ok_or(InvalidId::Backup)
     }
 }
 

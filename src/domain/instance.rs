@@ -14,6 +14,8 @@ text_enum! {
         Leaving = "LEAVING",
         /// It ran the service, and is kept for a while to go back to.
         Replaced = "REPLACED",
+        /// A backup is restored into it, to see that it can be. It serves nobody, and goes with that.
+        Checking = "CHECKING",
         /// Nobody wants it any more: it is being removed, and nobody can go back to it.
         Going = "GOING",
     } or Unknown
@@ -40,6 +42,12 @@ impl Instance {
     pub fn building(id: InstanceId, service: &Service, version: &str, now: Timestamp) -> Self {
         let (service, version) = (service.id, version.to_owned());
         Self { id, service, role: Role::Building, version, image: None, since: now, purge_at: None }
+    }
+
+    /// One that is about to be made, into which a backup of `version` is restored.
+    pub fn checking(id: InstanceId, service: ServiceId, version: &str, now: Timestamp) -> Self {
+        let version = version.to_owned();
+        Self { id, service, role: Role::Checking, version, image: None, since: now, purge_at: None }
     }
 
     /// What runs `service`, as it is once another one does: it is kept for so long, as `role` has it.

@@ -84,18 +84,19 @@ text_enum! {
         Upgrade = "UPGRADE",
         Revert = "REVERT",
         UpdateImage = "UPDATE_IMAGE",
+        Restore = "RESTORE",
     } or Unknown
 }
 
 impl OperationKind {
     /// Whether it is a task, which ends, and is beside what the service does while it runs.
     pub const fn is_task(self) -> bool {
-        matches!(self, Self::RotateCredentials | Self::Upgrade | Self::UpdateImage)
+        matches!(self, Self::RotateCredentials | Self::Upgrade | Self::UpdateImage | Self::Restore)
     }
 
     /// Whether it changes what the service runs, so that no other change may come between.
     pub const fn changes_version(self) -> bool {
-        matches!(self, Self::Upgrade | Self::Revert | Self::UpdateImage)
+        matches!(self, Self::Upgrade | Self::Revert | Self::UpdateImage | Self::Restore)
     }
 }
 
@@ -117,6 +118,8 @@ text_enum! {
         CopyingData = "COPYING_DATA",
         Comparing = "COMPARING",
         Switching = "SWITCHING",
+        /// The data of a backup is being brought into an instance.
+        Restoring = "RESTORING",
     } or Unknown
 }
 
@@ -159,6 +162,8 @@ text_enum! {
         StorageFull = "STORAGE_FULL",
         /// It could not be brought to another version, and runs in the one that it had.
         UpgradeFailed = "UPGRADE_FAILED",
+        /// What a backup holds could not be restored; it is what it was.
+        RestoreFailed = "RESTORE_FAILED",
     } or Unknown
 }
 
@@ -216,6 +221,16 @@ pub struct Operation {
     pub started_at: Timestamp,
     /// When it counts as failed. None while it is queued, and for destroying, which never gives up.
     pub deadline: Option<Timestamp>,
+}
+
+impl Stored for TierSpec {
+    fn unknown(_: &str) -> Self {
+        Self { tier: SizeTier::Unknown, memory_mib: 0, cpu_millis: 0, storage_mib: 0 }
+    }
+
+    fn is_known(&self) -> bool {
+        self.tier.is_known()
+    }
 }
 
 impl Stored for Power {

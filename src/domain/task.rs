@@ -6,7 +6,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::id::ServiceId;
+use super::id::{BackupId, ServiceId};
 use super::service::{ErrorCode, OperationKind, ServiceError};
 
 /// A task's id: a UUID of version 7, so ids sort by creation.
@@ -27,13 +27,15 @@ text_enum! {
         Upgrade = "UPGRADE",
         /// Has it run from what its image's name means by now.
         UpdateImage = "UPDATE_IMAGE",
+        /// Has it hold what a backup holds, on another instance where it has one.
+        Restore = "RESTORE",
     } or Unknown
 }
 
 impl Job {
     /// Whether it changes what the service runs, of which there is one at a time.
     pub const fn changes_version(self) -> bool {
-        matches!(self, Self::Upgrade | Self::UpdateImage)
+        matches!(self, Self::Upgrade | Self::UpdateImage | Self::Restore)
     }
 
     /// What it is shown as while it is under way.
@@ -42,6 +44,7 @@ impl Job {
             Self::RotateCredentials => OperationKind::RotateCredentials,
             Self::Upgrade => OperationKind::Upgrade,
             Self::UpdateImage => OperationKind::UpdateImage,
+            Self::Restore => OperationKind::Restore,
             Self::Unknown => OperationKind::Unknown,
         }
     }
@@ -66,6 +69,8 @@ pub struct Task {
     pub job: Job,
     /// The version that an upgrade leads to.
     pub version: Option<String>,
+    /// What a restore restores from.
+    pub backup: Option<BackupId>,
     /// How often it has failed since it was asked for, the last time included.
     pub attempts: u32,
     /// It is not tried again before this.
@@ -86,6 +91,7 @@ impl Task {
             service,
             job,
             version: None,
+            backup: None,
             attempts: 0,
             not_before: None,
             error: None,

@@ -9,7 +9,7 @@ use diesel::sql_types::Text;
 const RECORD: &str = "__diesel_schema_migrations";
 
 /// The tables, each with the version of the migration that makes it, the first one first.
-const TABLES: [(&str, &str); 9] = [
+const TABLES: [(&str, &str); 10] = [
     ("installation", "20261123000000"),
     ("projects", "20261123000000"),
     ("services", "20261123000000"),
@@ -19,6 +19,7 @@ const TABLES: [(&str, &str); 9] = [
     ("tasks", "20261125200000"),
     ("service_usage", "20261126000000"),
     ("instances", "20261126060000"),
+    ("backups", "20261126120000"),
 ];
 
 /// What a database holds.

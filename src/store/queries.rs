@@ -12,8 +12,9 @@ use tokio::time::timeout;
 
 use super::{Backend, Conn, Lease, judge};
 use crate::crypto::Sealed;
+use crate::domain::backup::Backup;
 use crate::domain::event::{NewEvent, ServiceEvent};
-use crate::domain::id::{IdempotencyKey, InstallationId, InstanceId, ProjectId, ServiceId};
+use crate::domain::id::{BackupId, IdempotencyKey, InstallationId, InstanceId, ProjectId, ServiceId};
 use crate::domain::instance::Instance;
 use crate::domain::live::UsageRecord;
 use crate::domain::name::ServiceName;
@@ -25,11 +26,14 @@ use crate::store::schema::{installation, store_probes};
 use crate::store::trouble::Purpose;
 use crate::store::types::Id;
 use crate::store::{
-    Committed, LogSpan, NewService, Notice, Page, Result, Retention, ServiceFilter, Slice, Store, StoreError, Terms,
+    BackupsOf, Committed, LogSpan, NewService, Notice, Page, Result, Retention, ServiceFilter, Slice, Store, StoreError, Terms,
     Write,
 };
 use crate::telemetry::{metrics, traces};
 
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
+#[path = "queries/backups.rs"]
+mod backups;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries/commit.rs"]
 mod commit;
@@ -58,8 +62,9 @@ mod term;
 #[path = "queries/usage.rs"]
 mod usage;
 
+use backups::{backup_count, backup_get, backup_list, backup_list_open};
 use commit::commit;
-use instances::instance_list;
+use instances::{instance_list, instance_list_checking};
 use log::{event_list, event_list_of_service, event_list_since, event_span};
 use retention::{event_list_overdue, event_trim};
 use sealed::{sealed_get, sealed_list_other, sealed_replace, sealed_samples};
@@ -223,6 +228,26 @@ impl Store for Backend {
 
     async fn instance_list(&self, service: ServiceId) -> Result<Vec<Instance>> {
         read!(self, instance_list(service))
+    }
+
+    async fn backup_get(&self, id: BackupId) -> Result<Option<Backup>> {
+        read!(self, backup_get(id))
+    }
+
+    async fn backup_list(&self, of: &BackupsOf, page: Page<BackupId>) -> Result<Slice<Backup>> {
+        read!(self, backup_list(of, page))
+    }
+
+    async fn backup_count(&self, of: &BackupsOf) -> Result<u64> {
+        read!(self, backup_count(of))
+    }
+
+    async fn backup_list_open(&self) -> Result<Vec<Backup>> {
+        read!(self, backup_list_open())
+    }
+
+    async fn instance_list_checking(&self) -> Result<Vec<Instance>> {
+        read!(self, instance_list_checking())
     }
 
     async fn sealed_get(&self, id: ServiceId) -> Result<Option<Sealed>> {

@@ -1,6 +1,8 @@
 //! Rows, and what they are in the domain. They never leave the store, and only the ones that are about credentials hold
 //! ciphertext.
 
+pub mod backup;
+
 use diesel::prelude::*;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,13 +14,12 @@ use crate::crypto::Sealed;
 use crate::domain::Stored;
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::history::KEPT_MINUTES;
-use crate::domain::id::{InstanceId, ProjectId, ServiceId};
+use crate::domain::id::{BackupId, InstanceId, ProjectId, ServiceId};
 use crate::domain::instance::{Instance, Role};
 use crate::domain::live::{Holdings, UsageRecord};
 use crate::domain::name::ServiceName;
 use crate::domain::service::{
-    Address, Evidence, Operation, Power, Published, Service, ServiceError, ServiceKind, ServiceState, SizeTier,
-    TierSpec, Wish,
+    Address, Evidence, Operation, Power, Published, Service, ServiceError, ServiceKind, ServiceState, TierSpec, Wish,
 };
 use crate::domain::task::{Job, Task, TaskId, TaskOutcome};
 
@@ -46,12 +47,12 @@ impl Spec {
 
 impl Stored for Spec {
     fn unknown(text: &str) -> Self {
-        let tier = TierSpec { tier: SizeTier::Unknown, memory_mib: 0, cpu_millis: 0, storage_mib: 0 };
+        let tier = TierSpec::unknown(text);
         Self { kind: Stored::unknown(text), version: String::new(), tier, hostname: String::new(), published: None }
     }
 
     fn is_known(&self) -> bool {
-        self.kind.is_known() && self.tier.tier.is_known()
+        self.kind.is_known() && self.tier.is_known()
     }
 }
 
@@ -294,6 +295,7 @@ pub struct TaskRow {
     created_at: Instant,
     updated_at: Instant,
     version: Option<String>,
+    backup_id: Option<Id>,
 }
 
 impl From<&Task> for TaskRow {
@@ -309,6 +311,7 @@ impl From<&Task> for TaskRow {
             created_at: task.created_at.into(),
             updated_at: task.updated_at.into(),
             version: task.version.clone(),
+            backup_id: task.backup.map(|backup| Id(backup.0)),
         }
     }
 }
@@ -326,6 +329,7 @@ impl From<TaskRow> for Task {
             created_at: row.created_at.into(),
             updated_at: row.updated_at.into(),
             version: row.version,
+            backup: row.backup_id.map(|id| BackupId(id.0)),
         }
     }
 }

@@ -4,6 +4,38 @@ diesel::table! {
     use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
     use crate::store::types::sql::{Instant, Jsonb, Uuid};
 
+    backups (id) {
+        id -> Uuid,
+        service_id -> Uuid,
+        project_id -> Text,
+        service_name -> Text,
+        kind -> Text,
+        version -> Text,
+        tier -> Jsonb,
+        origin -> Text,
+        note -> Nullable<Text>,
+        state -> Text,
+        phase -> Nullable<Text>,
+        content_bytes -> Int8,
+        stored_bytes -> Nullable<Int8>,
+        object -> Nullable<Text>,
+        to_verify -> Bool,
+        verification -> Nullable<Jsonb>,
+        attempts -> Int4,
+        not_before -> Nullable<Instant>,
+        error -> Nullable<Jsonb>,
+        created_at -> Instant,
+        begun_at -> Nullable<Instant>,
+        ended_at -> Nullable<Instant>,
+        updated_at -> Instant,
+        revision -> Int8,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
+    use crate::store::types::sql::{Instant, Jsonb, Uuid};
+
     installation (only_row) {
         only_row -> Int4,
         id -> Uuid,
@@ -135,9 +167,12 @@ diesel::table! {
         created_at -> Instant,
         updated_at -> Instant,
         version -> Nullable<Text>,
+        backup_id -> Nullable<Uuid>,
     }
 }
 
+diesel::joinable!(backups -> projects (project_id));
+diesel::joinable!(backups -> services (service_id));
 diesel::joinable!(instances -> services (service_id));
 diesel::joinable!(service_events -> projects (project_id));
 diesel::joinable!(service_events -> services (service_id));
@@ -146,6 +181,7 @@ diesel::joinable!(services -> projects (project_id));
 diesel::joinable!(tasks -> services (service_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    backups,
     installation,
     instances,
     projects,

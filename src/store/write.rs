@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::trouble::Purpose;
 use crate::crypto::Sealed;
+use crate::domain::backup::Backup;
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::instance::Instance;
 use crate::domain::service::{Service, ServiceState};
@@ -28,6 +29,10 @@ pub struct Write<'a> {
     /// Those that the service does not have besides any more: they are gone, or one of them runs it. They have to have the
     /// roles in which they were read.
     pub forgotten: &'a [Instance],
+    /// Backups of the service as they are to be, new ones among them. Nobody must have written them since they were read.
+    pub backups: &'a [Backup],
+    /// One that is not there any more.
+    pub lost: Option<&'a Backup>,
     /// What the log tells of it. The states and the operation that the event shows are those of the row, before and after
     /// this write.
     pub event: Option<&'a NewEvent>,
@@ -36,7 +41,18 @@ pub struct Write<'a> {
 impl<'a> Write<'a> {
     /// A change without any part yet.
     pub fn new(guard: Guard<'a>, now: Timestamp) -> Self {
-        Self { guard, now, service: None, sealed: None, tasks: &[], instances: &[], forgotten: &[], event: None }
+        Self {
+            guard,
+            now,
+            service: None,
+            sealed: None,
+            tasks: &[],
+            instances: &[],
+            forgotten: &[],
+            backups: &[],
+            lost: None,
+            event: None,
+        }
     }
 }
 

@@ -94,6 +94,8 @@ pub enum OperationKind {
     Revert,
     /// It is being restarted from what its image's name means by now.
     UpdateImage,
+    /// It is being given what a backup holds.
+    Restore,
     /// What a newer version of the server has written and this one does not know, while both run. Show it, offer no action,
     /// and ask again; it can't be asked for.
     Unknown,
@@ -136,6 +138,9 @@ pub enum OperationPhase {
     /// The service is being shut down, to run on with the copy under the same host name, port and password. The phases of a start
     /// follow.
     Switching,
+    /// What a backup holds is being brought into an instance, which is then started once by itself. `progressPercent` says how much
+    /// of it is there.
+    Restoring,
     /// What a newer version of the server has written and this one does not know, while both run. Show it, offer no action,
     /// and ask again; it can't be asked for.
     Unknown,

@@ -20,7 +20,7 @@ pub(super) fn time_limit(kind: OperationKind) -> Option<SignedDuration> {
         | OperationKind::Repair
         | OperationKind::Recover => Some(SignedDuration::from_mins(5)),
         // Of what is left once the data is there.
-        OperationKind::Upgrade | OperationKind::Revert | OperationKind::UpdateImage => {
+        OperationKind::Upgrade | OperationKind::Revert | OperationKind::UpdateImage | OperationKind::Restore => {
             Some(SignedDuration::from_mins(5))
         }
         OperationKind::Stop => Some(SignedDuration::from_mins(3)),

@@ -26,7 +26,8 @@ fn is_unwanted(facts: &Facts<'_>, instance: &Instance) -> bool {
         Role::Building => super::version::upgrade(facts).is_none(),
         Role::Going => true,
         Role::Replaced => !instance.is_kept(facts.now),
-        Role::Leaving | Role::Unknown => false,
+        // A check sees to its own.
+        Role::Leaving | Role::Checking | Role::Unknown => false,
     }
 }
 

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
+use super::backups::{backups_forget, backups_write};
 use super::instances::{instances_forget, instances_write};
 use super::log::{event_insert, sequence_take};
 use super::tasks::{tasks_cancel, tasks_write};
@@ -38,6 +39,8 @@ pub(super) async fn commit(connection: &mut Conn, write: Write<'_>) -> Answer<Co
     tasks_write(connection, write.tasks).await?;
     instances_forget(connection, write.forgotten).await?;
     instances_write(connection, write.instances).await?;
+    backups_forget(connection, write.lost).await?;
+    backups_write(connection, write.backups, write.now).await?;
     if after.state == ServiceState::Destroyed {
         tasks_cancel(connection, after.id, write.now.into()).await?;
         usage_forget(connection, after.id).await?;

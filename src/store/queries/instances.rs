@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 
 use super::{Answer, Conn};
 use crate::domain::id::ServiceId;
-use crate::domain::instance::Instance;
+use crate::domain::instance::{Instance, Role};
 use crate::store::StoreError;
 use crate::store::fault::Fault;
 use crate::store::rows::InstanceRow;
@@ -19,6 +19,16 @@ pub(super) async fn instance_list(connection: &mut Conn, service: ServiceId) -> 
         .filter(instances::service_id.eq(Id(service.0)))
         .select(InstanceRow::as_select())
         .order((instances::since.desc(), instances::id.desc()))
+        .load(connection)
+        .await?;
+    Ok(rows.into_iter().map(Instance::from).collect())
+}
+
+/// Those that check a backup, of all services.
+pub(super) async fn instance_list_checking(connection: &mut Conn) -> Answer<Vec<Instance>> {
+    let rows: Vec<InstanceRow> = instances::table
+        .filter(instances::role.eq(Role::Checking.as_str()))
+        .select(InstanceRow::as_select())
         .load(connection)
         .await?;
     Ok(rows.into_iter().map(Instance::from).collect())

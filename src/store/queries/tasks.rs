@@ -37,6 +37,7 @@ pub(super) async fn tasks_write(connection: &mut Conn, written: &[Task]) -> Answ
                 tasks::outcome.eq(excluded(tasks::outcome)),
                 tasks::updated_at.eq(excluded(tasks::updated_at)),
                 tasks::version.eq(excluded(tasks::version)),
+                tasks::backup_id.eq(excluded(tasks::backup_id)),
             ))
             .execute(connection)
             .await?;

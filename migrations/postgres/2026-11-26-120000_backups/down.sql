@@ -1,0 +1,2 @@
+ALTER TABLE tasks DROP COLUMN backup_id;
+DROP TABLE backups;
