@@ -13,6 +13,8 @@ pub enum InvalidId {
     Service,
     #[error("an instance id is \"svc_\" and 32 lower-case hexadecimal digits")]
     Instance,
+    #[error("a backup id is \"bkp_\" and 32 lower-case hexadecimal digits")]
+    Backup,
     #[error("a build's digest is 64 lower-case hexadecimal digits")]
     Build,
     #[error("a project id is 1 to 63 letters, digits, '.', '_' or '-', and starts and ends with a letter or digit")]
@@ -74,6 +76,28 @@ impl FromStr for InstanceId {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         uuid_after(ServiceId::PREFIX, text).map(Self).ok_or(InvalidId::Instance)
+    }
+}
+
+/// A backup's id: a UUID, shown as `bkp_` and its 32 hexadecimal digits. Version 7, so ids sort by creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct BackupId(pub Uuid);
+
+impl BackupId {
+    const PREFIX: &'static str = "bkp_";
+}
+
+impl fmt::Display for BackupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", Self::PREFIX, self.0.simple())
+    }
+}
+
+impl FromStr for BackupId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        uuid_after(Self::PREFIX, text).map(Self).ok_or(InvalidId::Backup)
     }
 }
 
@@ -214,6 +238,17 @@ mod tests {
         assert_eq!(id.suffix(), "deadbeef");
         for text in ["", "svc_", "svc_123", &id.0.to_string(), &id.to_string().to_uppercase(), "svc_0199-0000"] {
             assert_eq!(text.parse::<ServiceId>(), Err(InvalidId::Service), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_backup_id_reads_back_and_nothing_else_does() {
+        let id = BackupId(Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_dead_beef));
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in
+            ["", "bkp_", &id.0.to_string(), &id.to_string().to_uppercase(), &id.to_string().replace("bkp", "svc")]
+        {
+            assert_eq!(text.parse::<BackupId>(), Err(InvalidId::Backup), "{text}");
         }
     }
 
