@@ -1,4 +1,4 @@
-//! Seals credentials with AES-256-GCM under a ring of keys. It stores nothing and logs nothing.
+//! Seals credentials, and the keys of backups, with AES-256-GCM under a ring of keys. It stores nothing and logs nothing.
 //!
 //! # Layout of a sealed value
 //!
@@ -10,7 +10,8 @@
 //! | 12 | nonce, random for every sealing (NIST SP 800-38D, section 8.2.2) |
 //! | rest | ciphertext and its 16-byte tag |
 //!
-//! The associated data is the service's id (16 bytes), so a value that is moved to another row does not open.
+//! The associated data says what a value belongs to, so that it does not open where it is moved to: for a service's row
+//! the service's id (16 bytes), else what the caller gives, which has to be of another length.
 
 use std::fmt;
 use std::str::FromStr;
@@ -132,22 +133,32 @@ impl Sealer {
 
     /// Seals `clear` for the row of `service`.
     pub fn seal(&self, service: ServiceId, clear: &[u8]) -> Result<Sealed, CryptoError> {
+        self.seal_with(service.0.as_bytes(), clear)
+    }
+
+    /// Opens what was sealed for the row of `service`.
+    pub fn open(&self, service: ServiceId, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        self.open_with(service.0.as_bytes(), sealed)
+    }
+
+    /// Seals `clear` for what `associated` tells; see this module's documentation.
+    pub fn seal_with(&self, associated: &[u8], clear: &[u8]) -> Result<Sealed, CryptoError> {
         let (id, cipher) = &self.keys[0];
         let mut nonce = [0; NONCE_LENGTH];
         getrandom::fill(&mut nonce).map_err(|_| CryptoError::NoRandomness)?;
-        let payload = Payload { msg: clear, aad: service.0.as_bytes() };
+        let payload = Payload { msg: clear, aad: associated };
         let ciphertext = cipher.encrypt(&Nonce::from(nonce), payload).map_err(|_| CryptoError::Refused)?;
         let length = u8::try_from(id.len()).map_err(|_| CryptoError::Malformed)?;
         Ok(Sealed([&[FORMAT, length], id.as_bytes(), &nonce, &ciphertext].concat()))
     }
 
-    /// Opens what was sealed for the row of `service`.
-    pub fn open(&self, service: ServiceId, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    /// Opens what was sealed with the same `associated`.
+    pub fn open_with(&self, associated: &[u8], sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         let (id, nonce, ciphertext) = sealed.parts().ok_or(CryptoError::Malformed)?;
         let (_, cipher) =
             self.keys.iter().find(|(known, _)| known == id).ok_or_else(|| CryptoError::UnknownKey(id.to_owned()))?;
         let nonce: [u8; NONCE_LENGTH] = nonce.try_into().map_err(|_| CryptoError::Malformed)?;
-        let payload = Payload { msg: ciphertext, aad: service.0.as_bytes() };
+        let payload = Payload { msg: ciphertext, aad: associated };
         cipher.decrypt(&Nonce::from(nonce), payload).map(Zeroizing::new).map_err(|_| CryptoError::Refused)
     }
 }
@@ -174,6 +185,17 @@ mod tests {
         assert_eq!(sealer.open(id(2), &sealed), Err(CryptoError::Refused));
         assert_eq!(ring(&[("a", 2)]).open(id(1), &sealed), Err(CryptoError::Refused));
         assert_eq!(ring(&[("b", 1)]).open(id(1), &sealed), Err(CryptoError::UnknownKey("a".to_owned())));
+    }
+
+    #[test]
+    fn a_value_opens_for_what_it_was_sealed_for_only() {
+        let sealer = ring(&[("a", 1)]);
+        let sealed = sealer.seal_with(b"a manifest", b"secret").unwrap();
+        assert_eq!(sealer.open_with(b"a manifest", &sealed).unwrap().as_slice(), b"secret");
+        assert_eq!(sealer.open_with(b"another", &sealed), Err(CryptoError::Refused));
+        assert_eq!(sealer.open(id(1), &sealed), Err(CryptoError::Refused));
+        let of_a_row = sealer.seal(id(1), b"secret").unwrap();
+        assert_eq!(sealer.open_with(id(1).0.as_bytes(), &of_a_row).unwrap().as_slice(), b"secret");
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | [`audit`] | the audit trail's lines | decides anything |
 //! | [`store`] | rows, transactions, the event log | decides about a service's life |
 //! | [`engine`] | containers, volumes and networks, in verbs that can be repeated | touches what bears no label of ours |
+//! | [`repository`] | where backups are kept | knows what is in one, or when one is due |
 //! | [`hints`] | waking those who wait | carries facts |
 //! | [`reconciler`] | bringing services to where they were sent | answers a request |
 //! | [`app`] | the use cases | calls the engine |
@@ -41,6 +42,7 @@ mod files;
 pub mod hints;
 pub mod http;
 pub mod reconciler;
+pub mod repository;
 pub mod server;
 pub mod store;
 pub mod telemetry;

@@ -79,7 +79,7 @@ impl FromStr for InstanceId {
     }
 }
 
-/// A backup's id: a UUID of version 7, so ids sort by creation.
+/// A backup's id: a UUID, shown as `bkp_` and its 32 hexadecimal digits. Version 7, so ids sort by creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct BackupId(pub Uuid);
 
@@ -238,6 +238,17 @@ mod tests {
         assert_eq!(id.suffix(), "deadbeef");
         for text in ["", "svc_", "svc_123", &id.0.to_string(), &id.to_string().to_uppercase(), "svc_0199-0000"] {
             assert_eq!(text.parse::<ServiceId>(), Err(InvalidId::Service), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_backup_id_reads_back_and_nothing_else_does() {
+        let id = BackupId(Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_dead_beef));
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in
+            ["", "bkp_", &id.0.to_string(), &id.to_string().to_uppercase(), &id.to_string().replace("bkp", "svc")]
+        {
+            assert_eq!(text.parse::<BackupId>(), Err(InvalidId::Backup), "{text}");
         }
     }
 

@@ -1,0 +1,248 @@
+//! What is written beside a content when it is whole.
+//!
+//! A manifest is a JSON object of two members: `manifest`, which people may read, and `secret`, the base64 of what
+//! [`Sealer`] made of the key (32 bytes) and the access. The sealing is for the SHA-256 of the bytes of `manifest` as they
+//! stand there, so that the secret opens beside them only, also where a newer version has written more into them.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+use super::secret::Secret;
+use crate::crypto::{CryptoError, Sealed, Sealer};
+use crate::domain::id::{BackupId, InstallationId, ProjectId, ServiceId};
+use crate::domain::service::{ServiceKind, TierSpec};
+
+/// The format that is written, and the newest that is read.
+pub(super) const FORMAT: u32 = 1;
+
+/// What a backup is, for a restore that has nothing else.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct Manifest {
+    /// Now 1. Another one means something else; members that are added and can be ignored don't change it.
+    pub format: u32,
+    #[serde(with = "shown")]
+    pub backup: BackupId,
+    #[serde(with = "shown")]
+    pub service: ServiceId,
+    pub service_name: String,
+    pub project: ProjectId,
+    #[serde(with = "installation")]
+    pub installation: InstallationId,
+    pub kind: ServiceKind,
+    pub version: String,
+    pub tier: TierSpec,
+    /// What the content is, such as `postgresql-base-tar`.
+    pub content: String,
+    /// What the kind wants to know at a restore.
+    pub facts: BTreeMap<String, String>,
+    pub begun_at: Timestamp,
+    pub ended_at: Timestamp,
+    pub note: Option<String>,
+    pub written: Written,
+    /// Where its content is; see [`super::Object`].
+    pub object: String,
+}
+
+/// What of a content is in the repository.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes of the content itself.
+    pub content_bytes: u64,
+    /// Bytes of the object.
+    pub stored_bytes: u64,
+    /// Of the object, in hexadecimal digits.
+    pub sha256: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Document {
+    manifest: Box<RawValue>,
+    secret: String,
+}
+
+/// Why a document gives no secret.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    Form(&'static str),
+    Key(CryptoError),
+}
+
+const ANOTHER_FORMAT: &str = "its manifest is none, or one of another format";
+
+/// The document of a manifest.
+pub(super) fn sealed(manifest: &Manifest, secret: &Secret, sealer: &Sealer) -> Result<Vec<u8>, Unreadable> {
+    let failed = |_| Unreadable::Form("its manifest can't be written");
+    let manifest = serde_json::to_string_pretty(manifest).and_then(RawValue::from_string).map_err(failed)?;
+    let sealed = sealer.seal_with(&associated(&manifest), &secret.to_bytes()).map_err(Unreadable::Key)?;
+    let document = Document { manifest, secret: STANDARD.encode(sealed.as_bytes()) };
+    serde_json::to_vec(&document).map_err(failed)
+}
+
+/// The manifest of a document, which may have been altered.
+pub(super) fn unopened(document: &[u8]) -> Result<Manifest, Unreadable> {
+    read(document).map(|(manifest, _)| manifest)
+}
+
+/// The manifest of a document, and what is sealed in it.
+pub(super) fn opened(document: &[u8], sealer: &Sealer) -> Result<(Manifest, Secret), Unreadable> {
+    let (manifest, document) = read(document)?;
+    let sealed = STANDARD.decode(&document.secret).map_err(|_| Unreadable::Form(ANOTHER_FORMAT))?;
+    let secret = sealer.open_with(&associated(&document.manifest), &Sealed::from_bytes(sealed));
+    let secret = secret.map_err(Unreadable::Key)?;
+    let secret = Secret::from_bytes(&secret).ok_or(Unreadable::Form(ANOTHER_FORMAT))?;
+    Ok((manifest, secret))
+}
+
+fn read(document: &[u8]) -> Result<(Manifest, Document), Unreadable> {
+    /// What every format has.
+    #[derive(Deserialize)]
+    struct Any {
+        format: u32,
+    }
+
+    let failed = |_| Unreadable::Form(ANOTHER_FORMAT);
+    let document: Document = serde_json::from_slice(document).map_err(failed)?;
+    let Any { format } = serde_json::from_str(document.manifest.get()).map_err(failed)?;
+    if format != FORMAT {
+        return Err(Unreadable::Form(ANOTHER_FORMAT));
+    }
+    Ok((serde_json::from_str(document.manifest.get()).map_err(failed)?, document))
+}
+
+/// Nothing else that is sealed with the key ring is sealed for as many bytes.
+fn associated(manifest: &RawValue) -> [u8; 32] {
+    Sha256::digest(manifest.get().as_bytes()).into()
+}
+
+/// Ids as they are shown to people.
+mod shown {
+    use std::borrow::Cow;
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(id: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<T, D::Error> {
+        Cow::<str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// An installation's id as labels have it.
+mod installation {
+    use serde::{Deserializer, Serializer};
+    use uuid::Uuid;
+
+    use super::InstallationId;
+
+    pub fn serialize<S: Serializer>(id: &InstallationId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<InstallationId, D::Error> {
+        super::shown::deserialize::<D, Uuid>(deserializer).map(InstallationId)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::repository::ContentKey;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+    use zeroize::Zeroizing;
+
+    pub fn ring(id: &str, byte: u8) -> Sealer {
+        format!("{id}:{}", STANDARD.encode([byte; 32])).parse().unwrap()
+    }
+
+    pub fn secret() -> Secret {
+        Secret { key: ContentKey::random().unwrap(), access: Zeroizing::new(b"ada:s3cret".to_vec()) }
+    }
+
+    pub fn manifest() -> Manifest {
+        let time: Timestamp = "2026-03-04T05:06:07Z".parse().unwrap();
+        Manifest {
+            format: FORMAT,
+            backup: BackupId(Uuid::from_u128(1)),
+            service: ServiceId(Uuid::from_u128(2)),
+            service_name: "shop-db".to_owned(),
+            project: "demo".parse().unwrap(),
+            installation: InstallationId(Uuid::from_u128(3)),
+            kind: "POSTGRESQL".parse().unwrap(),
+            version: "17".to_owned(),
+            tier: TierSpec { tier: "DEV".parse().unwrap(), memory_mib: 256, cpu_millis: 500, storage_mib: 1024 },
+            content: "postgresql-base-tar".to_owned(),
+            facts: BTreeMap::from([("data_directory".to_owned(), "/var/lib/postgresql/data".to_owned())]),
+            begun_at: time,
+            ended_at: time,
+            note: Some("before the sale".to_owned()),
+            written: Written { content_bytes: 10, stored_bytes: 42, sha256: "00".repeat(32) },
+            object: "demo/shop-db-00000002/2026-03-04T05-06-07Z-bkp_00000000000000000000000000000001".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_manifest_reads_back_with_and_without_the_key_ring() {
+        let (sealer, secret) = (ring("a", 1), secret());
+        let document = sealed(&manifest(), &secret, &sealer).unwrap();
+        assert_eq!(unopened(&document).unwrap(), manifest());
+        let (read, opened) = opened(&document, &sealer).unwrap();
+        assert_eq!(read, manifest());
+        assert_eq!((opened.key.expose(), &opened.access), (secret.key.expose(), &secret.access));
+        let text = String::from_utf8(document).unwrap();
+        assert!(text.contains("\"bkp_00000000000000000000000000000001\"") && !text.contains("s3cret"), "{text}");
+    }
+
+    #[test]
+    fn another_key_ring_does_not_open_it() {
+        let document = sealed(&manifest(), &secret(), &ring("a", 1)).unwrap();
+        let refused = |sealer| opened(&document, &sealer).map(|_| ()).unwrap_err();
+        assert_eq!(refused(ring("a", 2)), Unreadable::Key(CryptoError::Refused));
+        assert_eq!(refused(ring("b", 1)), Unreadable::Key(CryptoError::UnknownKey("a".to_owned())));
+    }
+
+    #[test]
+    fn what_a_newer_version_adds_is_kept_to_and_ignored() {
+        let sealer = ring("a", 1);
+        let text = serde_json::to_string(&manifest()).unwrap().replacen('{', "{ \"colour\" : \"blue\",", 1);
+        let newer = RawValue::from_string(text).unwrap();
+        let secret = sealer.seal_with(&associated(&newer), &secret().to_bytes()).unwrap();
+        let document = Document { manifest: newer, secret: STANDARD.encode(secret.as_bytes()) };
+        let document = serde_json::to_string(&document).unwrap();
+        assert_eq!(opened(document.as_bytes(), &sealer).unwrap().0, manifest());
+        let altered = document.replace("blue", "grey");
+        let refused = opened(altered.as_bytes(), &sealer).map(|_| ()).unwrap_err();
+        assert_eq!(refused, Unreadable::Key(CryptoError::Refused));
+    }
+
+    #[test]
+    fn another_format_is_not_read() {
+        let document = String::from_utf8(sealed(&manifest(), &secret(), &ring("a", 1)).unwrap()).unwrap();
+        let newer = document.replace("\"format\": 1", "\"format\": 2");
+        for document in [newer.as_str(), "", "{}", "{\"manifest\":{\"format\":1},\"secret\":\"\"}"] {
+            assert_eq!(unopened(document.as_bytes()), Err(Unreadable::Form(ANOTHER_FORMAT)), "{document}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_altered_manifest_gives_no_secret(at in any::<prop::sample::Index>(), bit in 0u8..8) {
+            let sealer = ring("a", 1);
+            let mut document = sealed(&manifest(), &secret(), &sealer).unwrap();
+            let at = at.index(document.len());
+            document[at] ^= 1 << bit;
+            prop_assert!(opened(&document, &sealer).is_err());
+        }
+    }
+}
