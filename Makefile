@@ -37,7 +37,7 @@ test: engine images compiler web clients ## Runs all tests, also those on a real
 	esac
 	npm --prefix web test --silent
 	trap 'make --no-print-directory clean-test' EXIT
-	$(ON_ENGINE) .ci/with-postgres cargo test --locked $(ARGS)
+	$(ON_ENGINE) .ci/with-s3 .ci/with-postgres cargo test --locked $(ARGS)
 
 build: compiler web ## Builds the server.
 	cargo build --locked

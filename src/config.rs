@@ -24,11 +24,13 @@ use crate::files::Draft;
 use crate::http::Origin;
 use crate::telemetry::LogFormat;
 
+mod backups;
 pub mod client;
 mod limits;
 mod tokens;
 mod traces;
 
+pub use backups::{BackupSettings, backups};
 pub use limits::LimitArgs;
 use tokens::JWT_SECRET;
 pub use traces::traces;
@@ -47,6 +49,8 @@ And what they must be like:
   JWT_AUDIENCE           The audience that tokens must have, if given
   JWT_PROJECTS_CLAIM     The claim that lists the projects; `projects` when left out
   JWT_PERMISSIONS_CLAIM  The claim that lists the permissions; `permissions` when left out
+What opens the bucket of BACKUP_STORE, by the variables of its vendor (docs/settings.md lists them):
+  AWS_…, GOOGLE_…, AZURE_…
 Where traces are exported to, by OpenTelemetry's other variables as well (OTEL_…; docs/observability.md lists them):
   OTEL_EXPORTER_OTLP_ENDPOINT  Address of a collector that takes OTLP over HTTP; no traces when left out";
 
@@ -193,6 +197,10 @@ pub struct ServeArgs {
     /// How long what a service was before an upgrade is kept to go back to, in seconds.
     #[arg(long, env = "KEEP_REPLACED", default_value = "604800", value_parser = days_in_seconds)]
     pub keep_replaced: Duration,
+    /// Where backups are kept: a directory's path, or `s3://BUCKET/PREFIX`, `gs://…`, `az://…`; `backups` in the data
+    /// directory when left out.
+    #[arg(long, env = "BACKUP_STORE", hide_env_values = true)]
+    pub backup_store: Option<SecretString>,
     /// How many events of a project are kept, the newest.
     #[arg(long, env = "EVENTS_PER_PROJECT", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub events_per_project: u32,

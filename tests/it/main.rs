@@ -24,6 +24,7 @@ mod limits;
 mod live;
 mod model;
 mod origin;
+mod repository;
 mod responses;
 mod schema;
 mod store;
