@@ -19,11 +19,13 @@ use crate::domain::network::NetworkTemplate;
 use crate::domain::permission::{Denied, Permission, Principal};
 use crate::engine::Instruments;
 use crate::hints::Hints;
+use crate::repository::Repository;
 use crate::store::{BoxError, Store, StoreError};
 
 pub use crate::store::Committed;
 
 pub mod actions;
+pub mod backups;
 pub mod console;
 pub mod key_ring;
 pub mod key_rotation;
@@ -127,6 +129,8 @@ pub struct Terms {
     pub services_per_project: u32,
     /// How long what a service was before an upgrade is kept.
     pub keep_replaced: SignedDuration,
+    /// Where backups are kept.
+    pub repository: Repository,
 }
 
 /// Everything that the use cases need.

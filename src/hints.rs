@@ -15,6 +15,7 @@ pub struct Hints {
     projects: Mutex<HashMap<ProjectId, watch::Sender<u64>>>,
     services: Mutex<HashSet<ServiceId>>,
     woken: Notify,
+    backups: Notify,
 }
 
 impl Hints {
@@ -48,6 +49,16 @@ impl Hints {
     pub fn wake(&self, service: ServiceId) {
         self.services.lock().unwrap_or_else(PoisonError::into_inner).insert(service);
         self.woken.notify_one();
+    }
+
+    /// Asks for a look at the backups.
+    pub fn ask_for_backups(&self) {
+        self.backups.notify_one();
+    }
+
+    /// Returns when a look at the backups was asked for since the last call. For one caller at a time.
+    pub async fn backup_asked_for(&self) {
+        self.backups.notified().await;
     }
 
     /// The services that a look was asked for since the last call; waits until there is one. For one caller at a time.

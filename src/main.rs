@@ -54,10 +54,8 @@ async fn main() -> ExitCode {
 async fn serve(args: &ServeArgs) -> Result<(), BoxError> {
     let keys = config::keys(&args.store.data_dir, args.dev)?;
     let tokens = keys.tokens.clone();
-    // Nothing is kept there yet; but a setting that is wrong is told at the start.
-    config::backups(args)?;
     let traces = telemetry::traces::init(config::traces()?.as_ref())?;
-    let server = server::start(args, keys).await?;
+    let server = server::start(args, keys, &config::backups(args)?).await?;
     if args.dev {
         println!("Dashboard: http://{}/", server.address());
         println!("GraphiQL:  http://{}/graphql", server.address());

@@ -21,14 +21,16 @@ use crate::catalog::policy::Policy;
 use crate::clock::now;
 use crate::crypto::Sealer;
 use crate::domain::address::Publishing;
-use crate::domain::id::{InstanceId, ServiceId};
+use crate::domain::id::{InstallationId, InstanceId, ServiceId};
 use crate::domain::storage::Reserve;
 use crate::domain::term::{ReplicaId, Term};
 use crate::engine::{Engine, Happening, Instruments};
 use crate::hints::Hints;
+use crate::repository::Repository;
 use crate::store::Store;
 use crate::telemetry::metrics;
 
+mod backups;
 mod execute;
 mod lanes;
 mod leader;
@@ -38,6 +40,7 @@ mod note;
 mod orphans;
 mod queue;
 mod resize;
+mod restore;
 mod retention;
 mod rules;
 mod spare;
@@ -58,6 +61,13 @@ use storage::Watched;
 /// broken line, does not end its event stream.
 const ALIVE: Duration = Duration::from_secs(5);
 
+/// Where backups go, and from where.
+#[derive(Debug, Clone)]
+pub struct BackupSettings {
+    pub repository: Repository,
+    pub installation: InstallationId,
+}
+
 /// How the reconciler works.
 #[derive(Debug, Clone)]
 pub struct ReconcilerSettings {
@@ -76,6 +86,7 @@ pub struct ReconcilerSettings {
     pub host_reserve: Reserve,
     /// What the users of services may be.
     pub policy: Policy,
+    pub backups: BackupSettings,
 }
 
 pub struct Reconciler {
@@ -133,6 +144,7 @@ impl Reconciler {
         tasks.spawn(Arc::clone(&self).record_usage());
         tasks.spawn(Arc::clone(&self).watch_storage());
         tasks.spawn(Arc::clone(&self).check_logins());
+        tasks.spawn(Arc::clone(&self).see_to_backups());
         tasks.spawn(self.dispatch());
         tokio::select! {
             () = deposed.cancelled() => tasks.shutdown().await,

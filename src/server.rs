@@ -20,14 +20,15 @@ use crate::app::{App, Terms, key_ring};
 use crate::auth::{KeySource, Verifier};
 use crate::catalog::policy::Policy;
 use crate::clock::Clock;
-use crate::config::{Keys, ServeArgs};
+use crate::config::{self, Keys, ServeArgs};
 use crate::domain::address::Publishing;
 use crate::engine::Engine;
 use crate::engine::docker::{DockerEngine, DockerSettings, LoopSettings, StorageSettings};
 use crate::engine::timed::Timed;
 use crate::hints::Hints;
 use crate::http;
-use crate::reconciler::{EventRetention, Reconciler, ReconcilerSettings};
+use crate::reconciler::{BackupSettings, EventRetention, Reconciler, ReconcilerSettings};
+use crate::repository::Repository;
 use crate::store::{self, Notice, Store, StoreError};
 use crate::telemetry;
 
@@ -51,7 +52,9 @@ pub struct Server {
 }
 
 /// Builds and starts a server. It serves also while the engine is away, but not without its database.
-pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
+pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSettings) -> Result<Server, BoxError> {
+    let repository = Repository::open(&backups.url, &backups.options)
+        .map_err(|error| format!("BACKUP_STORE {} can't be used: {error}", backups.url))?;
     let store = open_store(&args.store).await?;
     match key_ring::check(store.as_ref(), &keys.sealer).await {
         // Of damage the store tells itself, and what is whole is shown all the same; nothing is sealed then.
@@ -60,9 +63,10 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
     }
     let sealer = Arc::new(keys.sealer);
     let hints = Arc::new(Hints::default());
+    let installation = store.installation_id().await?;
     let docker = Arc::new(DockerEngine::new(DockerSettings {
         host: args.docker_host.clone(),
-        installation: store.installation_id().await?,
+        installation,
         network_template: args.network_template.clone(),
         network_pool: args.network_pool,
         extra_labels: args.extra_labels.clone(),
@@ -79,6 +83,7 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
     let publishing = args.publish_address.map(|address| Publishing { address, ports: args.publish_ports.clone() });
     let keep_replaced = SignedDuration::try_from(args.keep_replaced)?;
     let settings = ReconcilerSettings {
+        backups: BackupSettings { repository: repository.clone(), installation },
         keep_replaced,
         concurrency: usize::from(args.reconcile_concurrency),
         interval: args.reconcile_interval,
@@ -101,6 +106,7 @@ pub async fn start(args: &ServeArgs, keys: Keys) -> Result<Server, BoxError> {
             publishing,
             services_per_project: args.limits.services_per_project,
             keep_replaced,
+            repository,
         },
     );
     let reconciler = Reconciler::new(
@@ -222,6 +228,7 @@ async fn follow_store(store: Arc<dyn Store>, hints: Arc<Hints>, shutdown: Cancel
                 Some(Notice::Changed { project, service }) => {
                     hints.project_changed(&project);
                     hints.wake(service);
+                    hints.ask_for_backups();
                 }
                 Some(Notice::Connected) => hints.all_changed(),
                 None => return,

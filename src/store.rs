@@ -33,7 +33,7 @@ use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 
 pub use crate::domain::event::LogSpan;
-pub use crate::domain::page::{Page, ServiceFilter, Slice};
+pub use crate::domain::page::{BackupsOf, Page, ServiceFilter, Slice};
 
 pub use trouble::Trouble;
 pub use url::{InvalidStoreUrl, StoreUrl};
@@ -105,6 +105,8 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 pub struct NewService {
     pub service: Service,
     pub sealed: Sealed,
+    /// What is to be done about it from the beginning.
+    pub tasks: Vec<Task>,
     pub idempotency: Option<Idempotency>,
     /// How many services that are not DESTROYED the project may have, this one included.
     pub quota: u32,
@@ -115,14 +117,6 @@ pub struct NewService {
 pub struct Idempotency {
     pub key: IdempotencyKey,
     pub fingerprint: String,
-}
-
-/// Whose backups to list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BackupsOf {
-    Service(ServiceId),
-    /// All of a project's services, destroyed ones included.
-    Project(ProjectId),
 }
 
 /// Which events of a project are kept: those that meet both.

@@ -5,17 +5,20 @@ use async_graphql::{Context, Object};
 use super::app;
 use super::error::Result;
 use super::guard::{Authenticated, viewer};
+use super::types::backup::Backup;
 use super::types::console::{RedisKey, parse_key};
 use super::types::credential::Credential;
-use super::types::ids::parse_service;
+use super::types::ids::{parse_backup, parse_service};
 use super::types::inputs::{
-    ProvisionServiceInput, ReadKeyInput, RepairServiceInput, ResizeServiceInput, RevertServiceInput, RunSqlInput,
-    ScanKeysInput, ServiceInput, UpdateImageInput, UpgradeServiceInput,
+    BackupInput, CreateBackupInput, ProvisionServiceInput, ReadKeyInput, RepairServiceInput, ResizeServiceInput,
+    RestoreServiceInput, RevertServiceInput, RunSqlInput, ScanKeysInput, ServiceInput, UpdateImageInput,
+    UpgradeServiceInput,
 };
 use super::types::payloads::{
-    DestroyServicePayload, ProvisionServicePayload, ReadKeyPayload, RepairServicePayload, ResizeServicePayload,
-    RestartServicePayload, RevealCredentialsPayload, RevertServicePayload, RotateCredentialsPayload, RunSqlPayload,
-    ScanKeysPayload, StartServicePayload, StopServicePayload, UpdateImagePayload, UpgradeServicePayload,
+    CreateBackupPayload, DeleteBackupPayload, DestroyServicePayload, ProvisionServicePayload, ReadKeyPayload,
+    RepairServicePayload, ResizeServicePayload, RestartServicePayload, RestoreServicePayload, RevealCredentialsPayload,
+    RevertServicePayload, RotateCredentialsPayload, RunSqlPayload, ScanKeysPayload, StartServicePayload,
+    StopServicePayload, UpdateImagePayload, UpgradeServicePayload, VerifyBackupPayload,
 };
 use super::types::service::Service;
 use super::types::service_event::ServiceEvent;
@@ -175,6 +178,54 @@ impl Mutation {
         let id = parse_service("id", &input.id)?;
         let (service, event) = told(app(ctx).update_image(viewer(ctx)?, id).await?);
         Ok(Some(UpdateImagePayload { service, event }))
+    }
+
+    /// Takes a backup of a running service, which runs on; returns at once, with the backup in PENDING. It is compressed and
+    /// encrypted on its way to where backups are kept. One that is under way already is given back. Needs the permission
+    /// `project:settings`.
+    async fn create_backup(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service to back up.")] input: CreateBackupInput,
+    ) -> Result<Option<CreateBackupPayload>> {
+        let id = parse_service("id", &input.id)?;
+        let asked = app(ctx).create_backup(viewer(ctx)?, id, input.note).await?;
+        Ok(Some(CreateBackupPayload { backup: Backup(asked.backup), event: asked.event.map(ServiceEvent) }))
+    }
+
+    /// Restores a backup once, into an instance without a network that is removed again, and reads all of it: then it is VERIFIED,
+    /// or FAILED. Needs the permission `project:settings`.
+    async fn verify_backup(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The backup to verify.")] input: BackupInput,
+    ) -> Result<Option<VerifyBackupPayload>> {
+        let id = parse_backup("backupId", &input.backup_id)?;
+        let asked = app(ctx).verify_backup(viewer(ctx)?, id).await?;
+        Ok(Some(VerifyBackupPayload { backup: Backup(asked.backup), event: asked.event.map(ServiceEvent) }))
+    }
+
+    /// Removes a backup for good, from where it is kept as well. Needs the permission `project:delete`.
+    async fn delete_backup(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The backup to remove.")] input: BackupInput,
+    ) -> Result<Option<DeleteBackupPayload>> {
+        let id = parse_backup("backupId", &input.backup_id)?;
+        let asked = app(ctx).delete_backup(viewer(ctx)?, id).await?;
+        Ok(Some(DeleteBackupPayload { backup: Backup(asked.backup), event: asked.event.map(ServiceEvent) }))
+    }
+
+    /// Makes a new service of a backup, with the backup's version, user and database and a password of its own; also in another
+    /// project of yours. It comes to RUNNING only with all that the backup holds: until then, and where that fails, it is never an
+    /// empty database. Needs the permission `project:settings` in both projects.
+    async fn restore_service(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to restore, and into what.")] input: RestoreServiceInput,
+    ) -> Result<Option<RestoreServicePayload>> {
+        let (service, event) = told(app(ctx).restore_into_new(viewer(ctx)?, input.parse()?).await?);
+        Ok(Some(RestoreServicePayload { service, event }))
     }
 
     /// Runs a statement that reads on a running service which speaks SQL, and gives its first rows. It can change nothing, and

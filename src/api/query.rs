@@ -9,10 +9,11 @@ use super::documents::limits::list_cost;
 use super::error::{Code, Result};
 use super::guard::{Authenticated, viewer};
 use super::types::Node;
+use super::types::backup::{Backup, BackupConnection};
 use super::types::catalog::{Availability, CatalogEntry};
 use super::types::enums::ServiceKind;
 use super::types::history::{MetricsRange, ServiceMetricsHistory};
-use super::types::ids::{parse_project, parse_service};
+use super::types::ids::{parse_backup, parse_project, parse_service};
 use super::types::limits::Limits;
 use super::types::node_id::{self, NodeId};
 use super::types::page::{PageArguments, page_cost};
@@ -21,6 +22,7 @@ use super::types::service::Service;
 use super::types::service_connection::{ServiceConnection, ServiceFilter, ServiceOrder};
 use super::types::viewer::Viewer;
 use crate::catalog;
+use crate::domain::page::BackupsOf;
 
 pub struct Query;
 
@@ -101,6 +103,29 @@ impl Query {
         let id = parse_service("id", &id)?;
         let found = app(ctx).service_history(viewer(ctx)?, id, range.into()).await?;
         Ok(found.map(|(service, history)| ServiceMetricsHistory { service, history }))
+    }
+
+    /// A backup. Null when it does not exist, or when it is not yours to see.
+    async fn backup(&self, ctx: &Context<'_>, #[graphql(desc = "The backup's id.")] id: ID) -> Result<Option<Backup>> {
+        let id = parse_backup("id", &id)?;
+        Ok(app(ctx).backup(viewer(ctx)?, id).await?.map(Backup))
+    }
+
+    /// The backups of a project's services, those of destroyed ones included, the newest first. Give `first` (and `after`) to page
+    /// forwards or `last` (and `before`) to page backwards; the first 20 when neither is given.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    #[expect(clippy::too_many_arguments, reason = "Relay's four, and what to list")]
+    async fn backups(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The project whose backups to list.")] project_id: ID,
+        #[graphql(desc = "At most so many from the beginning, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Only backups behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "At most so many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only backups ahead of this cursor.")] before: Option<String>,
+    ) -> Result<BackupConnection> {
+        let project = parse_project("projectId", &project_id)?;
+        BackupConnection::load(ctx, BackupsOf::Project(project), PageArguments { first, after, last, before }).await
     }
 
     /// A project's services, oldest first unless `orderBy` says otherwise. Give `first` (and `after`) to page forwards or `last` (and `before`) to page

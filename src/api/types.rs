@@ -2,6 +2,7 @@
 
 use async_graphql::{ID, Interface};
 
+pub mod backup;
 pub mod catalog;
 pub mod console;
 pub mod credential;

@@ -5,14 +5,16 @@ use uuid::Uuid;
 
 use super::{App, AppError, Committed, Result, new_seed, now};
 use crate::audit::{self, Object};
+use crate::catalog::access::Access;
 use crate::catalog::{Offer, definition};
 use crate::domain::Stored as _;
 use crate::domain::address::Publishing;
 use crate::domain::event::NewEvent;
-use crate::domain::id::{IdempotencyKey, ProjectId, ServiceId};
+use crate::domain::id::{BackupId, IdempotencyKey, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
 use crate::domain::permission::{Permission, Principal};
-use crate::domain::service::{Address, Power, Published, Service, ServiceKind, SizeTier, TierSpec, Wish};
+use crate::domain::service::{Address, Operation, Power, Published, Service, ServiceKind, SizeTier, TierSpec, Wish};
+use crate::domain::task::{Job, Task, TaskId};
 use crate::store::{Idempotency, NewService, StoreError};
 use crate::telemetry::traces;
 
@@ -30,6 +32,16 @@ pub struct ProvisionRequest {
     /// None: made from the kind.
     pub name: Option<ServiceName>,
     pub idempotency_key: Option<IdempotencyKey>,
+    /// None: it begins empty.
+    pub origin: Option<Origin>,
+}
+
+/// What a service is to hold from the beginning.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    pub backup: BackupId,
+    /// Whose user and database are in it.
+    pub names: Access,
 }
 
 impl App {
@@ -123,7 +135,14 @@ impl App {
         idempotency: Option<Idempotency>,
     ) -> Result<NewService> {
         let id = ServiceId(Uuid::now_v7());
-        let sealed = self.sealer.seal(id, &(offer.access)(&new_seed()?).to_bytes())?;
+        let fresh = (offer.access)(&new_seed()?);
+        let access = match &request.origin {
+            Some(Origin { names, .. }) => {
+                Access { username: names.username.clone(), database: names.database.clone(), ..fresh }
+            }
+            None => fresh,
+        };
+        let sealed = self.sealer.seal(id, &access.to_bytes())?;
         let published = match &self.terms.publishing {
             Some(publishing) => Some(self.free_port(publishing, id).await?),
             None => None,
@@ -136,8 +155,16 @@ impl App {
         };
         let address = Address { hostname: format!("{name}-{}", id.suffix()), published };
         let accepted = Service::accepted(id, (request.project.clone(), name), wish, address, now());
-        let service = Service { trace: traces::here(), ..accepted };
-        Ok(NewService { service, sealed, idempotency, quota: self.terms.services_per_project })
+        let mut service = Service { trace: traces::here(), ..accepted };
+        let tasks = request.origin.iter().map(|origin| {
+            let task = Task::new(TaskId(Uuid::now_v7()), id, Job::Restore, service.created_at);
+            Task { backup: Some(origin.backup), ..task }
+        });
+        let tasks: Vec<_> = tasks.collect();
+        if let Some(task) = tasks.first() {
+            service.operation = Some(Operation::queued(task.job.operation(), service.created_at));
+        }
+        Ok(NewService { service, sealed, tasks, idempotency, quota: self.terms.services_per_project })
     }
 
     /// A port that no other service has; searched from a place that depends on the id, so that two installations on
@@ -182,6 +209,9 @@ fn is_same_request(request: &ProvisionRequest, service: &Service, known: &str) -
 /// A digest of what was asked for, with a version or, where none was given, with an empty one.
 fn fingerprint(request: &ProvisionRequest, version: &str) -> String {
     let name = request.name.as_ref().map_or("", ServiceName::as_str);
-    let text = format!("{}\n{}\n{version}\n{name}", request.kind, request.tier);
+    let mut text = format!("{}\n{}\n{version}\n{name}", request.kind, request.tier);
+    if let Some(origin) = &request.origin {
+        text = format!("{text}\n{}", origin.backup);
+    }
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

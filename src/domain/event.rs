@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+mod backups;
+
 use super::id::{ProjectId, ServiceId};
 use super::name::ServiceName;
 use super::service::{ErrorCode, Operation, OperationKind, OperationPhase, Service, ServiceState};

@@ -23,6 +23,7 @@ text_enum! {
         UpdateImage = "UPDATE_IMAGE",
         RunSql = "RUN_SQL",
         BrowseKeys = "BROWSE_KEYS",
+        CreateBackup = "CREATE_BACKUP",
     }
 }
 
@@ -31,13 +32,17 @@ text_enum! {
 pub enum Privilege {
     Act(ServiceAction),
     ReadLogs,
+    VerifyBackup,
+    RestoreBackup,
+    DeleteBackup,
 }
 
 impl Privilege {
     pub const fn permission(self) -> Permission {
         match self {
             Self::Act(action) => action.permission(),
-            Self::ReadLogs => Permission::ProjectSettings,
+            Self::ReadLogs | Self::VerifyBackup | Self::RestoreBackup => Permission::ProjectSettings,
+            Self::DeleteBackup => Permission::ProjectDelete,
         }
     }
 
@@ -46,6 +51,9 @@ impl Privilege {
         match self {
             Self::Act(action) => action.as_str(),
             Self::ReadLogs => "READ_LOGS",
+            Self::VerifyBackup => "VERIFY_BACKUP",
+            Self::RestoreBackup => "RESTORE_BACKUP",
+            Self::DeleteBackup => "DELETE_BACKUP",
         }
     }
 }
@@ -65,7 +73,8 @@ impl ServiceAction {
             | Self::Revert
             | Self::UpdateImage
             | Self::RunSql
-            | Self::BrowseKeys => Permission::ProjectSettings,
+            | Self::BrowseKeys
+            | Self::CreateBackup => Permission::ProjectSettings,
         }
     }
 
@@ -76,7 +85,12 @@ impl ServiceAction {
             Self::Start => &[Stopped, Error],
             Self::Stop => &[Running, Error, Provisioning],
             Self::Restart | Self::Repair => &[Running, Error],
-            Self::RotateCredentials | Self::RunSql | Self::BrowseKeys | Self::Upgrade | Self::UpdateImage => &[Running],
+            Self::RotateCredentials
+            | Self::RunSql
+            | Self::BrowseKeys
+            | Self::Upgrade
+            | Self::UpdateImage
+            | Self::CreateBackup => &[Running],
             Self::Resize | Self::Revert => &[Running, Stopped, Error],
             Self::Destroy | Self::RevealCredentials => &[Pending, Provisioning, Running, Stopped, Error],
         }
@@ -98,7 +112,7 @@ impl ServiceAction {
             Self::Upgrade => Some(OperationKind::Upgrade),
             Self::Revert => Some(OperationKind::Revert),
             Self::UpdateImage => Some(OperationKind::UpdateImage),
-            Self::RevealCredentials | Self::RunSql | Self::BrowseKeys => None,
+            Self::RevealCredentials | Self::RunSql | Self::BrowseKeys | Self::CreateBackup => None,
         }
     }
 
@@ -123,7 +137,8 @@ impl ServiceAction {
             | Self::Resize
             | Self::Repair
             | Self::RunSql
-            | Self::BrowseKeys => None,
+            | Self::BrowseKeys
+            | Self::CreateBackup => None,
         }
     }
 
@@ -139,7 +154,8 @@ impl ServiceAction {
             | Self::Revert
             | Self::UpdateImage
             | Self::RunSql
-            | Self::BrowseKeys => None,
+            | Self::BrowseKeys
+            | Self::CreateBackup => None,
         }
     }
 }
@@ -199,8 +215,10 @@ pub fn request(
         after.state = ServiceState::Destroying;
         after.error = None;
     }
-    // It goes on with what it runs.
-    let ended = open.iter().filter(|task| task.job.changes_version()).map(|task| task.cancelled(now));
+    // It goes on with what it runs; what it does not have yet it has still to get.
+    let is_needed = |task: &&Task| task.job == Job::Restore && !service.evidence.initialised;
+    let ended =
+        open.iter().filter(|task| task.job.changes_version() && !is_needed(task)).map(|task| task.cancelled(now));
     Ok(Requested::Changed(Box::new(after), ended.collect()))
 }
 

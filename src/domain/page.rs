@@ -1,5 +1,6 @@
 //! Parts of lists.
 
+use super::id::{ProjectId, ServiceId};
 use super::service::{ServiceKind, ServiceState};
 
 /// Which services of a project to list, and in which order: those that meet every condition.
@@ -34,6 +35,14 @@ impl ServiceOrder {
     pub fn is_by_name(self) -> bool {
         matches!(self, Self::Name | Self::NameLast)
     }
+}
+
+/// Whose backups to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackupsOf {
+    Service(ServiceId),
+    /// All of a project's services, destroyed ones included.
+    Project(ProjectId),
 }
 
 /// A part of a list, by the position of what comes before and after it. The list is sorted by position, and so is what

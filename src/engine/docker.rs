@@ -17,8 +17,8 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::{OnceCell, watch};
 
 use super::{
-    Command, Ended, Engine, EngineError, Flow, Grown, Happening, Owned, OwnedThing, Pull, Result, Survey, Target, Thing,
-    thing,
+    Command, Ended, Engine, EngineError, Flow, Grown, Happening, Owned, OwnedThing, Pull, Result, Survey, Target,
+    Thing, thing,
 };
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstallationId, InstanceId, ProjectId};

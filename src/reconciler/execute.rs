@@ -82,6 +82,9 @@ impl Reconciler {
         if let Step::Upgrade(task) = step {
             return self.upgrade(service, *task, interrupt).await;
         }
+        if let Step::Restore(task) = step {
+            return self.restore(service, *task, interrupt).await;
+        }
         let left = step.traits().left;
         let mut attempt = std::pin::pin!(self.attempt(service, step));
         loop {
@@ -101,7 +104,7 @@ impl Reconciler {
             Step::AwaitReady(run) => return self.await_ready(service, run).await,
             Step::RotateCredentials(_) => return self.rotate(service).await,
             // Seen to where it is executed.
-            Step::Upgrade(_) => return Done::Tried,
+            Step::Upgrade(_) | Step::Restore(_) => return Done::Tried,
             Step::UpdateImage(task) => {
                 let _slot = self.lanes.bulk(&service.project).await;
                 return self.update_image(service, *task).await;

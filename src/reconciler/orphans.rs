@@ -28,10 +28,16 @@ impl Reconciler {
     /// Removes what nobody wants and is older than `grace`.
     pub(super) async fn sweep(&self, grace: SignedDuration, now: Timestamp) -> Result<(), SweepError> {
         let owned = self.engine.survey().await?.owned;
+        let checking = self.store.instance_list_checking().await?;
+        let checks = |instance: &InstanceId| checking.iter().any(|checking| checking.id == *instance);
         let containers: HashSet<&str> =
             owned.iter().filter(|o| matches!(o.what, OwnedThing::Container(_))).map(|o| o.name.as_str()).collect();
         let old = |owned: &&Owned| owned.created_at.is_some_and(|at| now.duration_since(at) >= grace);
         for orphan in owned.iter().filter(old) {
+            // It may check a backup of a service that is destroyed.
+            if matches!(&orphan.what, OwnedThing::Container(Some(of)) | OwnedThing::Volume(Some(of)) if checks(of)) {
+                continue;
+            }
             // Read after the list was made: what is there was made for a row that is there.
             let unwanted = match &orphan.what {
                 OwnedThing::Container(Some(instance)) => {

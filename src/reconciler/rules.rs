@@ -25,6 +25,7 @@ mod outcome;
 mod power;
 mod ready;
 mod repair;
+mod restore;
 mod secret;
 mod size;
 mod spare;
@@ -41,6 +42,7 @@ const SOON: SignedDuration = SignedDuration::from_secs(1);
 
 /// Until the service runs and answers.
 const TOWARDS_RUNNING: &[Rule] = &[
+    restore::unfilled,
     volume::half_made,
     volume::lost,
     volume::emptied,

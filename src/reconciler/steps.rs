@@ -19,6 +19,8 @@ pub enum Step {
     RotateCredentials(TaskId),
     /// Bring it to another version.
     Upgrade(TaskId),
+    /// Have it hold what a backup holds.
+    Restore(TaskId),
     /// Have its image pulled, and itself made anew where that is another one.
     UpdateImage(TaskId),
     /// Have the server inside take writes again.
@@ -111,7 +113,9 @@ impl Step {
     /// The task that it is part of.
     pub fn task(&self) -> Option<TaskId> {
         match self {
-            Self::RotateCredentials(task) | Self::Upgrade(task) | Self::UpdateImage(task) => Some(*task),
+            Self::RotateCredentials(task) | Self::Upgrade(task) | Self::UpdateImage(task) | Self::Restore(task) => {
+                Some(*task)
+            }
             _ => None,
         }
     }
@@ -132,6 +136,7 @@ impl Step {
             }
             // It looks by itself whether it is to be left, for it has to put right what it has begun.
             Self::Upgrade(_) => ("UPGRADE", Phase::Preparing, Bulk, Before, SUPERSEDED, false),
+            Self::Restore(_) => ("RESTORE", Phase::Restoring, Bulk, Before, SUPERSEDED, false),
             Self::UpdateImage(_) => ("UPDATE_IMAGE", Phase::PullingImage, Bulk, Before, SUPERSEDED, false),
             Self::Thaw => ("THAW", Phase::Starting, Wait, Before, SILENT, true),
             Self::Retire(_) => ("RETIRE", Phase::Switching, Wait, Before, SILENT, true),

@@ -26,8 +26,8 @@ use crate::store::schema::{installation, store_probes};
 use crate::store::trouble::Purpose;
 use crate::store::types::Id;
 use crate::store::{
-    BackupsOf, Committed, LogSpan, NewService, Notice, Page, Result, Retention, ServiceFilter, Slice, Store, StoreError, Terms,
-    Write,
+    BackupsOf, Committed, LogSpan, NewService, Notice, Page, Result, Retention, ServiceFilter, Slice, Store,
+    StoreError, Terms, Write,
 };
 use crate::telemetry::{metrics, traces};
 

@@ -12,6 +12,7 @@ const REQUEST_SECONDS: &str = "project_services_request_seconds";
 const SUBSCRIPTIONS: &str = "project_services_subscriptions";
 const EVENTS: &str = "project_services_events_total";
 const ACTIONS: &str = "project_services_reconcile_actions_total";
+const BACKUPS: &str = "project_services_backup_actions_total";
 const QUEUE: &str = "project_services_reconcile_queue";
 const ENGINE_SECONDS: &str = "project_services_engine_call_seconds";
 const NETWORKS_LEFT: &str = "project_services_networks_left";
@@ -36,6 +37,7 @@ pub fn init() -> Result<PrometheusHandle, BuildError> {
     describe_gauge!(SUBSCRIPTIONS, "Subscriptions that are open, by field.");
     describe_counter!(EVENTS, "Events that were written to projects' logs.");
     describe_counter!(ACTIONS, "Actions of the reconciler, by action, reason and outcome.");
+    describe_counter!(BACKUPS, "Backups that were taken, verified or deleted, by action and outcome.");
     describe_gauge!(QUEUE, "Services that wait for the reconciler to look at them.");
     describe_histogram!(ENGINE_SECONDS, Unit::Seconds, "Time of a call to the engine, by call and outcome.");
     describe_gauge!(NETWORKS_LEFT, "Networks of further projects that there are addresses for.");
@@ -82,6 +84,11 @@ pub fn event_written() {
 /// The reconciler tried an action.
 pub fn action(action: &'static str, reason: &'static str, outcome: &'static str) {
     counter!(ACTIONS, "action" => action, "reason" => reason, "outcome" => outcome).increment(1);
+}
+
+/// A backup was taken, verified or deleted, or that was tried.
+pub fn backup(action: &'static str, outcome: &'static str) {
+    counter!(BACKUPS, "action" => action, "outcome" => outcome).increment(1);
 }
 
 /// So many services wait for a look.

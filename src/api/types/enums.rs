@@ -176,6 +176,8 @@ pub enum ServiceAction {
     RunSql,
     /// `scanKeys` and `readKey`; only with kinds that hold keys.
     BrowseKeys,
+    /// `createBackup`
+    CreateBackup,
 }
 
 /// When a new size comes into effect.

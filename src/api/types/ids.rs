@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use crate::api::error::{Error, Result};
-use crate::domain::id::{ProjectId, ServiceId};
+use crate::domain::id::{BackupId, ProjectId, ServiceId};
 
 /// `field` is the argument or input field that holds the id.
 pub fn parse_service(field: &str, id: &ID) -> Result<ServiceId> {
@@ -21,6 +21,20 @@ pub fn parse_project(field: &str, id: &ID) -> Result<ProjectId> {
             "It is not a project's id: 1 to 63 letters, digits, '.', '_' or '-', with a letter or digit at both ends.",
         )
     })
+}
+
+/// `field` is the argument or input field that holds the id.
+pub fn parse_backup(field: &str, id: &ID) -> Result<BackupId> {
+    id.parse().map_err(|_| Error::bad_input(field, "It is not a backup's id: \"bkp_\" and 32 hexadecimal digits."))
+}
+
+/// A backup's cursor in a list of backups, made as a service's is.
+pub fn backup_cursor(id: BackupId) -> String {
+    service_cursor(ServiceId(id.0))
+}
+
+pub fn parse_backup_cursor(text: &str) -> Option<BackupId> {
+    parse_service_cursor(text).map(|ServiceId(id)| BackupId(id))
 }
 
 /// A service's cursor in a list of services: its id's bytes, so that it is plain that nothing can be read from it.

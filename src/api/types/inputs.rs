@@ -1,12 +1,15 @@
 //! What mutations take.
 
-use async_graphql::{ID, InputObject};
+use async_graphql::{ID, InputObject, OneofObject};
 
 use super::enums::{ResizeApply, ServiceKind, SizeTier};
-use super::ids::parse_project;
+use super::ids::{parse_backup, parse_project};
 use crate::api::error::{Error, Result};
+use crate::app::backups::RestoreRequest;
 use crate::app::provision::ProvisionRequest;
 use crate::domain::console::KeyScan;
+use crate::domain::id::IdempotencyKey;
+use crate::domain::name::ServiceName;
 
 /// The most keys that a page is asked for.
 pub const MAX_KEYS: u32 = 500;
@@ -73,6 +76,51 @@ pub struct RevertServiceInput {
     pub id: ID,
 }
 
+/// Which service to back up.
+#[derive(InputObject)]
+pub struct CreateBackupInput {
+    /// The service's id.
+    pub id: ID,
+    /// What to remember about it; at most 200 characters.
+    pub note: Option<String>,
+}
+
+/// Which backup.
+#[derive(InputObject)]
+pub struct BackupInput {
+    /// The backup's id.
+    pub backup_id: ID,
+}
+
+/// What to restore, and into what.
+#[derive(InputObject)]
+pub struct RestoreServiceInput {
+    /// The backup's id; one that is AVAILABLE or VERIFIED.
+    pub backup_id: ID,
+    /// What is to have the data.
+    pub into: RestoreTargetInput,
+}
+
+/// What is to have the data of a backup.
+#[derive(OneofObject)]
+pub enum RestoreTargetInput {
+    /// A service that is made for it.
+    NewService(RestoreNewServiceInput),
+}
+
+/// The service that is made for the data of a backup.
+#[derive(InputObject)]
+pub struct RestoreNewServiceInput {
+    /// The project that it is for; the backup's own when left out.
+    pub project_id: Option<ID>,
+    /// 1 to 40 lower-case letters, digits and hyphens, its own in the project. Made from the kind when left out.
+    pub name: Option<String>,
+    /// How large it is; as the service was when left out.
+    pub tier: Option<SizeTier>,
+    /// As with `provisionService`.
+    pub idempotency_key: Option<String>,
+}
+
 /// Which service is to run from the newest image of its version.
 #[derive(InputObject)]
 pub struct UpdateImageInput {
@@ -116,25 +164,44 @@ pub struct ReadKeyInput {
 
 impl ProvisionServiceInput {
     pub fn parse(self) -> Result<ProvisionRequest> {
-        let project = parse_project("projectId", &self.project_id)?;
-        let name = self.name.map(|name| name.parse()).transpose().map_err(|_| {
-            Error::bad_input(
-                "name",
-                "A name is 1 to 40 lower-case letters, digits and hyphens, with a letter or digit at both ends.",
-            )
-        })?;
-        let idempotency_key = self.idempotency_key.map(|key| key.parse()).transpose().map_err(|_| {
-            Error::bad_input("idempotencyKey", "An idempotency key is 1 to 128 visible ASCII characters.")
-        })?;
         Ok(ProvisionRequest {
-            project,
+            project: parse_project("projectId", &self.project_id)?,
             kind: self.kind.into(),
             tier: self.tier.into(),
             version: self.version,
-            name,
-            idempotency_key,
+            name: parse_name(self.name)?,
+            idempotency_key: parse_key(self.idempotency_key)?,
+            origin: None,
         })
     }
+}
+
+impl RestoreServiceInput {
+    pub fn parse(self) -> Result<RestoreRequest> {
+        let RestoreTargetInput::NewService(new) = self.into;
+        Ok(RestoreRequest {
+            backup: parse_backup("backupId", &self.backup_id)?,
+            project: new.project_id.map(|id| parse_project("projectId", &id)).transpose()?,
+            name: parse_name(new.name)?,
+            tier: new.tier.map(Into::into),
+            idempotency_key: parse_key(new.idempotency_key)?,
+        })
+    }
+}
+
+fn parse_name(name: Option<String>) -> Result<Option<ServiceName>> {
+    name.map(|name| name.parse()).transpose().map_err(|_| {
+        Error::bad_input(
+            "name",
+            "A name is 1 to 40 lower-case letters, digits and hyphens, with a letter or digit at both ends.",
+        )
+    })
+}
+
+fn parse_key(key: Option<String>) -> Result<Option<IdempotencyKey>> {
+    key.map(|key| key.parse())
+        .transpose()
+        .map_err(|_| Error::bad_input("idempotencyKey", "An idempotency key is 1 to 128 visible ASCII characters."))
 }
 
 impl ScanKeysInput {

@@ -2,6 +2,7 @@
 
 use async_graphql::SimpleObject;
 
+use super::backup::Backup;
 use super::console::{RedisKey, RedisValue, SqlResult};
 use super::credential::Credential;
 use super::inputs::MAX_KEYS;
@@ -114,6 +115,42 @@ pub struct RevertServicePayload {
 #[derive(SimpleObject)]
 pub struct UpdateImagePayload {
     /// The service, with the pull of its image under way.
+    pub service: Service,
+    /// The event that it wrote; null where nothing was written, because it was asked for before.
+    pub event: Option<ServiceEvent>,
+}
+
+/// The answer of `createBackup`.
+#[derive(SimpleObject)]
+pub struct CreateBackupPayload {
+    /// The backup, in PENDING; or the one that is under way.
+    pub backup: Backup,
+    /// The event that it wrote; null where nothing was written, because it was asked for before.
+    pub event: Option<ServiceEvent>,
+}
+
+/// The answer of `verifyBackup`.
+#[derive(SimpleObject)]
+pub struct VerifyBackupPayload {
+    /// The backup, with its verification under way.
+    pub backup: Backup,
+    /// The event that it wrote; null where nothing was written, because it was asked for before.
+    pub event: Option<ServiceEvent>,
+}
+
+/// The answer of `deleteBackup`.
+#[derive(SimpleObject)]
+pub struct DeleteBackupPayload {
+    /// The backup, in DELETING.
+    pub backup: Backup,
+    /// The event that it wrote; null where nothing was written, because it was asked for before.
+    pub event: Option<ServiceEvent>,
+}
+
+/// The answer of `restoreService`.
+#[derive(SimpleObject)]
+pub struct RestoreServicePayload {
+    /// The service that is to have what the backup holds, in PENDING.
     pub service: Service,
     /// The event that it wrote; null where nothing was written, because it was asked for before.
     pub event: Option<ServiceEvent>,

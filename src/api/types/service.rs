@@ -2,6 +2,7 @@
 
 use async_graphql::{Context, ID, Object};
 
+use super::backup::BackupConnection;
 use super::catalog::TierSpec;
 use super::credential::Credential;
 use super::date_time::DateTime;
@@ -17,6 +18,7 @@ use crate::api::error::Result;
 use crate::api::guard::viewer;
 use crate::app::actions::viewer_actions;
 use crate::catalog::definition;
+use crate::domain::page::BackupsOf;
 use crate::domain::service;
 
 /// How many credentials the kinds have at most.
@@ -146,6 +148,20 @@ impl Service {
     /// kept.
     async fn replaced(&self, ctx: &Context<'_>) -> Result<Option<ReplacedInstance>> {
         Ok(app(ctx).replaced(&self.0).await?.map(ReplacedInstance))
+    }
+
+    /// Its backups, the newest first. Give `first` (and `after`) to page forwards or `last` (and `before`) to page backwards; the
+    /// first 20 when neither is given.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn backups(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most so many from the beginning, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Only backups behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "At most so many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only backups ahead of this cursor.")] before: Option<String>,
+    ) -> Result<BackupConnection> {
+        BackupConnection::load(ctx, BackupsOf::Service(self.0.id), PageArguments { first, after, last, before }).await
     }
 
     /// When it was asked for.

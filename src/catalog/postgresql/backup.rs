@@ -10,14 +10,8 @@ use super::super::deployment::{Change, shell};
 use super::roles::{OWN, WHO, own_verifier, verifier};
 use super::{change, names};
 
-pub const BACKUP: Backup = Backup {
-    content: "postgresql-base-backup-tar",
-    take,
-    lay_out,
-    admit: Some(admit),
-    check,
-    is_in_memory: false,
-};
+pub const BACKUP: Backup =
+    Backup { content: "postgresql-base-backup-tar", take, lay_out, admit: Some(admit), check, is_in_memory: false };
 
 /// Whose scheme of roles it has, as [`super::roles`] marks it.
 const MARK: &str = "mark";

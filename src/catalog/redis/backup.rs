@@ -7,8 +7,7 @@ use super::super::access::Access;
 use super::super::backup::{Backup, Layout};
 use super::super::deployment::{Change, shell};
 
-pub const BACKUP: Backup =
-    Backup { content: "redis-rdb", take, lay_out, admit: None, check, is_in_memory: true };
+pub const BACKUP: Backup = Backup { content: "redis-rdb", take, lay_out, admit: None, check, is_in_memory: true };
 
 /// Reads the line that logs in, and says lines to the server.
 const TELL: &str = r#"set -eu

@@ -54,12 +54,7 @@ pub(super) async fn pump(
     Ok(Ended { exit_code: said.exit_code, output })
 }
 
-async fn flowing(
-    client: &Docker,
-    instance: InstanceId,
-    command: &Command,
-    flow: Flow,
-) -> Result<Said, BollardError> {
+async fn flowing(client: &Docker, instance: InstanceId, command: &Command, flow: Flow) -> Result<Said, BollardError> {
     let Some(limit) = command.limit else {
         return run_on(client, instance, command, command.words.clone(), flow).await;
     };

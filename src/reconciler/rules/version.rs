@@ -18,6 +18,7 @@ pub(super) fn changing(facts: &Facts<'_>) -> Verdict {
     let Some(task) = facts.tasks.iter().find(|task| task.job.changes_version()) else { return Verdict::Pass };
     let step = match task.job {
         Job::UpdateImage => Step::UpdateImage(task.id),
+        Job::Restore => Step::Restore(task.id),
         _ => Step::Upgrade(task.id),
     };
     match task.resumes_at(facts.now) {

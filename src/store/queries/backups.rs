@@ -22,18 +22,12 @@ pub(super) async fn backup_get(connection: &mut Conn, id: BackupId) -> Answer<Op
 fn those_of<'a>(of: &'a BackupsOf) -> backups::BoxedQuery<'a, Db> {
     match of {
         BackupsOf::Service(service) => backups::table.filter(backups::service_id.eq(Id(service.0))).into_boxed(),
-        BackupsOf::Project(project) => {
-            backups::table.filter(backups::project_id.eq(project.as_str())).into_boxed()
-        }
+        BackupsOf::Project(project) => backups::table.filter(backups::project_id.eq(project.as_str())).into_boxed(),
     }
 }
 
 /// The newest first.
-pub(super) async fn backup_list(
-    connection: &mut Conn,
-    of: &BackupsOf,
-    page: Page<BackupId>,
-) -> Answer<Slice<Backup>> {
+pub(super) async fn backup_list(connection: &mut Conn, of: &BackupsOf, page: Page<BackupId>) -> Answer<Slice<Backup>> {
     let mut query = those_of(of).select(BackupRow::as_select()).limit(one_more(page.limit));
     if let Some(after) = page.after {
         query = query.filter(backups::id.lt(Id(after.0)));

@@ -5,6 +5,7 @@ use diesel_async::RunQueryDsl;
 
 use super::super::Db;
 use super::log::{event_insert, event_span, sequence_take};
+use super::tasks::tasks_write;
 use super::{Answer, Conn, one_more, slice};
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::id::{IdempotencyKey, InstanceId, ProjectId, ServiceId};
@@ -31,6 +32,7 @@ pub(super) async fn service_create(connection: &mut Conn, new: &NewService, even
         return Err(Fault::Refused(StoreError::QuotaReached));
     }
     diesel::insert_into(services::table).values(NewServiceRow::from(new)).execute(connection).await?;
+    tasks_write(connection, &new.tasks).await?;
     event_insert(connection, EventRow::new(sequence, None, service, event)).await
 }
 

@@ -1,0 +1,227 @@
+//! Backups: asked for, listed, verified, deleted and restored.
+
+use uuid::Uuid;
+
+use super::actions::{ATTEMPTS, busy, too_fast};
+use super::provision::{Origin, ProvisionRequest};
+use super::{App, AppError, Committed, Result, now, visible};
+use crate::audit::{self, Object};
+use crate::catalog::access::Access;
+use crate::catalog::definition;
+use crate::domain::backup::{Backup, BackupOrigin, BackupState};
+use crate::domain::event::{NewEvent, ServiceEvent};
+use crate::domain::id::{BackupId, IdempotencyKey, ProjectId, ServiceId};
+use crate::domain::lifecycle::{InvalidState, Privilege, ServiceAction};
+use crate::domain::name::ServiceName;
+use crate::domain::page::{Page, Slice};
+use crate::domain::permission::Principal;
+use crate::domain::service::SizeTier;
+use crate::repository::{self, RepositoryError};
+use crate::store::{BackupsOf, Guard, StoreError, Write};
+
+/// The longest note, in characters.
+pub const MAX_NOTE: usize = 200;
+
+/// A backup that was asked for something, and the event of that; None where nothing was written.
+pub struct Asked {
+    pub backup: Backup,
+    pub event: Option<ServiceEvent>,
+}
+
+/// What a restore makes a new service of.
+#[derive(Debug, Clone)]
+pub struct RestoreRequest {
+    pub backup: BackupId,
+    /// None: the backup's own.
+    pub project: Option<ProjectId>,
+    /// None: made from the kind.
+    pub name: Option<ServiceName>,
+    /// None: that of the backup.
+    pub tier: Option<SizeTier>,
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
+impl App {
+    /// Asks for a backup of a running service. One that is under way already is given back, with no event.
+    pub async fn create_backup(&self, viewer: &Principal, id: ServiceId, note: Option<String>) -> Result<Asked> {
+        let action = ServiceAction::CreateBackup;
+        let note = note.map(|note| note.trim().to_owned()).filter(|note| !note.is_empty());
+        if note.as_ref().is_some_and(|note| note.chars().count() > MAX_NOTE) {
+            let message = format!("It has at most {MAX_NOTE} characters.");
+            return Err(AppError::BadInput { field: "note", message });
+        }
+        for _ in 0..ATTEMPTS {
+            let service = self.permitted(viewer, id, Privilege::Act(action)).await?;
+            let kind = definition(service.wish.kind);
+            if !kind.is_able(action) {
+                return Err(AppError::NotSupported { kind: kind.name, action });
+            }
+            if !service.understood {
+                return Err(AppError::NotUnderstood);
+            }
+            if let Some(backup) = self.backup_under_way(id).await? {
+                return Ok(Asked { backup, event: None });
+            }
+            if !action.is_allowed_in(service.state) {
+                return Err(AppError::InvalidState(InvalidState { action, state: service.state }));
+            }
+            if service.is_changing_version() {
+                return Err(busy(&service));
+            }
+            let now = now();
+            let backup = Backup::new(BackupId(Uuid::now_v7()), &service, BackupOrigin::Manual, note.clone(), now);
+            let event = NewEvent::backup_requested(&backup, &viewer.subject, now);
+            if let Some(asked) = self.ask_for(viewer, (action.as_str(), backup), &event).await? {
+                return Ok(asked);
+            }
+        }
+        Err(too_fast())
+    }
+
+    /// Has a backup restored once, where nobody reaches it, to see that it can be.
+    pub async fn verify_backup(&self, viewer: &Principal, id: BackupId) -> Result<Asked> {
+        let privilege = Privilege::VerifyBackup;
+        for _ in 0..ATTEMPTS {
+            let backup = self.permitted_backup(viewer, id, privilege).await?;
+            if backup.to_verify {
+                return Ok(Asked { backup, event: None });
+            }
+            if !backup.state.is_whole() {
+                return Err(not_whole(&backup));
+            }
+            let event = NewEvent::verification_requested(&backup, &viewer.subject, now());
+            let after = backup.asked_to_verify();
+            if let Some(asked) = self.ask_for(viewer, (privilege.as_str(), after), &event).await? {
+                return Ok(asked);
+            }
+        }
+        Err(too_fast())
+    }
+
+    /// Has a backup removed for good, from where it is kept as well.
+    pub async fn delete_backup(&self, viewer: &Principal, id: BackupId) -> Result<Asked> {
+        let privilege = Privilege::DeleteBackup;
+        for _ in 0..ATTEMPTS {
+            let backup = self.permitted_backup(viewer, id, privilege).await?;
+            if backup.state == BackupState::Deleting {
+                return Ok(Asked { backup, event: None });
+            }
+            let event = NewEvent::backup_deletion_requested(&backup, &viewer.subject, now());
+            let after = backup.deleting();
+            if let Some(asked) = self.ask_for(viewer, (privilege.as_str(), after), &event).await? {
+                return Ok(asked);
+            }
+        }
+        Err(too_fast())
+    }
+
+    /// Accepts a new service that is to have what a backup holds.
+    pub async fn restore_into_new(&self, viewer: &Principal, request: RestoreRequest) -> Result<Committed> {
+        let backup = self.permitted_backup(viewer, request.backup, Privilege::RestoreBackup).await?;
+        if !backup.state.is_whole() {
+            return Err(not_whole(&backup));
+        }
+        let size = request.tier.unwrap_or(backup.tier.tier);
+        let offer = definition(backup.kind).offer.as_ref();
+        let spec = offer.and_then(|offer| offer.tier(size)).unwrap_or(backup.tier);
+        if backup.content_bytes > u64::from(spec.storage_mib) << 20 {
+            let needed = backup.content_bytes.div_ceil(1 << 20);
+            let message =
+                format!("What the backup holds needs {needed} MiB, and that size has {} MiB.", spec.storage_mib);
+            return Err(AppError::Conflict { field: "tier", message });
+        }
+        let object = backup.object.clone().ok_or_else(|| not_whole(&backup))?;
+        let object = repository::Object::from_stored(backup.id, object);
+        let (manifest, secret) =
+            self.terms.repository.read_manifest(&object, &self.sealer).await.map_err(unreadable)?;
+        let names = Access::from_bytes(&secret.access).map_err(|error| AppError::Internal(error.into()))?;
+        let provision = ProvisionRequest {
+            project: request.project.unwrap_or_else(|| backup.project.clone()),
+            kind: backup.kind,
+            tier: size,
+            version: Some(manifest.version),
+            name: request.name,
+            idempotency_key: request.idempotency_key,
+            origin: Some(Origin { backup: backup.id, names }),
+        };
+        self.provision(viewer, provision).await
+    }
+
+    /// None when it does not exist or is of a project that the viewer does not see.
+    pub async fn backup(&self, viewer: &Principal, id: BackupId) -> Result<Option<Backup>> {
+        Ok(self.store.backup_get(id).await?.filter(|backup| viewer.sees(&backup.project)))
+    }
+
+    /// A page of backups, the newest first. A service is one that the viewer was given.
+    pub async fn backups(&self, viewer: &Principal, of: &BackupsOf, page: Page<BackupId>) -> Result<Slice<Backup>> {
+        if let BackupsOf::Project(project) = of {
+            visible(viewer, project)?;
+        }
+        Ok(self.store.backup_list(of, page).await?)
+    }
+
+    /// How many backups there are. A service is one that the viewer was given.
+    pub async fn backup_count(&self, viewer: &Principal, of: &BackupsOf) -> Result<u64> {
+        if let BackupsOf::Project(project) = of {
+            visible(viewer, project)?;
+        }
+        Ok(self.store.backup_count(of).await?)
+    }
+
+    async fn backup_under_way(&self, id: ServiceId) -> Result<Option<Backup>> {
+        let open = self.store.backup_list_open().await?;
+        Ok(open.into_iter().find(|backup| backup.service == id && backup.state.is_open()))
+    }
+
+    async fn permitted_backup(&self, viewer: &Principal, id: BackupId, what: Privilege) -> Result<Backup> {
+        let backup = self.store.backup_get(id).await?.ok_or(AppError::NotFound("backup"))?;
+        match self.permitted(viewer, backup.service, what).await {
+            Ok(_) => Ok(backup),
+            Err(AppError::NotFound(_)) => Err(AppError::NotFound("backup")),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a backup as it is to be; None where somebody was quicker.
+    async fn ask_for(
+        &self,
+        viewer: &Principal,
+        (action, backup): (&'static str, Backup),
+        event: &NewEvent,
+    ) -> Result<Option<Asked>> {
+        let Some(service) = self.store.service_get(backup.service).await? else {
+            return Err(AppError::NotFound("service"));
+        };
+        let backups = std::slice::from_ref(&backup);
+        let write = Write { backups, event: Some(event), ..Write::new(Guard::Revision(&service), event.occurred_at) };
+        match self.store.commit(write).await {
+            Ok(committed) => {
+                self.hints.project_changed(&backup.project);
+                self.hints.ask_for_backups();
+                audit::accepted(viewer, action, Object::Service(backup.service));
+                let backup = Backup { revision: backup.revision + 1, ..backup };
+                Ok(Some(Asked { backup, event: committed.event }))
+            }
+            Err(StoreError::Stale) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn not_whole(backup: &Backup) -> AppError {
+    let message = format!("The backup is {}; one that is AVAILABLE or VERIFIED can be restored.", backup.state);
+    AppError::Conflict { field: "backupId", message }
+}
+
+/// Why what is kept of a backup can't be read, for who wants to restore it.
+fn unreadable(error: RepositoryError) -> AppError {
+    let conflict = |message: String| AppError::Conflict { field: "backupId", message };
+    match error {
+        RepositoryError::Missing(object) => conflict(format!("{object} is not where backups are kept any more.")),
+        RepositoryError::Damaged { object, why } => conflict(format!("{object} can't be used: {why}.")),
+        RepositoryError::Key(error) => conflict(format!("The backup's key does not open: {error}.")),
+        other => {
+            AppError::Unanswered { why: "where backups are kept does not answer".to_owned(), cause: Some(other.into()) }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What the log tells of backups.
+
+use jiff::Timestamp;
+
+use super::NewEvent;
+use crate::domain::backup::{Backup, BackupPhase, BackupState};
+use crate::domain::service::Service;
+
+impl NewEvent {
+    /// Of a backup that changed.
+    pub fn backup_changed(before: &Backup, after: &Backup, now: Timestamp) -> Self {
+        Self { message: backup_sentence(before, after), actor: None, occurred_at: now }
+    }
+
+    /// Of a backup that `actor` has asked for.
+    pub fn backup_requested(backup: &Backup, actor: &str, now: Timestamp) -> Self {
+        Self::asked(format!("A backup of {} was requested.", backup.service_name), actor, now)
+    }
+
+    /// Of a backup that `actor` wants to be restored once, to see that it can be.
+    pub fn verification_requested(backup: &Backup, actor: &str, now: Timestamp) -> Self {
+        let (name, at) = (&backup.service_name, backup.created_at);
+        Self::asked(format!("The backup of {name} of {at:.0} is to be verified."), actor, now)
+    }
+
+    /// Of a backup that `actor` does not want any more.
+    pub fn backup_deletion_requested(backup: &Backup, actor: &str, now: Timestamp) -> Self {
+        let (name, at) = (&backup.service_name, backup.created_at);
+        Self::asked(format!("The removal of the backup of {name} of {at:.0} was requested."), actor, now)
+    }
+
+    /// Of a backup that is gone.
+    pub fn backup_deleted(backup: &Backup, now: Timestamp) -> Self {
+        let (name, at) = (&backup.service_name, backup.created_at);
+        Self { message: format!("The backup of {name} of {at:.0} is removed."), actor: None, occurred_at: now }
+    }
+
+    /// Of a service that has what a backup holds.
+    pub fn restored(service: &Service, backup: &Backup, now: Timestamp) -> Self {
+        let (name, of, at) = (&service.name, &backup.service_name, backup.created_at);
+        let message = format!("{name} has the data of the backup of {of} of {at:.0}.");
+        Self { message, actor: None, occurred_at: now }
+    }
+}
+
+fn backup_sentence(before: &Backup, after: &Backup) -> String {
+    let what = format!("The backup of {} of {:.0}", after.service_name, after.created_at);
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    if after.error != before.error
+        && let Some(error) = &after.error
+    {
+        return match after.state {
+            BackupState::Failed => format!("{what} has failed: {}", error.message),
+            BackupState::Available | BackupState::Verified if after.to_verify => {
+                format!("{what} has to wait to be verified: {}", error.message)
+            }
+            BackupState::Available | BackupState::Verified => {
+                format!("{what} could not be verified: {}", error.message)
+            }
+            _ => format!("{what} has to wait: {}", error.message),
+        };
+    }
+    match (after.state, after.phase) {
+        (BackupState::Running, _)
+            if before.state == BackupState::Running && before.content_bytes != after.content_bytes =>
+        {
+            format!("{what} is being taken: {} MiB so far.", mib(after.content_bytes))
+        }
+        (BackupState::Running, _) => format!("{what} is being taken."),
+        (_, Some(BackupPhase::Restoring)) => format!("{what} is being restored, to see that it can be."),
+        (_, Some(BackupPhase::Reading)) => format!("{what} was restored, and is being read."),
+        (BackupState::Available, _) => {
+            let stored = after.stored_bytes.unwrap_or_default();
+            format!("{what} is kept: {} MiB, stored in {} MiB.", mib(after.content_bytes), mib(stored))
+        }
+        (BackupState::Verified, _) => format!("{what} is verified: it was restored and read."),
+        (state, _) => format!("{what} is {}.", state.as_str().to_lowercase()),
+    }
+}

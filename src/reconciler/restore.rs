@@ -1,0 +1,320 @@
+//! What a backup holds is brought into an instance that nobody reaches, which is started once to see that it can be. Until that is
+//! done nothing of the instance serves anybody; a try that was broken off is thrown away.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use tokio::sync::{Notify, watch};
+
+use super::backups::Trouble;
+use super::execute::{COMPLAINT, Done, command, image};
+use super::look::pause_after;
+use super::rules::Failure;
+use super::steps::Step;
+use super::{Reconciler, things};
+use crate::catalog::access::Access;
+use crate::catalog::backup::{Backup as Ability, Layout};
+use crate::catalog::definition;
+use crate::catalog::deployment::Deployment;
+use crate::domain::backup::{Backup, BackupErrorCode};
+use crate::domain::event::NewEvent;
+use crate::domain::service::{ContainerStatus, ErrorCode, Operation, OperationKind, OperationPhase, Service};
+use crate::domain::task::{Task, TaskId};
+use crate::engine::{Command, Flow, Pull, Target};
+use crate::repository::{Manifest, Object, RepositoryError, Secret};
+use crate::store::{Guard, StoreError, Write};
+
+/// How long a server may take to read what was laid out for it.
+const READY: Duration = Duration::from_secs(30 * 60);
+/// How long the data may take to flow.
+const FLOWING: Duration = Duration::from_secs(6 * 3600);
+/// How many of the last lines of a server's output are told of one that does not start.
+const LINES: usize = 20;
+
+type Whole<'a> = (&'a Manifest, &'a Secret);
+
+impl Reconciler {
+    /// What is written beside a backup's content, which opens it.
+    pub(super) async fn manifest_of(&self, backup: &Backup) -> Result<(Manifest, Secret), Trouble> {
+        let object = backup.object.clone().ok_or(Trouble::Left)?;
+        let object = Object::from_stored(backup.id, object);
+        Ok(self.settings.backups.repository.read_manifest(&object, &self.sealer).await?)
+    }
+
+    /// Makes the instance of `new` anew, with what a backup holds, and has it run, where nobody reaches it, so that it lets in
+    /// whom `access` names.
+    pub(super) async fn bring_in(
+        &self,
+        new: &Service,
+        access: &Access,
+        whole: Whole<'_>,
+        progress: Option<&watch::Sender<u64>>,
+    ) -> Result<&'static Ability, Trouble> {
+        let offer = definition(new.wish.kind).offer.as_ref();
+        let able = offer.and_then(|offer| Some((offer, offer.backup.as_ref()?)));
+        let (offer, able) = able.filter(|(_, able)| able.content == whole.0.content).ok_or_else(|| {
+            let message = "The catalog no longer offers a way to restore what it holds.";
+            Trouble::lasting(BackupErrorCode::RestoreFailed, message)
+        })?;
+        let deployment = || (offer.deployment)(&new.wish, access, &self.settings.policy);
+        self.remove_instance(new.instance).await?;
+        self.engine.pull(&image(new), Pull::Absent, watch::channel(None).0).await?;
+        self.engine.ensure(&things::volume(new)).await?;
+        self.start_alone(new, || deployment().idle()).await?;
+        self.flow_in(new, able, whole, progress).await?;
+        self.engine.remove(&Target::Container(new.instance)).await?;
+
+        let real = || {
+            let mut deployment = deployment();
+            deployment.expect_data();
+            deployment
+        };
+        self.start_alone(new, real).await?;
+        let answers = self.answers(new.instance, deployment().ready_check, None);
+        match tokio::time::timeout(READY, answers).await {
+            Ok(Ok(true)) => {}
+            Ok(Err(error)) => return Err(error.into()),
+            Ok(Ok(false)) | Err(_) => {
+                let log = self.engine.logs(new.instance, LINES).await.unwrap_or_default().join("\n");
+                let message = format!("What was restored does not start: {}", access.redact(&log));
+                return Err(Trouble::lasting(BackupErrorCode::RestoreFailed, message));
+            }
+        }
+        if let Some(admit) = able.admit {
+            let ended = self.engine.run(new.instance, &command(admit(access))).await?;
+            if ended.exit_code != Some(0) {
+                let why = access.redact(&ended.output);
+                let message = format!("What was restored does not take its password: {why}");
+                return Err(Trouble::lasting(BackupErrorCode::RestoreFailed, message));
+            }
+        }
+        Ok(able)
+    }
+
+    /// Salted files differ each time, which nobody minds.
+    async fn start_alone(&self, new: &Service, make: impl Fn() -> Deployment + Sync) -> Result<(), Trouble> {
+        self.engine.ensure(&things::isolated(new, make())).await?;
+        Ok(self.engine.start(new.instance, &make()).await?)
+    }
+
+    /// Has the content flow into the idle container, which lays it out.
+    async fn flow_in(
+        &self,
+        new: &Service,
+        able: &Ability,
+        (manifest, secret): Whole<'_>,
+        progress: Option<&watch::Sender<u64>>,
+    ) -> Result<(), Trouble> {
+        let object = Object::from_stored(manifest.backup, manifest.object.clone());
+        let content = self.settings.backups.repository.read(&object, &secret.key).await?;
+        let (broken, content) = until_broken(content, progress.cloned());
+        let layout = Layout {
+            version: &manifest.version,
+            content_bytes: manifest.written.content_bytes,
+            facts: &manifest.facts,
+        };
+        let command = Command { limit: Some(FLOWING), kept: COMPLAINT, ..command((able.lay_out)(&layout)) };
+        let laying = self.engine.pump(new.instance, &command, Flow { input: Some(content), output: None });
+        let ended = tokio::select! {
+            ended = laying => ended,
+            error = broken.told() => return Err(error.into()),
+        };
+        // It may have ended because of that.
+        if let Some(error) = broken.take() {
+            return Err(error.into());
+        }
+        match ended? {
+            ended if ended.exit_code == Some(0) => Ok(()),
+            ended => {
+                let message = format!("It could not be laid out: {}", ended.output);
+                Err(Trouble::lasting(BackupErrorCode::RestoreFailed, message))
+            }
+        }
+    }
+
+    /// Restores a backup into a service that has no data yet.
+    pub(super) async fn restore(&self, service: &Service, task: TaskId, interrupt: &Notify) -> Done {
+        let open = match self.store.task_list_open(service.id).await {
+            Ok(open) => open,
+            Err(error) => return Done::StoreFailed(error),
+        };
+        let Some(task) = open.into_iter().find(|open| open.id == task) else { return Done::Tried };
+        let step = Step::Restore(task.id);
+        let restored = {
+            let mut restoring = std::pin::pin!(self.restore_new(service, &task));
+            loop {
+                tokio::select! {
+                    restored = &mut restoring => break restored,
+                    () = interrupt.notified() => {
+                        if self.is_left(service, &step, step.traits().left).await {
+                            break Err(Trouble::Left);
+                        }
+                    }
+                }
+            }
+        };
+        match restored {
+            Ok(()) | Err(Trouble::Left) => Done::Tried,
+            Err(Trouble::Store(error)) => Done::StoreFailed(error),
+            Err(Trouble::Failed { message, tries, .. }) => self.note_unrestored(service, &task, &message, tries).await,
+        }
+    }
+
+    async fn restore_new(&self, service: &Service, task: &Task) -> Result<(), Trouble> {
+        let _slot = self.lanes.bulk(&service.project).await;
+        let gone = || Trouble::lasting(BackupErrorCode::Missing, "The backup is not there any more.");
+        let id = task.backup.ok_or_else(gone)?;
+        let backup = self.store.backup_get(id).await?.filter(|backup| backup.state.is_whole()).ok_or_else(gone)?;
+        let access = self.access(service).await?;
+        let (manifest, secret) = self.manifest_of(&backup).await?;
+        let mut new = service.clone();
+        new.evidence.initialised = true;
+        let (progress, flowed) = watch::channel(0);
+        {
+            let bringing = self.bring_in(&new, &access, (&manifest, &secret), Some(&progress));
+            tokio::select! {
+                brought = bringing => brought?,
+                never = self.tell_restored(service, flowed, manifest.written.content_bytes) => never,
+            };
+        }
+        let grace = definition(new.wish.kind).offer.as_ref().map(|offer| offer.stop_grace).unwrap_or_default();
+        self.engine.stop(new.instance, grace).await?;
+        let seen = self.engine.look(new.instance, &image(&new)).await?.container;
+        let image = match seen.map(|container| (container.status, container.image)) {
+            Some((ContainerStatus::Exited { exit_code: 0, .. }, image)) => image,
+            _ => {
+                let message = "What was restored did not shut down cleanly.";
+                return Err(Trouble::passing(BackupErrorCode::RestoreFailed, message));
+            }
+        };
+        self.engine.remove(&Target::Container(new.instance)).await?;
+        self.note_restored(service, task, &backup, image).await
+    }
+
+    /// From here on the service has data, which is never made anew.
+    async fn note_restored(
+        &self,
+        service: &Service,
+        task: &Task,
+        backup: &Backup,
+        image: String,
+    ) -> Result<(), Trouble> {
+        for _ in 0..super::backups::WRITES {
+            let row = self.store.service_get(service.id).await?.ok_or(Trouble::Left)?;
+            if row.generation != service.generation {
+                return Err(Trouble::Left);
+            }
+            let now = (self.clock)();
+            let mut after = row.clone();
+            (after.evidence.initialised, after.evidence.image) = (true, Some(image.clone()));
+            let begun = after.operation.take().unwrap_or_else(|| Operation::queued(OperationKind::Restore, now));
+            after.operation = Some(Operation {
+                phase: OperationPhase::CreatingContainer,
+                progress_percent: None,
+                deadline: None,
+                ..begun
+            });
+            let event = NewEvent::restored(&row, backup, now);
+            let guard = Guard::Term { epoch: self.epoch(), read: &row };
+            let tasks = &[task.done(now)];
+            let write = Write { service: Some(&after), tasks, event: Some(&event), ..Write::new(guard, now) };
+            match self.store.commit(write).await {
+                Err(StoreError::Stale) => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => {
+                    self.hints.project_changed(&service.project);
+                    return Ok(());
+                }
+            }
+        }
+        Err(StoreError::Stale.into())
+    }
+
+    async fn note_unrestored(&self, service: &Service, task: &Task, why: &str, tries: u32) -> Done {
+        let now = (self.clock)();
+        let failure = Failure { code: ErrorCode::RestoreFailed, message: format!("It could not be restored: {why}") };
+        let (code, message) = (failure.code, failure.message.clone());
+        let task = match tries {
+            1 => task.refused(code, message, now),
+            _ => task.failed(code, message, pause_after(task.attempts.saturating_add(1)), now),
+        };
+        let row = match self.store.service_get(service.id).await {
+            Ok(Some(row)) => row,
+            Ok(None) => return Done::Tried,
+            Err(error) => return Done::StoreFailed(error),
+        };
+        let guard = Guard::Term { epoch: self.epoch(), read: &row };
+        match self.store.commit(Write { tasks: &[task], ..Write::new(guard, now) }).await {
+            Ok(_) => Done::Noted(failure),
+            Err(error) => Done::StoreFailed(error),
+        }
+    }
+
+    /// Shows how much of it is there, once a second.
+    async fn tell_restored<T>(&self, service: &Service, flowed: watch::Receiver<u64>, all: u64) -> T {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let Ok(Some(row)) = self.store.service_get(service.id).await else { continue };
+            let percent = u8::try_from(*flowed.borrow() * 100 / all.max(1)).map_or(99, |percent| percent.min(99));
+            let shown = row.operation.as_ref().and_then(|operation| operation.progress_percent);
+            if row.generation == service.generation && shown.is_none_or(|shown| shown < percent) {
+                let _ = self.note_progress(&row, Some(percent), (self.clock)()).await;
+            }
+        }
+    }
+}
+
+/// What a content broke off of.
+#[derive(Clone, Default)]
+struct Broken {
+    error: Arc<Mutex<Option<RepositoryError>>>,
+    told: Arc<Notify>,
+}
+
+impl Broken {
+    fn take(&self) -> Option<RepositoryError> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Returns once it has broken off.
+    async fn told(&self) -> RepositoryError {
+        loop {
+            self.told.notified().await;
+            if let Some(error) = self.take() {
+                return error;
+            }
+        }
+    }
+}
+
+/// The content up to where it breaks off, and word of that; tells by `progress` how much of it has flowed.
+fn until_broken(
+    content: BoxStream<'static, Result<Bytes, RepositoryError>>,
+    progress: Option<watch::Sender<u64>>,
+) -> (Broken, BoxStream<'static, Bytes>) {
+    let broken = Broken::default();
+    let noted = broken.clone();
+    let flowing = stream::unfold((content, 0), move |(mut content, flowed)| {
+        let (noted, progress) = (noted.clone(), progress.clone());
+        async move {
+            match content.next().await? {
+                Ok(piece) => {
+                    let flowed = flowed + piece.len() as u64;
+                    if let Some(progress) = progress {
+                        progress.send_replace(flowed);
+                    }
+                    Some((piece, (content, flowed)))
+                }
+                Err(error) => {
+                    *noted.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    noted.told.notify_one();
+                    None
+                }
+            }
+        }
+    });
+    (broken, flowing.boxed())
+}
