@@ -86,7 +86,7 @@ impl App {
             if backup.to_verify {
                 return Ok(Asked { backup, event: None });
             }
-            if !backup.state.is_whole() {
+            if !backup.is_kept() {
                 return Err(not_whole(&backup));
             }
             let event = NewEvent::verification_requested(&backup, &viewer.subject, now());

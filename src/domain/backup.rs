@@ -194,6 +194,11 @@ impl Backup {
         }
     }
 
+    /// Whether it is kept as a whole, which one that could not be restored may be.
+    pub fn is_kept(&self) -> bool {
+        self.state.is_whole() || (self.state == BackupState::Failed && self.ended_at.is_some())
+    }
+
     /// The same, to be restored once by somebody who waits for that.
     pub fn asked_to_verify(&self) -> Self {
         Self { to_verify: true, phase: Some(BackupPhase::Queued), attempts: 0, not_before: None, ..self.clone() }

@@ -153,7 +153,7 @@ impl Reconciler {
                     row.failed_once(code, message.clone(), pause, now)
                 }
                 // It is still whole as far as anybody knows.
-                state if state.is_whole() && !tells_of_loss(code) => {
+                state if row.is_kept() && !tells_of_loss(code) => {
                     let failed = row.failed(code, message.clone(), now);
                     Backup { state, ..failed }
                 }

@@ -1,6 +1,7 @@
 //! The real router on a real port, over a SQLite store of its own, and clients for it.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use project_services::domain::instance::{Instance, Role};
 use project_services::domain::service::{Service, ServiceState};
 use project_services::hints::Hints;
 use project_services::http::{self, Parts, Ready, SocketLimits};
+use project_services::repository::{Repository, RepositoryUrl};
 use project_services::store::{Guard, Page, ServiceFilter, Store, Write};
 use project_services::{api, store};
 use reqwest::header;
@@ -138,6 +140,7 @@ impl Server {
             publishing,
             services_per_project: limits.services,
             keep_replaced: SignedDuration::from_hours(1),
+            repository: repository(directory.path()),
         };
         let app = App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), shown, terms);
         let limiter = Arc::new(http::Limiter::new(limits.wire));
@@ -406,4 +409,9 @@ impl Socket {
         assert_eq!((message["type"].as_str(), message["id"].as_str()), (Some("next"), Some(id)), "{message}");
         message["payload"].clone()
     }
+}
+
+/// Where backups are kept below `directory`.
+pub fn repository(directory: &Path) -> Repository {
+    Repository::open(&RepositoryUrl::directory(directory.join("backups")), &[]).unwrap()
 }

@@ -11,6 +11,7 @@ mod passwords;
 
 use std::cell::Cell;
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use project_services::catalog::access::Access;
 use project_services::catalog::policy::Policy;
 use project_services::crypto::Sealer;
 use project_services::domain::event::ServiceEvent;
-use project_services::domain::id::{InstanceId, ProjectId, ServiceId};
+use project_services::domain::id::{InstallationId, InstanceId, ProjectId, ServiceId};
 use project_services::domain::lifecycle::{Apply, ServiceAction};
 use project_services::domain::network::NetworkTemplate;
 use project_services::domain::permission::{Principal, Projects};
@@ -32,13 +33,14 @@ use project_services::domain::storage::Reserve;
 use project_services::domain::term::ReplicaId;
 use project_services::engine::Engine;
 use project_services::hints::Hints;
-use project_services::reconciler::{EventRetention, Memory, Reconciler, ReconcilerSettings};
+use project_services::reconciler::{BackupSettings, EventRetention, Memory, Reconciler, ReconcilerSettings};
 use project_services::store::{self, Store};
 use proptest::prelude::*;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::chain::Logs;
+use crate::harness::repository;
 use crate::instruments::FakeInstruments;
 use engine::FakeEngine;
 use faults::{Befalls, Fault};
@@ -106,6 +108,7 @@ fn request(project: &ProjectId, kind: ServiceKind) -> ProvisionRequest {
         version: None,
         name: None,
         idempotency_key: None,
+        origin: None,
     }
 }
 
@@ -141,6 +144,7 @@ impl World {
                 publishing: None,
                 services_per_project: MANY,
                 keep_replaced: SignedDuration::from_hours(1),
+                repository: repository(directory.path()),
             },
         );
         let viewer = Principal {
@@ -152,7 +156,7 @@ impl World {
         let project: ProjectId = "model".parse().unwrap();
         let id = app.provision(&viewer, request(&project, kind)).await.unwrap().service.id;
         let engine = Arc::new(FakeEngine::default());
-        let reconciler = Self::reconciler(&store, &engine, &sealer, &hints);
+        let reconciler = Self::reconciler(&store, &engine, &sealer, &hints, directory.path());
         Self { app, store, engine, sealer, hints, viewer, project, id, memory: None, reconciler, directory }
     }
 
@@ -161,6 +165,7 @@ impl World {
         engine: &Arc<FakeEngine>,
         sealer: &Arc<Sealer>,
         hints: &Arc<Hints>,
+        directory: &Path,
     ) -> Reconciler {
         let settings = ReconcilerSettings {
             concurrency: 1,
@@ -171,6 +176,7 @@ impl World {
             retention: EventRetention { newest: 1_000, age: SignedDuration::from_hours(24) },
             host_reserve: Reserve(500),
             policy: Policy::default(),
+            backups: BackupSettings { repository: repository(directory), installation: InstallationId(Uuid::nil()) },
         };
         let engine: Arc<dyn Engine> = Arc::clone(engine) as Arc<dyn Engine>;
         let instruments = Arc::new(FakeInstruments::default());
@@ -197,7 +203,7 @@ impl World {
                 looked.again
             }
             () = self.engine.cut_off() => {
-                self.reconciler = Self::reconciler(&self.store, &self.engine, &self.sealer, &self.hints);
+                self.reconciler = Self::reconciler(&self.store, &self.engine, &self.sealer, &self.hints, self.directory.path());
                 None
             }
         }
@@ -220,7 +226,8 @@ impl World {
             Step::Wait(seconds) => advance(SignedDuration::from_secs(i64::from(seconds))),
             Step::Restart => {
                 self.memory = None;
-                self.reconciler = Self::reconciler(&self.store, &self.engine, &self.sealer, &self.hints);
+                self.reconciler =
+                    Self::reconciler(&self.store, &self.engine, &self.sealer, &self.hints, self.directory.path());
             }
         }
     }

@@ -104,7 +104,7 @@ if command -v pg_amcheck >/dev/null &&
   by='pg_amcheck and pg_dump'
 fi
 while IFS= read -r database; do
-  PGDATABASE=$database pg_dump -w -F custom -Z 0 -f /dev/null </dev/null
+  PGDATABASE=$database pg_dump -w -F custom -Z 0 </dev/null >/dev/null
   ask "$database" <<'SQL'
 SELECT 'fact:tables of ' || current_database() || '=' || count(*) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
 WHERE relkind IN ('r', 'm') AND nspname !~ '^pg_' AND nspname <> 'information_schema' HAVING count(*) > 0;

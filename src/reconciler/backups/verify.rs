@@ -50,7 +50,7 @@ impl Reconciler {
                 ..row.clone()
             };
             let event = NewEvent::backup_changed(row, &after, now);
-            row.state.is_whole().then_some((after, Some(event)))
+            row.is_kept().then_some((after, Some(event)))
         })
         .await?;
         Ok(())
@@ -90,7 +90,7 @@ impl Reconciler {
         let written = self.write_backup(backup.id, |row| {
             let after = Backup { phase: Some(phase), error: None, ..row.clone() };
             let event = NewEvent::backup_changed(row, &after, (self.clock)());
-            row.state.is_whole().then_some((after, Some(event)))
+            row.is_kept().then_some((after, Some(event)))
         });
         written.await?.map(|_| ()).ok_or(Trouble::Left)
     }

@@ -172,6 +172,7 @@ pub fn new(service: &Service) -> NewService {
     NewService {
         service: service.clone(),
         sealed: seal("k1", service.id, "hunter2"),
+        tasks: Vec::new(),
         idempotency: None,
         quota: u32::MAX,
     }
