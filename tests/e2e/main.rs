@@ -4,11 +4,14 @@
 //! removed when the test ends, also after a failure.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that can't go on has failed, and says why")]
 
+#[path = "../shared/bucket.rs"]
+mod bucket;
 #[path = "../shared/chain.rs"]
 mod chain;
 mod support;
 
 mod audit;
+mod backups;
 mod cli;
 mod commands;
 mod console;

@@ -1,6 +1,8 @@
 //! One binary of tests that need no Docker Engine.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "../shared/bucket.rs"]
+mod bucket;
 #[path = "../shared/chain.rs"]
 mod chain;
 

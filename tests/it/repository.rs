@@ -1,8 +1,7 @@
 //! A repository in a bucket, on rclone's server for S3's protocol.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -15,67 +14,13 @@ use project_services::domain::service::TierSpec;
 use project_services::repository::{
     ContentKey, Manifest, Object, Repository, RepositoryError, Result, Secret, Written,
 };
-use tempfile::TempDir;
 use tokio::sync::watch;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-const KEYS: (&str, &str) = ("access", "s3cret-s3cret");
+use crate::bucket::{Bucket, KEYS};
+
 const MIB: usize = 1 << 20;
-
-/// A store with one bucket, `backups`.
-struct Store {
-    server: Child,
-    endpoint: String,
-    directory: TempDir,
-}
-
-impl Store {
-    fn start() -> Self {
-        let rclone =
-            std::env::var("TEST_RCLONE").expect("TEST_RCLONE names no rclone; `make test` fetches one and sets it");
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::create_dir(directory.path().join("backups")).unwrap();
-        let mut server = Command::new(rclone)
-            .args(["serve", "s3", "--addr", "127.0.0.1:0", "--auth-key", &format!("{},{}", KEYS.0, KEYS.1)])
-            .args(["--config", "/dev/null", "--log-level", "NOTICE"])
-            .arg(directory.path())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
-        let endpoint = log.find_map(|line| {
-            let line = line.unwrap();
-            let (_, address) = line.split_once("http://")?;
-            Some(format!("http://{}", address.split(['/', ']']).next()?))
-        });
-        // What it writes later is read and thrown away, lest it wait for a reader.
-        std::thread::spawn(move || log.for_each(drop));
-        Self { server, endpoint: endpoint.expect("it says where it listens"), directory }
-    }
-
-    fn repository(&self) -> Repository {
-        open("s3://backups/of/tests", &self.endpoint, KEYS)
-    }
-
-    fn objects(&self) -> usize {
-        let (mut files, mut folders) = (0, vec![self.directory.path().join("backups")]);
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() { folders.push(path) } else { files += 1 }
-            }
-        }
-        files
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        self.server.kill().unwrap();
-        self.server.wait().unwrap();
-    }
-}
 
 fn open(url: &str, endpoint: &str, keys: (&str, &str)) -> Repository {
     let options = [
@@ -119,8 +64,8 @@ async fn read(repository: &Repository, object: &Object, key: &ContentKey) -> Res
 
 #[tokio::test]
 async fn a_bucket_keeps_contents_of_any_length() {
-    let store = Store::start();
-    let (repository, key) = (store.repository(), ContentKey::random().unwrap());
+    let store = Bucket::start();
+    let (repository, key) = (open("s3://backups/of/tests", &store.endpoint, KEYS), ContentKey::random().unwrap());
     repository.ping().await.unwrap();
     for length in [0, 1, 65_536, 65_537, 8 * MIB, 26 * MIB] {
         let content = noise(length);
@@ -133,14 +78,14 @@ async fn a_bucket_keeps_contents_of_any_length() {
     for _ in 0..2 {
         repository.remove(&object(1)).await.unwrap();
     }
-    assert_eq!(store.objects(), 0);
+    assert_eq!(store.objects().len(), 0);
     assert!(matches!(read(&repository, &object(1), &key).await, Err(RepositoryError::Missing(_))));
 }
 
 #[tokio::test]
 async fn a_manifest_in_a_bucket_is_listed_and_opens() {
-    let store = Store::start();
-    let repository = store.repository();
+    let store = Bucket::start();
+    let repository = open("s3://backups/of/tests", &store.endpoint, KEYS);
     let sealer: Sealer = format!("a:{}", STANDARD.encode([1; 32])).parse().unwrap();
     let secret = Secret { key: ContentKey::random().unwrap(), access: Zeroizing::new(b"ada".to_vec()) };
     assert_eq!(repository.list().await.count().await, 0);
@@ -176,18 +121,20 @@ async fn a_manifest_in_a_bucket_is_listed_and_opens() {
 
 #[tokio::test]
 async fn a_content_that_fails_leaves_no_object() {
-    let store = Store::start();
+    let store = Bucket::start();
     let pieces = [Ok(noise(20 * MIB)), Err(io::Error::other("the server went away"))];
     let key = ContentKey::random().unwrap();
     let (progress, _told) = watch::channel(0);
-    let written = store.repository().write(&object(1), stream::iter(pieces).boxed(), &key, &progress).await;
+    let written = open("s3://backups/of/tests", &store.endpoint, KEYS)
+        .write(&object(1), stream::iter(pieces).boxed(), &key, &progress)
+        .await;
     assert!(matches!(written, Err(RepositoryError::Content(_))), "{written:?}");
-    assert_eq!(store.objects(), 0);
+    assert_eq!(store.objects().len(), 0);
 }
 
 #[tokio::test]
 async fn wrong_keys_and_a_missing_bucket_are_for_an_operator() {
-    let store = Store::start();
+    let store = Bucket::start();
     let others = [
         open("s3://backups", &store.endpoint, ("access", "another")),
         open("s3://backups", &store.endpoint, ("nobody", "another")),
@@ -203,10 +150,9 @@ async fn wrong_keys_and_a_missing_bucket_are_for_an_operator() {
 
 #[tokio::test]
 async fn a_store_that_is_away_is_told_soon() {
-    let mut store = Store::start();
-    let repository = store.repository();
-    store.server.kill().unwrap();
-    store.server.wait().unwrap();
+    let mut store = Bucket::start();
+    let repository = open("s3://backups/of/tests", &store.endpoint, KEYS);
+    store.away();
     let began = Instant::now();
     let pinged = repository.ping().await;
     assert!(matches!(pinged, Err(RepositoryError::Unavailable(_))), "{pinged:?}");
