@@ -54,6 +54,9 @@ impl Fault {
                     StoreError::PortTaken
                 } else if index.ends_with("name") {
                     StoreError::NameTaken
+                } else if index.ends_with("backups_under_way") || index.ends_with("backups.service_id") {
+                    // Somebody else has begun one since.
+                    StoreError::Stale
                 } else {
                     StoreError::Failed(error.into())
                 })

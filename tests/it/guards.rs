@@ -49,6 +49,11 @@ fn table() -> Vec<Field> {
     let read = "mutation { readKey(input: {id: \"ID\", keyBase64: \"YQ==\"}) { service { id } } }";
     let resize = "mutation { resizeService(input: {id: \"ID\", tier: STANDARD}) { service { id } } }";
     let upgrade = "mutation { upgradeService(input: {id: \"ID\", version: \"7\"}) { service { id } } }";
+    let back_up = "mutation { createBackup(input: {id: \"ID\"}) { backup { id } } }";
+    let verify = "mutation { verifyBackup(input: {backupId: \"BACKUP\"}) { backup { id } } }";
+    let delete = "mutation { deleteBackup(input: {backupId: \"BACKUP\"}) { backup { id } } }";
+    let restore =
+        "mutation { restoreService(input: {backupId: \"BACKUP\", into: {newService: {}}}) { service { id } } }";
     let metrics = "subscription { serviceMetrics(id: \"ID\") { memoryMib } }";
     vec![
         query("node", Needs::Sight, "{ node(id: \"ID\") { id } }"),
@@ -61,6 +66,8 @@ fn table() -> Vec<Field> {
         query("service", Needs::Sight, "{ service(id: \"ID\") { id } }"),
         query("serviceMetricsHistory", Needs::Sight, "{ serviceMetricsHistory(id: \"ID\") { points { cpuMillis } } }"),
         query("services", Needs::Sight, "{ services(projectId: \"PROJECT\") { totalCount } }"),
+        query("backup", Needs::Sight, "{ backup(id: \"BACKUP\") { id } }"),
+        query("backups", Needs::Sight, "{ backups(projectId: \"PROJECT\") { totalCount } }"),
         field("Mutation", "provisionService", SETTINGS, ServiceState::Running, provision),
         action("startService", SETTINGS, ServiceState::Stopped),
         action("stopService", SETTINGS, ServiceState::Running),
@@ -73,6 +80,10 @@ fn table() -> Vec<Field> {
         field("Mutation", "upgradeService", SETTINGS, ServiceState::Running, upgrade),
         action("revertService", SETTINGS, ServiceState::Running),
         action("updateImage", SETTINGS, ServiceState::Running),
+        field("Mutation", "createBackup", SETTINGS, ServiceState::Running, back_up),
+        field("Mutation", "verifyBackup", SETTINGS, ServiceState::Running, verify),
+        field("Mutation", "deleteBackup", DELETE, ServiceState::Running, delete),
+        field("Mutation", "restoreService", SETTINGS, ServiceState::Running, restore),
         field("Mutation", "runSql", SETTINGS, ServiceState::Running, sql),
         field("Mutation", "scanKeys", SETTINGS, ServiceState::Running, scan),
         field("Mutation", "readKey", SETTINGS, ServiceState::Running, read),
@@ -86,7 +97,8 @@ fn table() -> Vec<Field> {
 impl Field {
     fn document(&self, id: &str, project: &str) -> String {
         let after = Cursor::encode(&project.parse().unwrap(), 0);
-        self.document.replace("AFTER", &after).replace("ID", id).replace("PROJECT", project)
+        let backup = id.replace("svc_", "bkp_");
+        self.document.replace("AFTER", &after).replace("BACKUP", &backup).replace("ID", id).replace("PROJECT", project)
     }
 
     /// The first response to the document, or `{"closed": code}` where the connection is refused.
@@ -121,6 +133,9 @@ impl Field {
         let input = json!({"projectId": "demo", "kind": kind, "version": version});
         let id = server.provision(&token(&["demo"], BOTH), input).await;
         server.settle(&id, self.state).await;
+        if self.document.contains("BACKUP") {
+            server.keep_backup(&id).await;
+        }
         if self.name == "revertService" {
             server.keep_another(&id).await;
         }

@@ -13,18 +13,20 @@ use project_services::auth::{KeySource, TokenSettings, Verifier};
 use project_services::clock::Clock;
 use project_services::crypto::Sealer;
 use project_services::domain::address::Publishing;
+use project_services::domain::backup::{Backup, BackupOrigin, BackupState};
 use project_services::domain::event::NewEvent;
-use project_services::domain::id::{InstanceId, ProjectId, ServiceId};
+use project_services::domain::id::{BackupId, InstallationId, InstanceId, ProjectId, ServiceId};
 use project_services::domain::instance::{Instance, Role};
 use project_services::domain::service::{Service, ServiceState};
 use project_services::hints::Hints;
 use project_services::http::{self, Parts, Ready, SocketLimits};
-use project_services::repository::{Repository, RepositoryUrl};
+use project_services::repository::{ContentKey, Manifest, Object, Repository, RepositoryUrl, Secret};
 use project_services::store::{Guard, Page, ServiceFilter, Store, Write};
 use project_services::{api, store};
 use reqwest::header;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -234,6 +236,52 @@ impl Server {
         let replaced = Instance { id: InstanceId(uuid::Uuid::now_v7()), version: "6".to_owned(), ..of };
         let write = Write { instances: &[replaced], ..Write::new(Guard::Revision(&service), now) };
         self.store.commit(write).await.unwrap();
+    }
+
+    /// Has a service have a backup that is kept, whose id has the digits of the service's.
+    pub async fn keep_backup(&self, id: &str) -> Backup {
+        let (service, now) = (self.service(id).await, Timestamp::now());
+        let backup_id = BackupId(service.id.0);
+        let object = Object::new(&service.project, &service.name, service.id, backup_id, now);
+        let access = self.store.sealed_get(service.id).await.unwrap().unwrap();
+        let access = self.sealer.open(service.id, &access).unwrap();
+        let (repository, secret) =
+            (repository(self.directory.path()), Secret { key: ContentKey::random().unwrap(), access });
+        let content = futures_util::stream::iter([Ok(bytes::Bytes::from_static(b"what it holds"))]).boxed();
+        let written = repository.write(&object, content, &secret.key, &watch::Sender::new(0)).await.unwrap();
+        let manifest = Manifest {
+            format: 1,
+            backup: backup_id,
+            service: service.id,
+            service_name: service.name.to_string(),
+            project: service.project.clone(),
+            installation: InstallationId(uuid::Uuid::nil()),
+            kind: service.wish.kind,
+            version: service.wish.version.clone(),
+            tier: service.wish.tier,
+            content: "redis-rdb".to_owned(),
+            facts: Default::default(),
+            begun_at: now,
+            ended_at: now,
+            note: None,
+            written: written.clone(),
+            object: object.as_str().to_owned(),
+        };
+        repository.write_manifest(&manifest, &secret, &self.sealer).await.unwrap();
+        let asked = Backup::new(backup_id, &service, BackupOrigin::Manual, None, now);
+        let backup = Backup {
+            state: BackupState::Available,
+            phase: None,
+            object: Some(manifest.object),
+            content_bytes: written.content_bytes,
+            stored_bytes: Some(written.stored_bytes),
+            begun_at: Some(now),
+            ended_at: Some(now),
+            ..asked
+        };
+        let backups = std::slice::from_ref(&backup);
+        self.store.commit(Write { backups, ..Write::new(Guard::Revision(&service), now) }).await.unwrap();
+        backup
     }
 
     /// Appends `count` events to a service's log.

@@ -8,6 +8,7 @@ mod chain;
 
 mod api;
 mod architecture;
+mod backups;
 mod bodies;
 mod clients;
 mod concurrency;

@@ -30,6 +30,7 @@ macro_rules! contract {
     };
 }
 
+mod backups;
 mod chain;
 mod changes;
 mod credentials;

@@ -1,0 +1,88 @@
+//! What can be asked of backups, over a real port.
+
+use jiff::Timestamp;
+use project_services::domain::backup::Backup;
+use project_services::domain::service::ServiceState;
+use project_services::store::{Guard, Write};
+use serde_json::{Value, json};
+
+use crate::harness::{BOTH, Server, code, code_and_field, demo, token};
+
+const CREATE: &str = "mutation($input: CreateBackupInput!) { createBackup(input: $input) {
+    backup { id state phase origin note serviceName kind version contentBytes storedBytes } event { message actor } } }";
+const RESTORE: &str = "mutation($input: RestoreServiceInput!) { restoreService(input: $input) {
+    service { id projectId name kind version state operation { kind phase } } event { message } } }";
+const VERIFY: &str =
+    "mutation($id: ID!) { verifyBackup(input: {backupId: $id}) { backup { state phase } event { message } } }";
+
+async fn running(server: &Server, kind: &str) -> String {
+    let id = server.provision(&demo(), json!({"projectId": "demo", "kind": kind})).await;
+    server.settle(&id, ServiceState::Running).await;
+    id
+}
+
+#[tokio::test]
+async fn they_are_asked_for_listed_and_refused_with_the_reason() {
+    let server = Server::start().await;
+    let id = running(&server, "REDIS").await;
+    let note = json!({"input": {"id": id, "note": "  before the change "}});
+    let made = server.data(&demo(), CREATE, note.clone()).await["createBackup"].clone();
+    let backup = &made["backup"];
+    let expected = json!({"id": backup["id"], "state": "PENDING", "phase": "QUEUED", "origin": "MANUAL",
+        "note": "before the change", "serviceName": "redis", "kind": "REDIS", "version": "7",
+        "contentBytes": 0, "storedBytes": null});
+    assert_eq!(backup, &expected);
+    assert_eq!(made["event"], json!({"message": "A backup of redis was requested.", "actor": "ada"}));
+    let again = server.data(&demo(), CREATE, note).await["createBackup"].clone();
+    assert_eq!((&again["backup"]["id"], &again["event"]), (&backup["id"], &Value::Null));
+
+    let lists = "query($id: ID!) { backups(projectId: \"demo\") { totalCount nodes { id } pageInfo { hasNextPage } }
+        service(id: $id) { backups(first: 1) { edges { cursor node { id service { id } } } } } }";
+    let data = server.data(&demo(), lists, json!({"id": id})).await;
+    let one = json!({"totalCount": 1, "nodes": [{"id": backup["id"]}], "pageInfo": {"hasNextPage": false}});
+    assert_eq!(data["backups"], one);
+    assert_eq!(data["service"]["backups"]["edges"][0]["node"], json!({"id": backup["id"], "service": {"id": id}}));
+
+    let long = server.run(&demo(), CREATE, json!({"input": {"id": id, "note": "x".repeat(201)}})).await;
+    assert_eq!(code_and_field(&long), ("BAD_USER_INPUT", "note"));
+    let early = server.run(&demo(), VERIFY, json!({"id": backup["id"]})).await;
+    assert_eq!(code_and_field(&early), ("CONFLICT", "backupId"));
+    let early = json!({"input": {"backupId": backup["id"], "into": {"newService": {}}}});
+    assert_eq!(code_and_field(&server.run(&demo(), RESTORE, early).await), ("CONFLICT", "backupId"));
+    let none = json!({"input": {"backupId": "svc_1", "into": {"newService": {}}}});
+    assert_eq!(code_and_field(&server.run(&demo(), RESTORE, none).await), ("BAD_USER_INPUT", "backupId"));
+
+    let stopped = running(&server, "POSTGRESQL").await;
+    server.settle(&stopped, ServiceState::Stopped).await;
+    let refused = server.run(&demo(), CREATE, json!({"input": {"id": stopped}})).await;
+    assert_eq!(code(&refused), "INVALID_STATE");
+}
+
+#[tokio::test]
+async fn a_restore_makes_a_service_that_waits_for_the_data_of_its_backup() {
+    let server = Server::start().await;
+    let id = running(&server, "REDIS").await;
+    let kept = server.keep_backup(&id).await;
+    let into = |new: Value| json!({"input": {"backupId": kept.id.to_string(), "into": {"newService": new}}});
+    let both = token(&["demo", "other"], BOTH);
+    let foreign = server.run(&demo(), RESTORE, into(json!({"projectId": "other"}))).await;
+    assert_eq!(code(&foreign), "NOT_FOUND");
+    let new = into(json!({"projectId": "other", "name": "back", "tier": "STANDARD", "idempotencyKey": "k"}));
+    let made = server.data(&both, RESTORE, new.clone()).await["restoreService"]["service"].clone();
+    let expected = json!({"id": made["id"], "projectId": "other", "name": "back", "kind": "REDIS", "version": "7",
+        "state": "PENDING", "operation": {"kind": "RESTORE", "phase": "QUEUED"}});
+    assert_eq!(made, expected);
+    let again = server.data(&both, RESTORE, new).await["restoreService"].clone();
+    assert_eq!((&again["service"]["id"], &again["event"]), (&made["id"], &Value::Null));
+    let made = made["id"].as_str().unwrap().parse().unwrap();
+    let tasks = server.store.task_list_open(made).await.unwrap();
+    assert_eq!(tasks.iter().map(|task| task.backup).collect::<Vec<_>>(), [Some(kept.id)]);
+
+    let service = server.service(&id).await;
+    let large = Backup { content_bytes: 600 << 20, revision: 1, ..kept.clone() };
+    let backups = std::slice::from_ref(&large);
+    server.store.commit(Write { backups, ..Write::new(Guard::Revision(&service), Timestamp::now()) }).await.unwrap();
+    let refused = server.run(&demo(), RESTORE, into(json!({}))).await;
+    assert_eq!(code_and_field(&refused), ("CONFLICT", "tier"));
+    assert!(refused["errors"][0]["message"].as_str().unwrap().contains("needs 600 MiB"), "{refused}");
+}
