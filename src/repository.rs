@@ -124,7 +124,11 @@ impl Repository {
         let mut stored = self.store.get(&path).await?.into_stream();
         let content = try_stream! {
             while let Some(sealed) = stored.next().await {
-                let sealed = sealed?;
+                let sealed = sealed.map_err(|error| match error::status_of(&error) {
+                    // It ends before where it was to be read on from.
+                    Some(416) => damaged("it is shorter than it was"),
+                    _ => error.into(),
+                })?;
                 for turn in sealed.chunks(TURN) {
                     opening.push(turn);
                     while let Some(content) = opening.next().map_err(&damaged)? {

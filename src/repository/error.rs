@@ -107,6 +107,11 @@ fn io_kind(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
     chain(error).find_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind)
 }
 
+/// The status that a store answered with, where that is what went wrong.
+pub(super) fn status_of(error: &object_store::Error) -> Option<u16> {
+    status(&line(error))
+}
+
 /// The status that a store answered with. object_store tells it in words only.
 fn status(text: &str) -> Option<u16> {
     if text.contains("Received redirect without LOCATION") {

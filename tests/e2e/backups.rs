@@ -11,6 +11,9 @@ use crate::support::docker::{docker, owned, preview};
 use crate::support::eventually;
 use crate::support::server::Server;
 
+/// Makes 20,000 keys.
+const FILL: &str = "for i = 1, 20000 do redis.call('SET', 'k' .. i, redis.sha1hex(i)) end";
+
 const BACKUP: &str = "id state phase contentBytes storedBytes location error { code message } \
     verification { facts { name value } }";
 
@@ -177,7 +180,7 @@ async fn redis_comes_back_from_a_directory_in_either_version() {
     for version in ["6", "7"] {
         let id = running(&client, "REDIS", version).await;
         let url = client.reveal(&id).await["REDIS_URL"].clone();
-        redis(&server, version, &url, &["DEBUG", "POPULATE", "20000", "k", "100"]);
+        redis(&server, version, &url, &["EVAL", FILL, "0"]);
         redis(&server, version, &url, &["SET", "kept", "yes", "EX", "5000"]);
         redis(&server, version, &url, &["-n", "3", "RPUSH", "list", "a", "b"]);
         let made = back_up(&client, &id).await;
@@ -247,7 +250,7 @@ async fn what_was_altered_is_refused_and_a_store_that_is_away_is_waited_for() {
     let client = Client::new(&server);
     let id = running(&client, "REDIS", "7").await;
     let url = client.reveal(&id).await["REDIS_URL"].clone();
-    redis(&server, "7", &url, &["DEBUG", "POPULATE", "5000", "k", "100"]);
+    redis(&server, "7", &url, &["EVAL", FILL, "0"]);
     let made = back_up(&client, &id).await;
     let kept = backup_in(&client, &made, "AVAILABLE").await;
     let content = bucket.path().join("of/tests").join(format!("{}.zst.sealed", kept["location"].as_str().unwrap()));
