@@ -14,7 +14,9 @@ use project_services::domain::service::{
     Container, ContainerStatus, ErrorCode, Health, Observed, RunId, SizeTier, Volume,
 };
 use project_services::engine::survey::{Activity, Glimpse, Survey};
-use project_services::engine::{Command, Ended, Engine, EngineError, Grown, Happening, Pull, Result, Target, Thing};
+use project_services::engine::{
+    Command, Ended, Engine, EngineError, Flow, Grown, Happening, Pull, Result, Target, Thing,
+};
 use tokio::sync::{Notify, watch};
 
 use super::faults::{Befalls, Fault};
@@ -409,6 +411,11 @@ impl Engine for FakeEngine {
             ended(volume.kept.take(input, &mut container.live))
         })
         .await
+    }
+
+    /// Nothing flows here: what flows is for real servers to tell.
+    async fn pump(&self, instance: InstanceId, _command: &Command, _flow: Flow) -> Result<Ended> {
+        self.call(|state| running(state, instance).map(|_| Ended { exit_code: Some(0), output: String::new() })).await
     }
 
     async fn await_output(&self, _instance: InstanceId, _text: &str) -> Result<()> {
