@@ -31,13 +31,17 @@ text_enum! {
 pub enum Privilege {
     Act(ServiceAction),
     ReadLogs,
+    /// To protect it from being destroyed, or to take that back.
+    Protect,
+    /// To say when it is destroyed.
+    Expire,
 }
 
 impl Privilege {
     pub const fn permission(self) -> Permission {
         match self {
             Self::Act(action) => action.permission(),
-            Self::ReadLogs => Permission::ProjectSettings,
+            Self::ReadLogs | Self::Protect | Self::Expire => Permission::ProjectSettings,
         }
     }
 
@@ -46,6 +50,8 @@ impl Privilege {
         match self {
             Self::Act(action) => action.as_str(),
             Self::ReadLogs => "READ_LOGS",
+            Self::Protect => "SET_DELETION_PROTECTION",
+            Self::Expire => "SET_EXPIRY",
         }
     }
 }
@@ -197,6 +203,7 @@ pub fn request(
     }
     if power == Power::Deleted {
         after.state = ServiceState::Destroying;
+        after.lifetime.protected = false;
         after.error = None;
     }
     // It goes on with what it runs.
@@ -306,6 +313,7 @@ fn is_under_way(service: &Service, open: &[Task], action: ServiceAction) -> bool
 pub(crate) mod tests {
     use super::*;
     use crate::domain::id::InstanceId;
+    use crate::domain::lifetime::Lifetime;
     use crate::domain::service::{Address, ErrorCode, Evidence, ServiceKind, SizeTier, TierSpec, Wish};
     use crate::domain::task::SHOWN_AFTER;
 
@@ -317,6 +325,7 @@ pub(crate) mod tests {
             id: crate::domain::id::ServiceId(uuid::Uuid::from_u128(1)),
             project: "demo".parse().unwrap(),
             name: "postgresql".parse().unwrap(),
+            lifetime: Lifetime::default(),
             understood: true,
             wish: Wish {
                 kind: ServiceKind::Postgresql,

@@ -36,6 +36,7 @@ mod credentials;
 mod fixture;
 mod handles;
 mod instances;
+mod lifetime;
 mod lists;
 mod newer;
 mod postgres;
