@@ -7,15 +7,17 @@ use super::error::Result;
 use super::guard::{Authenticated, viewer};
 use super::types::console::{RedisKey, parse_key};
 use super::types::credential::Credential;
-use super::types::ids::parse_service;
+use super::types::ids::{parse_project, parse_service};
 use super::types::inputs::{
-    ProvisionServiceInput, ReadKeyInput, RepairServiceInput, ResizeServiceInput, RevertServiceInput, RunSqlInput,
-    ScanKeysInput, ServiceInput, UpdateImageInput, UpgradeServiceInput,
+    DestroyProjectInput, ProvisionServiceInput, ReadKeyInput, RepairServiceInput, ResizeServiceInput,
+    RevertServiceInput, RunSqlInput, ScanKeysInput, ServiceInput, SetDeletionProtectionInput, SetExpiryInput,
+    UpdateImageInput, UpgradeServiceInput,
 };
 use super::types::payloads::{
-    DestroyServicePayload, ProvisionServicePayload, ReadKeyPayload, RepairServicePayload, ResizeServicePayload,
-    RestartServicePayload, RevealCredentialsPayload, RevertServicePayload, RotateCredentialsPayload, RunSqlPayload,
-    ScanKeysPayload, StartServicePayload, StopServicePayload, UpdateImagePayload, UpgradeServicePayload,
+    DestroyProjectPayload, DestroyServicePayload, ProvisionServicePayload, ReadKeyPayload, RepairServicePayload,
+    ResizeServicePayload, RestartServicePayload, RevealCredentialsPayload, RevertServicePayload,
+    RotateCredentialsPayload, RunSqlPayload, ScanKeysPayload, SetDeletionProtectionPayload, SetExpiryPayload,
+    StartServicePayload, StopServicePayload, UpdateImagePayload, UpgradeServicePayload,
 };
 use super::types::service::Service;
 use super::types::service_event::ServiceEvent;
@@ -69,7 +71,8 @@ impl Mutation {
         Ok(Some(RestartServicePayload { service, event }))
     }
 
-    /// Removes a service and its data for good. Needs the permission `project:delete`.
+    /// Removes a service and its data for good. A CONFLICT while the service is protected from that, see
+    /// `setDeletionProtection`. Needs the permission `project:delete`.
     async fn destroy_service(
         &self,
         ctx: &Context<'_>,
@@ -77,6 +80,44 @@ impl Mutation {
     ) -> Result<Option<DestroyServicePayload>> {
         let (service, event) = act(ctx, input, ServiceAction::Destroy).await?;
         Ok(Some(DestroyServicePayload { service, event }))
+    }
+
+    /// Removes all services of a project and their data for good, such as when the project itself is deleted. Where some are
+    /// protected from that, it is a CONFLICT that names them, and nothing is done, unless with `force`. They are asked for one
+    /// after the other: where it fails half-way, send it again, and it goes on. Needs the permission `project:delete`.
+    async fn destroy_project(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The project whose services to destroy.")] input: DestroyProjectInput,
+    ) -> Result<Option<DestroyProjectPayload>> {
+        let project = parse_project("projectId", &input.project_id)?;
+        let services = app(ctx).destroy_project(viewer(ctx)?, &project, input.force.unwrap_or(false)).await?;
+        Ok(Some(DestroyProjectPayload { services: services.into_iter().map(Service).collect() }))
+    }
+
+    /// Protects a service from being destroyed, or takes that back. While it is protected, `destroyService` is a CONFLICT. So is
+    /// protecting one that has an expiry, or that is being destroyed. Needs the permission `project:settings`.
+    async fn set_deletion_protection(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service, and whether to protect it.")] input: SetDeletionProtectionInput,
+    ) -> Result<Option<SetDeletionProtectionPayload>> {
+        let id = parse_service("id", &input.id)?;
+        let (service, event) = told(app(ctx).set_protection(viewer(ctx)?, id, input.enabled).await?);
+        Ok(Some(SetDeletionProtectionPayload { service, event }))
+    }
+
+    /// Has a service destroyed by itself at a time, with its data, or never. An event says so an hour before; one that is set to
+    /// less than an hour ahead is told by the event of this call alone. A service that is protected from being destroyed can't
+    /// have an expiry, which is a CONFLICT, and so is one that is being destroyed. Needs the permission `project:settings`.
+    async fn set_expiry(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service, and when to destroy it.")] input: SetExpiryInput,
+    ) -> Result<Option<SetExpiryPayload>> {
+        let id = parse_service("id", &input.id)?;
+        let (service, event) = told(app(ctx).set_expiry(viewer(ctx)?, id, input.at()?).await?);
+        Ok(Some(SetExpiryPayload { service, event }))
     }
 
     /// A service's credentials in clear. That you revealed them becomes an event of the service. Needs the permission

@@ -1,8 +1,10 @@
 //! Provisioning: a durable row, and a wake-up for the reconciler.
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::lifetime::unfit;
 use super::{App, AppError, Committed, Result, new_seed, now};
 use crate::audit::{self, Object};
 use crate::catalog::{Offer, definition};
@@ -10,6 +12,7 @@ use crate::domain::Stored as _;
 use crate::domain::address::Publishing;
 use crate::domain::event::NewEvent;
 use crate::domain::id::{IdempotencyKey, ProjectId, ServiceId};
+use crate::domain::lifetime::Lifetime;
 use crate::domain::name::ServiceName;
 use crate::domain::permission::{Permission, Principal};
 use crate::domain::service::{Address, Power, Published, Service, ServiceKind, SizeTier, TierSpec, Wish};
@@ -29,6 +32,10 @@ pub struct ProvisionRequest {
     pub version: Option<String>,
     /// None: made from the kind.
     pub name: Option<ServiceName>,
+    /// Whether it is protected from being destroyed.
+    pub protected: bool,
+    /// When it is destroyed; None: never.
+    pub expires_at: Option<Timestamp>,
     pub idempotency_key: Option<IdempotencyKey>,
 }
 
@@ -135,8 +142,11 @@ impl App {
             power: Power::On,
         };
         let address = Address { hostname: format!("{name}-{}", id.suffix()), published };
-        let accepted = Service::accepted(id, (request.project.clone(), name), wish, address, now());
-        let service = Service { trace: traces::here(), ..accepted };
+        let now = now();
+        let lifetime = Lifetime::begun(request.protected, request.expires_at, now);
+        let lifetime = lifetime.map_err(|why| unfit(why, "expiresAt"))?;
+        let accepted = Service::accepted(id, (request.project.clone(), name), wish, address, now);
+        let service = Service { lifetime, trace: traces::here(), ..accepted };
         Ok(NewService { service, sealed, idempotency, quota: self.terms.services_per_project })
     }
 
@@ -179,9 +189,16 @@ fn is_same_request(request: &ProvisionRequest, service: &Service, known: &str) -
         && ["", version].iter().any(|version| fingerprint(request, version) == known)
 }
 
-/// A digest of what was asked for, with a version or, where none was given, with an empty one.
+/// A digest of what was asked for, with a version or, where none was given, with an empty one. A request that says nothing of
+/// the service's end has the digest that it had when nothing could be said of that.
 fn fingerprint(request: &ProvisionRequest, version: &str) -> String {
     let name = request.name.as_ref().map_or("", ServiceName::as_str);
-    let text = format!("{}\n{}\n{version}\n{name}", request.kind, request.tier);
+    let mut text = format!("{}\n{}\n{version}\n{name}", request.kind, request.tier);
+    if request.protected {
+        text.push_str("\nprotected");
+    }
+    if let Some(at) = request.expires_at {
+        text = format!("{text}\nexpires {at}");
+    }
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

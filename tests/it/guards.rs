@@ -49,6 +49,9 @@ fn table() -> Vec<Field> {
     let read = "mutation { readKey(input: {id: \"ID\", keyBase64: \"YQ==\"}) { service { id } } }";
     let resize = "mutation { resizeService(input: {id: \"ID\", tier: STANDARD}) { service { id } } }";
     let upgrade = "mutation { upgradeService(input: {id: \"ID\", version: \"7\"}) { service { id } } }";
+    let protect = "mutation { setDeletionProtection(input: {id: \"ID\", enabled: true}) { service { id } } }";
+    let expire = "mutation { setExpiry(input: {id: \"ID\", expiresAt: \"2100-01-01T00:00:00Z\"}) { service { id } } }";
+    let destroy_all = "mutation { destroyProject(input: {projectId: \"PROJECT\", force: true}) { services { id } } }";
     let metrics = "subscription { serviceMetrics(id: \"ID\") { memoryMib } }";
     vec![
         query("node", Needs::Sight, "{ node(id: \"ID\") { id } }"),
@@ -73,6 +76,9 @@ fn table() -> Vec<Field> {
         field("Mutation", "upgradeService", SETTINGS, ServiceState::Running, upgrade),
         action("revertService", SETTINGS, ServiceState::Running),
         action("updateImage", SETTINGS, ServiceState::Running),
+        field("Mutation", "setDeletionProtection", SETTINGS, ServiceState::Running, protect),
+        field("Mutation", "setExpiry", SETTINGS, ServiceState::Running, expire),
+        field("Mutation", "destroyProject", DELETE, ServiceState::Running, destroy_all),
         field("Mutation", "runSql", SETTINGS, ServiceState::Running, sql),
         field("Mutation", "scanKeys", SETTINGS, ServiceState::Running, scan),
         field("Mutation", "readKey", SETTINGS, ServiceState::Running, read),

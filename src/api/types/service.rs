@@ -130,7 +130,7 @@ impl Service {
         Ok(shown.into_iter().map(Credential::Shown).collect())
     }
 
-    /// Exactly what would be accepted from you now: the buttons to show.
+    /// Exactly which of these actions would be accepted from you now: the buttons to show.
     async fn viewer_actions(&self, ctx: &Context<'_>) -> Result<Vec<ServiceAction>> {
         let is_kept = app(ctx).replaced(&self.0).await?.is_some();
         Ok(viewer_actions(viewer(ctx)?, &self.0, is_kept).into_iter().map(ServiceAction::from).collect())
@@ -146,6 +146,16 @@ impl Service {
     /// kept.
     async fn replaced(&self, ctx: &Context<'_>) -> Result<Option<ReplacedInstance>> {
         Ok(app(ctx).replaced(&self.0).await?.map(ReplacedInstance))
+    }
+
+    /// Whether it is protected from being destroyed. While it is, `destroyService` is a CONFLICT, and no action to offer.
+    async fn deletion_protection(&self) -> bool {
+        self.0.lifetime.protected
+    }
+
+    /// When it is destroyed by itself, with its data; null: never. An event says so an hour before.
+    async fn expires_at(&self) -> Option<DateTime> {
+        self.0.lifetime.expires_at.map(DateTime)
     }
 
     /// When it was asked for.
