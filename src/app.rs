@@ -29,6 +29,7 @@ pub mod backups;
 pub mod console;
 pub mod key_ring;
 pub mod key_rotation;
+pub mod lifetime;
 pub mod live;
 pub mod provision;
 pub mod queries;

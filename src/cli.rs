@@ -26,6 +26,10 @@ const RESIZE: &str = "mutation ($input: ResizeServiceInput!) {
     answer: resizeService(input: $input) { service { operation { kind } } } }";
 const UPGRADE: &str = "mutation ($input: UpgradeServiceInput!) {
     answer: upgradeService(input: $input) { service { operation { kind } } } }";
+const PROTECT: &str = "mutation ($input: SetDeletionProtectionInput!) {
+    answer: setDeletionProtection(input: $input) { event { message } } }";
+const EXPIRE: &str = "mutation ($input: SetExpiryInput!) {
+    answer: setExpiry(input: $input) { event { message } } }";
 const SERVICE: &str = "query ($id: ID!) { service(id: $id) { id name kind version state hostname port externalHost
     externalPort operation { kind } error { code message } } }";
 const REVEAL: &str = "mutation ($id: ID!) { revealCredentials(input: { id: $id }) { credentials { key value } } }";
@@ -76,6 +80,8 @@ pub async fn run(command: &ClientCommand, token: &SecretString) -> Result<Ended,
         ClientCommand::Upgrade { action, to } => client.upgrade(action, to).await,
         ClientCommand::Revert(action) => client.change("revertService", action).await,
         ClientCommand::UpdateImage(action) => client.change("updateImage", action).await,
+        ClientCommand::Protect { service, off, .. } => client.set(PROTECT, service, json!({"enabled": !off})).await,
+        ClientCommand::Expire { service, time, .. } => client.set(EXPIRE, service, json!({"expiresAt": time})).await,
         ClientCommand::Destroy { action, yes } => {
             if !yes && !confirmed(&action.service)? {
                 return Ok(Ended::With(1));
@@ -177,6 +183,20 @@ impl Client<'_> {
     async fn upgrade(&self, action: &ActionArgs, version: &str) -> Result<Ended, ClientError> {
         let id = self.id(&action.service).await?;
         self.bring(action, &id, UPGRADE, json!({"input": {"id": id, "version": version}})).await
+    }
+
+    /// Sets what is done at once, and shows the service. What was so already has no event to tell of.
+    async fn set(&self, document: &str, service: &str, mut input: Value) -> Result<Ended, ClientError> {
+        let id = self.id(service).await?;
+        input["id"] = id.clone().into();
+        let answer = self.remote.ask(document, json!({"input": input})).await?;
+        let event = &answer["answer"]["event"];
+        if !event.is_null() {
+            self.out.progress(event)?;
+        }
+        let service = self.remote.ask(SERVICE, json!({"id": id})).await?;
+        self.out.service(&service["service"])?;
+        Ok(Ended::Well)
     }
 
     async fn change(&self, mutation: &str, action: &ActionArgs) -> Result<Ended, ClientError> {

@@ -118,6 +118,7 @@ pub mod history;
 pub mod id;
 pub mod instance;
 pub mod lifecycle;
+pub mod lifetime;
 pub mod limits;
 pub mod live;
 pub mod name;

@@ -32,6 +32,7 @@ use crate::telemetry::metrics;
 
 mod backups;
 mod execute;
+mod expiry;
 mod lanes;
 mod leader;
 mod login;
@@ -141,6 +142,7 @@ impl Reconciler {
         tasks.spawn(Arc::clone(&self).tick());
         tasks.spawn(Arc::clone(&self).sweep_for_orphans());
         tasks.spawn(Arc::clone(&self).trim_logs());
+        tasks.spawn(Arc::clone(&self).watch_expiry());
         tasks.spawn(Arc::clone(&self).record_usage());
         tasks.spawn(Arc::clone(&self).watch_storage());
         tasks.spawn(Arc::clone(&self).check_logins());

@@ -198,6 +198,10 @@ pub trait Store: Terms {
     /// All services that are not DESTROYED, of every project.
     async fn service_list_active(&self) -> Result<Vec<Service>>;
 
+    /// The services that are to go on and whose expiry has come by `end`, or comes by `notice` and was not told of; the soonest
+    /// first.
+    async fn service_list_expiring(&self, end: Timestamp, notice: Timestamp) -> Result<Vec<Service>>;
+
     /// The names of a project's services that are not DESTROYED.
     async fn service_list_names(&self, project: &ProjectId) -> Result<Vec<ServiceName>>;
 

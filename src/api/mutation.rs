@@ -8,17 +8,18 @@ use super::guard::{Authenticated, viewer};
 use super::types::backup::Backup;
 use super::types::console::{RedisKey, parse_key};
 use super::types::credential::Credential;
-use super::types::ids::{parse_backup, parse_service};
+use super::types::ids::{parse_backup, parse_project, parse_service};
 use super::types::inputs::{
-    BackupInput, CreateBackupInput, ProvisionServiceInput, ReadKeyInput, RepairServiceInput, ResizeServiceInput,
-    RestoreServiceInput, RevertServiceInput, RunSqlInput, ScanKeysInput, ServiceInput, UpdateImageInput,
-    UpgradeServiceInput,
+    BackupInput, CreateBackupInput, DestroyProjectInput, ProvisionServiceInput, ReadKeyInput, RepairServiceInput,
+    ResizeServiceInput, RestoreServiceInput, RevertServiceInput, RunSqlInput, ScanKeysInput, ServiceInput,
+    SetDeletionProtectionInput, SetExpiryInput, UpdateImageInput, UpgradeServiceInput,
 };
 use super::types::payloads::{
-    CreateBackupPayload, DeleteBackupPayload, DestroyServicePayload, ProvisionServicePayload, ReadKeyPayload,
-    RepairServicePayload, ResizeServicePayload, RestartServicePayload, RestoreServicePayload, RevealCredentialsPayload,
-    RevertServicePayload, RotateCredentialsPayload, RunSqlPayload, ScanKeysPayload, StartServicePayload,
-    StopServicePayload, UpdateImagePayload, UpgradeServicePayload, VerifyBackupPayload,
+    CreateBackupPayload, DeleteBackupPayload, DestroyProjectPayload, DestroyServicePayload, ProvisionServicePayload,
+    ReadKeyPayload, RepairServicePayload, ResizeServicePayload, RestartServicePayload, RestoreServicePayload,
+    RevealCredentialsPayload, RevertServicePayload, RotateCredentialsPayload, RunSqlPayload, ScanKeysPayload,
+    SetDeletionProtectionPayload, SetExpiryPayload, StartServicePayload, StopServicePayload, UpdateImagePayload,
+    UpgradeServicePayload, VerifyBackupPayload,
 };
 use super::types::service::Service;
 use super::types::service_event::ServiceEvent;
@@ -72,7 +73,8 @@ impl Mutation {
         Ok(Some(RestartServicePayload { service, event }))
     }
 
-    /// Removes a service and its data for good. Needs the permission `project:delete`.
+    /// Removes a service and its data for good. A CONFLICT while the service is protected from that, see
+    /// `setDeletionProtection`. Needs the permission `project:delete`.
     async fn destroy_service(
         &self,
         ctx: &Context<'_>,
@@ -80,6 +82,44 @@ impl Mutation {
     ) -> Result<Option<DestroyServicePayload>> {
         let (service, event) = act(ctx, input, ServiceAction::Destroy).await?;
         Ok(Some(DestroyServicePayload { service, event }))
+    }
+
+    /// Removes all services of a project and their data for good, such as when the project itself is deleted. Where some are
+    /// protected from that, it is a CONFLICT that names them, and nothing is done, unless with `force`. They are asked for one
+    /// after the other: where it fails half-way, send it again, and it goes on. Needs the permission `project:delete`.
+    async fn destroy_project(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The project whose services to destroy.")] input: DestroyProjectInput,
+    ) -> Result<Option<DestroyProjectPayload>> {
+        let project = parse_project("projectId", &input.project_id)?;
+        let services = app(ctx).destroy_project(viewer(ctx)?, &project, input.force.unwrap_or(false)).await?;
+        Ok(Some(DestroyProjectPayload { services: services.into_iter().map(Service).collect() }))
+    }
+
+    /// Protects a service from being destroyed, or takes that back. While it is protected, `destroyService` is a CONFLICT. So is
+    /// protecting one that has an expiry, or that is being destroyed. Needs the permission `project:settings`.
+    async fn set_deletion_protection(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service, and whether to protect it.")] input: SetDeletionProtectionInput,
+    ) -> Result<Option<SetDeletionProtectionPayload>> {
+        let id = parse_service("id", &input.id)?;
+        let (service, event) = told(app(ctx).set_protection(viewer(ctx)?, id, input.enabled).await?);
+        Ok(Some(SetDeletionProtectionPayload { service, event }))
+    }
+
+    /// Has a service destroyed by itself at a time, with its data, or never. An event says so an hour before; one that is set to
+    /// less than an hour ahead is told by the event of this call alone. A service that is protected from being destroyed can't
+    /// have an expiry, which is a CONFLICT, and so is one that is being destroyed. Needs the permission `project:settings`.
+    async fn set_expiry(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service, and when to destroy it.")] input: SetExpiryInput,
+    ) -> Result<Option<SetExpiryPayload>> {
+        let id = parse_service("id", &input.id)?;
+        let (service, event) = told(app(ctx).set_expiry(viewer(ctx)?, id, input.at()?).await?);
+        Ok(Some(SetExpiryPayload { service, event }))
     }
 
     /// A service's credentials in clear. That you revealed them becomes an event of the service. Needs the permission

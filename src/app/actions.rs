@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::lifetime::is_protected;
 use super::{App, AppError, Committed, Result, new_seed, now};
 use crate::audit::{self, Object};
 use crate::catalog::access::Access;
@@ -38,6 +39,17 @@ impl App {
     /// Starts, stops, restarts, destroys or rotates the credentials: writes what is wanted, and returns before it is done.
     /// Repeating an action that is under way gives back the service as it is, and no event.
     pub async fn act(&self, viewer: &Principal, id: ServiceId, action: ServiceAction) -> Result<Committed> {
+        self.act_on(viewer, id, action, false).await
+    }
+
+    /// The same, and by `force` destroys also what is protected from that.
+    pub(super) async fn act_on(
+        &self,
+        viewer: &Principal,
+        id: ServiceId,
+        action: ServiceAction,
+        force: bool,
+    ) -> Result<Committed> {
         for _ in 0..ATTEMPTS {
             let before = self.permitted(viewer, id, Privilege::Act(action)).await?;
             let kind = definition(before.wish.kind);
@@ -46,6 +58,9 @@ impl App {
             }
             if !before.understood {
                 return Err(AppError::NotUnderstood);
+            }
+            if action == ServiceAction::Destroy && before.lifetime.protected && !force {
+                return Err(is_protected(&before));
             }
             let now = now();
             let open = self.store.task_list_open(id).await?;
@@ -175,6 +190,7 @@ pub fn viewer_actions(viewer: &Principal, service: &Service, is_kept: bool) -> V
         ServiceAction::Upgrade => !kind.upgrades(&service.wish.version).is_empty() && service.operation.is_none(),
         ServiceAction::Revert => is_kept && service.operation.is_none(),
         ServiceAction::UpdateImage => service.operation.is_none(),
+        ServiceAction::Destroy => !service.lifetime.protected,
         action => action.is_allowed_during_upgrade() || !service.is_changing_version(),
     };
     ServiceAction::ALL

@@ -143,6 +143,8 @@ impl App {
             name: request.name,
             idempotency_key: request.idempotency_key,
             origin: Some(Origin { backup: backup.id, names }),
+            protected: false,
+            expires_at: None,
         };
         self.provision(viewer, provision).await
     }

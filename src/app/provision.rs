@@ -1,8 +1,10 @@
 //! Provisioning: a durable row, and a wake-up for the reconciler.
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::lifetime::unfit;
 use super::{App, AppError, Committed, Result, new_seed, now};
 use crate::audit::{self, Object};
 use crate::catalog::access::Access;
@@ -11,6 +13,7 @@ use crate::domain::Stored as _;
 use crate::domain::address::Publishing;
 use crate::domain::event::NewEvent;
 use crate::domain::id::{BackupId, IdempotencyKey, ProjectId, ServiceId};
+use crate::domain::lifetime::Lifetime;
 use crate::domain::name::ServiceName;
 use crate::domain::permission::{Permission, Principal};
 use crate::domain::service::{Address, Operation, Power, Published, Service, ServiceKind, SizeTier, TierSpec, Wish};
@@ -31,6 +34,10 @@ pub struct ProvisionRequest {
     pub version: Option<String>,
     /// None: made from the kind.
     pub name: Option<ServiceName>,
+    /// Whether it is protected from being destroyed.
+    pub protected: bool,
+    /// When it is destroyed; None: never.
+    pub expires_at: Option<Timestamp>,
     pub idempotency_key: Option<IdempotencyKey>,
     /// None: it begins empty.
     pub origin: Option<Origin>,
@@ -154,8 +161,11 @@ impl App {
             power: Power::On,
         };
         let address = Address { hostname: format!("{name}-{}", id.suffix()), published };
-        let accepted = Service::accepted(id, (request.project.clone(), name), wish, address, now());
-        let mut service = Service { trace: traces::here(), ..accepted };
+        let now = now();
+        let lifetime = Lifetime::begun(request.protected, request.expires_at, now);
+        let lifetime = lifetime.map_err(|why| unfit(why, "expiresAt"))?;
+        let accepted = Service::accepted(id, (request.project.clone(), name), wish, address, now);
+        let mut service = Service { lifetime, trace: traces::here(), ..accepted };
         let tasks = request.origin.iter().map(|origin| {
             let task = Task::new(TaskId(Uuid::now_v7()), id, Job::Restore, service.created_at);
             Task { backup: Some(origin.backup), ..task }
@@ -206,12 +216,19 @@ fn is_same_request(request: &ProvisionRequest, service: &Service, known: &str) -
         && ["", version].iter().any(|version| fingerprint(request, version) == known)
 }
 
-/// A digest of what was asked for, with a version or, where none was given, with an empty one.
+/// A digest of what was asked for, with a version or, where none was given, with an empty one. A request that says nothing of
+/// the service's end has the digest that it had when nothing could be said of that.
 fn fingerprint(request: &ProvisionRequest, version: &str) -> String {
     let name = request.name.as_ref().map_or("", ServiceName::as_str);
     let mut text = format!("{}\n{}\n{version}\n{name}", request.kind, request.tier);
     if let Some(origin) = &request.origin {
         text = format!("{text}\n{}", origin.backup);
+    }
+    if request.protected {
+        text.push_str("\nprotected");
+    }
+    if let Some(at) = request.expires_at {
+        text = format!("{text}\nexpires {at}");
     }
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,6 +1,7 @@
 //! The commands that talk to a server, as any other client does.
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::{ConfigError, variable};
@@ -114,6 +115,27 @@ pub enum ClientCommand {
     Revert(ActionArgs),
     /// Restarts a service from the newest image of its version, if there is another one.
     UpdateImage(ActionArgs),
+    /// Protects a service from being destroyed.
+    Protect {
+        #[command(flatten)]
+        at: ClientArgs,
+        service: String,
+        /// Takes that back.
+        #[arg(long)]
+        off: bool,
+    },
+    /// Has a service destroyed by itself, with its data, at a time or never.
+    Expire {
+        #[command(flatten)]
+        at: ClientArgs,
+        service: String,
+        /// The time, as RFC 3339 writes it, such as 2026-12-24T18:00:00Z; at least a minute ahead.
+        #[arg(long = "at", value_name = "TIME", required_unless_present = "never", conflicts_with = "never")]
+        time: Option<Timestamp>,
+        /// Takes an expiry back.
+        #[arg(long)]
+        never: bool,
+    },
     /// Removes a service with its data.
     Destroy {
         #[command(flatten)]
@@ -133,6 +155,8 @@ impl ClientCommand {
             | Self::Env { at, .. }
             | Self::Connect { at, .. }
             | Self::Logs { at, .. }
+            | Self::Protect { at, .. }
+            | Self::Expire { at, .. }
             | Self::Events { at, .. } => at,
             Self::Start(action)
             | Self::Stop(action)

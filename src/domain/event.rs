@@ -55,7 +55,14 @@ pub struct NewEvent {
 impl NewEvent {
     /// The first event of `service`.
     pub fn provisioned(service: &Service, actor: &str) -> Self {
-        Self::asked(format!("{} was accepted and waits to be provisioned.", service.name), actor, service.created_at)
+        let name = &service.name;
+        let end = match service.lifetime.expires_at {
+            Some(at) => format!(" It is to be destroyed at {at:.0}, with its data."),
+            None if service.lifetime.protected => " It is protected from being destroyed.".to_owned(),
+            None => String::new(),
+        };
+        let message = format!("{name} was accepted and waits to be provisioned.{end}");
+        Self::asked(message, actor, service.created_at)
     }
 
     pub fn credentials_revealed(service: &Service, actor: &str, now: Timestamp) -> Self {
@@ -136,6 +143,40 @@ impl NewEvent {
     pub fn made_anew(service: &Service, now: Timestamp) -> Self {
         let message =
             format!("The container of {} had other settings than it is to have, and is made anew.", service.name);
+        Self { message, actor: None, occurred_at: now }
+    }
+
+    /// Of a service that `actor` has protected from being destroyed, or lets be destroyed again.
+    pub fn protection_set(after: &Service, actor: &str, now: Timestamp) -> Self {
+        let name = &after.name;
+        let message = match after.lifetime.protected {
+            true => format!("{name} is protected from being destroyed."),
+            false => format!("{name} is not protected from being destroyed any more."),
+        };
+        Self::asked(message, actor, now)
+    }
+
+    /// Of a service that `actor` has given an expiry, or none any more.
+    pub fn expiry_set(after: &Service, actor: &str, now: Timestamp) -> Self {
+        let name = &after.name;
+        let message = match after.lifetime.expires_at {
+            Some(at) => format!("{name} is to be destroyed at {at:.0}, with its data."),
+            None => format!("{name} is not to be destroyed at any time any more: it has no expiry."),
+        };
+        Self::asked(message, actor, now)
+    }
+
+    /// Of a service that expires at `at`, within the hour.
+    pub fn expiry_near(service: &Service, at: Timestamp, now: Timestamp) -> Self {
+        let name = &service.name;
+        let message =
+            format!("{name} is about to expire: it is destroyed at {at:.0}, with its data, unless that is changed.");
+        Self { message, actor: None, occurred_at: now }
+    }
+
+    /// Of a service that is destroyed because its time has come.
+    pub fn expired(service: &Service, now: Timestamp) -> Self {
+        let message = format!("{} has expired, and is removed with its data.", service.name);
         Self { message, actor: None, occurred_at: now }
     }
 

@@ -35,13 +35,19 @@ pub enum Privilege {
     VerifyBackup,
     RestoreBackup,
     DeleteBackup,
+    /// To protect it from being destroyed, or to take that back.
+    Protect,
+    /// To say when it is destroyed.
+    Expire,
 }
 
 impl Privilege {
     pub const fn permission(self) -> Permission {
         match self {
             Self::Act(action) => action.permission(),
-            Self::ReadLogs | Self::VerifyBackup | Self::RestoreBackup => Permission::ProjectSettings,
+            Self::ReadLogs | Self::VerifyBackup | Self::RestoreBackup | Self::Protect | Self::Expire => {
+                Permission::ProjectSettings
+            }
             Self::DeleteBackup => Permission::ProjectDelete,
         }
     }
@@ -54,6 +60,8 @@ impl Privilege {
             Self::VerifyBackup => "VERIFY_BACKUP",
             Self::RestoreBackup => "RESTORE_BACKUP",
             Self::DeleteBackup => "DELETE_BACKUP",
+            Self::Protect => "SET_DELETION_PROTECTION",
+            Self::Expire => "SET_EXPIRY",
         }
     }
 }
@@ -213,6 +221,7 @@ pub fn request(
     }
     if power == Power::Deleted {
         after.state = ServiceState::Destroying;
+        after.lifetime.protected = false;
         after.error = None;
     }
     // It goes on with what it runs; what it does not have yet it has still to get.
@@ -324,6 +333,7 @@ fn is_under_way(service: &Service, open: &[Task], action: ServiceAction) -> bool
 pub(crate) mod tests {
     use super::*;
     use crate::domain::id::InstanceId;
+    use crate::domain::lifetime::Lifetime;
     use crate::domain::service::{Address, ErrorCode, Evidence, ServiceKind, SizeTier, TierSpec, Wish};
     use crate::domain::task::SHOWN_AFTER;
 
@@ -335,6 +345,7 @@ pub(crate) mod tests {
             id: crate::domain::id::ServiceId(uuid::Uuid::from_u128(1)),
             project: "demo".parse().unwrap(),
             name: "postgresql".parse().unwrap(),
+            lifetime: Lifetime::default(),
             understood: true,
             wish: Wish {
                 kind: ServiceKind::Postgresql,

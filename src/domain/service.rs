@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Stored;
 use super::id::{BuildDigest, InstanceId, ProjectId, ServiceId};
+use super::lifetime::Lifetime;
 use super::limits::Limits;
 use super::name::ServiceName;
 use super::storage::Storage;
@@ -348,6 +349,7 @@ pub struct Service {
     pub operation: Option<Operation>,
     pub error: Option<ServiceError>,
     pub evidence: Evidence,
+    pub lifetime: Lifetime,
     /// False where a newer version of the server has written something about it that this one does not know. It is shown as far
     /// as it is known, and left alone.
     pub understood: bool,
@@ -417,6 +419,7 @@ impl Service {
             operation: Some(Operation::queued(OperationKind::Provision, now)),
             error: None,
             evidence: Evidence::default(),
+            lifetime: Lifetime::default(),
             understood: true,
             trace: None,
             created_at: now,

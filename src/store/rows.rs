@@ -16,6 +16,7 @@ use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::history::KEPT_MINUTES;
 use crate::domain::id::{BackupId, InstanceId, ProjectId, ServiceId};
 use crate::domain::instance::{Instance, Role};
+use crate::domain::lifetime::Lifetime;
 use crate::domain::live::{Holdings, UsageRecord};
 use crate::domain::name::ServiceName;
 use crate::domain::service::{
@@ -75,6 +76,9 @@ pub struct ServiceRow {
     traceparent: Option<String>,
     created_at: Instant,
     updated_at: Instant,
+    protected: bool,
+    expires_at: Option<Instant>,
+    expiry_told: bool,
 }
 
 impl From<&Service> for ServiceRow {
@@ -96,6 +100,9 @@ impl From<&Service> for ServiceRow {
             traceparent: service.trace.map(|trace| trace.to_string()),
             created_at: service.created_at.into(),
             updated_at: service.updated_at.into(),
+            protected: service.lifetime.protected,
+            expires_at: service.lifetime.expires_at.map(Instant::from),
+            expiry_told: service.lifetime.told,
         }
     }
 }
@@ -111,6 +118,7 @@ impl From<ServiceRow> for Service {
             && row.error.as_ref().is_none_or(|json| json.known)
             && row.evidence.known;
         let (wish, address) = row.spec.value.parts(row.desired.value);
+        let expires_at = row.expires_at.map(Timestamp::from);
         Self {
             id: ServiceId(row.id.0),
             project: row.project_id.value,
@@ -124,6 +132,7 @@ impl From<ServiceRow> for Service {
             operation: row.operation.map(|json| json.value),
             error: row.error.map(|json| json.value),
             evidence: row.evidence.value,
+            lifetime: Lifetime { protected: row.protected, expires_at, told: row.expiry_told },
             understood,
             // Nobody decides by it.
             trace: row.traceparent.and_then(|text| text.parse().ok()),
@@ -181,6 +190,9 @@ pub struct ServiceChange {
     evidence: Json<Evidence>,
     traceparent: Option<String>,
     updated_at: Instant,
+    protected: bool,
+    expires_at: Option<Instant>,
+    expiry_told: bool,
 }
 
 impl ServiceChange {
@@ -198,6 +210,9 @@ impl ServiceChange {
             evidence: after.evidence.into(),
             traceparent: after.trace.map(|trace| trace.to_string()),
             updated_at: now,
+            protected: after.lifetime.protected,
+            expires_at: after.lifetime.expires_at.map(Instant::from),
+            expiry_told: after.lifetime.told,
         }
     }
 }

@@ -140,6 +140,9 @@ diesel::table! {
         destroyed_at -> Nullable<Instant>,
         traceparent -> Nullable<Text>,
         instance_id -> Uuid,
+        protected -> Bool,
+        expires_at -> Nullable<Instant>,
+        expiry_told -> Bool,
     }
 }
 

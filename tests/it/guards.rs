@@ -54,6 +54,9 @@ fn table() -> Vec<Field> {
     let delete = "mutation { deleteBackup(input: {backupId: \"BACKUP\"}) { backup { id } } }";
     let restore =
         "mutation { restoreService(input: {backupId: \"BACKUP\", into: {newService: {}}}) { service { id } } }";
+    let protect = "mutation { setDeletionProtection(input: {id: \"ID\", enabled: true}) { service { id } } }";
+    let expire = "mutation { setExpiry(input: {id: \"ID\", expiresAt: \"2100-01-01T00:00:00Z\"}) { service { id } } }";
+    let destroy_all = "mutation { destroyProject(input: {projectId: \"PROJECT\", force: true}) { services { id } } }";
     let metrics = "subscription { serviceMetrics(id: \"ID\") { memoryMib } }";
     vec![
         query("node", Needs::Sight, "{ node(id: \"ID\") { id } }"),
@@ -84,6 +87,9 @@ fn table() -> Vec<Field> {
         field("Mutation", "verifyBackup", SETTINGS, ServiceState::Running, verify),
         field("Mutation", "deleteBackup", DELETE, ServiceState::Running, delete),
         field("Mutation", "restoreService", SETTINGS, ServiceState::Running, restore),
+        field("Mutation", "setDeletionProtection", SETTINGS, ServiceState::Running, protect),
+        field("Mutation", "setExpiry", SETTINGS, ServiceState::Running, expire),
+        field("Mutation", "destroyProject", DELETE, ServiceState::Running, destroy_all),
         field("Mutation", "runSql", SETTINGS, ServiceState::Running, sql),
         field("Mutation", "scanKeys", SETTINGS, ServiceState::Running, scan),
         field("Mutation", "readKey", SETTINGS, ServiceState::Running, read),

@@ -23,6 +23,7 @@ mod harness;
 mod http;
 mod instruments;
 mod issuer;
+mod lifetime;
 mod limits;
 mod live;
 mod model;

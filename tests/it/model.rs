@@ -6,6 +6,7 @@
 //! stop, everything settles where its user sent it, a settled plan is empty, and the events replay to the state.
 
 mod engine;
+mod expiry;
 mod faults;
 mod passwords;
 
@@ -107,6 +108,8 @@ fn request(project: &ProjectId, kind: ServiceKind) -> ProvisionRequest {
         tier: SizeTier::Dev,
         version: None,
         name: None,
+        protected: false,
+        expires_at: None,
         idempotency_key: None,
         origin: None,
     }

@@ -37,6 +37,7 @@ mod credentials;
 mod fixture;
 mod handles;
 mod instances;
+mod lifetime;
 mod lists;
 mod newer;
 mod postgres;

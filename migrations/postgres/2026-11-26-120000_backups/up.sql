@@ -25,6 +25,7 @@ CREATE TABLE backups (
     revision BIGINT NOT NULL
 );
 COMMENT ON TABLE backups IS 'What services held at a moment, kept where their volumes are not';
+COMMENT ON COLUMN backups.id IS 'Its id';
 COMMENT ON COLUMN backups.service_id IS 'Whose it is; it outlives that';
 COMMENT ON COLUMN backups.service_name IS 'What the service was called when it was asked for';
 COMMENT ON COLUMN backups.kind IS 'What it was';
@@ -40,6 +41,14 @@ COMMENT ON COLUMN backups.error IS 'Why it failed, or what it has to wait for';
 COMMENT ON COLUMN backups.begun_at IS 'When its content began to be taken';
 COMMENT ON COLUMN backups.ended_at IS 'When it was whole';
 COMMENT ON COLUMN backups.revision IS 'One more with each write';
+COMMENT ON COLUMN backups.project_id IS 'The project that the service belongs to';
+COMMENT ON COLUMN backups.version IS 'The version that its data is of';
+COMMENT ON COLUMN backups.tier IS 'How large the service was';
+COMMENT ON COLUMN backups.note IS 'What whoever asked for it has noted; null where nothing was';
+COMMENT ON COLUMN backups.state IS 'What is true of it';
+COMMENT ON COLUMN backups.attempts IS 'Tries in a row that failed of what may pass';
+COMMENT ON COLUMN backups.created_at IS 'When it was asked for';
+COMMENT ON COLUMN backups.updated_at IS 'When it last changed';
 CREATE INDEX backups_of_service ON backups (service_id, id);
 CREATE INDEX backups_of_project ON backups (project_id, id);
 CREATE INDEX backups_open ON backups (id) WHERE to_verify OR state IN ('PENDING', 'RUNNING', 'DELETING');

@@ -1,12 +1,15 @@
 //! What mutations take.
 
-use async_graphql::{ID, InputObject, OneofObject};
+use async_graphql::{ID, InputObject, MaybeUndefined, OneofObject};
+use jiff::Timestamp;
 
+use super::date_time::DateTime;
 use super::enums::{ResizeApply, ServiceKind, SizeTier};
 use super::ids::{parse_backup, parse_project};
 use crate::api::error::{Error, Result};
 use crate::app::backups::RestoreRequest;
 use crate::app::provision::ProvisionRequest;
+use crate::clock::in_microseconds;
 use crate::domain::console::KeyScan;
 use crate::domain::id::IdempotencyKey;
 use crate::domain::name::ServiceName;
@@ -29,6 +32,11 @@ pub struct ProvisionServiceInput {
     /// 1 to 40 lower-case letters, digits and hyphens, its own in the project. Made from the kind when left out:
     /// "postgresql", "postgresql-2".
     pub name: Option<String>,
+    /// Whether it is protected from being destroyed, as by `setDeletionProtection`. A CONFLICT together with `expiresAt`.
+    #[graphql(default_with = "Some(false)")]
+    pub deletion_protection: Option<bool>,
+    /// When it is to be destroyed by itself, with its data, as by `setExpiry`: at least a minute ahead. Never when left out.
+    pub expires_at: Option<DateTime>,
     /// 1 to 128 visible ASCII characters of your own making, so that you can send a request again without risk: the
     /// same key and attributes give you the first call's service again; other attributes are a CONFLICT.
     pub idempotency_key: Option<String>,
@@ -128,6 +136,34 @@ pub struct UpdateImageInput {
     pub id: ID,
 }
 
+/// Whether which service is protected from being destroyed.
+#[derive(InputObject)]
+pub struct SetDeletionProtectionInput {
+    /// The service's id.
+    pub id: ID,
+    /// Whether it is to be protected.
+    pub enabled: bool,
+}
+
+/// When which service is to be destroyed by itself.
+#[derive(InputObject)]
+pub struct SetExpiryInput {
+    /// The service's id.
+    pub id: ID,
+    /// The time, at least a minute ahead; null: never. It can't be left out.
+    pub expires_at: MaybeUndefined<DateTime>,
+}
+
+/// Which project's services to destroy.
+#[derive(InputObject)]
+pub struct DestroyProjectInput {
+    /// The project.
+    pub project_id: ID,
+    /// Whether to destroy also those that are protected from that.
+    #[graphql(default_with = "Some(false)")]
+    pub force: Option<bool>,
+}
+
 /// A statement for a service.
 #[derive(InputObject)]
 pub struct RunSqlInput {
@@ -172,6 +208,8 @@ impl ProvisionServiceInput {
             name: parse_name(self.name)?,
             idempotency_key: parse_key(self.idempotency_key)?,
             origin: None,
+            protected: self.deletion_protection.unwrap_or(false),
+            expires_at: self.expires_at.map(|DateTime(at)| in_microseconds(at)),
         })
     }
 }
@@ -202,6 +240,19 @@ fn parse_key(key: Option<String>) -> Result<Option<IdempotencyKey>> {
     key.map(|key| key.parse())
         .transpose()
         .map_err(|_| Error::bad_input("idempotencyKey", "An idempotency key is 1 to 128 visible ASCII characters."))
+}
+
+impl SetExpiryInput {
+    /// None: never.
+    pub fn at(&self) -> Result<Option<Timestamp>> {
+        match &self.expires_at {
+            MaybeUndefined::Value(DateTime(at)) => Ok(Some(in_microseconds(*at))),
+            MaybeUndefined::Null => Ok(None),
+            MaybeUndefined::Undefined => {
+                Err(Error::bad_input("expiresAt", "Give the time, or null to have it never destroyed by itself."))
+            }
+        }
+    }
 }
 
 impl ScanKeysInput {

@@ -10,6 +10,9 @@ use super::service::Service;
 use super::service_event::ServiceEvent;
 use crate::api::documents::limits::list_cost;
 
+/// As how many services those of a project count in a document's cost: as many as it may have by default.
+const SERVICES: usize = 100;
+
 /// The answer of `provisionService`.
 #[derive(SimpleObject)]
 pub struct ProvisionServicePayload {
@@ -154,6 +157,32 @@ pub struct RestoreServicePayload {
     pub service: Service,
     /// The event that it wrote; null where nothing was written, because it was asked for before.
     pub event: Option<ServiceEvent>,
+}
+
+/// The answer of `setDeletionProtection`.
+#[derive(SimpleObject)]
+pub struct SetDeletionProtectionPayload {
+    /// The service, protected or not.
+    pub service: Service,
+    /// The event that it wrote; null where nothing was written, because it was so already.
+    pub event: Option<ServiceEvent>,
+}
+
+/// The answer of `setExpiry`.
+#[derive(SimpleObject)]
+pub struct SetExpiryPayload {
+    /// The service, with its expiry.
+    pub service: Service,
+    /// The event that it wrote; null where nothing was written, because it was so already.
+    pub event: Option<ServiceEvent>,
+}
+
+/// The answer of `destroyProject`.
+#[derive(SimpleObject)]
+pub struct DestroyProjectPayload {
+    /// The project's services that were not destroyed before, in DESTROYING, the oldest first; empty where there are none.
+    #[graphql(complexity = "list_cost(SERVICES, child_complexity)")]
+    pub services: Vec<Service>,
 }
 
 /// The answer of `runSql`.

@@ -132,7 +132,7 @@ impl Service {
         Ok(shown.into_iter().map(Credential::Shown).collect())
     }
 
-    /// Exactly what would be accepted from you now: the buttons to show.
+    /// Exactly which of these actions would be accepted from you now: the buttons to show.
     async fn viewer_actions(&self, ctx: &Context<'_>) -> Result<Vec<ServiceAction>> {
         let is_kept = app(ctx).replaced(&self.0).await?.is_some();
         Ok(viewer_actions(viewer(ctx)?, &self.0, is_kept).into_iter().map(ServiceAction::from).collect())
@@ -162,6 +162,16 @@ impl Service {
         #[graphql(desc = "Only backups ahead of this cursor.")] before: Option<String>,
     ) -> Result<BackupConnection> {
         BackupConnection::load(ctx, BackupsOf::Service(self.0.id), PageArguments { first, after, last, before }).await
+    }
+
+    /// Whether it is protected from being destroyed. While it is, `destroyService` is a CONFLICT, and no action to offer.
+    async fn deletion_protection(&self) -> bool {
+        self.0.lifetime.protected
+    }
+
+    /// When it is destroyed by itself, with its data; null: never. An event says so an hour before.
+    async fn expires_at(&self) -> Option<DateTime> {
+        self.0.lifetime.expires_at.map(DateTime)
     }
 
     /// When it was asked for.

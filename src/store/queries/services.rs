@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use jiff::Timestamp;
 
 use super::super::Db;
 use super::log::{event_insert, event_span, sequence_take};
@@ -10,11 +11,11 @@ use super::{Answer, Conn, one_more, slice};
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::id::{IdempotencyKey, InstanceId, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
-use crate::domain::service::{Service, ServiceKind, ServiceState};
+use crate::domain::service::{Power, Service, ServiceKind, ServiceState};
 use crate::store::fault::Fault;
 use crate::store::rows::{EventRow, NewServiceRow, ServiceRow};
 use crate::store::schema::{instances, services};
-use crate::store::types::{Id, Word};
+use crate::store::types::{Id, Instant, Word};
 use crate::store::{LogSpan, NewService, Page, ServiceFilter, Slice, StoreError};
 
 pub(super) async fn service_create(connection: &mut Conn, new: &NewService, event: &NewEvent) -> Answer<ServiceEvent> {
@@ -146,6 +147,26 @@ pub(super) async fn service_tally(connection: &mut Conn) -> Answer<Vec<(ServiceK
 pub(super) async fn service_list_active(connection: &mut Conn) -> Answer<Vec<Service>> {
     let active = services::table.filter(services::destroyed_at.is_null());
     let rows: Vec<ServiceRow> = active.select(ServiceRow::as_select()).order(services::id).load(connection).await?;
+    Ok(rows.into_iter().map(Service::from).collect())
+}
+
+/// The index `services_expiring` has all that have an expiry.
+pub(super) async fn service_list_expiring(
+    connection: &mut Conn,
+    end: Timestamp,
+    notice: Timestamp,
+) -> Answer<Vec<Service>> {
+    let is_over = services::expires_at.le(Instant::from(end));
+    let is_near = services::expires_at.le(Instant::from(notice)).and(services::expiry_told.eq(false));
+    let rows: Vec<ServiceRow> = services::table
+        .filter(services::destroyed_at.is_null())
+        .filter(services::expires_at.le(Instant::from(notice.max(end))))
+        .filter(services::desired.ne(Power::Deleted.as_str()))
+        .filter(is_over.or(is_near))
+        .select(ServiceRow::as_select())
+        .order((services::expires_at, services::id))
+        .load(connection)
+        .await?;
     Ok(rows.into_iter().map(Service::from).collect())
 }
 

@@ -18,10 +18,10 @@ const NEWER: &[&str] = &[
      \"tier\": {\"tier\": \"DEV\", \"memory_mib\": 1, \"cpu_millis\": 1, \"storage_mib\": 1}}'",
     "spec = '{\"kind\": \"POSTGRESQL\", \"build\": {\"version\": \"17\"}}'",
     "desired = 'ASLEEP'",
-    "operation = '{\"kind\": \"RESTORE\", \"phase\": \"COPYING\", \"progress_percent\": null, \
+    "operation = '{\"kind\": \"REPLICATE\", \"phase\": \"COPYING\", \"progress_percent\": null, \
      \"started_at\": \"2030-01-01T00:00:00Z\", \"deadline\": null}'",
     "operation = '[\"another form\"]'",
-    "error = '{\"code\": \"BACKUP_FAILED\", \"message\": \"no\", \"occurred_at\": \"2030-01-01T00:00:00Z\"}'",
+    "error = '{\"code\": \"REPLICATION_FAILED\", \"message\": \"no\", \"occurred_at\": \"2030-01-01T00:00:00Z\"}'",
     "evidence = '{\"initialised\": \"twice\"}'",
     "name = 'Ünïcode'",
 ];
@@ -76,7 +76,7 @@ async fn events_of_a_newer_version_are_read_in_their_places(database: Database) 
     create(&*store, &service).await;
     append(&*store, &service, "known").await.unwrap();
     append(&*store, &service, "newer").await.unwrap();
-    let newer = "UPDATE service_events SET operation = '{\"kind\": \"RESTORE\"}', state = 'HIBERNATING' WHERE message = 'newer'";
+    let newer = "UPDATE service_events SET operation = '{\"kind\": \"REPLICATE\"}', state = 'HIBERNATING' WHERE message = 'newer'";
     database.execute(newer).await;
     append(&*store, &service, "after").await.unwrap();
     database.execute("UPDATE service_events SET previous_state = 'HIBERNATING' WHERE message = 'after'").await;

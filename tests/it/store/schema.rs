@@ -9,6 +9,8 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 use project_services::domain::event::ServiceEvent;
+use project_services::domain::lifetime::Lifetime;
+use project_services::domain::service::Service;
 use project_services::domain::task::{Job, Task, TaskId};
 use project_services::store::{Guard, StoreError, Write, connect};
 use uuid::Uuid;
@@ -42,16 +44,20 @@ async fn revert(database: &Database) {
     with_migrations!(database, all);
 }
 
-/// Reverts what came after the first version that had traces, which was the last one whose passwords were changed by a
-/// mark on their service.
-async fn revert_to_traces(database: &Database) {
-    fn later<D: Backend>(connection: &mut impl MigrationHarness<D>, migrations: FileBasedMigrations) {
-        let is_later = |version: &MigrationVersion<'_>| version.to_string().as_str() > "20261125000000";
+/// The first version that had traces, which was the last one whose passwords were changed by a mark on their service.
+const TRACES: &str = "20261125000000";
+/// The last version that knew nothing of the end of services.
+const BACKUPS: &str = "20261126120000";
+
+/// Reverts what came after a version.
+async fn revert_to(database: &Database, last: &'static str) {
+    fn later<D: Backend>(connection: &mut impl MigrationHarness<D>, migrations: FileBasedMigrations, last: &str) {
+        let is_later = |version: &MigrationVersion<'_>| version.to_string().as_str() > last;
         while connection.applied_migrations().unwrap().iter().any(is_later) {
             connection.revert_last_migration(migrations.clone()).unwrap();
         }
     }
-    with_migrations!(database, later);
+    with_migrations!(database, |connection, migrations| later(connection, migrations, last));
 }
 
 async fn check_upgrade(database: &Database) {
@@ -67,7 +73,7 @@ async fn check_upgrade(database: &Database) {
     let events = store.event_list_since(&project("demo"), 0, 10).await.unwrap();
     drop(store);
 
-    revert_to_traces(database).await;
+    revert_to(database, TRACES).await;
     let store = database.connect().await;
     for service in &services {
         assert_eq!(store.service_get(service.id).await.unwrap().as_ref().map(|row| row.id), Some(service.id));
@@ -92,6 +98,35 @@ mod an_installation_of_before_keeps_its_services_and_what_was_under_way {
     #[tokio::test]
     async fn on_postgres() {
         check_upgrade(&Database::postgres().await).await;
+    }
+}
+
+async fn check_lasting(database: &Database) {
+    let store = database.connect().await;
+    let expires_at = Some(micros(service("demo", "db").created_at));
+    let lifetime = Lifetime { protected: false, expires_at, told: true };
+    let service = Service { lifetime, ..service("demo", "db") };
+    create(&*store, &service).await;
+    let before = store.service_get(service.id).await.unwrap().unwrap();
+    drop(store);
+
+    revert_to(database, BACKUPS).await;
+    let store = database.connect().await;
+    let after = store.service_get(service.id).await.unwrap();
+    assert_eq!(after, Some(Service { lifetime: Lifetime::default(), ..before }), "it goes on, and can be destroyed");
+}
+
+mod services_of_before_go_on_for_as_long_as_nobody_destroys_them {
+    use super::{Database, check_lasting};
+
+    #[tokio::test]
+    async fn on_sqlite() {
+        check_lasting(&Database::sqlite()).await;
+    }
+
+    #[tokio::test]
+    async fn on_postgres() {
+        check_lasting(&Database::postgres().await).await;
     }
 }
 
