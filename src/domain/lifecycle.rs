@@ -225,10 +225,10 @@ pub fn request(
         after.error = None;
     }
     // It goes on with what it runs; what it does not have yet it has still to get.
-    let is_needed = |task: &&Task| task.job == Job::Restore && !service.evidence.initialised;
-    let ended =
-        open.iter().filter(|task| task.job.changes_version() && !is_needed(task)).map(|task| task.cancelled(now));
-    Ok(Requested::Changed(Box::new(after), ended.collect()))
+    let is_needed = |task: &Task| task.job == Job::Restore && !service.evidence.initialised;
+    let ended = |task: &Task| if is_needed(task) { task.asked_again(now) } else { task.cancelled(now) };
+    let tasks = open.iter().filter(|task| task.job.changes_version()).map(ended);
+    Ok(Requested::Changed(Box::new(after), tasks.collect()))
 }
 
 /// Decides what `job`, which changes what a service runs, does at `now` to `service`: it takes the place of what failed.
@@ -444,6 +444,25 @@ pub(crate) mod tests {
         destroying.operation = Some(Operation::queued(OperationKind::Destroy, now));
         assert_eq!(request(&destroying, &[], ServiceAction::Destroy, NEW, now), Ok(Requested::Unchanged));
         assert!(request(&destroying, &[], ServiceAction::Start, NEW, now).is_err());
+    }
+
+    #[test]
+    fn what_a_service_has_yet_to_get_from_a_backup_is_never_given_up_for_an_empty_one() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut failed = service(ServiceState::Error, Power::On);
+        let restore = Task::new(NEW, failed.id, Job::Restore, now);
+        let open = [restore.refused(ErrorCode::RestoreFailed, "no".to_owned(), now)];
+        for action in [ServiceAction::Start, ServiceAction::Stop, ServiceAction::Restart] {
+            let Ok(Requested::Changed(_, tasks)) = request(&failed, &open, action, NEW, now) else {
+                panic!("{action} is accepted")
+            };
+            assert_eq!(tasks, std::slice::from_ref(&restore), "{action}: it is tried again");
+        }
+        failed.evidence.initialised = true;
+        let Ok(Requested::Changed(_, tasks)) = request(&failed, &open, ServiceAction::Restart, NEW, now) else {
+            panic!("it is accepted")
+        };
+        assert_eq!(tasks, [open[0].cancelled(now)], "what has data goes on with that");
     }
 
     #[test]

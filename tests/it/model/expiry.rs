@@ -126,7 +126,8 @@ async fn a_server_that_runs_ends_what_expires() {
     CLOCK.set(at + SECOND);
     world.engine.may_remove_data(true);
     let shutdown = CancellationToken::new();
-    let reconciler = World::reconciler(&world.store, &world.engine, &world.sealer, &world.hints, world.directory.path());
+    let reconciler =
+        World::reconciler(&world.store, &world.engine, &world.sealer, &world.hints, world.directory.path());
     let running = tokio::spawn(Arc::new(reconciler).run(shutdown.clone()));
     crate::harness::eventually("the end of what has expired", async || {
         (world.service().await.state == ServiceState::Destroyed).then_some(())
