@@ -27,6 +27,7 @@ const TAB_NAMES: Record<Tab, string> = {
   logs: "Logs",
   metrics: "Metrics",
   console: "Console",
+  backups: "Backups",
   history: "History",
 };
 
@@ -36,10 +37,11 @@ interface DetailProps {
   catalog: Catalog;
   tab: Tab;
   mayChange: boolean;
+  mayDelete: boolean;
 }
 
 /** All that there is about one service. */
-export function Detail({ project, service, catalog, tab, mayChange }: DetailProps) {
+export function Detail({ project, service, catalog, tab, mayChange, mayDelete }: DetailProps) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => heading.current?.focus(), [service.id]);
   const entry = catalog.find(({ kind }) => kind === service.kind);
@@ -79,6 +81,7 @@ export function Detail({ project, service, catalog, tab, mayChange }: DetailProp
         {tab === "logs" && (mayChange ? <Logs service={service} /> : <NoLogs />)}
         {tab === "metrics" && <Later load={LOAD.metrics} props={{ service, usage }} />}
         {tab === "console" && <Console service={service} mayChange={mayChange} />}
+        {tab === "backups" && <Later load={LOAD.backups} props={{ project, service, entry, mayChange, mayDelete }} />}
         {tab === "history" && <History project={project} service={service} />}
       </div>
     </section>
@@ -88,6 +91,7 @@ export function Detail({ project, service, catalog, tab, mayChange }: DetailProp
 /** What is loaded only when somebody opens it. */
 const LOAD = {
   metrics: async () => (await import("./metrics")).Metrics,
+  backups: async () => (await import("./backups/backups")).Backups,
 };
 
 function Later<P extends object>({ load, props }: { load: () => Promise<ComponentType<P>>; props: P }) {
