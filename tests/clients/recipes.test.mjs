@@ -87,6 +87,11 @@ test('urql: graphcache knows the objects, and events keep its lists', async (t) 
   const cache = cacheExchange({
     keys: {
       ServiceEvent: (event) => event.cursor,
+      BackupConnection: () => null,
+      BackupEdge: () => null,
+      BackupError: () => null,
+      BackupFact: () => null,
+      BackupVerification: () => null,
       Credential: () => null,
       Limits: () => null,
       Operation: () => null,

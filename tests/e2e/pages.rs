@@ -58,6 +58,12 @@ async fn the_dashboard_helps_with_what_is_full_outdated_or_broken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_takes_backups_and_restores_them() {
+    let server = serve(&[("TOKEN_FIELD", "true")]).await;
+    Walk::start(&server, "backups.mjs", &[]).finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_dashboard_looks_into_services_that_run() {
     let server = serve(&[("TOKEN_FIELD", "true"), ("PUBLISH_ADDRESS", "127.0.0.1")]).await;
     Walk::start(&server, "inside.mjs", &[("SECRET", SECRET)]).finish();

@@ -76,6 +76,7 @@ const TITLE: Record<string, string> = {
   OUT_OF_MEMORY: "It needs more memory than it has",
   PORT_IN_USE: "Its port is used by something else",
   PULL_FAILED: "Its image could not be downloaded",
+  RESTORE_FAILED: "Its backup could not be restored",
   ROTATION_FAILED: "Its password could not be changed yet",
   START_TIMEOUT: "It did not start in time",
   STORAGE_FULL: "There is no room left for its data",
@@ -111,6 +112,7 @@ const REMEDY: Record<string, string> = {
   ENGINE_UNAVAILABLE: "There is nothing to do: it continues as soon as the engine answers.",
   NO_SPACE: "Tell whoever runs the platform.",
   OUT_OF_MEMORY: "If it happens again, give it a larger size.",
+  RESTORE_FAILED: "It has none of the data. Destroy it, and restore the backup once more, or another one.",
   ROTATION_FAILED: "It is tried again automatically. Change the password once more to try now.",
   VOLUME_LOST: "Tell whoever runs the platform before anybody destroys the service.",
 };

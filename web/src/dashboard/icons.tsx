@@ -84,6 +84,7 @@ const SIGNS = {
       <path d="M12 7v5l3.500 2" />
     </>
   ),
+  backups: <path d="M3.500 4.500h17v4h-17zM5 8.500v11h14v-11M10 12.500h4" />,
   boxes: <path d="m12 3 8.5 4.500v9L12 21l-8.5-4.500v-9zM3.5 7.5 12 12l8.5-4.500M12 12v9" />,
 } as const;
 

@@ -1,6 +1,6 @@
 import { Store } from "./store";
 
-export const TABS = ["overview", "connect", "logs", "metrics", "console", "history"] as const;
+export const TABS = ["overview", "connect", "logs", "metrics", "console", "backups", "history"] as const;
 export type Tab = (typeof TABS)[number];
 
 /** What the address names: a project, and behind `#` a service and a part of what there is about it, or all that happened. */

@@ -60,6 +60,7 @@ export function Services({ id, start }: { id: string; start: StartQuery }) {
   const services = useMemo(() => listed(state), [state]);
   const catalog = useMemo(() => new Map(start.serviceCatalog.map((entry) => [entry.kind, entry])), [start]);
   const mayCreate = start.viewer.permissions.includes("project:settings");
+  const mayDelete = start.viewer.permissions.includes("project:delete");
   const chosen = at.id ? state.services.get(at.id) : undefined;
   useEffect(() => {
     document.title = chosen ? `${chosen.name} · Services` : at.view === "activity" ? "Activity · Services" : "Services";
@@ -84,7 +85,14 @@ export function Services({ id, start }: { id: string; start: StartQuery }) {
           <>
             <Rail services={services} open={at.id} tab={at.tab} />
             {chosen ? (
-              <Detail project={project} service={chosen} catalog={start.serviceCatalog} tab={at.tab} mayChange={mayCreate} />
+              <Detail
+                project={project}
+                service={chosen}
+                catalog={start.serviceCatalog}
+                tab={at.tab}
+                mayChange={mayCreate}
+                mayDelete={mayDelete}
+              />
             ) : (
               <Unlisted key={at.id} project={project} id={at.id} />
             )}

@@ -39,6 +39,7 @@ export const OPERATION: Record<OperationKind, string> = {
   REVERT: "Going back",
   UPDATE_IMAGE: "Updating the image",
   REPAIR: "Repairing",
+  RESTORE: "Restoring",
   UNKNOWN: "Working on it",
 };
 
@@ -58,11 +59,12 @@ export const PHASE: Record<OperationPhase, string> = {
   COMPARING: "comparing the copy",
   SWITCHING: "switching over",
   REPAIRING: "putting things right",
+  RESTORING: "bringing in what the backup holds",
   UNKNOWN: "in a way that a newer server knows",
 };
 
 /** What changes a service; the other actions look at what it holds. */
-export type Action = Exclude<ServiceAction, "REVEAL_CREDENTIALS" | "RUN_SQL" | "BROWSE_KEYS">;
+export type Action = Exclude<ServiceAction, "REVEAL_CREDENTIALS" | "RUN_SQL" | "BROWSE_KEYS" | "CREATE_BACKUP">;
 
 export const ACTION: Record<Action, string> = {
   START: "Start",

@@ -8,15 +8,11 @@ import { Tiers } from "../parts/tiers";
 import type { Project } from "../project";
 import { listed, type Service } from "../state";
 import { useStore } from "../store";
+import { Name, problemOf, unnamed } from "./name";
+import { useOnce } from "./once";
 
 export type Catalog = StartQuery["serviceCatalog"];
 export type Entry = Catalog[number];
-
-/** What the API takes as a name. */
-const NAME = /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/;
-
-/** After these nobody knows whether the request was taken. */
-const UNCLEAR = new Set(["OFFLINE", "UNAVAILABLE", "INTERNAL_SERVER_ERROR"]);
 
 /** The inputs that an error may be about. */
 const FIELDS = new Set(["name", "version", "tier", "kind"]);
@@ -36,8 +32,7 @@ export function Provision({ project, catalog, close, done }: ProvisionProps) {
   const [name, setName] = useState("");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<ApiError | null>(null);
-  // What was asked for, where nobody knows whether the request arrived: the same once more is the same request.
-  const unclear = useRef<{ asked: string; key: string } | null>(null);
+  const once = useOnce();
   const form = useRef<HTMLDivElement>(null);
   const taken = new Set(listed(useStore(project.state)).map(({ name }) => name));
   const usage = useProjectUsage(project, taken.size);
@@ -68,16 +63,12 @@ export function Provision({ project, catalog, close, done }: ProvisionProps) {
       version: chosenVersion,
       name: name || null,
     };
-    const asked = JSON.stringify(wanted);
-    const key = unclear.current?.asked === asked ? unclear.current.key : newKey();
     try {
-      const answer = await send(ProvisionDocument, { input: { ...wanted, idempotencyKey: key } });
+      const answer = await once(wanted, (idempotencyKey) => send(ProvisionDocument, { input: { ...wanted, idempotencyKey } }));
       project.answered(answer.provisionService.service);
       done(answer.provisionService.service);
     } catch (reason) {
-      const error = ApiError.of(reason);
-      unclear.current = UNCLEAR.has(error.code) ? { asked, key } : null;
-      setError(error);
+      setError(ApiError.of(reason));
       setBusy(false);
     }
   };
@@ -210,62 +201,4 @@ function Kinds({ catalog, chosen, choose }: KindsProps) {
       </p>
     </fieldset>
   );
-}
-
-interface NameProps {
-  name: string;
-  change: (name: string) => void;
-  /** What it is called when it gets no name. */
-  unnamed: string;
-  error: ApiError | null;
-}
-
-function Name({ name, change, unnamed, error }: NameProps) {
-  const hint = useId();
-  return (
-    <div>
-      <label>
-        Name
-        <input
-          name="name"
-          value={name}
-          onInput={(event) => change(event.currentTarget.value)}
-          maxLength={40}
-          placeholder={unnamed}
-          autoComplete="off"
-          autoCapitalize="none"
-          spellcheck={false}
-          aria-describedby={hint}
-          aria-invalid={error !== null}
-        />
-      </label>
-      <div id={hint} class="hint">
-        {error ? <Wrong error={error} /> : <span class="quiet">Lower-case letters, digits and hyphens. Optional.</span>}
-      </div>
-    </div>
-  );
-}
-
-/** What is wrong with a name, before the API has to say so. */
-function problemOf(name: string, taken: ReadonlySet<string>): string | null {
-  if (name === "") return null;
-  if (taken.has(name)) return `This project already has a service called “${name}”. Choose another name.`;
-  if (NAME.test(name)) return null;
-  if (/[A-Z]/.test(name)) return "Use lower-case letters only.";
-  if (/^-|-$/.test(name)) return "A name can’t begin or end with a hyphen.";
-  return "Use lower-case letters, digits and hyphens only.";
-}
-
-/** The name that the API makes from a kind. */
-function unnamed(kind: ServiceKind | undefined, taken: ReadonlySet<string>): string {
-  const base = kind?.toLowerCase() ?? "";
-  for (let number = 1; ; number++) {
-    const name = number === 1 ? base : `${base}-${number}`;
-    if (!taken.has(name)) return name;
-  }
-}
-
-/** Makes a request that is sent twice the same request. */
-function newKey(): string {
-  return [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(36)).join("-");
 }

@@ -1,3 +1,4 @@
+import type { ComponentType } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { History } from "../activity/history";
 import { ApiError, send } from "../api";
@@ -9,6 +10,7 @@ import { Icon } from "../icons";
 import { KindIcon } from "../marks";
 import { Failure, Notice } from "../parts/failure";
 import { Menu } from "../parts/menu";
+import { usePart } from "../parts/part";
 import { Marks, StateBadge, Underway } from "../parts/state";
 import type { Project } from "../project";
 import { addressOf, leave, TABS, type Tab } from "../route";
@@ -17,7 +19,6 @@ import { useUsage } from "../usage";
 import { health } from "../words";
 import { useActions } from "./actions";
 import { Logs, NoLogs } from "./logs";
-import { Metrics } from "./metrics";
 import { Overview } from "./overview";
 
 const TAB_NAMES: Record<Tab, string> = {
@@ -26,6 +27,7 @@ const TAB_NAMES: Record<Tab, string> = {
   logs: "Logs",
   metrics: "Metrics",
   console: "Console",
+  backups: "Backups",
   history: "History",
 };
 
@@ -35,10 +37,11 @@ interface DetailProps {
   catalog: Catalog;
   tab: Tab;
   mayChange: boolean;
+  mayDelete: boolean;
 }
 
 /** All that there is about one service. */
-export function Detail({ project, service, catalog, tab, mayChange }: DetailProps) {
+export function Detail({ project, service, catalog, tab, mayChange, mayDelete }: DetailProps) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => heading.current?.focus(), [service.id]);
   const entry = catalog.find(({ kind }) => kind === service.kind);
@@ -76,12 +79,25 @@ export function Detail({ project, service, catalog, tab, mayChange }: DetailProp
         {tab === "overview" && <Overview project={project} service={service} entry={entry} sample={usage.sample} />}
         {tab === "connect" && entry && <Connect project={project} service={service} entry={entry} />}
         {tab === "logs" && (mayChange ? <Logs service={service} /> : <NoLogs />)}
-        {tab === "metrics" && <Metrics service={service} usage={usage} />}
+        {tab === "metrics" && <Later load={LOAD.metrics} props={{ service, usage }} />}
         {tab === "console" && <Console service={service} mayChange={mayChange} />}
+        {tab === "backups" && <Later load={LOAD.backups} props={{ project, service, entry, mayChange, mayDelete }} />}
         {tab === "history" && <History project={project} service={service} />}
       </div>
     </section>
   );
+}
+
+/** What is loaded only when somebody opens it. */
+const LOAD = {
+  metrics: async () => (await import("./metrics")).Metrics,
+  backups: async () => (await import("./backups/backups")).Backups,
+};
+
+function Later<P extends object>({ load, props }: { load: () => Promise<ComponentType<P>>; props: P }) {
+  const { part: Part, error, again } = usePart<ComponentType<P>>(load, true);
+  if (error) return <Failure error={error} retry={again} />;
+  return Part ? <Part {...props} /> : <p class="quiet centred">Opening…</p>;
 }
 
 function Actions({ project, service, entry }: { project: Project; service: Service; entry: Entry | undefined }) {

@@ -10,6 +10,7 @@ const ENDED: Partial<Record<OperationKind, (service: Service) => string>> = {
   REVERT: ({ name, version }) => `${name} is back at version ${version}.`,
   UPDATE_IMAGE: ({ name }) => `${name} runs from its newest image now.`,
   REPAIR: ({ name }) => `${name} is repaired.`,
+  RESTORE: ({ name }) => `${name} is restored.`,
 };
 
 /** What is wrong with a service that goes on as it was. */

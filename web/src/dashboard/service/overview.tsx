@@ -34,6 +34,13 @@ const WAYS: Partial<Record<OperationKind, readonly [OperationPhase, string][]>> 
     ["COMPARING", "Compare"],
     ["SWITCHING", "Switch"],
   ],
+  RESTORE: [
+    ["PULLING_IMAGE", "Image"],
+    ["RESTORING", "Data"],
+    ["CREATING_CONTAINER", "Container"],
+    ["STARTING", "Start"],
+    ["WAITING_FOR_READY", "Ready"],
+  ],
 };
 
 /** How many of the latest events are shown. */
