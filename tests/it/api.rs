@@ -343,6 +343,7 @@ async fn viewer_actions_are_what_would_be_accepted() {
         "REPAIR",
         "UPDATE_IMAGE",
         "BROWSE_KEYS",
+        "CREATE_BACKUP",
     ];
     use ServiceState as S;
     for (state, expected) in [
