@@ -114,7 +114,6 @@ impl Query {
     /// The backups of a project's services, those of destroyed ones included, the newest first. Give `first` (and `after`) to page
     /// forwards or `last` (and `before`) to page backwards; the first 20 when neither is given.
     #[graphql(complexity = "page_cost(first, last, child_complexity)")]
-    #[expect(clippy::too_many_arguments, reason = "Relay's four, and what to list")]
     async fn backups(
         &self,
         ctx: &Context<'_>,

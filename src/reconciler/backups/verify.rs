@@ -26,7 +26,7 @@ impl Reconciler {
         let service = self.store.service_get(backup.service).await?.ok_or(Trouble::Left)?;
         let id = InstanceId(Uuid::now_v7());
         let checking = Instance::checking(id, backup.service, &backup.version, (self.clock)());
-        self.write_instances(backup, &[checking.clone()], &[]).await?;
+        self.write_instances(backup, std::slice::from_ref(&checking), &[]).await?;
         let checked = self.check(backup, &service, id).await;
         // Also where it failed; what can't be removed now goes when the next term begins.
         match self.remove_instance(id).await {
