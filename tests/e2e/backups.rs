@@ -17,16 +17,20 @@ const FILL: &str = "for i = 1, 20000 do redis.call('SET', 'k' .. i, redis.sha1he
 const BACKUP: &str = "id state phase contentBytes storedBytes location error { code message } \
     verification { facts { name value } }";
 
-async fn server(bucket: &Bucket) -> Server {
-    Server::start(&[
+/// What has a server keep backups there.
+fn in_bucket(bucket: &Bucket) -> [(&'static str, &str); 6] {
+    [
         ("BACKUP_STORE", "s3://backups/of/tests"),
         ("AWS_ENDPOINT_URL", &bucket.endpoint),
         ("AWS_ALLOW_HTTP", "true"),
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", KEYS.0),
         ("AWS_SECRET_ACCESS_KEY", KEYS.1),
-    ])
-    .await
+    ]
+}
+
+async fn server(bucket: &Bucket) -> Server {
+    Server::start(&in_bucket(bucket)).await
 }
 
 async fn running(client: &Client, kind: &str, version: &str) -> String {
@@ -246,15 +250,15 @@ async fn killed_on_the_way_nothing_is_lost_nothing_is_shown_by_half_and_nothing_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_altered_is_refused_and_a_store_that_is_away_is_waited_for() {
-    let mut bucket = Bucket::start();
-    let server = server(&bucket).await;
+    let mut server = Server::start(&[]).await;
     let client = Client::new(&server);
     let id = running(&client, "REDIS", "7").await;
     let url = client.reveal(&id).await["REDIS_URL"].clone();
     redis(&server, "7", &url, &["EVAL", FILL, "0"]);
     let made = back_up(&client, &id).await;
     let kept = backup_in(&client, &made, "AVAILABLE").await;
-    let content = bucket.path().join("of/tests").join(format!("{}.zst.sealed", kept["location"].as_str().unwrap()));
+    let name = format!("{}.zst.sealed", kept["location"].as_str().unwrap());
+    let content = server.directory().join("backups").join(name);
     let whole = std::fs::read(&content).unwrap();
 
     let mut altered = whole.clone();
@@ -280,6 +284,12 @@ async fn what_was_altered_is_refused_and_a_store_that_is_away_is_waited_for() {
     client.act("destroyService", &back).await;
     client.settled(&back, "DESTROYED").await;
 
+    let mut bucket = Bucket::start();
+    for (key, value) in in_bucket(&bucket) {
+        server.set(key, value);
+    }
+    server.restart().await;
+    let client = Client::new(&server);
     bucket.away();
     let late = back_up(&client, &id).await;
     eventually("it to wait", async || {
