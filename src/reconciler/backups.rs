@@ -20,6 +20,7 @@ mod take;
 mod trouble;
 mod verify;
 
+pub(super) use take::FLOWING;
 pub(super) use trouble::Trouble;
 
 /// How often backups are looked at, whether or not somebody asks for it.
@@ -31,13 +32,13 @@ impl Reconciler {
     pub(super) async fn see_to_backups(self: Arc<Self>) {
         let mut under_way = JoinSet::new();
         let mut tasks: HashMap<tokio::task::Id, BackupId> = HashMap::new();
-        let mut is_clear = false;
         loop {
-            if !is_clear {
-                is_clear = self.clear_checks().await;
+            // What checks nothing now was left behind, by an earlier term or where it could not be removed then.
+            if tasks.is_empty() {
+                self.clear_checks().await;
             }
             let busy: HashSet<BackupId> = tasks.values().copied().collect();
-            for backup in self.due_backups().await.into_iter().filter(|backup| is_clear && !busy.contains(&backup.id)) {
+            for backup in self.due_backups().await.into_iter().filter(|backup| !busy.contains(&backup.id)) {
                 let (reconciler, id) = (Arc::clone(&self), backup.id);
                 let task = under_way.spawn(async move { reconciler.see_to(backup).await });
                 tasks.insert(task.id(), id);

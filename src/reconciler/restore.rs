@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use tokio::sync::{Notify, watch};
 
-use super::backups::Trouble;
+use super::backups::{FLOWING, Trouble};
 use super::execute::{COMPLAINT, Done, command, image};
 use super::look::pause_after;
 use super::rules::Failure;
@@ -29,8 +29,6 @@ use crate::store::{Guard, StoreError, Write};
 
 /// How long a server may take to read what was laid out for it.
 const READY: Duration = Duration::from_secs(30 * 60);
-/// How long the data may take to flow.
-const FLOWING: Duration = Duration::from_secs(6 * 3600);
 /// How many of the last lines of a server's output are told of one that does not start.
 const LINES: usize = 20;
 
@@ -142,6 +140,10 @@ impl Reconciler {
             Err(error) => return Done::StoreFailed(error),
         };
         let Some(task) = open.into_iter().find(|open| open.id == task) else { return Done::Tried };
+        if service.evidence.initialised {
+            // What is restored takes the place of what the instance holds, and that is somebody's.
+            return self.note_unrestored(service, &task, "it has data of its own.", 1).await;
+        }
         let step = Step::Restore(task.id);
         let restored = {
             let mut restoring = std::pin::pin!(self.restore_new(service, &task));

@@ -21,7 +21,7 @@ use crate::repository::{ContentKey, Manifest, Object, Secret, Written};
 /// How long the data may take to flow.
 pub(in crate::reconciler) const FLOWING: Duration = Duration::from_secs(6 * 3600);
 /// How many pieces of what flows wait at most; the engine gives them in up to 32 KiB.
-pub(in crate::reconciler) const WAITING: usize = 32;
+const WAITING: usize = 32;
 /// How often at most it is noted how much has flowed.
 const NOTED: Duration = Duration::from_secs(2);
 

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::Trouble;
+use super::{FLOWING, Trouble};
 use crate::catalog::access::Access;
 use crate::catalog::backup::facts;
 use crate::catalog::definition;
@@ -13,7 +13,6 @@ use crate::domain::instance::Instance;
 use crate::domain::service::{Service, SizeTier, TierSpec};
 use crate::engine::Command;
 use crate::reconciler::Reconciler;
-use crate::reconciler::backups::take::FLOWING;
 use crate::reconciler::execute::command;
 use crate::store::{Guard, StoreError, Write};
 
@@ -28,7 +27,7 @@ impl Reconciler {
         let checking = Instance::checking(id, backup.service, &backup.version, (self.clock)());
         self.write_instances(backup, std::slice::from_ref(&checking), &[]).await?;
         let checked = self.check(backup, &service, id).await;
-        // Also where it failed; what can't be removed now goes when the next term begins.
+        // Also where it failed; what can't be removed now goes once no backup is being checked.
         match self.remove_instance(id).await {
             Ok(()) => match self.write_instances(backup, &[], &[checking]).await {
                 Ok(()) | Err(StoreError::Stale) => {}
@@ -113,12 +112,9 @@ impl Reconciler {
         Err(StoreError::Stale)
     }
 
-    /// Removes what an earlier term was checking backups with; whether nothing is left of that.
-    pub(super) async fn clear_checks(&self) -> bool {
-        let checking = match self.store.instance_list_checking().await {
-            Ok(checking) => checking,
-            Err(_) => return false,
-        };
+    /// Removes what backups were being checked with. Not while one is.
+    pub(super) async fn clear_checks(&self) {
+        let Ok(checking) = self.store.instance_list_checking().await else { return };
         for instance in checking {
             let cleared = async {
                 self.remove_instance(instance.id).await.map_err(Trouble::from)?;
@@ -130,10 +126,8 @@ impl Reconciler {
             };
             if let Err(error) = cleared.await {
                 tracing::debug!(instance = %instance.id, error = ?error, "What checked a backup is not removed yet");
-                return false;
             }
         }
-        true
     }
 }
 

@@ -41,9 +41,12 @@ mod tests {
         let plan = case.plan();
         assert_eq!((plan.step, plan.after.state), (None, ServiceState::Error));
         assert_eq!(plan.after.error.map(|error| error.code), Some(ErrorCode::RestoreFailed));
-        case.tasks.clear();
+        case.tasks = vec![task];
         case.service.evidence.initialised = true;
         case.seen.volume = Volume::Ours;
-        assert_eq!(case.plan().step, Some(Step::CreateContainer));
+        assert_eq!(case.plan().step, Some(Step::CreateContainer), "data that is there is never made anew");
+        let mut running = Case::new();
+        running.tasks = case.tasks;
+        assert_eq!(running.plan().step, None);
     }
 }
