@@ -40,6 +40,7 @@ mod look;
 mod note;
 mod orphans;
 mod queue;
+mod replace;
 mod resize;
 mod restore;
 mod retention;

@@ -7,32 +7,25 @@
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use uuid::Uuid;
 
 use super::execute::{COMPLAINT, Done, command, image};
-use super::look::pause_after;
+use super::replace::{Halt, Kept, Moving, instance_to_be};
 use super::rules::Failure;
-use super::steps::{Left, Step};
+use super::steps::Step;
 use super::{Reconciler, things};
-use crate::catalog::access::Access;
+use crate::catalog::definition;
 use crate::catalog::deployment::Change;
 use crate::catalog::upgrade::{REFUSED, Transfer, Upgrade};
-use crate::catalog::{Offer, definition};
 use crate::domain::event::NewEvent;
 use crate::domain::id::InstanceId;
-use crate::domain::instance::{Instance, Role};
 use crate::domain::service::{
-    Address, ContainerStatus, ErrorCode, Evidence, Operation, OperationKind, OperationPhase, Power, RunId, Service,
-    ServiceState,
+    ErrorCode, Operation, OperationKind, OperationPhase, Power, RunId, Service, ServiceState,
 };
 use crate::domain::task::{Task, TaskId};
-use crate::engine::{Command, Pull, Target};
-use crate::store::{Guard, StoreError, Write};
+use crate::engine::{Command, Pull};
+use crate::store::Write;
 
-mod halt;
 mod progress;
-
-use halt::Halt;
 
 /// How long a server may take to be told something.
 const TELLING: Duration = Duration::from_secs(90);
@@ -41,21 +34,10 @@ const READY: Duration = Duration::from_secs(300);
 /// How long the data may take to go over, or to be counted.
 const COPYING: Duration = Duration::from_secs(6 * 3600);
 
-/// How often a write is tried that a measurement was ahead of.
-const TRIES: u32 = 20;
-
-/// A service on its way.
-struct Moving<'a> {
-    /// As it was last written.
-    service: Service,
-    task: Task,
-    step: Step,
-    interrupt: &'a Notify,
-    access: Access,
-    offer: &'static Offer,
+/// A service on its way to another version.
+struct Upgrading<'a> {
+    moving: Moving<'a>,
     upgrade: &'static Upgrade,
-    /// The instance to be, as if it ran the service already, at an address of its own.
-    new: Service,
     /// The run of the old instance that was frozen.
     run: Option<RunId>,
     mark: String,
@@ -63,22 +45,22 @@ struct Moving<'a> {
 
 impl Reconciler {
     pub(super) async fn upgrade(&self, service: &Service, task: TaskId, interrupt: &Notify) -> Done {
-        let mut moving = match self.moving(service, task, interrupt).await {
-            Ok(moving) => moving,
+        let mut upgrading = match self.upgrading(service, task, interrupt).await {
+            Ok(upgrading) => upgrading,
             Err(done) => return done,
         };
-        match self.bring_over(&mut moving).await {
+        match self.bring_over(&mut upgrading).await {
             Ok(()) => {
                 self.hints.project_changed(&service.project);
                 Done::Tried
             }
             // What came of the last write nobody knows: the next look finds out.
             Err(Halt::Store(error)) => Done::StoreFailed(error),
-            Err(halt) => self.take_back(moving, halt).await,
+            Err(halt) => self.undo(upgrading, halt).await,
         }
     }
 
-    async fn moving<'a>(&self, service: &Service, id: TaskId, interrupt: &'a Notify) -> Result<Moving<'a>, Done> {
+    async fn upgrading<'a>(&self, service: &Service, id: TaskId, interrupt: &'a Notify) -> Result<Upgrading<'a>, Done> {
         let open = self.store.task_list_open(service.id).await.map_err(Done::StoreFailed)?;
         let Some(task) = open.into_iter().find(|task| task.id == id) else { return Err(Done::Tried) };
         let offer = definition(service.wish.kind).offer.as_ref();
@@ -87,74 +69,46 @@ impl Reconciler {
             let message = "The catalog no longer offers a way to another version.".to_owned();
             return Err(Done::Failed(Failure { code: ErrorCode::UpgradeFailed, message }));
         };
-        let id = InstanceId(Uuid::now_v7());
-        let mut new = service.run_by(id, &version, None);
-        new.evidence = Evidence::default();
-        new.address = Address { hostname: id.to_string(), published: None };
-        Ok(Moving {
+        let moving = Moving {
             access: self.access(service).await?,
             service: service.clone(),
             step: Step::Upgrade(task.id),
             task,
             interrupt,
             offer,
-            upgrade,
-            new,
-            run: None,
-            mark: String::new(),
-        })
+            new: instance_to_be(service, &version),
+        };
+        Ok(Upgrading { moving, upgrade, run: None, mark: String::new() })
     }
 
-    async fn bring_over(&self, moving: &mut Moving<'_>) -> Result<(), Halt> {
-        let project = moving.service.project.clone();
-        let _slot = self.unless_left(moving, async { Ok(self.lanes.bulk(&project).await) }).await?;
-        self.prepare(moving).await?;
-        let Upgrade { check, freeze, compare, close, .. } = *moving.upgrade;
-        let (old, new) = (moving.service.instance, moving.new.instance);
-        self.unless_left(moving, self.instruct(moving, new, check, TELLING)).await?;
+    async fn bring_over(&self, upgrading: &mut Upgrading<'_>) -> Result<(), Halt> {
+        let project = upgrading.moving.service.project.clone();
+        let _slot = self.unless_left(&upgrading.moving, async { Ok(self.lanes.bulk(&project).await) }).await?;
+        self.register(&mut upgrading.moving).await?;
+        self.prepare(&upgrading.moving).await?;
+        let Upgrade { check, freeze, compare, close, .. } = *upgrading.upgrade;
+        let (old, new) = (upgrading.moving.service.instance, upgrading.moving.new.instance);
+        self.unless_left(&upgrading.moving, self.instruct(upgrading, new, check, TELLING)).await?;
 
-        let seen = self.engine.look(old, &image(&moving.service)).await?;
-        moving.run = seen.container.and_then(|container| container.run);
-        self.note(moving, OperationPhase::CopyingData).await?;
-        moving.mark = self.unless_gone(moving, self.instruct(moving, old, freeze, TELLING)).await?;
-        self.copy(moving).await?;
-        self.note(moving, OperationPhase::Comparing).await?;
-        self.unless_left(moving, self.instruct(moving, new, compare, COPYING)).await?;
+        let seen = self.engine.look(old, &image(&upgrading.moving.service)).await?;
+        upgrading.run = seen.container.and_then(|container| container.run);
+        self.note(upgrading, OperationPhase::CopyingData).await?;
+        upgrading.mark = self.unless_gone(&upgrading.moving, self.instruct(upgrading, old, freeze, TELLING)).await?;
+        self.copy(upgrading).await?;
+        self.note(upgrading, OperationPhase::Comparing).await?;
+        self.unless_left(&upgrading.moving, self.instruct(upgrading, new, compare, COPYING)).await?;
 
-        self.note(moving, OperationPhase::Switching).await?;
-        self.unless_gone(moving, self.instruct(moving, old, close, TELLING)).await?;
-        self.shut_down(moving).await?;
-        self.switch(moving).await
-    }
-
-    /// Writes down that the new instance is about to be made, in the place of those that were `half_made`.
-    async fn register(&self, moving: &mut Moving<'_>, half_made: &[Instance]) -> Result<(), Halt> {
-        for _ in 0..TRIES {
-            self.catch_up(moving).await?;
-            let now = (self.clock)();
-            let building = Instance::building(moving.new.instance, &moving.service, &moving.new.wish.version, now);
-            let write = Write {
-                forgotten: half_made,
-                instances: &[building],
-                ..Write::new(self.term_of(&moving.service), now)
-            };
-            match self.store.commit(write).await {
-                Err(StoreError::Stale) => {}
-                registered => return registered.map(|_| ()).map_err(Halt::from),
-            }
-        }
-        Err(StoreError::Stale.into())
+        self.note(upgrading, OperationPhase::Switching).await?;
+        self.unless_gone(&upgrading.moving, self.instruct(upgrading, old, close, TELLING)).await?;
+        self.shut_down(upgrading).await?;
+        let told =
+            |before: &Service, after: &Service, kept: Kept| NewEvent::switched(before, after, kept.until, kept.now);
+        self.switch(&mut upgrading.moving, told).await
     }
 
     /// Makes the new instance, at an address of its own, and waits until it answers.
-    async fn prepare(&self, moving: &mut Moving<'_>) -> Result<(), Halt> {
-        let known = self.store.instance_list(moving.service.id).await?;
-        let half_made: Vec<_> = known.into_iter().filter(|instance| instance.role == Role::Building).collect();
-        for instance in &half_made {
-            self.remove_instance(instance.id).await?;
-        }
+    async fn prepare(&self, moving: &Moving<'_>) -> Result<(), Halt> {
         let id = moving.new.instance;
-        self.register(moving, &half_made).await?;
         let image = image(&moving.new);
         let pull = async { Ok(self.engine.pull(&image, Pull::Absent, watch::channel(None).0).await?) };
         self.unless_left(moving, pull).await?;
@@ -176,176 +130,67 @@ impl Reconciler {
         self.unless_left(moving, ready).await
     }
 
-    /// Shuts both down, the old one for good and the new one to be made anew at the service's address. What either of them was
-    /// told holds for its run.
-    async fn shut_down(&self, moving: &mut Moving<'_>) -> Result<(), Halt> {
-        let grace = moving.offer.stop_grace;
-        let (old, new) = (moving.service.instance, moving.new.instance);
+    /// Shuts both down, the old one for good. What either of them was told holds for its run.
+    async fn shut_down(&self, upgrading: &mut Upgrading<'_>) -> Result<(), Halt> {
+        let grace = upgrading.moving.offer.stop_grace;
+        let (old, new) = (upgrading.moving.service.instance, upgrading.moving.new.instance);
         let (stopped, shut) = tokio::join!(self.engine.stop(old, grace), self.engine.stop(new, grace));
         stopped?;
         shut?;
-        let before = self.engine.look(old, &image(&moving.service)).await?.container;
-        if before.and_then(|container| container.run) != moving.run {
+        let before = self.engine.look(old, &image(&upgrading.moving.service)).await?.container;
+        if before.and_then(|container| container.run) != upgrading.run {
             return Err(Halt::Failed("it was restarted while it was being copied.".to_owned()));
         }
-        let after = self.engine.look(new, &image(&moving.new)).await?.container;
-        match after.map(|container| (container.status, container.image)) {
-            Some((ContainerStatus::Exited { exit_code: 0, .. }, image)) => moving.new.evidence.image = Some(image),
-            _ => return Err(Halt::Failed("the new instance did not shut down cleanly.".to_owned())),
-        }
-        self.engine.remove(&Target::Container(old)).await?;
-        self.engine.remove(&Target::Container(new)).await?;
-        Ok(())
-    }
-
-    /// From here on the new instance runs the service, and the old one is kept.
-    async fn switch(&self, moving: &mut Moving<'_>) -> Result<(), Halt> {
-        for _ in 0..TRIES {
-            self.catch_up(moving).await?;
-            match self.try_to_switch(moving).await {
-                Err(StoreError::Stale) => {}
-                switched => return switched.map_err(Halt::from),
-            }
-        }
-        Err(StoreError::Stale.into())
-    }
-
-    async fn try_to_switch(&self, moving: &Moving<'_>) -> Result<(), StoreError> {
-        let (now, before, new) = ((self.clock)(), &moving.service, &moving.new);
-        let mut after = before.run_by(new.instance, &new.wish.version, new.evidence.image.clone());
-        after.state = ServiceState::Provisioning;
-        let known = self.store.instance_list(before.id).await?;
-        let (building, others): (Vec<_>, Vec<_>) = known.into_iter().partition(|known| known.id == new.instance);
-        let replaced = Instance::replaced(before, Role::Replaced, self.settings.keep_replaced, now);
-        let event = NewEvent::switched(before, &after, replaced.purge_at.unwrap_or(now), now);
-        // Of what it was before, the last is kept.
-        let gone = others.iter().map(|other| other.with_role(Role::Going));
-        let instances: Vec<_> = gone.chain([replaced]).collect();
-        let tasks = &[moving.task.done(now)];
-        let write = Write {
-            service: Some(&after),
-            tasks,
-            forgotten: &building,
-            instances: &instances,
-            event: Some(&event),
-            ..Write::new(self.term_of(before), now)
-        };
-        self.store.commit(write).await.map(|_| ())
+        self.note_end_of_new(&mut upgrading.moving).await?;
+        self.clear_places(&upgrading.moving).await
     }
 
     /// The service goes on as what it was.
-    async fn take_back(&self, mut moving: Moving<'_>, halt: Halt) -> Done {
-        let row = match self.store.service_get(moving.service.id).await {
-            Ok(Some(row)) => row,
-            Ok(None) => return Done::Tried,
-            Err(error) => return Done::StoreFailed(error),
+    async fn undo(&self, upgrading: Upgrading<'_>, halt: Halt) -> Done {
+        let moving = &upgrading.moving;
+        let row = match self.unswitched(moving).await {
+            Ok(row) => row,
+            Err(done) => return done,
         };
-        // What runs it is never removed, whoever has written that.
-        if row.instance == moving.new.instance {
-            return Done::Tried;
-        }
-        if moving.service.evidence.frozen
+        let mut frozen = moving.service.evidence.frozen;
+        if frozen
             && row.wish.power != Power::Deleted
-            && self.instruct(&moving, moving.service.instance, moving.upgrade.thaw, TELLING).await.is_ok()
+            && self.instruct(&upgrading, moving.service.instance, upgrading.upgrade.thaw, TELLING).await.is_ok()
         {
-            moving.service.evidence.frozen = false;
+            frozen = false;
         }
-        let removed = self.remove_instance(moving.new.instance).await;
-        let service = match self.store.service_get(moving.service.id).await {
-            Ok(Some(service)) => service,
-            Ok(None) => return Done::Tried,
-            Err(error) => return Done::StoreFailed(error),
-        };
-        let mut after = service.clone();
-        after.evidence.frozen &= moving.service.evidence.frozen;
-        after.evidence.storage.forget_told();
-        let known = match self.store.instance_list(service.id).await {
-            Ok(known) if removed.is_ok() => known,
-            Ok(_) => Vec::new(),
-            Err(error) => return Done::StoreFailed(error),
-        };
-        let gone: Vec<_> = known.into_iter().filter(|known| known.id == moving.new.instance).collect();
-        let is_wanted = service.generation == moving.service.generation && service.wish.power == Power::On;
-        let failed = self.failed(&moving, halt).filter(|_| is_wanted);
-        let tasks: Vec<_> = failed.iter().map(|(task, _)| task.clone()).collect();
-        let write = Write {
-            service: (after != service).then_some(&after),
-            tasks: &tasks,
-            forgotten: &gone,
-            ..Write::new(self.term_of(&service), (self.clock)())
-        };
-        match self.store.commit(write).await {
-            Ok(_) => failed.map_or(Done::Tried, |(_, failure)| Done::Noted(failure)),
-            Err(error) => Done::StoreFailed(error),
-        }
-    }
-
-    /// The task as it is after a try that failed, and why.
-    fn failed(&self, moving: &Moving<'_>, halt: Halt) -> Option<(Task, Failure)> {
         let (old, new) = (&moving.service.wish.version, &moving.new.wish.version);
-        let (why, for_good) = match halt {
-            Halt::Failed(why) => (why, false),
-            Halt::Refused(why) => (why, true),
-            Halt::Left | Halt::Store(_) => return None,
+        let failed = halt.told().map(|(why, for_good)| {
+            let message = format!("It could not be brought to version {new}, and is what it was in {old}: {why}");
+            self.failed(&moving.task, Failure { code: ErrorCode::UpgradeFailed, message }, for_good)
+        });
+        let mend = |after: &mut Service, _: Option<&Task>| {
+            after.evidence.frozen &= frozen;
+            after.evidence.storage.forget_told();
         };
-        let message = format!("It could not be brought to version {new}, and is what it was in {old}: {why}");
-        let failure = Failure { code: ErrorCode::UpgradeFailed, message };
-        let (code, message, now) = (failure.code, failure.message.clone(), (self.clock)());
-        let task = match for_good {
-            true => moving.task.refused(code, message, now),
-            false => moving.task.failed(code, message, pause_after(moving.task.attempts.saturating_add(1)), now),
-        };
-        Some((task, failure))
+        self.take_back(moving, failed, mend).await
     }
 
     /// Writes down how far it is, and from the first copy on that the service may take no writes.
-    async fn note(&self, moving: &mut Moving<'_>, phase: OperationPhase) -> Result<(), Halt> {
-        for _ in 0..TRIES {
-            self.catch_up(moving).await?;
-            let now = (self.clock)();
-            let mut after = moving.service.clone();
-            after.evidence.frozen = true;
-            let operation = after.operation.take().unwrap_or_else(|| Operation::queued(OperationKind::Upgrade, now));
-            after.operation = Some(Operation { phase, progress_percent: None, ..operation });
-            let event = NewEvent::of_change(&moving.service, &after, None, now);
-            match self.observe(&moving.service, &after, event.as_ref(), now).await {
-                Err(StoreError::Stale) => {}
-                noted => {
-                    moving.service = noted?;
-                    self.hints.project_changed(&moving.service.project);
-                    return Ok(());
-                }
-            }
-        }
-        Err(StoreError::Stale.into())
-    }
-
-    /// Reads what was measured of the service meanwhile, which is noted beside this. Where its user wants something else, this is
-    /// over.
-    async fn catch_up(&self, moving: &mut Moving<'_>) -> Result<(), Halt> {
-        match self.store.service_get(moving.service.id).await? {
-            Some(row) if row.generation == moving.service.generation => {
-                moving.service = row;
-                Ok(())
-            }
-            _ => Err(Halt::Left),
-        }
+    async fn note(&self, upgrading: &mut Upgrading<'_>, phase: OperationPhase) -> Result<(), Halt> {
+        self.note_phase(&mut upgrading.moving, phase, |after| after.evidence.frozen = true).await
     }
 
     /// Has an instance do what a step of the upgrade calls for, and gives what it says.
     async fn instruct(
         &self,
-        moving: &Moving<'_>,
+        upgrading: &Upgrading<'_>,
         on: InstanceId,
         make: fn(&Transfer<'_>) -> Change,
         limit: Duration,
     ) -> Result<String, Halt> {
+        let moving = &upgrading.moving;
         let transfer = Transfer {
             wish: &moving.service.wish,
             access: &moving.access,
             policy: &self.settings.policy,
             from: &moving.service.address.hostname,
-            mark: &moving.mark,
+            mark: &upgrading.mark,
         };
         let command = Command { limit: Some(limit), kept: COMPLAINT, ..command(make(&transfer)) };
         let ended = self.engine.run(on, &command).await?;
@@ -356,44 +201,6 @@ impl Reconciler {
             Some(code) if said.is_empty() => Err(Halt::Failed(format!("what copies its data ended with {code}."))),
             Some(_) => Err(Halt::Failed(said)),
             None => Err(Halt::Failed("what copies its data was broken off.".to_owned())),
-        }
-    }
-
-    /// Waits for `doing`, unless something else is wanted meanwhile.
-    async fn unless_left<T>(
-        &self,
-        moving: &Moving<'_>,
-        doing: impl Future<Output = Result<T, Halt>>,
-    ) -> Result<T, Halt> {
-        self.unless(moving, moving.step.traits().left, doing).await
-    }
-
-    /// The same of what is told to the old instance. It is not left half-way, for what undoes it might be overtaken, unless that
-    /// is of no use any more.
-    async fn unless_gone<T>(
-        &self,
-        moving: &Moving<'_>,
-        doing: impl Future<Output = Result<T, Halt>>,
-    ) -> Result<T, Halt> {
-        self.unless(moving, Left { deleted: true, silent: true, ..Left::default() }, doing).await
-    }
-
-    async fn unless<T>(
-        &self,
-        moving: &Moving<'_>,
-        left: Left,
-        doing: impl Future<Output = Result<T, Halt>>,
-    ) -> Result<T, Halt> {
-        let mut doing = std::pin::pin!(doing);
-        loop {
-            tokio::select! {
-                done = &mut doing => return done,
-                () = moving.interrupt.notified() => {
-                    if self.is_left(&moving.service, &moving.step, left).await {
-                        return Err(Halt::Left);
-                    }
-                }
-            }
         }
     }
 
@@ -461,9 +268,5 @@ impl Reconciler {
             }
             Err(error) => Done::StoreFailed(error),
         }
-    }
-
-    fn term_of<'a>(&self, read: &'a Service) -> Guard<'a> {
-        Guard::Term { epoch: self.epoch(), read }
     }
 }

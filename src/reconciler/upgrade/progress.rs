@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use super::{COPYING, Halt, Moving};
+use super::{COPYING, Upgrading};
 use crate::reconciler::Reconciler;
+use crate::reconciler::replace::{Halt, Moving};
 
 /// How often the new volume is measured.
 const MEASURED: Duration = Duration::from_secs(1);
 
 impl Reconciler {
     /// Has the new instance copy the data.
-    pub(super) async fn copy(&self, moving: &Moving<'_>) -> Result<String, Halt> {
-        let copying = self.instruct(moving, moving.new.instance, moving.upgrade.copy, COPYING);
+    pub(super) async fn copy(&self, upgrading: &Upgrading<'_>) -> Result<String, Halt> {
+        let moving = &upgrading.moving;
+        let copying = self.instruct(upgrading, moving.new.instance, upgrading.upgrade.copy, COPYING);
         tokio::select! {
             copied = self.unless_left(moving, copying) => copied,
             never = self.tell_progress(moving) => never,

@@ -1,17 +1,28 @@
-//! Why an upgrade does not go on.
+//! Why another instance does not take the place of the one that runs a service.
 
 use crate::engine::EngineError;
 use crate::reconciler::execute::{Done, failure};
 use crate::store::StoreError;
 
-/// Why an upgrade does not go on.
-pub(super) enum Halt {
+/// Why another instance does not take the place of the one that runs a service.
+pub(in crate::reconciler) enum Halt {
     /// Something else is wanted, or the engine does not answer.
     Left,
     Failed(String),
     /// It would fail again.
     Refused(String),
     Store(StoreError),
+}
+
+impl Halt {
+    /// What a try failed of, if it did, and whether it would fail again.
+    pub(in crate::reconciler) fn told(self) -> Option<(String, bool)> {
+        match self {
+            Self::Failed(why) => Some((why, false)),
+            Self::Refused(why) => Some((why, true)),
+            Self::Left | Self::Store(_) => None,
+        }
+    }
 }
 
 impl From<EngineError> for Halt {
