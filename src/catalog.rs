@@ -174,7 +174,7 @@ impl Definition {
             ServiceAction::RotateCredentials => can(|offer| offer.live_rotation.is_some(), true),
             ServiceAction::RunSql => can(|offer| offer.sql.is_some(), false),
             ServiceAction::BrowseKeys => can(|offer| offer.keys.is_some(), false),
-            ServiceAction::CreateBackup => can(|offer| offer.backup.is_some(), false),
+            ServiceAction::CreateBackup | ServiceAction::Restore => can(|offer| offer.backup.is_some(), false),
             ServiceAction::Upgrade | ServiceAction::Revert => can(|offer| offer.upgrade.is_some(), false),
             ServiceAction::Start
             | ServiceAction::Stop

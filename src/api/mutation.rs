@@ -11,7 +11,7 @@ use super::types::credential::Credential;
 use super::types::ids::{parse_backup, parse_project, parse_service};
 use super::types::inputs::{
     BackupInput, CreateBackupInput, DestroyProjectInput, ProvisionServiceInput, ReadKeyInput, RepairServiceInput,
-    ResizeServiceInput, RestoreServiceInput, RevertServiceInput, RunSqlInput, ScanKeysInput, ServiceInput,
+    ResizeServiceInput, Restore, RestoreServiceInput, RevertServiceInput, RunSqlInput, ScanKeysInput, ServiceInput,
     SetDeletionProtectionInput, SetExpiryInput, UpdateImageInput, UpgradeServiceInput,
 };
 use super::types::payloads::{
@@ -194,9 +194,9 @@ impl Mutation {
         Ok(Some(UpgradeServicePayload { service, event }))
     }
 
-    /// Has a service go back to what it was before its last upgrade, its data included. What was written since stays with what it
-    /// was until now, which is kept in turn: calling this again goes forward again. A CONFLICT where nothing is kept. Needs
-    /// the permission `project:settings`.
+    /// Has a service go back to what it was before its last upgrade or restore in place, its data included. What was written
+    /// since stays with what it was until now, which is kept in turn: calling this again goes forward again. A CONFLICT where
+    /// nothing is kept. Needs the permission `project:settings`.
     async fn revert_service(
         &self,
         ctx: &Context<'_>,
@@ -256,15 +256,25 @@ impl Mutation {
         Ok(Some(DeleteBackupPayload { backup: Backup(asked.backup), event: asked.event.map(ServiceEvent) }))
     }
 
-    /// Makes a new service of a backup, with the backup's version, user and database and a password of its own; also in another
-    /// project of yours. It comes to RUNNING only with all that the backup holds: until then, and where that fails, it is never an
-    /// empty database. Needs the permission `project:settings` in both projects.
+    /// Restores a backup. Into `newService`: makes a service of it, with the backup's version, user and database and a password of
+    /// its own; also in another project of yours. It comes to RUNNING only with all that the backup holds: until then, and where
+    /// that fails, it is never an empty database. Needs the permission `project:settings` in both projects.
+    ///
+    /// `inPlace`: the service that the backup is of is what it was then, with the id, address and credentials that it has. It has
+    /// to be RUNNING or in ERROR, and is RUNNING afterwards. A service that runs goes on until the data is there, and is then
+    /// started anew with it; until then, and where that fails, it is what it was, with a RESTORE_FAILED beside that. What was
+    /// written since the backup is in what it was, which is kept for some days: `revertService` goes back to it. One such is kept:
+    /// to try another backup go back first, or what it was before the first is lost. A backup that was taken before an upgrade
+    /// brings back the version as well. A stop, restart or removal of the service ends it. Needs the permission `project:delete`.
     async fn restore_service(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What to restore, and into what.")] input: RestoreServiceInput,
     ) -> Result<Option<RestoreServicePayload>> {
-        let (service, event) = told(app(ctx).restore_into_new(viewer(ctx)?, input.parse()?).await?);
+        let (service, event) = told(match input.parse()? {
+            Restore::IntoNew(request) => app(ctx).restore_into_new(viewer(ctx)?, request).await?,
+            Restore::InPlace(backup) => app(ctx).restore_in_place(viewer(ctx)?, backup).await?,
+        });
         Ok(Some(RestoreServicePayload { service, event }))
     }
 

@@ -189,7 +189,7 @@ pub fn viewer_actions(viewer: &Principal, service: &Service, is_kept: bool) -> V
     let fits = |action| match action {
         ServiceAction::Upgrade => !kind.upgrades(&service.wish.version).is_empty() && service.operation.is_none(),
         ServiceAction::Revert => is_kept && service.operation.is_none(),
-        ServiceAction::UpdateImage => service.operation.is_none(),
+        ServiceAction::UpdateImage | ServiceAction::Restore => action.is_free(service),
         ServiceAction::Destroy => !service.lifetime.protected,
         action => action.is_allowed_during_upgrade() || !service.is_changing_version(),
     };

@@ -15,8 +15,9 @@ use crate::domain::lifecycle::{InvalidState, Privilege, ServiceAction};
 use crate::domain::name::ServiceName;
 use crate::domain::page::{Page, Slice};
 use crate::domain::permission::Principal;
-use crate::domain::service::SizeTier;
-use crate::repository::{self, RepositoryError};
+use crate::domain::service::{Power, SizeTier};
+use crate::domain::task::{Job, Task, TaskId};
+use crate::repository::{self, Manifest, RepositoryError, Secret};
 use crate::store::{BackupsOf, Guard, StoreError, Write};
 
 /// The longest note, in characters.
@@ -115,25 +116,49 @@ impl App {
         Err(too_fast())
     }
 
+    /// Has what a backup holds take the place of what its service has, and returns before it does. One that is being restored
+    /// from it already is given back as it is, with no event.
+    pub async fn restore_in_place(&self, viewer: &Principal, id: BackupId) -> Result<Committed> {
+        let action = ServiceAction::Restore;
+        for _ in 0..ATTEMPTS {
+            let backup = self.permitted_backup(viewer, id, Privilege::Act(action)).await?;
+            let before = self.permitted(viewer, backup.service, Privilege::Act(action)).await?;
+            if !before.understood {
+                return Err(AppError::NotUnderstood);
+            }
+            if before.wish.power == Power::Deleted {
+                let message = format!("{} is destroyed: restore the backup into a new service.", before.name);
+                return Err(AppError::Conflict { field: "into", message });
+            }
+            let kind = definition(before.wish.kind);
+            if !kind.is_able(action) {
+                return Err(AppError::NotSupported { kind: kind.name, action });
+            }
+            if !kind.offer.as_ref().is_some_and(|offer| offer.versions.contains(&backup.version.as_str())) {
+                let message = format!("The backup is of version {}, which is not offered any more.", backup.version);
+                return Err(AppError::Conflict { field: "backupId", message });
+            }
+            self.manifest_of(&backup).await?;
+            check_fit(&backup, before.wish.tier.storage_mib, "backupId")?;
+            let now = now();
+            let task = Task::new(TaskId(Uuid::now_v7()), before.id, Job::Restore, now);
+            let task = Task { backup: Some(id), ..task };
+            let event = NewEvent::restore_requested(&before, &backup, &viewer.subject, now);
+            if let Some(committed) = self.have_changed(viewer, &before, action, task, &event).await? {
+                return Ok(committed);
+            }
+        }
+        Err(too_fast())
+    }
+
     /// Accepts a new service that is to have what a backup holds.
     pub async fn restore_into_new(&self, viewer: &Principal, request: RestoreRequest) -> Result<Committed> {
         let backup = self.permitted_backup(viewer, request.backup, Privilege::RestoreBackup).await?;
-        if !backup.state.is_whole() {
-            return Err(not_whole(&backup));
-        }
         let size = request.tier.unwrap_or(backup.tier.tier);
         let offer = definition(backup.kind).offer.as_ref();
         let spec = offer.and_then(|offer| offer.tier(size)).unwrap_or(backup.tier);
-        if backup.content_bytes > u64::from(spec.storage_mib) << 20 {
-            let needed = backup.content_bytes.div_ceil(1 << 20);
-            let message =
-                format!("What the backup holds needs {needed} MiB, and that size has {} MiB.", spec.storage_mib);
-            return Err(AppError::Conflict { field: "tier", message });
-        }
-        let object = backup.object.clone().ok_or_else(|| not_whole(&backup))?;
-        let object = repository::Object::from_stored(backup.id, object);
-        let (manifest, secret) =
-            self.terms.repository.read_manifest(&object, &self.sealer).await.map_err(unreadable)?;
+        let (manifest, secret) = self.manifest_of(&backup).await?;
+        check_fit(&backup, spec.storage_mib, "tier")?;
         let names = Access::from_bytes(&secret.access).map_err(|error| AppError::Internal(error.into()))?;
         let provision = ProvisionRequest {
             project: request.project.unwrap_or_else(|| backup.project.clone()),
@@ -168,6 +193,13 @@ impl App {
             visible(viewer, project)?;
         }
         Ok(self.store.backup_count(of).await?)
+    }
+
+    /// What is written beside the content of a backup that is whole.
+    async fn manifest_of(&self, backup: &Backup) -> Result<(Manifest, Secret)> {
+        let object = backup.object.clone().filter(|_| backup.state.is_whole()).ok_or_else(|| not_whole(backup))?;
+        let object = repository::Object::from_stored(backup.id, object);
+        self.terms.repository.read_manifest(&object, &self.sealer).await.map_err(unreadable)
     }
 
     async fn backup_under_way(&self, id: ServiceId) -> Result<Option<Backup>> {
@@ -208,6 +240,16 @@ impl App {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Refuses a backup that holds more than a size is meant for.
+fn check_fit(backup: &Backup, storage_mib: u32, field: &'static str) -> Result<()> {
+    if backup.content_bytes <= u64::from(storage_mib) << 20 {
+        return Ok(());
+    }
+    let needed = backup.content_bytes.div_ceil(1 << 20);
+    let message = format!("What the backup holds needs {needed} MiB, and the size has {storage_mib} MiB.");
+    Err(AppError::Conflict { field, message })
 }
 
 fn not_whole(backup: &Backup) -> AppError {

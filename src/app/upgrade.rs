@@ -52,7 +52,7 @@ impl App {
         Err(too_fast())
     }
 
-    /// Has a service go back to what it was before its last upgrade. What it is now is kept in turn.
+    /// Has a service go back to what it was before its last upgrade or restore. What it is now is kept in turn.
     pub async fn revert(&self, viewer: &Principal, id: ServiceId) -> Result<Committed> {
         let action = ServiceAction::Revert;
         for _ in 0..ATTEMPTS {
@@ -108,7 +108,7 @@ impl App {
     }
 
     /// Writes a task down that changes what a service runs; None where somebody was quicker.
-    async fn have_changed(
+    pub(super) async fn have_changed(
         &self,
         viewer: &Principal,
         before: &Service,

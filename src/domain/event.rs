@@ -112,7 +112,10 @@ impl NewEvent {
     /// Of a service that `actor` wants to be what it was; `written` tells what was written since.
     pub fn reverted(before: &Service, after: &Service, written: &str, actor: &str, now: Timestamp) -> Self {
         let (name, old, new) = (&after.name, &before.wish.version, &after.wish.version);
-        let message = format!("{name} goes back from version {old} to {new} and the data that it had then; {written}.");
+        let message = match old == new {
+            true => format!("{name} goes back to what it was and the data that it had then; {written}."),
+            false => format!("{name} goes back from version {old} to {new} and the data that it had then; {written}."),
+        };
         Self::asked(message, actor, now)
     }
 
@@ -303,6 +306,9 @@ fn step(name: &ServiceName, operation: &Operation) -> String {
             None => format!("The data of {name} is being copied; it takes no writes meanwhile."),
         },
         OperationPhase::Comparing => format!("The copy of {name} is being compared with what it holds."),
+        OperationPhase::Switching if operation.kind == OperationKind::Restore => {
+            format!("{name} is being shut down, to run on with what was restored.")
+        }
         OperationPhase::Switching => format!("{name} is being shut down, to run on with the copy."),
         OperationPhase::Restoring => match operation.progress_percent {
             Some(percent) => format!("The data of {name} is being restored: {percent} %."),

@@ -2,10 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::instance::Instance;
 use super::permission::Permission;
 use super::service::{Operation, OperationKind, Power, Service, ServiceState, TierSpec};
 use super::task::{Job, Task, TaskId};
+
+mod version;
+
+pub use version::{NotNow, change_version, revert};
 
 text_enum! {
     /// What a viewer can do to a service.
@@ -24,6 +27,8 @@ text_enum! {
         RunSql = "RUN_SQL",
         BrowseKeys = "BROWSE_KEYS",
         CreateBackup = "CREATE_BACKUP",
+        /// To have what a backup of it holds take the place of what it has.
+        Restore = "RESTORE",
     }
 }
 
@@ -69,7 +74,7 @@ impl Privilege {
 impl ServiceAction {
     pub const fn permission(self) -> Permission {
         match self {
-            Self::Destroy => Permission::ProjectDelete,
+            Self::Destroy | Self::Restore => Permission::ProjectDelete,
             Self::Start
             | Self::Stop
             | Self::Restart
@@ -92,7 +97,7 @@ impl ServiceAction {
         match self {
             Self::Start => &[Stopped, Error],
             Self::Stop => &[Running, Error, Provisioning],
-            Self::Restart | Self::Repair => &[Running, Error],
+            Self::Restart | Self::Repair | Self::Restore => &[Running, Error],
             Self::RotateCredentials
             | Self::RunSql
             | Self::BrowseKeys
@@ -120,6 +125,7 @@ impl ServiceAction {
             Self::Upgrade => Some(OperationKind::Upgrade),
             Self::Revert => Some(OperationKind::Revert),
             Self::UpdateImage => Some(OperationKind::UpdateImage),
+            Self::Restore => Some(OperationKind::Restore),
             Self::RevealCredentials | Self::RunSql | Self::BrowseKeys | Self::CreateBackup => None,
         }
     }
@@ -136,6 +142,7 @@ impl ServiceAction {
             Self::RotateCredentials => Some(Job::RotateCredentials),
             Self::Upgrade => Some(Job::Upgrade),
             Self::UpdateImage => Some(Job::UpdateImage),
+            Self::Restore => Some(Job::Restore),
             Self::Revert
             | Self::Start
             | Self::Stop
@@ -163,7 +170,8 @@ impl ServiceAction {
             | Self::UpdateImage
             | Self::RunSql
             | Self::BrowseKeys
-            | Self::CreateBackup => None,
+            | Self::CreateBackup
+            | Self::Restore => None,
         }
     }
 }
@@ -229,59 +237,6 @@ pub fn request(
     let ended = |task: &Task| if is_needed(task) { task.asked_again(now) } else { task.cancelled(now) };
     let tasks = open.iter().filter(|task| task.job.changes_version()).map(ended);
     Ok(Requested::Changed(Box::new(after), tasks.collect()))
-}
-
-/// Decides what `job`, which changes what a service runs, does at `now` to `service`: it takes the place of what failed.
-pub fn change_version(service: &Service, open: &[Task], wanted: Task, now: Timestamp) -> Result<Requested, NotNow> {
-    let known = open.iter().find(|task| task.job == wanted.job && task.version == wanted.version);
-    if known.is_some_and(|task| task.shown_error().is_none()) && service.wish.power != Power::Deleted {
-        return Ok(Requested::Unchanged);
-    }
-    let action = match wanted.job {
-        Job::UpdateImage => ServiceAction::UpdateImage,
-        _ => ServiceAction::Upgrade,
-    };
-    if !action.is_allowed_in(service.state) {
-        return Err(NotNow::State(InvalidState { action, state: service.state }));
-    }
-    if service.operation.is_some() {
-        return Err(NotNow::Busy);
-    }
-    let mut after = service.clone();
-    after.generation += 1;
-    after.operation = Some(Operation::queued(wanted.job.operation(), now));
-    after.error = None;
-    let failed = open.iter().filter(|task| task.job.changes_version()).map(|task| task.cancelled(now));
-    Ok(Requested::Changed(Box::new(after), failed.chain([wanted]).collect()))
-}
-
-/// Decides what going back to `replaced` does at `now` to `service`, of which `open` are the tasks that have not ended.
-pub fn revert(service: &Service, open: &[Task], replaced: &Instance, now: Timestamp) -> Result<Requested, NotNow> {
-    let action = ServiceAction::Revert;
-    if !action.is_allowed_in(service.state) {
-        return Err(NotNow::State(InvalidState { action, state: service.state }));
-    }
-    if service.operation.is_some() {
-        return Err(NotNow::Busy);
-    }
-    let mut after = service.run_by(replaced.id, &replaced.version, replaced.image.clone());
-    after.generation += 1;
-    after.evidence.frozen = true;
-    after.error = None;
-    if service.wish.power == Power::On {
-        (after.state, after.operation) =
-            (ServiceState::Provisioning, Some(Operation::queued(OperationKind::Revert, now)));
-    }
-    let failed = open.iter().filter(|task| task.job.changes_version()).map(|task| task.cancelled(now));
-    Ok(Requested::Changed(Box::new(after), failed.collect()))
-}
-
-/// Why what a service runs is not changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotNow {
-    State(InvalidState),
-    /// Something else is under way.
-    Busy,
 }
 
 text_enum! {

@@ -170,6 +170,7 @@ impl Reconciler {
         }
         let over = match step {
             Step::AwaitReady(run) => left.ended && !self.still_runs(service, run).await,
+            Step::Restore(_) => self.is_held_up(service).await,
             _ => false,
         };
         over || (left.silent && self.is_silent(service).await)

@@ -30,10 +30,10 @@ pub(super) use halt::Halt;
 /// How often a write is tried that a measurement was ahead of.
 const TRIES: u32 = 20;
 
-/// When the switch is, and until when what ran the service before is kept.
+/// When the switch is, and until when what ran the service before is kept, if it is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kept {
-    pub until: Timestamp,
+    pub until: Option<Timestamp>,
     pub now: Timestamp,
 }
 
@@ -48,6 +48,8 @@ pub(super) struct Moving<'a> {
     pub offer: &'static Offer,
     /// The instance to be, as if it ran the service already, at an address of its own.
     pub new: Service,
+    /// Whether the old instance is kept to go back to.
+    pub keeps: bool,
 }
 
 /// An instance that is yet to be made for `service`, as if it ran it in `version`, where only who knows its id finds it.
@@ -127,14 +129,15 @@ impl Reconciler {
     ) -> Result<(), StoreError> {
         let (now, before, new) = ((self.clock)(), &moving.service, &moving.new);
         let mut after = before.run_by(new.instance, &new.wish.version, new.evidence.image.clone());
-        after.state = ServiceState::Provisioning;
+        (after.state, after.error) = (ServiceState::Provisioning, None);
         let known = self.store.instance_list(before.id).await?;
         let (building, others): (Vec<_>, Vec<_>) = known.into_iter().partition(|known| known.id == new.instance);
         let replaced = Instance::replaced(before, Role::Replaced, self.settings.keep_replaced, now);
-        let event = event(before, &after, Kept { until: replaced.purge_at.unwrap_or(now), now });
+        let until = replaced.purge_at.filter(|_| moving.keeps);
+        let event = event(before, &after, Kept { until, now });
         // Of what it was before, the last is kept.
         let gone = others.iter().map(|other| other.with_role(Role::Going));
-        let instances: Vec<_> = gone.chain([replaced]).collect();
+        let instances: Vec<_> = if moving.keeps { gone.chain([replaced]).collect() } else { Vec::new() };
         let tasks = &[moving.task.done(now)];
         let write = Write {
             service: Some(&after),
@@ -183,14 +186,22 @@ impl Reconciler {
         let mut after = service.clone();
         mend(&mut after, failed.as_ref().map(|(task, _)| task));
         let tasks: Vec<_> = failed.iter().map(|(task, _)| task.clone()).collect();
+        let now = (self.clock)();
+        let event = NewEvent::of_change(&service, &after, None, now);
         let write = Write {
             service: (after != service).then_some(&after),
             tasks: &tasks,
             forgotten: &gone,
-            ..Write::new(self.term_of(&service), (self.clock)())
+            event: event.as_ref(),
+            ..Write::new(self.term_of(&service), now)
         };
         match self.store.commit(write).await {
-            Ok(_) => failed.map_or(Done::Tried, |(_, failure)| Done::Noted(failure)),
+            Ok(_) => {
+                if event.is_some() {
+                    self.hints.project_changed(&service.project);
+                }
+                failed.map_or(Done::Tried, |(_, failure)| Done::Noted(failure))
+            }
             Err(error) => Done::StoreFailed(error),
         }
     }
@@ -219,7 +230,8 @@ impl Reconciler {
             change(&mut after);
             let kind = moving.task.job.operation();
             let operation = after.operation.take().unwrap_or_else(|| Operation::queued(kind, now));
-            after.operation = Some(Operation { phase, progress_percent: None, ..operation });
+            // What follows has its own time.
+            after.operation = Some(Operation { phase, progress_percent: None, deadline: None, ..operation });
             let event = NewEvent::of_change(&moving.service, &after, None, now);
             match self.observe(&moving.service, &after, event.as_ref(), now).await {
                 Err(StoreError::Stale) => {}

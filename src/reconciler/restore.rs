@@ -1,5 +1,7 @@
 //! What a backup holds is brought into an instance that nobody reaches, which is started once to see that it can be. Until that is
 //! done nothing of the instance serves anybody; a try that was broken off is thrown away.
+//!
+//! The instance is that of a service which has no data yet, or else another one: never is it one that was used.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,6 +28,8 @@ use crate::domain::task::{Task, TaskId};
 use crate::engine::{Command, Flow, Pull, Target};
 use crate::repository::{Manifest, Object, RepositoryError, Secret};
 use crate::store::{Guard, StoreError, Write};
+
+mod in_place;
 
 /// How long a server may take to read what was laid out for it.
 const READY: Duration = Duration::from_secs(30 * 60);
@@ -133,7 +137,7 @@ impl Reconciler {
         }
     }
 
-    /// Restores a backup into a service that has no data yet.
+    /// Restores a backup into a service: into its own instance where that has no data yet, and beside it where it has.
     pub(super) async fn restore(&self, service: &Service, task: TaskId, interrupt: &Notify) -> Done {
         let open = match self.store.task_list_open(service.id).await {
             Ok(open) => open,
@@ -141,8 +145,7 @@ impl Reconciler {
         };
         let Some(task) = open.into_iter().find(|open| open.id == task) else { return Done::Tried };
         if service.evidence.initialised {
-            // What is restored takes the place of what the instance holds, and that is somebody's.
-            return self.note_unrestored(service, &task, "it has data of its own.", 1).await;
+            return self.restore_in_place(service, task, interrupt).await;
         }
         let step = Step::Restore(task.id);
         let restored = {

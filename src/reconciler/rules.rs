@@ -34,6 +34,7 @@ mod version;
 mod volume;
 
 use outcome::Outcome;
+pub use restore::holds_up;
 
 /// How many refusals in a row, or unasked ends since it was last stable, make an ERROR.
 const LIMIT: u32 = 3;
@@ -44,12 +45,13 @@ const SOON: SignedDuration = SignedDuration::from_secs(1);
 const TOWARDS_RUNNING: &[Rule] = &[
     restore::unfilled,
     volume::half_made,
+    spare::leaving,
+    restore::in_place,
     volume::lost,
     volume::emptied,
     storage::halted,
     power::shut_down_first,
     size::shut_down_first,
-    spare::leaving,
     container::going,
     repair::made_anew,
     address::taken,

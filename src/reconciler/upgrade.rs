@@ -77,6 +77,7 @@ impl Reconciler {
             interrupt,
             offer,
             new: instance_to_be(service, &version),
+            keeps: true,
         };
         Ok(Upgrading { moving, upgrade, run: None, mark: String::new() })
     }
@@ -101,8 +102,9 @@ impl Reconciler {
         self.note(upgrading, OperationPhase::Switching).await?;
         self.unless_gone(&upgrading.moving, self.instruct(upgrading, old, close, TELLING)).await?;
         self.shut_down(upgrading).await?;
-        let told =
-            |before: &Service, after: &Service, kept: Kept| NewEvent::switched(before, after, kept.until, kept.now);
+        let told = |before: &Service, after: &Service, kept: Kept| {
+            NewEvent::switched(before, after, kept.until.unwrap_or(kept.now), kept.now)
+        };
         self.switch(&mut upgrading.moving, told).await
     }
 

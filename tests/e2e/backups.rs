@@ -33,13 +33,13 @@ async fn server(bucket: &Bucket) -> Server {
     Server::start(&in_bucket(bucket)).await
 }
 
-async fn running(client: &Client, kind: &str, version: &str) -> String {
+pub async fn running(client: &Client, kind: &str, version: &str) -> String {
     let id = client.provision(kind, version).await["id"].as_str().unwrap().to_owned();
     client.settled(&id, "RUNNING").await;
     id
 }
 
-async fn back_up(client: &Client, id: &str) -> String {
+pub async fn back_up(client: &Client, id: &str) -> String {
     let mutation = "mutation($id: ID!) { createBackup(input: {id: $id, note: \"e2e\"}) { backup { id state } } }";
     let data = client.data(mutation, json!({"id": id})).await;
     data["createBackup"]["backup"]["id"].as_str().unwrap().to_owned()
@@ -57,7 +57,7 @@ async fn backup(client: &Client, id: &str) -> Value {
 }
 
 /// Waits until nothing is being done about the backup, and it is in `state`.
-async fn backup_in(client: &Client, id: &str, state: &str) -> Value {
+pub async fn backup_in(client: &Client, id: &str, state: &str) -> Value {
     eventually(&format!("{id} to be {state}"), async || {
         let backup = backup(client, id).await;
         let is_over = backup["state"] == "FAILED" && backup["phase"].is_null();
@@ -87,18 +87,18 @@ fn fact<'a>(backup: &'a Value, name: &str) -> Option<&'a str> {
 }
 
 /// Statements by a client on the project's network.
-fn sql(server: &Server, url: &str, statements: &str) -> Result<String, String> {
+pub fn sql(server: &Server, url: &str, statements: &str) -> Result<String, String> {
     let command = ["psql", url, "-qtA", "-v", "ON_ERROR_STOP=1", "-c", statements];
     preview(&server.test, &server.network(), "postgres:17", &command)
 }
 
-fn redis(server: &Server, version: &str, url: &str, words: &[&str]) -> String {
+pub fn redis(server: &Server, version: &str, url: &str, words: &[&str]) -> String {
     let command = [&["redis-cli", "--no-auth-warning", "-u", url], words].concat();
     preview(&server.test, &server.network(), &format!("redis:{version}"), &command).unwrap()
 }
 
 /// Containers and volumes of the test's.
-fn things(server: &Server) -> (usize, usize) {
+pub fn things(server: &Server) -> (usize, usize) {
     let label = format!("label=dev.project-services.test={}", server.test);
     let count = |list: &[&str]| docker(list).lines().count();
     (count(&["ps", "-aq", "--filter", &label]), count(&["volume", "ls", "-q", "--filter", &label]))

@@ -26,6 +26,7 @@ mod privilege;
 mod repair;
 mod replicas;
 mod resize;
+mod restore;
 mod retention;
 mod rotation;
 mod secrets;

@@ -10,32 +10,32 @@ use crate::support::server::Server;
 
 const PUBLISHED: (&str, &str) = ("PUBLISH_ADDRESS", "127.0.0.1");
 
-async fn upgrade(client: &Client, id: &str, version: &str) -> Value {
+pub async fn upgrade(client: &Client, id: &str, version: &str) -> Value {
     let mutation = "mutation($input: UpgradeServiceInput!) { upgradeService(input: $input) {
         service { version operation { kind } } event { message actor } } }";
     client.execute(mutation, json!({"input": {"id": id, "version": version}})).await
 }
 
-async fn revert(client: &Client, id: &str) -> Value {
+pub async fn revert(client: &Client, id: &str) -> Value {
     let mutation =
         "mutation($id: ID!) { revertService(input: {id: $id}) { service { version state } event { message } } }";
     client.execute(mutation, json!({"id": id})).await
 }
 
 /// What is refused, as code, field and message.
-fn refusal(answer: &Value) -> (String, String, String) {
+pub fn refusal(answer: &Value) -> (String, String, String) {
     let error = &answer["errors"][0];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     (text(&error["extensions"]["code"]), text(&error["extensions"]["field"]), text(&error["message"]))
 }
 
-async fn versions(client: &Client, id: &str) -> Value {
+pub async fn versions(client: &Client, id: &str) -> Value {
     let query = "query($id: ID!) { service(id: $id) { version upgradesTo replaced { version keptUntil } } }";
     client.data(query, json!({"id": id})).await["service"].clone()
 }
 
 /// Reads on until the service is in `phase`, or in one of which that can't be told any more.
-async fn phase(events: &mut Events, phase: &str) -> bool {
+pub async fn phase(events: &mut Events, phase: &str) -> bool {
     loop {
         let event = events.next().await.unwrap();
         if event["operation"]["phase"] == phase {

@@ -330,8 +330,9 @@ async fn actions_go_on_from_where_the_service_is() {
 async fn viewer_actions_are_what_would_be_accepted() {
     let server = Server::start().await;
     let id = server.provision(&demo(), json!({"projectId": "demo", "kind": "REDIS"})).await;
+    let deleting = ["DESTROY", "RESTORE"];
     let settings: Vec<_> =
-        ServiceAction::ALL.iter().map(|action| action.as_str()).filter(|action| *action != "DESTROY").collect();
+        ServiceAction::ALL.iter().map(|action| action.as_str()).filter(|action| !deleting.contains(action)).collect();
     let all = ServiceAction::ALL.iter().map(|action| action.as_str()).collect::<Vec<_>>();
     let running = [
         "STOP",
@@ -344,6 +345,7 @@ async fn viewer_actions_are_what_would_be_accepted() {
         "UPDATE_IMAGE",
         "BROWSE_KEYS",
         "CREATE_BACKUP",
+        "RESTORE",
     ];
     use ServiceState as S;
     for (state, expected) in [
@@ -351,7 +353,7 @@ async fn viewer_actions_are_what_would_be_accepted() {
         (S::Provisioning, vec!["STOP", "DESTROY", "REVEAL_CREDENTIALS"]),
         (S::Running, running.to_vec()),
         (S::Stopped, vec!["START", "DESTROY", "REVEAL_CREDENTIALS", "RESIZE"]),
-        (S::Error, vec!["START", "STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "RESIZE", "REPAIR"]),
+        (S::Error, vec!["START", "STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "RESIZE", "REPAIR", "RESTORE"]),
         (S::Destroying, vec![]),
         (S::Destroyed, vec![]),
     ] {
@@ -359,7 +361,7 @@ async fn viewer_actions_are_what_would_be_accepted() {
         for (permissions, filter) in [
             (BOTH, all.clone()),
             (&["project:settings"][..], settings.clone()),
-            (&["project:delete"][..], vec!["DESTROY"]),
+            (&["project:delete"][..], deleting.to_vec()),
             (&[][..], vec![]),
         ] {
             let token = token(&["demo"], permissions);

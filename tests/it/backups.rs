@@ -86,3 +86,63 @@ async fn a_restore_makes_a_service_that_waits_for_the_data_of_its_backup() {
     assert_eq!(code_and_field(&refused), ("CONFLICT", "tier"));
     assert!(refused["errors"][0]["message"].as_str().unwrap().contains("needs 600 MiB"), "{refused}");
 }
+
+#[tokio::test]
+async fn a_restore_in_place_is_of_the_service_itself_and_is_refused_with_the_reason() {
+    let server = Server::start().await;
+    let id = running(&server, "REDIS").await;
+    let kept = server.keep_backup(&id).await;
+    let into = |target: Value| json!({"input": {"backupId": kept.id.to_string(), "into": target}});
+    let in_place = into(json!({"inPlace": true}));
+    let refused = server.run(&demo(), RESTORE, into(json!({"inPlace": false}))).await;
+    assert_eq!(code_and_field(&refused), ("BAD_USER_INPUT", "inPlace"));
+    let both = server.run(&demo(), RESTORE, into(json!({"inPlace": true, "newService": {}}))).await;
+    assert!(both["data"].is_null() && !both["errors"].is_null(), "{both}");
+
+    // What ran once has data.
+    let mut before = server.service(&id).await;
+    let read = before.clone();
+    before.evidence.initialised = true;
+    let write = Write { service: Some(&before), ..Write::new(Guard::Revision(&read), Timestamp::now()) };
+    server.store.commit(write).await.unwrap();
+    let made = server.data(&demo(), RESTORE, in_place.clone()).await["restoreService"].clone();
+    let message = made["event"]["message"].as_str().unwrap();
+    assert!(message.starts_with("redis is to be restored in place from its backup of "), "{message}");
+    let expected = json!({"id": id, "projectId": "demo", "name": "redis", "kind": "REDIS", "version": "7",
+        "state": "RUNNING", "operation": {"kind": "RESTORE", "phase": "QUEUED"}});
+    assert_eq!(made["service"], expected);
+    let again = server.data(&demo(), RESTORE, in_place.clone()).await["restoreService"].clone();
+    assert_eq!((&again["service"]["id"], &again["event"]), (&json!(id), &Value::Null));
+    let tasks = server.store.task_list_open(id.parse().unwrap()).await.unwrap();
+    assert_eq!(tasks.iter().map(|task| task.backup).collect::<Vec<_>>(), [Some(kept.id)]);
+    let busy = "mutation($id: ID!) { resizeService(input: {id: $id, tier: STANDARD}) { service { id } } }";
+    assert_eq!(code(&server.run(&demo(), busy, json!({"id": id})).await), "CONFLICT");
+    server
+        .data(&demo(), "mutation($id: ID!) { restartService(input: {id: $id}) { service { id } } }", json!({"id": id}))
+        .await;
+    assert_eq!(server.store.task_list_open(id.parse().unwrap()).await.unwrap(), [], "a restart ends it");
+
+    for state in [ServiceState::Stopped, ServiceState::Provisioning] {
+        server.settle(&id, state).await;
+        assert_eq!(code(&server.run(&demo(), RESTORE, in_place.clone()).await), "INVALID_STATE", "{state}");
+    }
+    server.settle(&id, ServiceState::Error).await;
+    let service = server.service(&id).await;
+    let large = Backup { content_bytes: 5000 << 20, revision: 1, ..kept.clone() };
+    let backups = std::slice::from_ref(&large);
+    server.store.commit(Write { backups, ..Write::new(Guard::Revision(&service), Timestamp::now()) }).await.unwrap();
+    let refused = server.run(&demo(), RESTORE, in_place.clone()).await;
+    assert_eq!(code_and_field(&refused), ("CONFLICT", "backupId"));
+    assert!(refused["errors"][0]["message"].as_str().unwrap().contains("needs 5000 MiB"), "{refused}");
+    let fitting = Backup { revision: 2, ..kept };
+    let backups = std::slice::from_ref(&fitting);
+    server.store.commit(Write { backups, ..Write::new(Guard::Revision(&service), Timestamp::now()) }).await.unwrap();
+    let made = server.data(&demo(), RESTORE, in_place.clone()).await["restoreService"]["service"].clone();
+    assert_eq!((&made["state"], &made["operation"]["kind"]), (&json!("ERROR"), &json!("RESTORE")));
+    server
+        .data(&demo(), "mutation($id: ID!) { destroyService(input: {id: $id}) { service { id } } }", json!({"id": id}))
+        .await;
+    let refused = server.run(&demo(), RESTORE, in_place).await;
+    assert_eq!(code_and_field(&refused), ("CONFLICT", "into"));
+    assert!(refused["errors"][0]["message"].as_str().unwrap().contains("into a new service"), "{refused}");
+}

@@ -54,6 +54,8 @@ fn table() -> Vec<Field> {
     let delete = "mutation { deleteBackup(input: {backupId: \"BACKUP\"}) { backup { id } } }";
     let restore =
         "mutation { restoreService(input: {backupId: \"BACKUP\", into: {newService: {}}}) { service { id } } }";
+    let in_place =
+        "mutation { restoreService(input: {backupId: \"BACKUP\", into: {inPlace: true}}) { service { id } } }";
     let protect = "mutation { setDeletionProtection(input: {id: \"ID\", enabled: true}) { service { id } } }";
     let expire = "mutation { setExpiry(input: {id: \"ID\", expiresAt: \"2100-01-01T00:00:00Z\"}) { service { id } } }";
     let destroy_all = "mutation { destroyProject(input: {projectId: \"PROJECT\", force: true}) { services { id } } }";
@@ -87,6 +89,7 @@ fn table() -> Vec<Field> {
         field("Mutation", "verifyBackup", SETTINGS, ServiceState::Running, verify),
         field("Mutation", "deleteBackup", DELETE, ServiceState::Running, delete),
         field("Mutation", "restoreService", SETTINGS, ServiceState::Running, restore),
+        field("Mutation", "restoreService", DELETE, ServiceState::Running, in_place),
         field("Mutation", "setDeletionProtection", SETTINGS, ServiceState::Running, protect),
         field("Mutation", "setExpiry", SETTINGS, ServiceState::Running, expire),
         field("Mutation", "destroyProject", DELETE, ServiceState::Running, destroy_all),

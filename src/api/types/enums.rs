@@ -178,6 +178,8 @@ pub enum ServiceAction {
     BrowseKeys,
     /// `createBackup`
     CreateBackup,
+    /// `restoreService` in place, from an AVAILABLE or VERIFIED one of its `backups`.
+    Restore,
 }
 
 /// When a new size comes into effect.

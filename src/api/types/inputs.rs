@@ -11,7 +11,7 @@ use crate::app::backups::RestoreRequest;
 use crate::app::provision::ProvisionRequest;
 use crate::clock::in_microseconds;
 use crate::domain::console::KeyScan;
-use crate::domain::id::IdempotencyKey;
+use crate::domain::id::{BackupId, IdempotencyKey};
 use crate::domain::name::ServiceName;
 
 /// The most keys that a page is asked for.
@@ -77,7 +77,7 @@ pub struct UpgradeServiceInput {
     pub version: String,
 }
 
-/// Which service is to be what it was before its last upgrade.
+/// Which service is to be what it was before its last upgrade or restore.
 #[derive(InputObject)]
 pub struct RevertServiceInput {
     /// The service's id.
@@ -114,6 +114,9 @@ pub struct RestoreServiceInput {
 pub enum RestoreTargetInput {
     /// A service that is made for it.
     NewService(RestoreNewServiceInput),
+    /// True: the service that the backup is of. It goes on as it is until it is restored, and what it was is kept for a while;
+    /// `revertService` goes back to that.
+    InPlace(bool),
 }
 
 /// The service that is made for the data of a backup.
@@ -214,15 +217,33 @@ impl ProvisionServiceInput {
     }
 }
 
+/// What is to be restored, and into what.
+pub enum Restore {
+    IntoNew(RestoreRequest),
+    InPlace(BackupId),
+}
+
 impl RestoreServiceInput {
-    pub fn parse(self) -> Result<RestoreRequest> {
-        let RestoreTargetInput::NewService(new) = self.into;
+    pub fn parse(self) -> Result<Restore> {
+        let backup = parse_backup("backupId", &self.backup_id)?;
+        match self.into {
+            RestoreTargetInput::NewService(new) => Ok(Restore::IntoNew(new.parse(backup)?)),
+            RestoreTargetInput::InPlace(true) => Ok(Restore::InPlace(backup)),
+            RestoreTargetInput::InPlace(false) => {
+                Err(Error::bad_input("inPlace", "Give true to restore in place, or else newService."))
+            }
+        }
+    }
+}
+
+impl RestoreNewServiceInput {
+    fn parse(self, backup: BackupId) -> Result<RestoreRequest> {
         Ok(RestoreRequest {
-            backup: parse_backup("backupId", &self.backup_id)?,
-            project: new.project_id.map(|id| parse_project("projectId", &id)).transpose()?,
-            name: parse_name(new.name)?,
-            tier: new.tier.map(Into::into),
-            idempotency_key: parse_key(new.idempotency_key)?,
+            backup,
+            project: self.project_id.map(|id| parse_project("projectId", &id)).transpose()?,
+            name: parse_name(self.name)?,
+            tier: self.tier.map(Into::into),
+            idempotency_key: parse_key(self.idempotency_key)?,
         })
     }
 }

@@ -153,7 +153,7 @@ pub struct DeleteBackupPayload {
 /// The answer of `restoreService`.
 #[derive(SimpleObject)]
 pub struct RestoreServicePayload {
-    /// The service that is to have what the backup holds, in PENDING.
+    /// The service that is to have what the backup holds: a new one in PENDING, or the one that the backup is of.
     pub service: Service,
     /// The event that it wrote; null where nothing was written, because it was asked for before.
     pub event: Option<ServiceEvent>,

@@ -41,6 +41,33 @@ impl NewEvent {
         let message = format!("{name} has the data of the backup of {of} of {at:.0}.");
         Self { message, actor: None, occurred_at: now }
     }
+
+    /// Of a service that `actor` wants to have what a backup of it holds.
+    pub fn restore_requested(service: &Service, backup: &Backup, actor: &str, now: Timestamp) -> Self {
+        let (name, at) = (&service.name, backup.created_at);
+        Self::asked(format!("{name} is to be restored in place from its backup of {at:.0}."), actor, now)
+    }
+
+    /// Of a service that has what a backup of it holds from now on; what it was is kept until `kept_until`, if it is.
+    pub fn restored_in_place(
+        (before, after): (&Service, &Service),
+        backup: &Backup,
+        kept_until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Self {
+        let (name, at) = (&after.name, backup.created_at);
+        let (old, new) = (&before.wish.version, &after.wish.version);
+        let version = match old == new {
+            true => String::new(),
+            false => format!(" It is of the backup's version {new} again, and was of {old}."),
+        };
+        let kept = match kept_until {
+            Some(until) => format!("What it was until now is kept until {until:.0}."),
+            None => "Of what it was nothing is there to keep.".to_owned(),
+        };
+        let message = format!("{name} has the data of its backup of {at:.0} again.{version} {kept}");
+        Self { message, actor: None, occurred_at: now }
+    }
 }
 
 fn backup_sentence(before: &Backup, after: &Backup) -> String {

@@ -132,7 +132,7 @@ impl<'a> Outcome<'a> {
                 if step == Step::CreateContainer {
                     (self.after.evidence.told, self.after.evidence.telling) = (None, None);
                 }
-                self.begin(step.traits().phase);
+                self.begin(&step);
                 Plan { after: self.after, step: Some(step), reason: why, again: None }
             }
             Verdict::Wait(Wait { until, under_way }, why) => {
@@ -140,7 +140,7 @@ impl<'a> Outcome<'a> {
                     if let Some(failure) = self.given_up() {
                         return self.give_up(&failure);
                     }
-                    self.begin(step.traits().phase);
+                    self.begin(&step);
                 }
                 self.rest(why, until)
             }
@@ -254,13 +254,18 @@ impl<'a> Outcome<'a> {
         });
     }
 
-    /// Notes that the operation under way is in `phase`; without one, what leads to where its user sent it.
-    fn begin(&mut self, phase: OperationPhase) {
-        let kind = match self.service.wish.power {
-            Power::On => OperationKind::Recover,
-            Power::Off => OperationKind::Stop,
-            Power::Deleted => OperationKind::Destroy,
-        };
+    /// Notes that the operation under way is at `step`; without one, the task's, or what leads to where its user sent it.
+    fn begin(&mut self, step: &Step) {
+        let phase = step.traits().phase;
+        let task = self.tasks.iter().find(|task| Some(task.id) == step.task());
+        let kind = task.map_or(
+            match self.service.wish.power {
+                Power::On => OperationKind::Recover,
+                Power::Off => OperationKind::Stop,
+                Power::Deleted => OperationKind::Destroy,
+            },
+            |task| task.job.operation(),
+        );
         let mut operation = self.after.operation.take().unwrap_or_else(|| Operation::queued(kind, self.now));
         if operation.phase != phase {
             operation.progress_percent = None;

@@ -22,8 +22,8 @@ pub(super) fn unwanted(facts: &Facts<'_>) -> Verdict {
 
 fn is_unwanted(facts: &Facts<'_>, instance: &Instance) -> bool {
     match instance.role {
-        // An upgrade that goes on begins with a new one.
-        Role::Building => super::version::upgrade(facts).is_none(),
+        // What goes on begins with a new one.
+        Role::Building => super::version::replacing(facts).is_none(),
         Role::Going => true,
         Role::Replaced => !instance.is_kept(facts.now),
         // A check sees to its own.

@@ -15,10 +15,10 @@ pub(super) fn frozen(facts: &Facts<'_>) -> Verdict {
 /// One that failed for good is shown until something else is asked for.
 pub(super) fn changing(facts: &Facts<'_>) -> Verdict {
     const WHY: &str = "what it runs is to be changed";
-    let is_here = |task: &&Task| task.job.changes_version() && task.job != Job::Restore;
-    let Some(task) = facts.tasks.iter().find(is_here) else { return Verdict::Pass };
+    let Some(task) = facts.tasks.iter().find(|task| task.job.changes_version()) else { return Verdict::Pass };
     let step = match task.job {
         Job::UpdateImage => Step::UpdateImage(task.id),
+        Job::Restore => Step::Restore(task.id),
         _ => Step::Upgrade(task.id),
     };
     match task.resumes_at(facts.now) {
@@ -28,9 +28,10 @@ pub(super) fn changing(facts: &Facts<'_>) -> Verdict {
     }
 }
 
-/// The upgrade that goes on, or is to.
-pub(super) fn upgrade<'a>(facts: &Facts<'a>) -> Option<&'a Task> {
-    facts.tasks.iter().find(|task| task.job == Job::Upgrade && task.shown_error().is_none())
+/// What has another instance take the place of the one that runs it, and goes on or is to.
+pub(super) fn replacing<'a>(facts: &Facts<'a>) -> Option<&'a Task> {
+    let replaces = |task: &&Task| matches!(task.job, Job::Upgrade | Job::Restore);
+    facts.tasks.iter().filter(replaces).find(|task| task.shown_error().is_none())
 }
 
 #[cfg(test)]
@@ -53,6 +54,7 @@ mod tests {
         for (job, step) in [
             (Job::Upgrade, Step::Upgrade as fn(TaskId) -> Step),
             (Job::UpdateImage, Step::UpdateImage as fn(TaskId) -> Step),
+            (Job::Restore, Step::Restore as fn(TaskId) -> Step),
         ] {
             let mut case = case(job);
             let pause = SignedDuration::from_secs(1);
