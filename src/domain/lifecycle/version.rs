@@ -111,7 +111,9 @@ mod tests {
         assert_eq!(change_version(&restoring, &[wanted(1)], wanted(2), now), Err(NotNow::Busy));
         restoring.operation = None;
         let failed = wanted(1).refused(ErrorCode::RestoreFailed, "no".to_owned(), now);
-        let Ok(Requested::Changed(_, tasks)) = change_version(&restoring, &[failed.clone()], wanted(2), now) else {
+        let Ok(Requested::Changed(_, tasks)) =
+            change_version(&restoring, std::slice::from_ref(&failed), wanted(2), now)
+        else {
             panic!("another one takes its place")
         };
         assert_eq!(tasks, [failed.cancelled(now), wanted(2)]);
