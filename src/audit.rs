@@ -52,6 +52,11 @@ pub fn request_refused(why: &str) {
     tracing::warn!(target: TARGET, why, "Refused");
 }
 
+/// The manifests of backups were sealed with another key, on the operator's command.
+pub fn manifests_rotated(key: &str, resealed: u64, unreadable: u64) {
+    tracing::info!(target: TARGET, action = "ROTATE_MANIFEST_KEYS", key, resealed, unreadable, "Accepted");
+}
+
 /// The stored credentials were sealed with another key, on the operator's command.
 pub fn keys_rotated(key: &str, resealed: u64, unreadable: u64) {
     tracing::info!(target: TARGET, action = "ROTATE_KEYS", key, resealed, unreadable, "Accepted");

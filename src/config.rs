@@ -85,8 +85,8 @@ pub enum Command {
     Schema,
     /// Prints a signed token, for development and for trying things out.
     Token(TokenArgs),
-    /// Seals every service's credentials anew with the first of ENCRYPTION_KEYS. Can be run while the server runs, and
-    /// again after it was broken off.
+    /// Seals every service's credentials, and the manifests of backups, anew with the first of ENCRYPTION_KEYS. Can be run
+    /// while the server runs, and again after it was broken off.
     RotateKeys(StoreArgs),
     /// Those that talk to a server.
     #[command(flatten)]
@@ -104,6 +104,10 @@ pub struct StoreArgs {
     /// Certificates that PostgreSQL's is checked against; the system's when left out.
     #[arg(long, env = "DATABASE_CA_FILE")]
     pub database_ca_file: Option<PathBuf>,
+    /// Where backups are kept: a directory's path, or `s3://BUCKET/PREFIX`, `gs://…`, `az://…`; `backups` in the data
+    /// directory when left out.
+    #[arg(long, env = "BACKUP_STORE", hide_env_values = true)]
+    pub backup_store: Option<SecretString>,
 }
 
 impl StoreArgs {
@@ -197,10 +201,6 @@ pub struct ServeArgs {
     /// How long what a service was before an upgrade is kept to go back to, in seconds.
     #[arg(long, env = "KEEP_REPLACED", default_value = "604800", value_parser = days_in_seconds)]
     pub keep_replaced: Duration,
-    /// Where backups are kept: a directory's path, or `s3://BUCKET/PREFIX`, `gs://…`, `az://…`; `backups` in the data
-    /// directory when left out.
-    #[arg(long, env = "BACKUP_STORE", hide_env_values = true)]
-    pub backup_store: Option<SecretString>,
     /// How many events of a project are kept, the newest.
     #[arg(long, env = "EVENTS_PER_PROJECT", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub events_per_project: u32,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use jiff::{SignedDuration, Timestamp};
 use project_services::app::key_ring;
-use project_services::app::key_rotation::rotate;
+use project_services::app::key_rotation::{rotate, rotate_manifests};
 use project_services::auth::{self, KeySource, TokenSettings};
 use project_services::cli::{self, Ended};
 use project_services::config::client::ClientCommand;
@@ -55,7 +55,7 @@ async fn serve(args: &ServeArgs) -> Result<(), BoxError> {
     let keys = config::keys(&args.store.data_dir, args.dev)?;
     let tokens = keys.tokens.clone();
     let traces = telemetry::traces::init(config::traces()?.as_ref())?;
-    let server = server::start(args, keys, &config::backups(args)?).await?;
+    let server = server::start(args, keys, &config::backups(&args.store)?).await?;
     if args.dev {
         println!("Dashboard: http://{}/", server.address());
         println!("GraphiQL:  http://{}/graphql", server.address());
@@ -98,13 +98,20 @@ async fn client(command: &ClientCommand) -> Result<Ended, BoxError> {
 
 async fn rotate_keys(args: &StoreArgs) -> Result<(), BoxError> {
     let sealer = config::key_ring(&args.data_dir)?;
+    let repository = server::open_repository(&config::backups(args)?)?;
     let store = server::open_store(args).await?;
     key_ring::check(store.as_ref(), &sealer).await?;
     let rotated = rotate(store.as_ref(), &sealer).await?;
     audit::keys_rotated(sealer.primary_key_id(), rotated.resealed, rotated.unreadable);
     println!("{} resealed with {}, {} unreadable", rotated.resealed, sealer.primary_key_id(), rotated.unreadable);
-    if rotated.unreadable > 0 {
-        return Err("some credentials open with no key of the ring; see the log".into());
+    let manifests = rotate_manifests(&repository, &sealer).await?;
+    audit::manifests_rotated(sealer.primary_key_id(), manifests.resealed, manifests.unreadable);
+    let (resealed, key, unreadable) = (manifests.resealed, sealer.primary_key_id(), manifests.unreadable);
+    println!("{resealed} manifests of backups resealed with {key}, {unreadable} unreadable");
+    match (rotated.unreadable, manifests.unreadable) {
+        (0, 0) => {}
+        (0, _) => return Err("some manifests of backups open with no key of the ring; see the log".into()),
+        _ => return Err("some credentials open with no key of the ring; see the log".into()),
     }
     Ok(())
 }

@@ -30,6 +30,7 @@ mod error;
 mod manifest;
 mod object;
 mod open;
+mod reseal;
 mod seal;
 mod secret;
 mod staged;
@@ -39,6 +40,7 @@ mod url;
 pub use error::{BoxError, RepositoryError, Result};
 pub use manifest::{Manifest, Written};
 pub use object::Object;
+pub use reseal::Resealed;
 pub use secret::{ContentKey, Secret};
 pub use url::{InvalidRepositoryUrl, RepositoryUrl};
 
@@ -167,7 +169,7 @@ impl Repository {
     /// [`RepositoryError::Key`] where it was altered, too.
     pub async fn read_manifest(&self, object: &Object, sealer: &Sealer) -> Result<(Manifest, Secret)> {
         let document = document(&self.store, &object.manifest()).await?;
-        let (manifest, secret) = manifest::opened(&document, sealer).map_err(|error| unreadable(object, error))?;
+        let (manifest, secret) = manifest::opened::<Manifest>(&document, sealer).map_err(|error| unreadable(object, error))?;
         if manifest.backup != object.backup || manifest.object != object.as_str() {
             return Err(damaged(&object.manifest(), "it is another backup's"));
         }

@@ -53,8 +53,7 @@ pub struct Server {
 
 /// Builds and starts a server. It serves also while the engine is away, but not without its database.
 pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSettings) -> Result<Server, BoxError> {
-    let repository = Repository::open(&backups.url, &backups.options)
-        .map_err(|error| format!("BACKUP_STORE {} can't be used: {error}", backups.url))?;
+    let repository = open_repository(backups)?;
     let store = open_store(&args.store).await?;
     match key_ring::check(store.as_ref(), &keys.sealer).await {
         // Of damage the store tells itself, and what is whole is shown all the same; nothing is sealed then.
@@ -191,6 +190,12 @@ fn within_open_files(mut limits: http::Limits) -> http::Limits {
         tracing::warn!(files, connections, websockets, "Too few open files are allowed for all connections");
     }
     limits
+}
+
+/// Opens where backups are kept; a bucket is not asked for anything.
+pub fn open_repository(backups: &config::BackupSettings) -> Result<Repository, BoxError> {
+    let opened = Repository::open(&backups.url, &backups.options);
+    Ok(opened.map_err(|error| format!("BACKUP_STORE {} can't be used: {error}", backups.url))?)
 }
 
 /// Opens the store that the settings name and brings its tables up to date.

@@ -1,6 +1,7 @@
-//! Rotation of encryption keys: every row is sealed anew with the key ring's first key.
+//! Rotation of encryption keys: every row, and every manifest of a backup, is sealed anew with the key ring's first key.
 
 use crate::crypto::{CryptoError, Sealer};
+use crate::repository::{self, Repository};
 use crate::store::{Store, StoreError};
 
 /// How many rows are read at once.
@@ -9,9 +10,9 @@ const PAGE: u32 = 100;
 /// What a rotation did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rotated {
-    /// Rows that are now sealed with the first key.
+    /// Rows or manifests that are now sealed with the first key.
     pub resealed: u64,
-    /// Rows that no key of the ring opens; they are left as they are.
+    /// Those that no key of the ring opens; they are left as they are.
     pub unreadable: u64,
 }
 
@@ -47,4 +48,15 @@ pub async fn rotate(store: &dyn Store, sealer: &Sealer) -> Result<Rotated, KeyRo
             }
         }
     }
+}
+
+/// The same of the manifests of backups. It may run beside the server, too, once that seals with the first key.
+pub async fn rotate_manifests(repository: &Repository, sealer: &Sealer) -> repository::Result<Rotated> {
+    let done = repository.reseal(sealer).await?;
+    for (manifest, error) in &done.unreadable {
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        tracing::error!(manifest, %error, cause, "A backup's manifest does not open");
+    }
+    let unreadable = u64::try_from(done.unreadable.len()).unwrap_or(u64::MAX);
+    Ok(Rotated { resealed: done.resealed, unreadable })
 }

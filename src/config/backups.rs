@@ -4,7 +4,7 @@ use std::fmt;
 
 use secrecy::ExposeSecret as _;
 
-use super::{ConfigError, ServeArgs};
+use super::{ConfigError, StoreArgs};
 use crate::repository::RepositoryUrl;
 
 /// What variables of the stores' own begin with, as their vendors' tools read them.
@@ -25,17 +25,17 @@ impl fmt::Debug for BackupSettings {
     }
 }
 
-/// Where a server keeps backups: in its data directory, unless it is told otherwise.
-pub fn backups(args: &ServeArgs) -> Result<BackupSettings, ConfigError> {
+/// Where backups are kept: in the data directory, unless it is told otherwise.
+pub fn backups(args: &StoreArgs) -> Result<BackupSettings, ConfigError> {
     settings(args, std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))))
 }
 
 fn settings(
-    args: &ServeArgs,
+    args: &StoreArgs,
     variables: impl Iterator<Item = (String, std::ffi::OsString)>,
 ) -> Result<BackupSettings, ConfigError> {
     let url = match args.backup_store.as_ref().map(|given| given.expose_secret()) {
-        None | Some("") => RepositoryUrl::directory(args.store.data_dir.join("backups")),
+        None | Some("") => RepositoryUrl::directory(args.data_dir.join("backups")),
         Some(given) => given.parse().map_err(|error| ConfigError(format!("BACKUP_STORE can't be used: {error}.")))?,
     };
     let mut options = Vec::new();
@@ -60,7 +60,7 @@ mod tests {
     fn of(args: &[&str], variables: &[(&str, &str)]) -> Result<BackupSettings, ConfigError> {
         let args = ["project-services", "serve", "--data-dir", "/data"].iter().chain(args);
         let Command::Serve(args) = Cli::try_parse_from(args).unwrap().command else { panic!("it serves") };
-        settings(&args, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())))
+        settings(&args.store, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())))
     }
 
     #[test]

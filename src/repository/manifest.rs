@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -74,10 +75,11 @@ pub(super) enum Unreadable {
 }
 
 const ANOTHER_FORMAT: &str = "its manifest is none, or one of another format";
+const UNWRITABLE: &str = "its manifest can't be written";
 
 /// The document of a manifest.
-pub(super) fn sealed(manifest: &Manifest, secret: &Secret, sealer: &Sealer) -> Result<Vec<u8>, Unreadable> {
-    let failed = |_| Unreadable::Form("its manifest can't be written");
+pub(super) fn sealed(manifest: &impl Serialize, secret: &Secret, sealer: &Sealer) -> Result<Vec<u8>, Unreadable> {
+    let failed = |_| Unreadable::Form(UNWRITABLE);
     let manifest = serde_json::to_string_pretty(manifest).and_then(RawValue::from_string).map_err(failed)?;
     let sealed = sealer.seal_with(&associated(&manifest), &secret.to_bytes()).map_err(Unreadable::Key)?;
     let document = Document { manifest, secret: STANDARD.encode(sealed.as_bytes()) };
@@ -85,21 +87,48 @@ pub(super) fn sealed(manifest: &Manifest, secret: &Secret, sealer: &Sealer) -> R
 }
 
 /// The manifest of a document, which may have been altered.
-pub(super) fn unopened(document: &[u8]) -> Result<Manifest, Unreadable> {
+pub(super) fn unopened<T: DeserializeOwned>(document: &[u8]) -> Result<T, Unreadable> {
     read(document).map(|(manifest, _)| manifest)
 }
 
 /// The manifest of a document, and what is sealed in it.
-pub(super) fn opened(document: &[u8], sealer: &Sealer) -> Result<(Manifest, Secret), Unreadable> {
+pub(super) fn opened<T: DeserializeOwned>(document: &[u8], sealer: &Sealer) -> Result<(T, Secret), Unreadable> {
     let (manifest, document) = read(document)?;
-    let sealed = STANDARD.decode(&document.secret).map_err(|_| Unreadable::Form(ANOTHER_FORMAT))?;
-    let secret = sealer.open_with(&associated(&document.manifest), &Sealed::from_bytes(sealed));
+    let secret = sealer.open_with(&associated(&document.manifest), &document.sealed()?);
     let secret = secret.map_err(Unreadable::Key)?;
     let secret = Secret::from_bytes(&secret).ok_or(Unreadable::Form(ANOTHER_FORMAT))?;
     Ok((manifest, secret))
 }
 
-fn read(document: &[u8]) -> Result<(Manifest, Document), Unreadable> {
+/// The same document with its secret sealed under the ring's first key; None where it is already. Its manifest stays as it
+/// stands there, whatever it says.
+pub(super) fn resealed(document: &[u8], sealer: &Sealer) -> Result<Option<Vec<u8>>, Unreadable> {
+    let document = formatted(document)?;
+    let (sealed, associated) = (document.sealed()?, associated(&document.manifest));
+    let secret = sealer.open_with(&associated, &sealed).map_err(Unreadable::Key)?;
+    if sealed.key_id() == sealer.primary_key_id() {
+        return Ok(None);
+    }
+    let sealed = sealer.seal_with(&associated, &secret).map_err(Unreadable::Key)?;
+    let anew = Document { secret: STANDARD.encode(sealed.as_bytes()), ..document };
+    serde_json::to_vec(&anew).map(Some).map_err(|_| Unreadable::Form(UNWRITABLE))
+}
+
+impl Document {
+    fn sealed(&self) -> Result<Sealed, Unreadable> {
+        let bytes = STANDARD.decode(&self.secret).map_err(|_| Unreadable::Form(ANOTHER_FORMAT))?;
+        Ok(Sealed::from_bytes(bytes))
+    }
+}
+
+fn read<T: DeserializeOwned>(document: &[u8]) -> Result<(T, Document), Unreadable> {
+    let document = formatted(document)?;
+    let manifest = serde_json::from_str(document.manifest.get()).map_err(|_| Unreadable::Form(ANOTHER_FORMAT))?;
+    Ok((manifest, document))
+}
+
+/// A document of the format that is known here.
+fn formatted(document: &[u8]) -> Result<Document, Unreadable> {
     /// What every format has.
     #[derive(Deserialize)]
     struct Any {
@@ -112,7 +141,7 @@ fn read(document: &[u8]) -> Result<(Manifest, Document), Unreadable> {
     if format != FORMAT {
         return Err(Unreadable::Form(ANOTHER_FORMAT));
     }
-    Ok((serde_json::from_str(document.manifest.get()).map_err(failed)?, document))
+    Ok(document)
 }
 
 /// Nothing else that is sealed with the key ring is sealed for as many bytes.
@@ -121,7 +150,7 @@ fn associated(manifest: &RawValue) -> [u8; 32] {
 }
 
 /// Ids as they are shown to people.
-mod shown {
+pub(super) mod shown {
     use std::borrow::Cow;
     use std::fmt::Display;
     use std::str::FromStr;
@@ -139,7 +168,7 @@ mod shown {
 }
 
 /// An installation's id as labels have it.
-mod installation {
+pub(super) mod installation {
     use serde::{Deserializer, Serializer};
     use uuid::Uuid;
 
@@ -196,8 +225,8 @@ pub(super) mod tests {
     fn a_manifest_reads_back_with_and_without_the_key_ring() {
         let (sealer, secret) = (ring("a", 1), secret());
         let document = sealed(&manifest(), &secret, &sealer).unwrap();
-        assert_eq!(unopened(&document).unwrap(), manifest());
-        let (read, opened) = opened(&document, &sealer).unwrap();
+        assert_eq!(unopened::<Manifest>(&document).unwrap(), manifest());
+        let (read, opened) = opened::<Manifest>(&document, &sealer).unwrap();
         assert_eq!(read, manifest());
         assert_eq!((opened.key.expose(), &opened.access), (secret.key.expose(), &secret.access));
         let text = String::from_utf8(document).unwrap();
@@ -207,7 +236,7 @@ pub(super) mod tests {
     #[test]
     fn another_key_ring_does_not_open_it() {
         let document = sealed(&manifest(), &secret(), &ring("a", 1)).unwrap();
-        let refused = |sealer| opened(&document, &sealer).map(|_| ()).unwrap_err();
+        let refused = |sealer| opened::<Manifest>(&document, &sealer).map(|_| ()).unwrap_err();
         assert_eq!(refused(ring("a", 2)), Unreadable::Key(CryptoError::Refused));
         assert_eq!(refused(ring("b", 1)), Unreadable::Key(CryptoError::UnknownKey("a".to_owned())));
     }
@@ -220,10 +249,29 @@ pub(super) mod tests {
         let secret = sealer.seal_with(&associated(&newer), &secret().to_bytes()).unwrap();
         let document = Document { manifest: newer, secret: STANDARD.encode(secret.as_bytes()) };
         let document = serde_json::to_string(&document).unwrap();
-        assert_eq!(opened(document.as_bytes(), &sealer).unwrap().0, manifest());
+        assert_eq!(opened::<Manifest>(document.as_bytes(), &sealer).unwrap().0, manifest());
         let altered = document.replace("blue", "grey");
-        let refused = opened(altered.as_bytes(), &sealer).map(|_| ()).unwrap_err();
+        let refused = opened::<Manifest>(altered.as_bytes(), &sealer).map(|_| ()).unwrap_err();
         assert_eq!(refused, Unreadable::Key(CryptoError::Refused));
+    }
+
+    #[test]
+    fn what_is_sealed_anew_opens_with_the_new_key_alone_and_is_left_alone_then() {
+        let document = sealed(&manifest(), &secret(), &ring("a", 1)).unwrap();
+        let old_text = unopened::<Box<RawValue>>(&document).unwrap();
+        let both: Sealer = format!("b:{},a:{}", STANDARD.encode([2; 32]), STANDARD.encode([1; 32])).parse().unwrap();
+        let anew = resealed(&document, &both).unwrap().unwrap();
+        assert_eq!(
+            unopened::<Box<RawValue>>(&anew).unwrap().get(),
+            old_text.get(),
+            "its manifest is the same to the byte"
+        );
+        let (read, opened) = opened::<Manifest>(&anew, &ring("b", 2)).unwrap();
+        assert_eq!((read, opened.access), (manifest(), secret().access));
+        assert_eq!(resealed(&anew, &both), Ok(None));
+        assert_eq!(resealed(&anew, &ring("c", 3)), Err(Unreadable::Key(CryptoError::UnknownKey("b".to_owned()))));
+        let forged = String::from_utf8(anew).unwrap().replace("demo", "memo");
+        assert_eq!(resealed(forged.as_bytes(), &both), Err(Unreadable::Key(CryptoError::Refused)));
     }
 
     #[test]
@@ -231,7 +279,7 @@ pub(super) mod tests {
         let document = String::from_utf8(sealed(&manifest(), &secret(), &ring("a", 1)).unwrap()).unwrap();
         let newer = document.replace("\"format\": 1", "\"format\": 2");
         for document in [newer.as_str(), "", "{}", "{\"manifest\":{\"format\":1},\"secret\":\"\"}"] {
-            assert_eq!(unopened(document.as_bytes()), Err(Unreadable::Form(ANOTHER_FORMAT)), "{document}");
+            assert_eq!(unopened::<Manifest>(document.as_bytes()), Err(Unreadable::Form(ANOTHER_FORMAT)), "{document}");
         }
     }
 
@@ -242,7 +290,8 @@ pub(super) mod tests {
             let mut document = sealed(&manifest(), &secret(), &sealer).unwrap();
             let at = at.index(document.len());
             document[at] ^= 1 << bit;
-            prop_assert!(opened(&document, &sealer).is_err());
+            prop_assert!(opened::<Manifest>(&document, &sealer).is_err());
+            prop_assert!(resealed(&document, &ring("b", 2)).is_err());
         }
     }
 }

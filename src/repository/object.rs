@@ -16,7 +16,7 @@ pub struct Object {
 
 impl Object {
     /// What the name of a content ends in.
-    const CONTENT: &str = ".zst.sealed";
+    pub(super) const CONTENT: &str = ".zst.sealed";
     /// What the name of a manifest ends in.
     pub(super) const MANIFEST: &str = ".json";
 
@@ -43,6 +43,12 @@ impl Object {
     /// The content's path. What no path may contain is encoded, so that none leads out of the repository.
     pub(super) fn content(&self) -> Path {
         Path::from(format!("{}{}", self.path, Self::CONTENT))
+    }
+
+    /// The content of the manifest of that name; None where it is no manifest's.
+    pub(super) fn content_beside(manifest: &Path) -> Option<Path> {
+        let path = manifest.as_ref().strip_suffix(Self::MANIFEST)?;
+        Path::parse(format!("{path}{}", Self::CONTENT)).ok()
     }
 
     pub(super) fn manifest(&self) -> Path {

@@ -290,3 +290,42 @@ async fn a_bucket_without_space_is_full() {
     assert!(matches!(pinged, Err(RepositoryError::Full(_))), "{pinged:?}");
     server.abort();
 }
+
+/// The text of a manifest's file.
+fn manifest_text(bench: &Bench, object: &Object) -> String {
+    let file = bench.directory.path().join("backups").join(object.manifest().as_ref());
+    fs::read_to_string(file).unwrap()
+}
+
+#[tokio::test]
+async fn manifests_are_sealed_anew_and_those_that_do_not_open_are_named_and_stop_nobody() {
+    let bench = Bench::new();
+    let mut objects = Vec::new();
+    for (number, sealer) in [(1, ring("old", 1)), (2, ring("lost", 9)), (3, ring("new", 2)), (4, ring("old", 1))] {
+        let (secret, mut manifest) = (secret(), manifest());
+        let object = Object::from_stored(BackupId(Uuid::from_u128(number)), format!("demo/db-{number}/at"));
+        (manifest.backup, manifest.object) = (object.backup, object.as_str().to_owned());
+        manifest.written = bench.write(&object, b"content", &secret.key).await;
+        bench.repository.write_manifest(&manifest, &secret, &sealer).await.unwrap();
+        objects.push(object);
+    }
+    fs::write(bench.directory.path().join("backups/note.json"), "not ours").unwrap();
+    let (lost, current) = (manifest_text(&bench, &objects[1]), manifest_text(&bench, &objects[2]));
+    let both: Sealer =
+        "new:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=,old:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="
+            .parse()
+            .unwrap();
+    for expected in [2, 0] {
+        let done = bench.repository.reseal(&both).await.unwrap();
+        assert_eq!(done.resealed, expected);
+        let mut named: Vec<_> = done.unreadable.iter().map(|(name, _)| name.as_str()).collect();
+        named.sort_unstable();
+        assert_eq!(named, ["demo/db-2/at.json", "note.json"]);
+    }
+    assert_eq!((manifest_text(&bench, &objects[1]), manifest_text(&bench, &objects[2])), (lost, current));
+    for object in [&objects[0], &objects[2], &objects[3]] {
+        let (_, secret) = bench.repository.read_manifest(object, &ring("new", 2)).await.unwrap();
+        assert_eq!(bench.read(object, &secret.key).await.unwrap(), b"content");
+    }
+    assert_eq!(bench.files().len(), 9, "nothing is left beside them: {:?}", bench.files());
+}

@@ -9,7 +9,7 @@ use crate::bucket::{Bucket, KEYS};
 use crate::support::client::Client;
 use crate::support::docker::{docker, owned, preview};
 use crate::support::eventually;
-use crate::support::server::Server;
+use crate::support::server::{OLD_KEY, Server};
 
 /// Makes 20,000 keys.
 const FILL: &str = "for i = 1, 20000 do redis.call('SET', 'k' .. i, redis.sha1hex(i)) end";
@@ -304,4 +304,38 @@ async fn what_was_altered_is_refused_and_a_store_that_is_away_is_waited_for() {
     })
     .await;
     assert_eq!(client.service(&id).await["state"], "RUNNING");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_of_keys_is_one_of_backups_as_well() {
+    let mut server = Server::start(&[]).await;
+    let client = Client::new(&server);
+    let id = running(&client, "REDIS", "7").await;
+    let url = client.reveal(&id).await["REDIS_URL"].clone();
+    redis(&server, "7", &url, &["SET", "kept", "yes"]);
+    let made = back_up(&client, &id).await;
+    let kept = backup_in(&client, &made, "AVAILABLE").await;
+    let new_key = "new:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
+    server.set("ENCRYPTION_KEYS", &format!("{new_key},{OLD_KEY}"));
+    server.restart().await;
+    let manifest = server.directory().join("backups").join(format!("{}.json", kept["location"].as_str().unwrap()));
+    let damaged = manifest.with_file_name("damaged.json");
+    std::fs::write(&damaged, std::fs::read_to_string(&manifest).unwrap().replace("e2e", "e3e")).unwrap();
+    let rotate = |ends_well: bool| {
+        let output = server.command(&["rotate-keys"]);
+        assert_eq!(output.status.success(), ends_well, "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (said, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (said, log) = rotate(false);
+    assert!(said.contains(" manifests of backups resealed with new, 1 unreadable"), "{said}");
+    assert!(log.contains("/damaged.json"), "{log}");
+    std::fs::remove_file(damaged).unwrap();
+    assert!(rotate(true).0.contains("\n0 manifests of backups resealed with new, 0 unreadable"));
+
+    server.set("ENCRYPTION_KEYS", new_key);
+    server.restart().await;
+    let client = Client::new(&server);
+    ask(&client, "verifyBackup", &made).await;
+    backup_in(&client, &made, "VERIFIED").await;
 }
