@@ -22,6 +22,31 @@ impl Draft {
         &self.draft
     }
 
+    /// Removes what drafts of `place` were left by processes that were killed. None must be under way.
+    pub fn remove_left(place: &Path) -> io::Result<()> {
+        let (Some(directory), Some(name)) = (place.parent(), place.file_name()) else { return Ok(()) };
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        let is_left = |found: &[u8]| {
+            let rest = found.strip_prefix(name.as_encoded_bytes()).and_then(|rest| rest.strip_prefix(b"."));
+            let id = rest.and_then(|rest| rest.strip_suffix(b".new"));
+            id.is_some_and(|id| id.len() == 32 && id.iter().all(u8::is_ascii_hexdigit))
+        };
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            if is_left(entry.file_name().as_encoded_bytes()) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the file in its place, on the disk for good, whatever was there.
+    pub fn replace(self) -> io::Result<()> {
+        File::open(&self.draft)?.sync_all()?;
+        fs::rename(&self.draft, &self.place)?;
+        self.sync_directory()
+    }
+
     /// Puts the file in its place, on the disk for good; false when another one is there already, which is left alone.
     pub fn put(self) -> io::Result<bool> {
         File::open(&self.draft)?.sync_all()?;
@@ -31,11 +56,16 @@ impl Draft {
             // Some file systems know no second names.
             Err(_) => fs::rename(&self.draft, &self.place)?,
         }
+        self.sync_directory()?;
+        Ok(true)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
         if let Some(directory) = self.place.parent() {
             let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
             File::open(directory)?.sync_all()?;
         }
-        Ok(true)
+        Ok(())
     }
 }
 
@@ -62,5 +92,26 @@ mod tests {
         drop(Draft::of(&place));
         assert_eq!(fs::read_to_string(&place).unwrap(), "one");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        let draft = Draft::of(&place);
+        fs::write(draft.path(), "three").unwrap();
+        draft.replace().unwrap();
+        assert_eq!(fs::read_to_string(&place).unwrap(), "three");
+    }
+
+    #[test]
+    fn what_was_left_of_drafts_of_a_place_is_removed_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("a");
+        for other in ["a", "ab", "a.new", "a.0123.new"] {
+            fs::write(directory.path().join(other), "").unwrap();
+        }
+        let (left, other) = (Draft::of(&place), Draft::of(&directory.path().join("ab")));
+        for draft in [&left, &other] {
+            fs::write(draft.path(), "").unwrap();
+        }
+        Draft::remove_left(&place).unwrap();
+        assert!(!left.path().exists() && other.path().exists());
+        drop(other);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 4);
     }
 }

@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
     }
     let outcome = match cli.command {
         Command::Serve(args) => serve(&args).await,
-        Command::Migrate(args) => server::open_store(&args).await.map(|_| ()),
+        Command::Migrate(args) => migrate(&args).await,
         Command::Schema => {
             print!("{}", api::sdl());
             Ok(())
@@ -96,14 +96,23 @@ async fn client(command: &ClientCommand) -> Result<Ended, BoxError> {
     Ok(cli::run(command, &config::client::token()?).await?)
 }
 
+async fn migrate(args: &StoreArgs) -> Result<(), BoxError> {
+    // It needs neither, but for a backup of what is there before.
+    let sealer = config::key_ring(&args.data_dir).ok();
+    let backups = config::backups(args)?;
+    server::open_store(args, sealer.as_ref().map(|sealer| (&backups, sealer))).await?;
+    Ok(())
+}
+
 async fn rotate_keys(args: &StoreArgs) -> Result<(), BoxError> {
     let sealer = config::key_ring(&args.data_dir)?;
-    let repository = server::open_repository(&config::backups(args)?)?;
-    let store = server::open_store(args).await?;
+    let backups = config::backups(args)?;
+    let store = server::open_store(args, Some((&backups, &sealer))).await?;
     key_ring::check(store.as_ref(), &sealer).await?;
     let rotated = rotate(store.as_ref(), &sealer).await?;
     audit::keys_rotated(sealer.primary_key_id(), rotated.resealed, rotated.unreadable);
     println!("{} resealed with {}, {} unreadable", rotated.resealed, sealer.primary_key_id(), rotated.unreadable);
+    let repository = server::open_repository(&backups)?;
     let manifests = rotate_manifests(&repository, &sealer).await?;
     audit::manifests_rotated(sealer.primary_key_id(), manifests.resealed, manifests.unreadable);
     let (resealed, key, unreadable) = (manifests.resealed, sealer.primary_key_id(), manifests.unreadable);

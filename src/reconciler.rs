@@ -31,6 +31,7 @@ use crate::store::Store;
 use crate::telemetry::metrics;
 
 mod backups;
+mod database;
 mod execute;
 mod expiry;
 mod lanes;
@@ -53,6 +54,7 @@ mod tick;
 mod upgrade;
 mod usage;
 
+pub use database::OwnBackups;
 use lanes::Lanes;
 pub use look::{Looked, Memory};
 use queue::Queue;
@@ -68,6 +70,7 @@ const ALIVE: Duration = Duration::from_secs(5);
 pub struct BackupSettings {
     pub repository: Repository,
     pub installation: InstallationId,
+    pub own: OwnBackups,
 }
 
 /// How the reconciler works.
@@ -148,6 +151,7 @@ impl Reconciler {
         tasks.spawn(Arc::clone(&self).watch_storage());
         tasks.spawn(Arc::clone(&self).check_logins());
         tasks.spawn(Arc::clone(&self).see_to_backups());
+        tasks.spawn(Arc::clone(&self).keep_database());
         tasks.spawn(self.dispatch());
         tokio::select! {
             () = deposed.cancelled() => tasks.shutdown().await,

@@ -33,7 +33,9 @@ mod open;
 mod reseal;
 mod seal;
 mod secret;
+mod snapshot;
 mod staged;
+mod survey;
 mod upload;
 mod url;
 
@@ -42,6 +44,8 @@ pub use manifest::{Manifest, Written};
 pub use object::Object;
 pub use reseal::Resealed;
 pub use secret::{ContentKey, Secret};
+pub use snapshot::Snapshot;
+pub use survey::{Found, Kept};
 pub use url::{InvalidRepositoryUrl, RepositoryUrl};
 
 use manifest::Unreadable;
@@ -169,7 +173,8 @@ impl Repository {
     /// [`RepositoryError::Key`] where it was altered, too.
     pub async fn read_manifest(&self, object: &Object, sealer: &Sealer) -> Result<(Manifest, Secret)> {
         let document = document(&self.store, &object.manifest()).await?;
-        let (manifest, secret) = manifest::opened::<Manifest>(&document, sealer).map_err(|error| unreadable(object, error))?;
+        let (manifest, secret) =
+            manifest::opened::<Manifest>(&document, sealer).map_err(|error| unreadable(object, error))?;
         if manifest.backup != object.backup || manifest.object != object.as_str() {
             return Err(damaged(&object.manifest(), "it is another backup's"));
         }

@@ -21,16 +21,19 @@ use crate::auth::{KeySource, Verifier};
 use crate::catalog::policy::Policy;
 use crate::clock::Clock;
 use crate::config::{self, Keys, ServeArgs};
+use crate::crypto::Sealer;
 use crate::domain::address::Publishing;
 use crate::engine::Engine;
 use crate::engine::docker::{DockerEngine, DockerSettings, LoopSettings, StorageSettings};
 use crate::engine::timed::Timed;
 use crate::hints::Hints;
 use crate::http;
-use crate::reconciler::{BackupSettings, EventRetention, Reconciler, ReconcilerSettings};
+use crate::reconciler::{BackupSettings, EventRetention, OwnBackups, Reconciler, ReconcilerSettings};
 use crate::repository::Repository;
 use crate::store::{self, Notice, Store, StoreError};
 use crate::telemetry;
+
+mod before_migration;
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -54,7 +57,7 @@ pub struct Server {
 /// Builds and starts a server. It serves also while the engine is away, but not without its database.
 pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSettings) -> Result<Server, BoxError> {
     let repository = open_repository(backups)?;
-    let store = open_store(&args.store).await?;
+    let store = open_store(&args.store, Some((backups, &keys.sealer))).await?;
     match key_ring::check(store.as_ref(), &keys.sealer).await {
         // Of damage the store tells itself, and what is whole is shown all the same; nothing is sealed then.
         Err(KeyRingError::Store(StoreError::Trouble(trouble))) => tracing::warn!(%trouble, "The keys can't be checked"),
@@ -82,7 +85,11 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
     let publishing = args.publish_address.map(|address| Publishing { address, ports: args.publish_ports.clone() });
     let keep_replaced = SignedDuration::try_from(args.keep_replaced)?;
     let settings = ReconcilerSettings {
-        backups: BackupSettings { repository: repository.clone(), installation },
+        backups: BackupSettings {
+            repository: repository.clone(),
+            installation,
+            own: OwnBackups { directory: args.store.data_dir.clone(), interval: args.database_backup_interval },
+        },
         keep_replaced,
         concurrency: usize::from(args.reconcile_concurrency),
         interval: args.reconcile_interval,
@@ -198,10 +205,15 @@ pub fn open_repository(backups: &config::BackupSettings) -> Result<Repository, B
     Ok(opened.map_err(|error| format!("BACKUP_STORE {} can't be used: {error}", backups.url))?)
 }
 
-/// Opens the store that the settings name and brings its tables up to date.
-pub async fn open_store(args: &crate::config::StoreArgs) -> Result<Arc<dyn Store>, BoxError> {
+/// Opens the store that the settings name and brings its tables up to date. A SQLite database is backed up before that: where
+/// `kept` says, or beside its place if that can't be done.
+pub async fn open_store(
+    args: &crate::config::StoreArgs,
+    kept: Option<(&config::BackupSettings, &Sealer)>,
+) -> Result<Arc<dyn Store>, BoxError> {
     use secrecy::ExposeSecret as _;
     let url = args.url().expose_secret().parse::<store::StoreUrl>()?;
+    before_migration::keep(&url, kept).await?;
     Ok(store::connect(&url, args.database_ca_file.as_deref()).await?)
 }
 

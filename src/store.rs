@@ -3,7 +3,9 @@
 //! Each method is one transaction: it happened entirely or not at all. The store decides nothing about a service's life
 //! and knows no engine. Rows never leave it.
 
+mod copied;
 mod fault;
+mod incoming;
 mod inventory;
 mod listen;
 mod postgres;
@@ -35,6 +37,8 @@ use jiff::Timestamp;
 pub use crate::domain::event::LogSpan;
 pub use crate::domain::page::{BackupsOf, Page, ServiceFilter, Slice};
 
+pub use copied::{Copied, CopiedBefore};
+pub use incoming::Incoming;
 pub use trouble::Trouble;
 pub use url::{InvalidStoreUrl, StoreUrl};
 pub use write::{Committed, Guard, Reseal, Write};
@@ -51,6 +55,17 @@ pub async fn connect(url: &StoreUrl, ca_file: Option<&Path>) -> Result<Arc<dyn S
             Ok(Arc::new(postgres::Backend::connect(config, ca_file, url.to_string()).await?))
         }
     }
+}
+
+/// Copies a SQLite database that is there and whose tables [`connect`] would bring up to date; None for any other.
+///
+/// # Errors
+/// `Failed` where it is to be copied and can't be.
+pub async fn copy_before_migration(url: &StoreUrl) -> Result<Option<CopiedBefore>> {
+    let url::Target::Sqlite(path) = url.target() else { return Ok(None) };
+    let path = std::path::absolute(path).map_err(|error| StoreError::Unavailable(error.into()))?;
+    let copied = tokio::task::spawn_blocking(move || sqlite::copy_before(&path));
+    copied.await.map_err(|error| StoreError::Failed(error.into()))?
 }
 
 /// Why a store call did not do what it should. Unless said otherwise, nothing was written.
@@ -159,6 +174,9 @@ pub trait Store: Terms {
 
     /// The id of this store's installation; made at the first call, the same ever after.
     async fn installation_id(&self) -> Result<InstallationId>;
+
+    /// The same, but that a store without one gets `id`: that of an installation whose things there are already.
+    async fn installation_claim(&self, id: InstallationId) -> Result<InstallationId>;
 
     /// Writes a new service with its first event. Fails with `NameTaken`, `PortTaken`, `QuotaReached` or `KeyUsed`, and
     /// with the last where others hold as well, so that a request which is repeated meanwhile learns of the first.
@@ -276,6 +294,11 @@ pub trait Store: Terms {
 
     /// What a service took since the beginning of a minute, in the order of time.
     async fn usage_list(&self, service: ServiceId, since: Timestamp) -> Result<Vec<UsageRecord>>;
+
+    /// Copies all that the database holds, as of one moment, into a file in `directory`, which is made where it is not there;
+    /// nobody else is to make copies in it. None where the database is a server's, which has ways of its own. It takes as
+    /// long as it takes; others read and write meanwhile.
+    async fn copy_into(&self, directory: &Path) -> Result<Option<Copied>>;
 
     /// The same store for one who works for all projects, such as the reconciler: by way of connections that nobody else
     /// takes, however many wait.

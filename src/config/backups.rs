@@ -1,6 +1,7 @@
 //! Where backups are kept, and what opens it.
 
 use std::fmt;
+use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 
@@ -27,7 +28,11 @@ impl fmt::Debug for BackupSettings {
 
 /// Where backups are kept: in the data directory, unless it is told otherwise.
 pub fn backups(args: &StoreArgs) -> Result<BackupSettings, ConfigError> {
-    settings(args, std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))))
+    settings(args, variables())
+}
+
+fn variables() -> impl Iterator<Item = (String, std::ffi::OsString)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
 }
 
 fn settings(
@@ -38,6 +43,14 @@ fn settings(
         None | Some("") => RepositoryUrl::directory(args.data_dir.join("backups")),
         Some(given) => given.parse().map_err(|error| ConfigError(format!("BACKUP_STORE can't be used: {error}.")))?,
     };
+    opened_by(url, variables)
+}
+
+/// What opens `url`, out of `variables`.
+fn opened_by(
+    url: RepositoryUrl,
+    variables: impl Iterator<Item = (String, std::ffi::OsString)>,
+) -> Result<BackupSettings, ConfigError> {
     let mut options = Vec::new();
     if url.as_directory().is_none() {
         for (name, value) in variables.filter(|(name, _)| STORES.iter().any(|store| name.starts_with(store))) {
@@ -49,6 +62,13 @@ fn settings(
         }
     }
     Ok(BackupSettings { url, options })
+}
+
+pub(super) fn up_to_an_hour(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => Err("a whole number of seconds from 1 to 3600".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -329,3 +329,60 @@ async fn manifests_are_sealed_anew_and_those_that_do_not_open_are_named_and_stop
     }
     assert_eq!(bench.files().len(), 9, "nothing is left beside them: {:?}", bench.files());
 }
+
+const HOUR: i64 = 3600;
+
+#[tokio::test]
+async fn the_newest_snapshots_of_an_installation_stay_and_read_back() {
+    use crate::domain::id::InstallationId;
+    let bench = Bench::new();
+    let (sealer, start) = (ring("a", 1), "2026-03-04T05:06:07Z".parse::<jiff::Timestamp>().unwrap());
+    let [ours, other] = [1, 2].map(|number| InstallationId(Uuid::from_u128(number)));
+    let file = bench.directory.path().join("copy");
+    for (number, installation) in [(0, ours), (1, ours), (2, other), (3, ours)] {
+        fs::write(&file, vec![u8::try_from(number).unwrap(); 300_000]).unwrap();
+        let at = start + jiff::SignedDuration::from_secs(number * HOUR);
+        bench.repository.write_snapshot(file.clone(), (installation, "SCHEDULED"), at, &sealer).await.unwrap();
+    }
+    let newest = start + jiff::SignedDuration::from_secs(3 * HOUR);
+    assert_eq!(bench.repository.newest_snapshot(ours).await.unwrap(), Some(newest));
+    assert_eq!(bench.repository.newest_snapshot(InstallationId(Uuid::nil())).await.unwrap(), None);
+    // What a writing left that was broken off long ago, and one that is under way.
+    let folder = bench.directory.path().join(format!("backups/sidecar/{ours}"));
+    fs::write(folder.join("2026-03-04T04-00-00Z-x.zst.sealed"), "left").unwrap();
+    assert_eq!(bench.repository.trim_snapshots(ours, 2, jiff::Timestamp::now()).await.unwrap(), 1);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 5, "two of two files, and what may be under way");
+    let later = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(25);
+    assert_eq!(bench.repository.trim_snapshots(ours, 2, later).await.unwrap(), 0);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 4);
+
+    let kept = bench.repository.survey(&sealer).await.unwrap();
+    let taken: Vec<_> = kept.snapshots.iter().map(|found| (found.manifest.installation, found.is_whole)).collect();
+    assert_eq!(taken, [(ours, true), (ours, true), (other, true)]);
+    let last = &kept.snapshots[1];
+    assert_eq!((last.manifest.taken_at, last.manifest.content.as_str()), (newest, "sqlite-database"));
+    let key = &last.secret.as_ref().unwrap().key;
+    assert_eq!(bench.read(&last.manifest.object(), key).await.unwrap(), vec![3; 300_000]);
+    assert_eq!(bench.repository.list().await.count().await, 0, "they are no backups of services");
+}
+
+#[tokio::test]
+async fn a_survey_tells_what_is_whole_what_opens_and_what_is_no_manifest() {
+    let bench = Bench::new();
+    for (number, sealer) in [(1, ring("a", 1)), (2, ring("a", 1)), (3, ring("b", 2))] {
+        let (secret, mut manifest) = (secret(), manifest());
+        let object = Object::from_stored(BackupId(Uuid::from_u128(number)), format!("demo/db-{number}/at"));
+        (manifest.backup, manifest.object) = (object.backup, object.as_str().to_owned());
+        manifest.written = bench.write(&object, b"content", &secret.key).await;
+        bench.repository.write_manifest(&manifest, &secret, &sealer).await.unwrap();
+    }
+    let place = |name: &str| bench.directory.path().join("backups").join(name);
+    fs::write(place("demo/db-2/at.zst.sealed"), "short").unwrap();
+    fs::write(place("demo/note.json"), "{}").unwrap();
+    fs::copy(place("demo/db-1/at.json"), place("demo/moved.json")).unwrap();
+    let kept = bench.repository.survey(&ring("a", 1)).await.unwrap();
+    let found: Vec<_> = kept.backups.iter().map(|found| (found.is_whole, found.secret.is_ok())).collect();
+    assert_eq!(found, [(true, true), (false, true), (true, false)]);
+    assert_eq!(kept.backups[2].secret.as_ref().err(), Some(&CryptoError::UnknownKey("b".to_owned())));
+    assert_eq!(kept.unreadable, ["demo/moved.json", "demo/note.json"]);
+}

@@ -21,6 +21,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::copied::Copied;
 use super::fault::{CALL_TIMEOUT, Fault, Verdict};
 use super::inventory;
 use super::trouble::{Condition, Purpose, Trouble};
@@ -152,6 +153,11 @@ impl Backend {
             server,
             condition: Arc::new(Condition::new(name)),
         })
+    }
+
+    /// A server's database has ways of its own.
+    async fn copy(&self, _: &Path) -> Result<Option<Copied>> {
+        Ok(None)
     }
 
     /// The same store by way of the connections that are reserved.

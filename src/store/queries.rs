@@ -1,6 +1,7 @@
 //! Every query, in one text that is compiled once for each backend: `super` is sqlite.rs or postgres.rs, which say what
 //! a connection is and how a transaction begins. Nothing here may depend on which of the two it is.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -26,7 +27,7 @@ use crate::store::schema::{installation, store_probes};
 use crate::store::trouble::Purpose;
 use crate::store::types::Id;
 use crate::store::{
-    BackupsOf, Committed, LogSpan, NewService, Notice, Page, Result, Retention, ServiceFilter, Slice, Store,
+    BackupsOf, Committed, Copied, LogSpan, NewService, Notice, Page, Result, Retention, ServiceFilter, Slice, Store,
     StoreError, Terms, Write,
 };
 use crate::telemetry::{metrics, traces};
@@ -156,8 +157,12 @@ impl Store for Backend {
     async fn installation_id(&self) -> Result<InstallationId> {
         match read!(self, installation_find())? {
             Some(id) => Ok(id),
-            None => write!(self, installation_ensure()),
+            None => write!(self, installation_ensure(InstallationId(uuid::Uuid::now_v7()))),
         }
+    }
+
+    async fn installation_claim(&self, id: InstallationId) -> Result<InstallationId> {
+        write!(self, installation_ensure(id))
     }
 
     async fn service_create(&self, new: &NewService, event: &NewEvent) -> Result<ServiceEvent> {
@@ -307,6 +312,10 @@ impl Store for Backend {
         read!(self, usage_list(service, since))
     }
 
+    async fn copy_into(&self, directory: &Path) -> Result<Option<Copied>> {
+        self.copy(directory).await
+    }
+
     fn reserved(self: Arc<Self>) -> Arc<dyn Store> {
         self.with_reserved()
     }
@@ -384,8 +393,8 @@ async fn installation_find(connection: &mut Conn) -> Answer<Option<InstallationI
     Ok(id.map(|Id(id)| InstallationId(id)))
 }
 
-async fn installation_ensure(connection: &mut Conn) -> Answer<InstallationId> {
-    let row = (installation::only_row.eq(1), installation::id.eq(Id(uuid::Uuid::now_v7())));
+async fn installation_ensure(connection: &mut Conn, id: InstallationId) -> Answer<InstallationId> {
+    let row = (installation::only_row.eq(1), installation::id.eq(Id(id.0)));
     diesel::insert_into(installation::table).values(row).on_conflict_do_nothing().execute(connection).await?;
     let Id(id) = installation::table.select(installation::id).first(connection).await?;
     Ok(InstallationId(id))

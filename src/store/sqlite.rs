@@ -15,6 +15,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::Semaphore;
 
+use super::copied::Copied;
 use super::fault::{Fault, Verdict};
 use super::trouble::{Condition, Purpose, Trouble};
 use super::{BoxError, Notice, Result, StoreError};
@@ -64,13 +65,17 @@ mod keeper;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "lease.rs"]
 mod lease;
+mod pending;
 mod place;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries.rs"]
 mod queries;
 
+pub use birth::make_way;
 use keeper::Keeper;
+pub use keeper::check_file as check;
 use lease::Lease;
+pub use pending::copy_before;
 
 pub struct Backend {
     // Ends before the keeper, whose connection has to be the last one.
@@ -163,6 +168,16 @@ impl Backend {
     /// Who waits to write holds no connection, and waits in order, so that there is nothing to be reserved.
     fn with_reserved(self: Arc<Self>) -> Arc<Self> {
         self
+    }
+
+    async fn copy(&self, directory: &Path) -> Result<Option<Copied>> {
+        let (keeper, directory) = (Arc::clone(&self.keeper), directory.to_owned());
+        let copied = tokio::task::spawn_blocking(move || {
+            let copied = Copied::begin(&directory).map_err(|error| StoreError::Failed(error.into()))?;
+            keeper.copy_to(copied.path())?;
+            Ok(Some(copied))
+        });
+        copied.await.map_err(|error| StoreError::Failed(error.into()))?
     }
 
     /// There is nobody else to hear of.

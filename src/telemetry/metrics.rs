@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -13,6 +14,7 @@ const SUBSCRIPTIONS: &str = "project_services_subscriptions";
 const EVENTS: &str = "project_services_events_total";
 const ACTIONS: &str = "project_services_reconcile_actions_total";
 const BACKUPS: &str = "project_services_backup_actions_total";
+const DATABASE_BACKUP: &str = "project_services_database_backup_timestamp_seconds";
 const QUEUE: &str = "project_services_reconcile_queue";
 const ENGINE_SECONDS: &str = "project_services_engine_call_seconds";
 const NETWORKS_LEFT: &str = "project_services_networks_left";
@@ -37,7 +39,15 @@ pub fn init() -> Result<PrometheusHandle, BuildError> {
     describe_gauge!(SUBSCRIPTIONS, "Subscriptions that are open, by field.");
     describe_counter!(EVENTS, "Events that were written to projects' logs.");
     describe_counter!(ACTIONS, "Actions of the reconciler, by action, reason and outcome.");
-    describe_counter!(BACKUPS, "Backups that were taken, verified or deleted, by action and outcome.");
+    describe_counter!(
+        BACKUPS,
+        "Backups that were taken, verified or deleted, the server's own among them, by action and outcome."
+    );
+    describe_gauge!(
+        DATABASE_BACKUP,
+        Unit::Seconds,
+        "When the newest backup of the server's own database was taken, since 1970."
+    );
     describe_gauge!(QUEUE, "Services that wait for the reconciler to look at them.");
     describe_histogram!(ENGINE_SECONDS, Unit::Seconds, "Time of a call to the engine, by call and outcome.");
     describe_gauge!(NETWORKS_LEFT, "Networks of further projects that there are addresses for.");
@@ -89,6 +99,11 @@ pub fn action(action: &'static str, reason: &'static str, outcome: &'static str)
 /// A backup was taken, verified or deleted, or that was tried.
 pub fn backup(action: &'static str, outcome: &'static str) {
     counter!(BACKUPS, "action" => action, "outcome" => outcome).increment(1);
+}
+
+/// The newest backup of the server's own database is of then.
+pub fn database_backup(taken_at: Timestamp) {
+    gauge!(DATABASE_BACKUP).set(taken_at.as_second() as f64);
 }
 
 /// So many services wait for a look.

@@ -49,6 +49,8 @@ async fn prometheus_reads_what_the_server_does() {
         ("project_services_requests_total{field=\"services\",code=\"OK\"}", 2.0),
         ("project_services_subscriptions{field=\"serviceEvents\"}", 1.0),
         ("project_services_events_total", 4.0),
+        ("project_services_database_backup_timestamp_seconds", 1.7e9),
+        ("project_services_backup_actions_total{action=\"BACK_UP_DATABASE\",outcome=\"OK\"}", 1.0),
         ("project_services_engine_call_seconds_count{call=\"start\",outcome=\"ok\"}", 1.0),
     ] {
         assert!(value(&metrics, series).is_some_and(|value| value >= least), "{series} in {metrics}");

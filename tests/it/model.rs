@@ -34,7 +34,9 @@ use project_services::domain::storage::Reserve;
 use project_services::domain::term::ReplicaId;
 use project_services::engine::Engine;
 use project_services::hints::Hints;
-use project_services::reconciler::{BackupSettings, EventRetention, Memory, Reconciler, ReconcilerSettings};
+use project_services::reconciler::{
+    BackupSettings, EventRetention, Memory, OwnBackups, Reconciler, ReconcilerSettings,
+};
 use project_services::store::{self, Store};
 use proptest::prelude::*;
 use tokio::sync::Notify;
@@ -179,7 +181,11 @@ impl World {
             retention: EventRetention { newest: 1_000, age: SignedDuration::from_hours(24) },
             host_reserve: Reserve(500),
             policy: Policy::default(),
-            backups: BackupSettings { repository: repository(directory), installation: InstallationId(Uuid::nil()) },
+            backups: BackupSettings {
+                repository: repository(directory),
+                installation: InstallationId(Uuid::nil()),
+                own: OwnBackups { directory: directory.to_owned(), interval: Duration::from_secs(3600) },
+            },
         };
         let engine: Arc<dyn Engine> = Arc::clone(engine) as Arc<dyn Engine>;
         let instruments = Arc::new(FakeInstruments::default());

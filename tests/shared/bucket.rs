@@ -29,12 +29,17 @@ impl Bucket {
         self.directory.path().join("backups")
     }
 
-    /// Every object that is there.
+    /// Every object that is there of services.
     pub fn objects(&self) -> Vec<PathBuf> {
         let (mut files, mut folders) = (Vec::new(), vec![self.path()]);
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
+                // The sidecar keeps its own database there, whenever that is due.
+                let is_own = path.file_name().is_some_and(|name| name == "sidecar");
+                if is_own {
+                    continue;
+                }
                 if path.is_dir() { folders.push(path) } else { files.push(path) }
             }
         }

@@ -35,6 +35,26 @@ impl NewEvent {
         Self { message: format!("The backup of {name} of {at:.0} is removed."), actor: None, occurred_at: now }
     }
 
+    /// The first event of a service that nothing but its backups knew of.
+    pub fn recovered(service: &Service, now: Timestamp) -> Self {
+        let message = format!("{} is known again by its backups.", service.name);
+        Self { message, actor: None, occurred_at: now }
+    }
+
+    /// Of a service whose data was lost with its machine.
+    pub fn to_be_recovered(service: &Service, backup: &Backup, now: Timestamp) -> Self {
+        let (name, at) = (&service.name, backup.begun_at.unwrap_or(backup.created_at));
+        let message =
+            format!("The data of {name} was lost with its machine; it is to have that of its backup of {at:.0}.");
+        Self { message, actor: None, occurred_at: now }
+    }
+
+    /// Of a service that had been destroyed when another one was given its name.
+    pub fn known_destroyed(service: &Service, now: Timestamp) -> Self {
+        let message = format!("{} had been destroyed: a later service has its name.", service.name);
+        Self { message, actor: None, occurred_at: now }
+    }
+
     /// Of a service that has what a backup holds.
     pub fn restored(service: &Service, backup: &Backup, now: Timestamp) -> Self {
         let (name, of, at) = (&service.name, &backup.service_name, backup.created_at);

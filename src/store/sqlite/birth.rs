@@ -47,7 +47,8 @@ fn saved(path: &Path) -> Option<PathBuf> {
     found.filter(is_saved).max()
 }
 
-fn begin(path: &Path) -> Result<()> {
+/// Has nothing in the way of a database in a place where there is none, and makes its directory.
+pub fn make_way(path: &Path) -> Result<()> {
     for left in ["-wal", "-journal"].map(|suffix| beside(path, suffix)) {
         if left.exists() {
             return Err(StoreError::NotOurs(format!(
@@ -69,6 +70,11 @@ fn begin(path: &Path) -> Result<()> {
     if let Some(parent) = path.parent().filter(|parent| !parent.is_dir()) {
         DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(|error| unusable(path, &error))?;
     }
+    Ok(())
+}
+
+fn begin(path: &Path) -> Result<()> {
+    make_way(path)?;
     let draft = Draft::of(path);
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft.path());
     made.map_err(|error| unusable(path, &error))?;

@@ -23,7 +23,8 @@ use crate::files::Draft;
 /// Between two looks at the files.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
-const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite@_%' ESCAPE '@'";
+pub(super) const TABLES: &str =
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite@_%' ESCAPE '@'";
 
 pub struct Keeper {
     // Ends before the place, which has a file open that must not be closed earlier.
@@ -80,6 +81,13 @@ impl Keeper {
     /// Whether what was written is where it will be found.
     pub fn in_place(&self) -> Result<()> {
         self.place.misplaced().map_or(Ok(()), |trouble| Err(StoreError::Trouble(trouble)))
+    }
+
+    /// Copies all that is committed into a new file, for its owner only; others read and write meanwhile.
+    pub fn copy_to(&self, file: &Path) -> Result<()> {
+        self.in_place()?;
+        let mut connection = self.connection();
+        copy_to(&mut connection, file).map_err(StoreError::Failed)
     }
 
     fn look(&self) {
@@ -167,11 +175,34 @@ pub fn check(keeper: &Arc<Keeper>) -> std::io::Result<()> {
 /// Copies all that a connection reads into a new file, for its owner only.
 fn copy(connection: &mut SqliteConnection, file: &Path) -> Result<(), BoxError> {
     let draft = Draft::of(file);
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft.path())?;
-    let path = draft.path().to_str().ok_or("the path is not UTF-8")?.to_owned();
-    diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(path).execute(connection)?;
+    copy_to(connection, draft.path())?;
     draft.put()?;
     Ok(())
+}
+
+/// The same where the file is of no use until it is whole.
+pub(super) fn copy_to(connection: &mut SqliteConnection, file: &Path) -> Result<(), BoxError> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    let path = file.to_str().ok_or("the path is not UTF-8")?.to_owned();
+    diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(path).execute(connection)?;
+    Ok(())
+}
+
+/// Reads every page of a file that nobody has open, and sees that it is an installation.
+pub fn check_file(path: &Path) -> Result<()> {
+    let url = path.to_str().ok_or_else(|| StoreError::Failed("the path is not UTF-8".into()))?;
+    let damaged = |how: &str| StoreError::NotOurs(format!("it is damaged: {how}"));
+    let mut connection = SqliteConnection::establish(url).map_err(|error| damaged(&error.to_string()))?;
+    let findings = diesel::sql_query("PRAGMA quick_check(1)").load::<Finding>(&mut connection);
+    let findings = findings.map_err(|error| damaged(&error.to_string()))?;
+    if let Some(finding) = findings.into_iter().find(|finding| finding.quick_check != "ok") {
+        return Err(damaged(&finding.quick_check));
+    }
+    match inventory::look(&mut connection, TABLES).map_err(|error| damaged(&error.to_string()))? {
+        Ok(Inventory::Installation) => Ok(()),
+        Ok(_) => Err(StoreError::NotOurs("it is no installation".to_owned())),
+        Err(what) => Err(StoreError::NotOurs(format!("it is no whole installation: {what}"))),
+    }
 }
 
 fn take_stock(path: &Path, stock: Result<Inventory, String>) -> Result<()> {

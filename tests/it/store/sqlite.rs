@@ -273,3 +273,46 @@ async fn a_new_file_is_opened_by_all_who_come_at_once() {
         assert!(opening.join_all().await.iter().all(Result::is_ok));
     }
 }
+
+#[tokio::test]
+async fn a_copy_is_whole_its_owners_only_and_gone_when_it_is_not_needed() {
+    let database = Database::sqlite();
+    let store = connect(&database.url().parse().unwrap(), None).await.unwrap();
+    let one = service("demo", "db");
+    create(&*store, &one).await;
+    let directory = database.file().parent().unwrap().join("copies");
+    let left = directory.join(format!("snapshot.{}.new", "0".repeat(32)));
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(&left, "of a process that was killed").unwrap();
+    let copied = store.copy_into(&directory).await.unwrap().unwrap();
+    assert!(!left.exists());
+    assert_eq!(mode(copied.path()), 0o600);
+    let other = Database::sqlite();
+    std::fs::copy(copied.path(), other.file()).unwrap();
+    let copy = connect(&other.url().parse().unwrap(), None).await.unwrap();
+    assert_eq!(copy.service_get(one.id).await.unwrap().map(|service| service.name), Some(one.name));
+    drop(copied);
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_database_is_copied_before_its_tables_are_changed_and_at_no_other_time() {
+    use diesel_migrations::{FileBasedMigrations, MigrationHarness};
+    use project_services::store::copy_before_migration;
+    let database = Database::sqlite();
+    let url: StoreUrl = database.url().parse().unwrap();
+    assert!(copy_before_migration(&url).await.unwrap().is_none(), "there is none yet");
+    let store = connect(&url, None).await.unwrap();
+    let installation = store.installation_id().await.unwrap();
+    drop(store);
+    assert!(copy_before_migration(&url).await.unwrap().is_none(), "it is up to date");
+    let migrations = FileBasedMigrations::from_path("migrations/sqlite").unwrap();
+    database.raw_sqlite().revert_last_migration(migrations).unwrap();
+    let copied = copy_before_migration(&url).await.unwrap().unwrap();
+    assert_eq!((mode(copied.path()), copied.installation), (0o600, Some(installation)));
+    drop(copied);
+    let kept = copy_before_migration(&url).await.unwrap().unwrap().keep().unwrap();
+    assert_eq!((mode(&kept), kept), (0o600, beside(&database, ".before-migration")));
+    connect(&url, None).await.unwrap();
+    assert!(copy_before_migration(&url).await.unwrap().is_none(), "it is up to date again");
+}
