@@ -27,11 +27,13 @@ use crate::telemetry::LogFormat;
 mod backups;
 pub mod client;
 mod limits;
+mod recover;
 mod tokens;
 mod traces;
 
 pub use backups::{BackupSettings, backups};
 pub use limits::LimitArgs;
+pub use recover::RecoverArgs;
 use tokens::JWT_SECRET;
 pub use traces::traces;
 
@@ -88,6 +90,8 @@ pub enum Command {
     /// Seals every service's credentials, and the manifests of backups, anew with the first of ENCRYPTION_KEYS. Can be run
     /// while the server runs, and again after it was broken off.
     RotateKeys(StoreArgs),
+    /// Brings an installation back from its backups, on a machine that has nothing else but ENCRYPTION_KEYS.
+    Recover(Box<RecoverArgs>),
     /// Those that talk to a server.
     #[command(flatten)]
     Client(Box<client::ClientCommand>),

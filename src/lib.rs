@@ -14,6 +14,7 @@
 //! | [`repository`] | where backups are kept | knows what is in one, or when one is due |
 //! | [`hints`] | waking those who wait | carries facts |
 //! | [`reconciler`] | bringing services to where they were sent | answers a request |
+//! | [`recovery`] | an installation brought back on another machine | runs beside a server |
 //! | [`app`] | the use cases | calls the engine |
 //! | [`api`] | the GraphQL schema, error codes | knows the store |
 //! | [`http`] | routes, protocols, pages, health | knows a use case |
@@ -42,6 +43,7 @@ mod files;
 pub mod hints;
 pub mod http;
 pub mod reconciler;
+pub mod recovery;
 pub mod repository;
 pub mod server;
 pub mod store;

@@ -1,4 +1,4 @@
-//! The command line: serve, migrate, schema, token, rotate-keys.
+//! The command line: serve, migrate, schema, token, rotate-keys, recover.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where a command answers")]
 
 use std::process::ExitCode;
@@ -10,9 +10,9 @@ use project_services::app::key_rotation::{rotate, rotate_manifests};
 use project_services::auth::{self, KeySource, TokenSettings};
 use project_services::cli::{self, Ended};
 use project_services::config::client::ClientCommand;
-use project_services::config::{self, Cli, Command, ServeArgs, StoreArgs, TokenArgs};
+use project_services::config::{self, Cli, Command, RecoverArgs, ServeArgs, StoreArgs, TokenArgs};
 use project_services::domain::permission::{Permission, Principal};
-use project_services::server::{self, BoxError};
+use project_services::server::{self, BoxError, Recovered};
 use project_services::{api, audit, causes, telemetry};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -35,6 +35,7 @@ async fn main() -> ExitCode {
         }
         Command::Token(args) => token(&args),
         Command::RotateKeys(args) => rotate_keys(&args).await,
+        Command::Recover(args) => recover(&args).await,
         Command::Client(command) => match client(&command).await {
             Ok(Ended::Well) => Ok(()),
             Ok(Ended::With(code)) => return ExitCode::from(code),
@@ -102,6 +103,24 @@ async fn migrate(args: &StoreArgs) -> Result<(), BoxError> {
     let backups = config::backups(args)?;
     server::open_store(args, sealer.as_ref().map(|sealer| (&backups, sealer))).await?;
     Ok(())
+}
+
+async fn recover(args: &RecoverArgs) -> Result<(), BoxError> {
+    let sealer = config::key_ring(&args.store.data_dir)?;
+    match server::recover(args, &sealer).await? {
+        Recovered::Told(found) => {
+            print!("{found}");
+            println!("Nothing was changed. With --yes it is brought back.");
+            Ok(())
+        }
+        Recovered::Done(report) => {
+            print!("{report}");
+            match report.lost() {
+                0 => Ok(()),
+                lost => Err(format!("{lost} services are not recovered; they are named above").into()),
+            }
+        }
+    }
 }
 
 async fn rotate_keys(args: &StoreArgs) -> Result<(), BoxError> {

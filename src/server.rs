@@ -34,6 +34,9 @@ use crate::store::{self, Notice, Store, StoreError};
 use crate::telemetry;
 
 mod before_migration;
+mod recover;
+
+pub use recover::{Recovered, recover};
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

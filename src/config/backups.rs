@@ -31,6 +31,11 @@ pub fn backups(args: &StoreArgs) -> Result<BackupSettings, ConfigError> {
     settings(args, variables())
 }
 
+/// Where backups are that somebody names.
+pub(super) fn named(url: RepositoryUrl) -> Result<BackupSettings, ConfigError> {
+    opened_by(url, variables())
+}
+
 fn variables() -> impl Iterator<Item = (String, std::ffi::OsString)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
 }

@@ -23,6 +23,7 @@ mod metrics;
 mod networks;
 mod pages;
 mod privilege;
+mod recover;
 mod repair;
 mod replicas;
 mod resize;

@@ -20,6 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("engine", &["domain", "catalog", "telemetry"]),
     ("repository", &["domain", "crypto", "tls"]),
     ("reconciler", &["domain", "catalog", "clock", "crypto", "store", "engine", "repository", "hints", "telemetry"]),
+    ("recovery", &["domain", "catalog", "clock", "crypto", "store", "engine", "repository"]),
     ("app", &["domain", "catalog", "clock", "crypto", "store", "engine", "repository", "hints", "audit", "telemetry"]),
     ("api", &["domain", "catalog", "app", "audit", "causes", "clock", "telemetry"]),
     ("http", &["api", "auth", "audit", "telemetry"]),

@@ -1,0 +1,157 @@
+//! What every service is to be, once the database knows all of them.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::import::whole;
+use super::report::{Fate, Report};
+use super::{Brought, Installation, RecoveryError, term};
+use crate::clock::now;
+use crate::crypto::Sealer;
+use crate::domain::address::Publishing;
+use crate::domain::backup::Backup;
+use crate::domain::event::NewEvent;
+use crate::domain::service::{Evidence, Operation, OperationKind, Power, Service, ServiceState};
+use crate::domain::task::{Job, Task, TaskId};
+use crate::engine::Survey;
+use crate::store::{Guard, Store, StoreError, Write};
+
+/// What an installation is brought back with.
+pub struct Recovery<'a> {
+    pub store: &'a dyn Store,
+    pub sealer: &'a Sealer,
+    pub installation: &'a Installation,
+    /// What is on the engine of the installation's.
+    pub survey: &'a Survey,
+    /// Where services are published that only their backups know of.
+    pub publishing: Option<Publishing>,
+    epoch: i64,
+}
+
+impl<'a> Recovery<'a> {
+    pub fn new(
+        store: &'a dyn Store,
+        sealer: &'a Sealer,
+        installation: &'a Installation,
+        survey: &'a Survey,
+        publishing: Option<Publishing>,
+    ) -> Self {
+        Self { store, sealer, installation, survey, publishing, epoch: 0 }
+    }
+}
+
+/// Brings it back into a database that is open. `skipped` is what could not be used up to now.
+///
+/// # Errors
+/// `Serving` where a server works on the database, or begins to meanwhile; what was written until then stays.
+pub async fn bring_back(
+    mut recovery: Recovery<'_>,
+    database: Brought,
+    mut skipped: Vec<String>,
+) -> Result<Report, RecoveryError> {
+    let wanted = recovery.installation.id;
+    let is = recovery.store.installation_claim(wanted).await?;
+    if is != wanted {
+        return Err(RecoveryError::AnotherInstallation { is, wanted });
+    }
+    let term = term::take(recovery.store, database != Brought::WasThere).await?;
+    recovery.epoch = term.epoch;
+    let done = async {
+        let imported = recovery.import(&mut skipped).await?;
+        let mut services = Vec::new();
+        for service in recovery.store.service_list_active().await? {
+            if service.wish.power != Power::Deleted {
+                let fate = recovery.see_to(&service).await?;
+                services.push((service, fate));
+            }
+        }
+        services.sort_by(|(one, _), (other, _)| {
+            (&one.project, &one.name.as_str()).cmp(&(&other.project, &other.name.as_str()))
+        });
+        Ok(Report { database, imported: (imported.services, imported.backups), services, skipped })
+    }
+    .await;
+    // One that is not released is waited for by the next one only.
+    if let Err(error) = recovery.store.term_release(&term).await {
+        tracing::debug!(error = ?error, "The term could not be released");
+    }
+    done
+}
+
+impl Recovery<'_> {
+    pub(super) fn guard<'b>(&self, read: &'b Service) -> Guard<'b> {
+        Guard::Term { epoch: self.epoch, read }
+    }
+
+    pub(super) async fn commit(&self, write: Write<'_>) -> Result<(), RecoveryError> {
+        match self.store.commit(write).await {
+            Ok(_) => Ok(()),
+            // Nobody but a server writes.
+            Err(StoreError::Deposed | StoreError::Stale) => Err(RecoveryError::Serving),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn see_to(&self, service: &Service) -> Result<Fate, RecoveryError> {
+        if self.survey.instances.get(&service.instance).is_some_and(|seen| seen.volume) {
+            return Ok(Fate::IsThere);
+        }
+        if !service.understood {
+            return Ok(Fate::NotUnderstood);
+        }
+        let open = self.store.task_list_open(service.id).await?;
+        if !service.evidence.initialised
+            && let Some(task) = open.iter().find(|task| task.job == Job::Restore)
+            && let Some(id) = task.backup
+            && let Some(backup) = self.store.backup_get(id).await?.filter(|backup| backup.state.is_whole())
+        {
+            return Ok(fate(service, &backup));
+        }
+        match self.newest(service).await? {
+            Some(backup) => {
+                self.have_restored(service, &backup, &open).await?;
+                Ok(fate(service, &backup))
+            }
+            None if service.evidence.initialised => Ok(Fate::Lost),
+            None => Ok(Fate::Empty),
+        }
+    }
+
+    /// The newest backup that is whole where backups are kept, and not known to be bad.
+    async fn newest(&self, service: &Service) -> Result<Option<Backup>, RecoveryError> {
+        let Some(backups) = self.installation.services.get(&service.id) else { return Ok(None) };
+        for (manifest, _) in whole(backups) {
+            let row = self.store.backup_get(manifest.backup).await?;
+            if let Some(row) = row.filter(|row| row.state.is_whole()) {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Has the next server restore `backup` into the service, which has nothing now, in the version that the backup is of.
+    async fn have_restored(&self, service: &Service, backup: &Backup, open: &[Task]) -> Result<(), RecoveryError> {
+        let now = now();
+        let mut after = service.clone();
+        after.generation += 1;
+        after.wish.version.clone_from(&backup.version);
+        (after.evidence, after.error) = (Evidence::default(), None);
+        (after.state, after.operation) = match service.wish.power {
+            Power::On => (ServiceState::Pending, Some(Operation::queued(OperationKind::Restore, now))),
+            Power::Off | Power::Deleted => (ServiceState::Stopped, None),
+        };
+        let task = Task::new(TaskId(Uuid::now_v7()), service.id, Job::Restore, now);
+        // What was to be changed of what it ran is gone with that.
+        let over = open.iter().filter(|task| task.job.changes_version()).map(|task| task.cancelled(now));
+        let tasks: Vec<_> = over.chain([Task { backup: Some(backup.id), ..task }]).collect();
+        let event = NewEvent::to_be_recovered(service, backup, now);
+        let write =
+            Write { service: Some(&after), tasks: &tasks, event: Some(&event), ..Write::new(self.guard(service), now) };
+        self.commit(write).await
+    }
+}
+
+fn fate(service: &Service, backup: &Backup) -> Fate {
+    let at: Timestamp = backup.begun_at.unwrap_or(backup.created_at);
+    if service.wish.power == Power::On { Fate::Restored(at) } else { Fate::RestoredAtStart(at) }
+}
