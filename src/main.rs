@@ -117,7 +117,7 @@ async fn recover(args: &RecoverArgs) -> Result<(), BoxError> {
             print!("{report}");
             match report.lost() {
                 0 => Ok(()),
-                lost => Err(format!("{lost} services are not recovered; they are named above").into()),
+                lost => Err(format!("services that are not recovered: {lost}; they are named above").into()),
             }
         }
     }

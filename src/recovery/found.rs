@@ -132,7 +132,7 @@ impl fmt::Display for Installation {
             writeln!(f, "    {name}  {kind} {version}  {id}")?;
             writeln!(
                 f,
-                "      {count} backups, the newest of {at:.0}  {size}  {told}; whether it was verified is not known"
+                "      backups: {count}, the newest of {at:.0}  {size}  {told}; whether it was verified is not known"
             )?;
         }
         Ok(())

@@ -51,7 +51,7 @@ impl fmt::Display for Report {
             Brought::Begun => writeln!(f, "The database is a new one.")?,
         }
         let (services, backups) = self.imported;
-        writeln!(f, "{services} services and {backups} backups were not known to it, and are now.")?;
+        writeln!(f, "It knows of these only by manifests: services {services}, backups {backups}.")?;
         for (service, fate) in &self.services {
             let (project, name, id) = (&service.project, &service.name, service.id);
             let told = match fate {

@@ -137,7 +137,7 @@ async fn a_lost_machine_comes_back_with_what_it_knew_and_what_its_services_held(
 
     for known in ["The database is the snapshot of ", "The database was there, and is kept."] {
         let (well, said, complaint) = recover(&server, store, &["--yes"]);
-        assert!(!well && complaint.contains("1 services are not recovered"), "{complaint}");
+        assert!(!well && complaint.contains("services that are not recovered: 1;"), "{complaint}");
         assert!(said.contains(known), "{said}");
         assert_eq!(said.matches("will be restored from its backup").count(), 2, "{said}");
         let lost = said.lines().find(|line| line.contains("CAN'T BE RECOVERED")).unwrap();
@@ -192,11 +192,11 @@ async fn services_come_back_by_their_backups_alone() {
 
     let (well, said, complaint) = recover(&server, store, &["--yes"]);
     assert!(well, "{said} {complaint}");
-    for expected in ["The database is a new one.", "3 services and 4 backups were not known"] {
+    for expected in ["The database is a new one.", "only by manifests: services 3, backups 4."] {
         assert!(said.contains(expected), "{expected} in {said}");
     }
     let (well, said, complaint) = recover(&server, store, &["--yes"]);
-    assert!(well && said.contains("0 services and 0 backups were not known"), "{said} {complaint}");
+    assert!(well && said.contains("only by manifests: services 0, backups 0."), "{said} {complaint}");
 
     server.restart().await;
     let client = Client::new(&server);

@@ -20,6 +20,9 @@ use super::place::{self, Place};
 use super::{BoxError, Result, SETTINGS, StoreError, birth, diagnose, is_passing, migrate};
 use crate::files::Draft;
 
+/// Why a copy is not begun that would leave less than the reserve.
+pub(super) const NO_ROOM: &str = "there is too little space for a copy of it";
+
 /// Between two looks at the files.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -86,6 +89,9 @@ impl Keeper {
     /// Copies all that is committed into a new file, for its owner only; others read and write meanwhile.
     pub fn copy_to(&self, file: &Path) -> Result<()> {
         self.in_place()?;
+        if !place::has_room_for_copy(self.place.database(), file) {
+            return Err(StoreError::Failed(NO_ROOM.into()));
+        }
         let mut connection = self.connection();
         copy_to(&mut connection, file).map_err(StoreError::Failed)
     }

@@ -10,8 +10,8 @@ use super::super::copied::CopiedBefore;
 use super::super::inventory::{self, Inventory};
 use super::super::schema::installation;
 use super::super::types::Id;
-use super::keeper::{TABLES, copy_to};
-use super::place::beside;
+use super::keeper::{NO_ROOM, TABLES, copy_to};
+use super::place::{beside, has_room_for_copy};
 use super::{MIGRATIONS, Result, SETTINGS, StoreError};
 use crate::domain::id::InstallationId;
 
@@ -38,6 +38,9 @@ pub fn copy_before(path: &Path) -> Result<Option<CopiedBefore>> {
         return Ok(None);
     }
     let mut copied = CopiedBefore::begin(beside(path, BEFORE)).map_err(|error| StoreError::Failed(error.into()))?;
+    if !has_room_for_copy(path, copied.path()) {
+        return Err(StoreError::Failed(NO_ROOM.into()));
+    }
     copy_to(&mut connection, copied.path()).map_err(StoreError::Failed)?;
     let id = installation::table.select(installation::id).first::<Id>(&mut connection).optional();
     copied.installation = id.ok().flatten().map(|Id(id)| InstallationId(id));

@@ -89,6 +89,14 @@ impl Place {
     }
 }
 
+/// Whether a copy of `database` fits where `file` is to be, and leaves the reserve.
+pub fn has_room_for_copy(database: &Path, file: &Path) -> bool {
+    let size = fs::metadata(database).map_or(0, |found| found.len());
+    let directory = file.parent().unwrap_or(file);
+    rustix::fs::statvfs(directory)
+        .map_or(true, |found| found.f_blocks == 0 || found.f_bavail * found.f_frsize >= RESERVE.saturating_add(size))
+}
+
 /// Whether no more than the reserve is left where that file or directory is, for those who are not root.
 pub fn is_full(path: &Path) -> bool {
     // A file system without a limit, or that knows none, counts no blocks.
