@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::config::client::{ActionArgs, ClientArgs, ClientCommand};
 
+mod backups;
 mod connect;
 mod environment;
 mod print;
@@ -82,8 +83,9 @@ pub async fn run(command: &ClientCommand, token: &SecretString) -> Result<Ended,
         ClientCommand::UpdateImage(action) => client.change("updateImage", action).await,
         ClientCommand::Protect { service, off, .. } => client.set(PROTECT, service, json!({"enabled": !off})).await,
         ClientCommand::Expire { service, time, .. } => client.set(EXPIRE, service, json!({"expiresAt": time})).await,
+        ClientCommand::Backup(command) => client.backup(command).await,
         ClientCommand::Destroy { action, yes } => {
-            if !yes && !confirmed(&action.service)? {
+            if !yes && !confirmed(&format!("{} and its data", action.service), &action.service)? {
                 return Ok(Ended::With(1));
             }
             client.act("destroyService", action, "DESTROYED").await
@@ -91,16 +93,16 @@ pub async fn run(command: &ClientCommand, token: &SecretString) -> Result<Ended,
     }
 }
 
-/// Asks a person to type the service's name; nobody else is asked.
-fn confirmed(service: &str) -> Result<bool, ClientError> {
+/// Asks a person to type `name`, by which `what` is given; nobody else is asked.
+fn confirmed(what: &str, name: &str) -> Result<bool, ClientError> {
     if !io::stdin().is_terminal() {
         return Err(ClientError::Usage("nobody can be asked whether to destroy it: give --yes".to_owned()));
     }
     let mut terminal = io::stderr();
-    write!(terminal, "This removes {service} and its data for good. Type its name to go on: ")?;
+    write!(terminal, "This removes {what} for good. Type {name} to go on: ")?;
     let mut typed = String::new();
     io::stdin().read_line(&mut typed)?;
-    Ok(typed.trim() == service)
+    Ok(typed.trim() == name)
 }
 
 struct Client<'a> {

@@ -12,21 +12,51 @@ pub struct Output {
 }
 
 const HEADS: [&str; 6] = ["NAME", "KIND", "SIZE", "STATE", "ADDRESS", "ID"];
+const BACKUP_HEADS: [&str; 6] = ["SERVICE", "KIND", "TAKEN", "STATE", "KEPT", "ID"];
 
 impl Output {
     pub fn services(self, services: &[Value]) -> io::Result<()> {
+        self.table(HEADS, row, services)
+    }
+
+    pub fn backups(self, backups: &[Value]) -> io::Result<()> {
+        self.table(BACKUP_HEADS, backup_row, backups)
+    }
+
+    fn table<const N: usize>(self, heads: [&str; N], row: fn(&Value) -> [String; N], of: &[Value]) -> io::Result<()> {
         if self.json {
-            return print(&Value::from(services).to_string());
+            return print(&Value::from(of).to_string());
         }
-        let mut rows = vec![HEADS.map(str::to_owned)];
-        rows.extend(services.iter().map(row));
-        let widths: Vec<usize> =
-            (0..HEADS.len()).map(|at| rows.iter().map(|row| row[at].len()).max().unwrap_or(0)).collect();
+        let mut rows = vec![heads.map(str::to_owned)];
+        rows.extend(of.iter().map(row));
+        let widths: Vec<usize> = (0..N).map(|at| rows.iter().map(|row| row[at].len()).max().unwrap_or(0)).collect();
         for row in rows {
             let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
             print(cells.join("  ").trim_end())?;
         }
         Ok(())
+    }
+
+    /// A backup, with what was found in it and what is wrong with it.
+    pub fn backup(self, backup: &Value) -> io::Result<()> {
+        if self.json {
+            return print(&backup.to_string());
+        }
+        print(&backup_row(backup).join("  "))?;
+        for fact in backup["verification"]["facts"].as_array().into_iter().flatten() {
+            print(&format!("  {}: {}", text(&fact["name"]), text(&fact["value"])))?;
+        }
+        match backup["error"]["message"].as_str() {
+            Some(message) => print(&format!("  {message}")),
+            None => Ok(()),
+        }
+    }
+
+    /// How far a backup is.
+    pub fn backup_progress(self, backup: &Value) -> io::Result<()> {
+        let why = backup["error"]["message"].as_str().map(|message| format!(": {message}")).unwrap_or_default();
+        let phase = backup["phase"].as_str().unwrap_or_else(|| text(&backup["state"])).replace('_', " ").to_lowercase();
+        writeln!(io::stderr(), "The backup of {} is {phase}{why}", text(&backup["serviceName"]))
     }
 
     pub fn service(self, service: &Value) -> io::Result<()> {
@@ -79,6 +109,25 @@ fn row(service: &Value) -> [String; 6] {
         state(service),
         address(service),
         owned(&service["id"]),
+    ]
+}
+
+fn backup_row(backup: &Value) -> [String; 6] {
+    let owned = |value: &Value| text(value).to_owned();
+    let kept = match backup["storedBytes"].as_u64() {
+        Some(bytes @ 0..1_048_576) => format!("{} KiB", bytes.div_ceil(1 << 10)),
+        Some(bytes) => format!("{} MiB", bytes.div_ceil(1 << 20)),
+        None => String::new(),
+    };
+    let more = [&backup["phase"], &backup["error"]["code"]].into_iter().find_map(Value::as_str);
+    let state = text(&backup["state"]);
+    [
+        owned(&backup["serviceName"]),
+        format!("{} {}", text(&backup["kind"]), text(&backup["version"])),
+        owned(&backup["createdAt"]),
+        more.map_or_else(|| state.to_owned(), |more| format!("{state} ({more})")),
+        kept,
+        owned(&backup["id"]),
     ]
 }
 

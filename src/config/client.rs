@@ -136,6 +136,9 @@ pub enum ClientCommand {
         #[arg(long)]
         never: bool,
     },
+    /// Takes backups of services, lists, verifies and removes them, and makes new services of them.
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// Removes a service with its data.
     Destroy {
         #[command(flatten)]
@@ -158,6 +161,7 @@ impl ClientCommand {
             | Self::Protect { at, .. }
             | Self::Expire { at, .. }
             | Self::Events { at, .. } => at,
+            Self::Backup(command) => command.at(),
             Self::Start(action)
             | Self::Stop(action)
             | Self::Restart(action)
@@ -167,6 +171,70 @@ impl ClientCommand {
             | Self::Resize { action, .. }
             | Self::Upgrade { action, .. }
             | Self::Destroy { action, .. } => &action.at,
+        }
+    }
+}
+
+/// A backup is given by its id.
+#[derive(Debug, Subcommand)]
+pub enum BackupCommand {
+    /// Lists the backups of a project, or of a service, the newest first.
+    List {
+        #[command(flatten)]
+        at: ClientArgs,
+        service: Option<String>,
+    },
+    /// Takes a backup of a running service, and waits until it is whole.
+    Create {
+        #[command(flatten)]
+        action: ActionArgs,
+        /// What to remember about it; at most 200 characters.
+        #[arg(long)]
+        note: Option<String>,
+    },
+    /// Restores a backup once, where nobody reaches it, and waits until all of it was read.
+    Verify {
+        #[command(flatten)]
+        at: ClientArgs,
+        backup: String,
+        /// Returns as soon as it is accepted.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Makes a new service of a backup, in the project that is given or else in the backup's own, and waits until it runs.
+    Restore {
+        #[command(flatten)]
+        at: ClientArgs,
+        backup: String,
+        /// The new service's name; made from the kind when left out.
+        #[arg(long)]
+        name: Option<String>,
+        /// DEV, STANDARD or PERFORMANCE; that of the backup when left out.
+        #[arg(long, value_parser = word::<SizeTier>)]
+        tier: Option<SizeTier>,
+        /// Returns as soon as it is accepted.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Removes a backup for good.
+    Delete {
+        #[command(flatten)]
+        at: ClientArgs,
+        backup: String,
+        /// Does not ask for the backup's id.
+        #[arg(long)]
+        yes: bool,
+        /// Returns as soon as it is accepted.
+        #[arg(long)]
+        no_wait: bool,
+    },
+}
+
+impl BackupCommand {
+    fn at(&self) -> &ClientArgs {
+        match self {
+            Self::Create { action, .. } => &action.at,
+            Self::List { at, .. } | Self::Verify { at, .. } | Self::Restore { at, .. } | Self::Delete { at, .. } => at,
         }
     }
 }

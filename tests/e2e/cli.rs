@@ -107,3 +107,37 @@ async fn a_person_brings_a_service_to_another_version_and_back() {
     assert!(failed.contains("could not be pulled"), "no registry is there: {failed}");
     assert_eq!(version().await, "6");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_takes_verifies_restores_and_removes_backups_from_a_terminal() {
+    let server = Server::start(&[]).await;
+    let cli = Cli { server: &server, token: server.token(&["project:settings", "project:delete"]) };
+    cli.says(&["provision", "redis", "--name", "cache"]).await;
+    let url = |environment: String| {
+        environment.lines().find_map(|line| line.strip_prefix("REDIS_URL=")).unwrap().trim_matches('\'').to_owned()
+    };
+    let redis = |url: &str, words: &[&str]| {
+        let command = [&["redis-cli", "--no-auth-warning", "-u", url], words].concat();
+        preview(&server.test, &server.network(), "redis:7", &command).unwrap()
+    };
+    redis(&url(cli.says(&["env", "cache"]).await), &["SET", "kept", "yes"]);
+    let made: Value =
+        serde_json::from_str(&cli.says(&["backup", "create", "cache", "--note", "a note", "--json"]).await).unwrap();
+    assert_eq!((made["state"].as_str(), made["note"].as_str()), (Some("AVAILABLE"), Some("a note")), "{made}");
+    let id = made["id"].as_str().unwrap();
+    for list in [&["backup", "list"][..], &["backup", "list", "cache"]] {
+        let told = cli.says(list).await;
+        assert!(told.starts_with("SERVICE") && told.contains("AVAILABLE") && told.contains(id), "{told}");
+    }
+    let verified = cli.says(&["backup", "verify", id]).await;
+    assert!(verified.contains("VERIFIED") && verified.contains("keys: 1"), "{verified}");
+    let restored = cli.says(&["backup", "restore", id, "--name", "back"]).await;
+    assert!(restored.contains("back") && restored.contains("RUNNING"), "{restored}");
+    assert_eq!(redis(&url(cli.says(&["env", "back"]).await), &["GET", "kept"]), "yes");
+    assert!(cli.refused(&["backup", "delete", id]).await.contains("give --yes"));
+    cli.says(&["stop", "back"]).await;
+    let refused = cli.refused(&["backup", "create", "back"]).await;
+    assert!(refused.contains("INVALID_STATE"), "{refused}");
+    cli.says(&["backup", "delete", id, "--yes"]).await;
+    assert_eq!(cli.says(&["backup", "list", "--json"]).await.trim(), "[]");
+}
