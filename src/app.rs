@@ -13,6 +13,7 @@ use crate::catalog::access::Seed;
 use crate::clock::now;
 use crate::crypto::{CryptoError, Sealer};
 use crate::domain::address::Publishing;
+use crate::domain::backup_policy::BackupPolicy;
 use crate::domain::id::ProjectId;
 use crate::domain::lifecycle::{InvalidState, ServiceAction};
 use crate::domain::network::NetworkTemplate;
@@ -25,8 +26,10 @@ use crate::store::{BoxError, Store, StoreError};
 pub use crate::store::Committed;
 
 pub mod actions;
+pub mod backup_policy;
 pub mod backups;
 pub mod console;
+pub mod export;
 pub mod key_ring;
 pub mod key_rotation;
 pub mod lifetime;
@@ -130,6 +133,8 @@ pub struct Terms {
     pub services_per_project: u32,
     /// How long what a service was before an upgrade is kept.
     pub keep_replaced: SignedDuration,
+    /// When and how new services of kinds that can be are backed up by themselves; None: not.
+    pub backup_policy: Option<BackupPolicy>,
     /// Where backups are kept.
     pub repository: Repository,
 }
@@ -143,6 +148,7 @@ pub struct App {
     terms: Terms,
     gauges: live::Gauges,
     consoles: console::Consoles,
+    exports: console::Consoles,
 }
 
 impl App {
@@ -153,8 +159,8 @@ impl App {
         instruments: Arc<dyn Instruments>,
         terms: Terms,
     ) -> Self {
-        let (gauges, consoles) = Default::default();
-        Self { store, sealer, hints, instruments, terms, gauges, consoles }
+        let (gauges, consoles, exports) = Default::default();
+        Self { store, sealer, hints, instruments, terms, gauges, consoles, exports }
     }
 
     /// How many services that are not destroyed a project may have.

@@ -16,6 +16,7 @@ use crate::domain::service::{ServiceKind, SizeTier, TierSpec, Wish};
 pub mod access;
 pub mod backup;
 pub mod deployment;
+pub mod dump;
 pub mod ending;
 pub mod inquiry;
 mod mailpit;
@@ -31,6 +32,7 @@ pub mod upgrade;
 use access::{Access, MASK, Seed};
 use backup::Backup;
 use deployment::{Change, Deployment, File};
+use dump::Dump;
 use inquiry::{KeyBrowser, SqlConsole};
 use policy::Policy;
 use upgrade::Upgrade;
@@ -127,6 +129,8 @@ pub struct Offer {
     pub upgrade: Option<Upgrade>,
     /// None where there is no way to have it backed up.
     pub backup: Option<Backup>,
+    /// How its users get what it holds in a form of their own tools'.
+    pub dump: Option<Dump>,
 }
 
 /// How a kind takes a new size while it runs.

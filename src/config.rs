@@ -31,7 +31,7 @@ mod recover;
 mod tokens;
 mod traces;
 
-pub use backups::{BackupSettings, backups};
+pub use backups::{BackupArgs, BackupSettings, backups};
 pub use limits::LimitArgs;
 pub use recover::RecoverArgs;
 use tokens::JWT_SECRET;
@@ -205,9 +205,8 @@ pub struct ServeArgs {
     /// How long what a service was before an upgrade is kept to go back to, in seconds.
     #[arg(long, env = "KEEP_REPLACED", default_value = "604800", value_parser = days_in_seconds)]
     pub keep_replaced: Duration,
-    /// How long after a backup of the server's own database another is taken, in seconds, up to an hour; SQLite only.
-    #[arg(long, env = "DATABASE_BACKUP_INTERVAL", default_value = "3600", value_parser = backups::up_to_an_hour)]
-    pub database_backup_interval: Duration,
+    #[command(flatten)]
+    pub backups: BackupArgs,
     /// How many events of a project are kept, the newest.
     #[arg(long, env = "EVENTS_PER_PROJECT", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub events_per_project: u32,

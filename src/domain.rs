@@ -112,6 +112,7 @@ pub struct UnknownText {
 
 pub mod address;
 pub mod backup;
+pub mod backup_policy;
 pub mod console;
 pub mod event;
 pub mod history;

@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::catalog::deployment::Deployment;
 use crate::catalog::inquiry::{Answer, Inquiry};
@@ -71,6 +72,10 @@ pub trait Instruments: Send + Sync {
     /// Puts a question to the server inside, by a command in the running container. If this is dropped, the command runs on
     /// until its limit.
     async fn ask(&self, instance: InstanceId, inquiry: Inquiry) -> Result<Answer>;
+
+    /// The same of an answer of any length, whose pieces `output` takes; whoever reads slowly has the command wait. Gives what is
+    /// kept of what it said besides.
+    async fn listen(&self, instance: InstanceId, inquiry: Inquiry, output: mpsc::Sender<Bytes>) -> Result<Ended>;
 }
 
 /// Measures how full a volume is, without a new process of the engine's each time. One that has failed is of no more use.

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::Schema;
 use crate::auth::Verifier;
 
+mod downloads;
 mod health;
 mod limits;
 mod metrics;
@@ -28,6 +29,7 @@ mod transports;
 
 use middleware::{client_address, origin, request_id, trace};
 
+pub use downloads::{Download, Downloads, Refused};
 pub use health::{Readiness, Ready, coalesced};
 pub use limits::{Limiter, Limits};
 pub use metrics::{Metrics, metrics_router};
@@ -44,6 +46,7 @@ pub struct Parts {
     pub executor: Handle,
     pub verifier: Arc<Verifier>,
     pub readiness: Readiness,
+    pub downloads: Downloads,
     /// Pages of other origins than the server's own that may use the API.
     pub allowed_origins: Arc<[Origin]>,
     /// Once cancelled, WebSockets are closed with 1001, which asks clients to come back, and event streams broken off.
@@ -89,6 +92,7 @@ pub fn router(parts: Parts) -> Router {
         .route("/", get(pages::dashboard))
         .route("/graphiql", get(pages::graphiql))
         .route("/assets/{*path}", get(pages::asset))
+        .route("/exports/{ticket}", get(downloads::begin))
         .merge(probes)
         .fallback(|| async {
             (StatusCode::NOT_FOUND, "There is nothing here; GraphQL is at /graphql.\n").into_response()

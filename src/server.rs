@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::StatusCode;
 use futures_util::future::maybe_done;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::SignedDuration;
@@ -16,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api;
 use crate::app::key_ring::KeyRingError;
-use crate::app::{App, Terms, key_ring};
+use crate::app::{App, AppError, Terms, key_ring};
 use crate::auth::{KeySource, Verifier};
 use crate::catalog::policy::Policy;
 use crate::clock::Clock;
@@ -91,7 +92,7 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
         backups: BackupSettings {
             repository: repository.clone(),
             installation,
-            own: OwnBackups { directory: args.store.data_dir.clone(), interval: args.database_backup_interval },
+            own: OwnBackups { directory: args.store.data_dir.clone(), interval: args.backups.database_backup_interval },
         },
         keep_replaced,
         concurrency: usize::from(args.reconcile_concurrency),
@@ -105,7 +106,7 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
         host_reserve: args.host_reserve,
         policy: Policy { superuser: args.postgres_superuser, extensions: args.postgres_extensions.clone() },
     };
-    let app = App::new(
+    let app = Arc::new(App::new(
         Arc::clone(&store),
         Arc::clone(&sealer),
         Arc::clone(&hints),
@@ -115,9 +116,10 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
             publishing,
             services_per_project: args.limits.services_per_project,
             keep_replaced,
+            backup_policy: args.backups.policy()?,
             repository,
         },
-    );
+    ));
     let reconciler = Reconciler::new(
         Arc::clone(&store).reserved(),
         Arc::clone(&engine),
@@ -144,8 +146,9 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
     let limiter = Arc::new(http::Limiter::new(within_open_files(args.limits.of_the_wire(args.dev))));
     let executor = http::Executor::new()?;
     let router = http::router(http::Parts {
-        schema: api::schema(Arc::new(app), args.limits.of_requests(args.dev), Clock::system()),
+        schema: api::schema(Arc::clone(&app), args.limits.of_requests(args.dev), Clock::system()),
         executor: executor.handle(),
+        downloads: downloads(app),
         readiness: http::coalesced(readiness(store, engine, Arc::clone(&verifier))),
         verifier,
         allowed_origins: args.allowed_origins.as_slice().into(),
@@ -179,6 +182,35 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
         serving,
         reconciling,
     })
+}
+
+/// Follows links to downloads.
+pub fn downloads(app: Arc<App>) -> http::Downloads {
+    Arc::new(move |ticket| {
+        let app = Arc::clone(&app);
+        async move {
+            match app.export(&ticket).await {
+                Ok(export) => Ok(http::Download { file_name: export.file_name, content: export.content }),
+                Err(error) => Err(refused_download(&error)),
+            }
+        }
+        .boxed()
+    })
+}
+
+fn refused_download(error: &AppError) -> http::Refused {
+    let (status, why) = match error {
+        AppError::NotFound(_) => (StatusCode::NOT_FOUND, "The link is not good any more; ask for another one."),
+        AppError::Crowded { .. } => (StatusCode::TOO_MANY_REQUESTS, "Others are being downloaded; try again later."),
+        AppError::InvalidState(_) | AppError::Conflict { .. } => {
+            (StatusCode::CONFLICT, "The service does not run now.")
+        }
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "The server can't do it now; try again in a moment."),
+    };
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        tracing::warn!(%error, "A download could not be begun");
+    }
+    http::Refused { status, why: why.to_owned() }
 }
 
 async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, BoxError> {

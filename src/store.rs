@@ -220,6 +220,10 @@ pub trait Store: Terms {
     /// first.
     async fn service_list_expiring(&self, end: Timestamp, notice: Timestamp) -> Result<Vec<Service>>;
 
+    /// The services whose backup plan has something due by `now`, of those that run or are DESTROYED; what is due longest first,
+    /// at most `limit` of them.
+    async fn service_list_backup_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Service>>;
+
     /// The names of a project's services that are not DESTROYED.
     async fn service_list_names(&self, project: &ProjectId) -> Result<Vec<ServiceName>>;
 

@@ -8,18 +8,20 @@ use super::guard::{Authenticated, viewer};
 use super::types::backup::Backup;
 use super::types::console::{RedisKey, parse_key};
 use super::types::credential::Credential;
+use super::types::date_time::DateTime;
 use super::types::ids::{parse_backup, parse_project, parse_service};
 use super::types::inputs::{
-    BackupInput, CreateBackupInput, DestroyProjectInput, ProvisionServiceInput, ReadKeyInput, RepairServiceInput,
-    ResizeServiceInput, Restore, RestoreServiceInput, RevertServiceInput, RunSqlInput, ScanKeysInput, ServiceInput,
-    SetDeletionProtectionInput, SetExpiryInput, UpdateImageInput, UpgradeServiceInput,
+    BackupInput, CreateBackupInput, DestroyProjectInput, ExportServiceInput, ProvisionServiceInput, ReadKeyInput,
+    RepairServiceInput, ResizeServiceInput, Restore, RestoreServiceInput, RevertServiceInput, RunSqlInput,
+    ScanKeysInput, ServiceInput, SetBackupPolicyInput, SetDeletionProtectionInput, SetExpiryInput, UpdateImageInput,
+    UpgradeServiceInput,
 };
 use super::types::payloads::{
-    CreateBackupPayload, DeleteBackupPayload, DestroyProjectPayload, DestroyServicePayload, ProvisionServicePayload,
-    ReadKeyPayload, RepairServicePayload, ResizeServicePayload, RestartServicePayload, RestoreServicePayload,
-    RevealCredentialsPayload, RevertServicePayload, RotateCredentialsPayload, RunSqlPayload, ScanKeysPayload,
-    SetDeletionProtectionPayload, SetExpiryPayload, StartServicePayload, StopServicePayload, UpdateImagePayload,
-    UpgradeServicePayload, VerifyBackupPayload,
+    CreateBackupPayload, DeleteBackupPayload, DestroyProjectPayload, DestroyServicePayload, ExportServicePayload,
+    ProvisionServicePayload, ReadKeyPayload, RepairServicePayload, ResizeServicePayload, RestartServicePayload,
+    RestoreServicePayload, RevealCredentialsPayload, RevertServicePayload, RotateCredentialsPayload, RunSqlPayload,
+    ScanKeysPayload, SetBackupPolicyPayload, SetDeletionProtectionPayload, SetExpiryPayload, StartServicePayload,
+    StopServicePayload, UpdateImagePayload, UpgradeServicePayload, VerifyBackupPayload,
 };
 use super::types::service::Service;
 use super::types::service_event::ServiceEvent;
@@ -49,7 +51,7 @@ impl Mutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The service to start.")] input: ServiceInput,
     ) -> Result<Option<StartServicePayload>> {
-        let (service, event) = act(ctx, input, ServiceAction::Start).await?;
+        let (service, event) = act(ctx, &input, ServiceAction::Start).await?;
         Ok(Some(StartServicePayload { service, event }))
     }
 
@@ -59,7 +61,7 @@ impl Mutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The service to stop.")] input: ServiceInput,
     ) -> Result<Option<StopServicePayload>> {
-        let (service, event) = act(ctx, input, ServiceAction::Stop).await?;
+        let (service, event) = act(ctx, &input, ServiceAction::Stop).await?;
         Ok(Some(StopServicePayload { service, event }))
     }
 
@@ -69,18 +71,28 @@ impl Mutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The service to restart.")] input: ServiceInput,
     ) -> Result<Option<RestartServicePayload>> {
-        let (service, event) = act(ctx, input, ServiceAction::Restart).await?;
+        let (service, event) = act(ctx, &input, ServiceAction::Restart).await?;
         Ok(Some(RestartServicePayload { service, event }))
     }
 
     /// Removes a service and its data for good. A CONFLICT while the service is protected from that, see
-    /// `setDeletionProtection`. Needs the permission `project:delete`.
+    /// `setDeletionProtection`.
+    ///
+    /// With `finalBackup` a running service is backed up once more first, and removed once that backup is VERIFIED, which its
+    /// events tell; what is written to it after the backup was begun goes with it. Where that backup fails, or is deleted, the
+    /// service stays. Needs the permission `project:delete`.
     async fn destroy_service(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The service to destroy.")] input: ServiceInput,
     ) -> Result<Option<DestroyServicePayload>> {
-        let (service, event) = act(ctx, input, ServiceAction::Destroy).await?;
+        let id = parse_service("id", &input.id)?;
+        let (app, viewer) = (app(ctx), viewer(ctx)?);
+        let destroyed = match input.final_backup {
+            Some(true) => app.destroy_after_backup(viewer, id).await?,
+            _ => app.act(viewer, id, ServiceAction::Destroy).await?,
+        };
+        let (service, event) = told(destroyed);
         Ok(Some(DestroyServicePayload { service, event }))
     }
 
@@ -129,7 +141,7 @@ impl Mutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The service whose credentials to reveal.")] input: ServiceInput,
     ) -> Result<Option<RevealCredentialsPayload>> {
-        let id = parse_service("id", &input.id)?;
+        let id = input.parse()?;
         let (committed, credentials) = app(ctx).reveal(viewer(ctx)?, id).await?;
         let (service, event) = told(committed);
         let credentials = credentials.into_iter().map(Credential::Revealed).collect();
@@ -146,7 +158,7 @@ impl Mutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The service whose password to change.")] input: ServiceInput,
     ) -> Result<Option<RotateCredentialsPayload>> {
-        let (service, event) = act(ctx, input, ServiceAction::RotateCredentials).await?;
+        let (service, event) = act(ctx, &input, ServiceAction::RotateCredentials).await?;
         Ok(Some(RotateCredentialsPayload { service, event }))
     }
 
@@ -173,7 +185,8 @@ impl Mutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The service to repair.")] input: RepairServiceInput,
     ) -> Result<Option<RepairServicePayload>> {
-        let (service, event) = act(ctx, ServiceInput { id: input.id }, ServiceAction::Repair).await?;
+        let id = parse_service("id", &input.id)?;
+        let (service, event) = told(app(ctx).act(viewer(ctx)?, id, ServiceAction::Repair).await?);
         Ok(Some(RepairServicePayload { service, event }))
     }
 
@@ -233,6 +246,19 @@ impl Mutation {
         Ok(Some(CreateBackupPayload { backup: Backup(asked.backup), event: asked.event.map(ServiceEvent) }))
     }
 
+    /// Has a service backed up by itself, by a schedule, or not any more. One that is stopped is backed up once it runs again, and
+    /// what was missed otherwise is made up for once. Backups that the policy keeps no longer go with the next one that is whole.
+    /// Needs the permission `project:settings`.
+    async fn set_backup_policy(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service, when to back it up, and what to keep of that.")] input: SetBackupPolicyInput,
+    ) -> Result<Option<SetBackupPolicyPayload>> {
+        let id = parse_service("id", &input.id)?;
+        let (service, event) = told(app(ctx).set_backup_policy(viewer(ctx)?, id, &input.parse()?).await?);
+        Ok(Some(SetBackupPolicyPayload { service, event }))
+    }
+
     /// Restores a backup once, into an instance without a network that is removed again, and reads all of it: then it is VERIFIED,
     /// or FAILED. Needs the permission `project:settings`.
     async fn verify_backup(
@@ -276,6 +302,22 @@ impl Mutation {
             Restore::InPlace(backup) => app(ctx).restore_in_place(viewer(ctx)?, backup).await?,
         });
         Ok(Some(RestoreServicePayload { service, event }))
+    }
+
+    /// Gives a link to a file of all that a running service holds, in a form of its own tools: of PostgreSQL its database, which
+    /// `pg_restore` reads, of Redis a snapshot in RDB format. The file is made while it is downloaded; where that fails half-way,
+    /// the connection is broken off. That you asked for it becomes an event. It is no backup: it has no checksum, and nobody
+    /// verifies it. Needs the permission `project:settings`.
+    async fn export_service(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service to download all of.")] input: ExportServiceInput,
+    ) -> Result<Option<ExportServicePayload>> {
+        let id = parse_service("id", &input.id)?;
+        let link = app(ctx).ask_for_export(viewer(ctx)?, id).await?;
+        let (service, event) = told(link.committed);
+        let path = format!("/exports/{}", link.ticket);
+        Ok(Some(ExportServicePayload { service, path, expires_at: DateTime(link.expires_at), event }))
     }
 
     /// Runs a statement that reads on a running service which speaks SQL, and gives its first rows. It can change nothing, and
@@ -322,8 +364,12 @@ impl Mutation {
     }
 }
 
-async fn act(ctx: &Context<'_>, input: ServiceInput, action: ServiceAction) -> Result<(Service, Option<ServiceEvent>)> {
-    let id = parse_service("id", &input.id)?;
+async fn act(
+    ctx: &Context<'_>,
+    input: &ServiceInput,
+    action: ServiceAction,
+) -> Result<(Service, Option<ServiceEvent>)> {
+    let id = input.parse()?;
     Ok(told(app(ctx).act(viewer(ctx)?, id, action).await?))
 }
 

@@ -3,6 +3,7 @@
 use async_graphql::{ID, Interface};
 
 pub mod backup;
+pub mod backup_policy;
 pub mod catalog;
 pub mod console;
 pub mod credential;

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::actions::{ATTEMPTS, busy, too_fast};
+use super::lifetime::is_protected;
 use super::provision::{Origin, ProvisionRequest};
 use super::{App, AppError, Committed, Result, now, visible};
 use crate::audit::{self, Object};
@@ -15,7 +16,7 @@ use crate::domain::lifecycle::{InvalidState, Privilege, ServiceAction};
 use crate::domain::name::ServiceName;
 use crate::domain::page::{Page, Slice};
 use crate::domain::permission::Principal;
-use crate::domain::service::{Power, SizeTier};
+use crate::domain::service::{Power, Service, SizeTier};
 use crate::domain::task::{Job, Task, TaskId};
 use crate::repository::{self, Manifest, RepositoryError, Secret};
 use crate::store::{BackupsOf, Guard, StoreError, Write};
@@ -53,27 +54,47 @@ impl App {
         }
         for _ in 0..ATTEMPTS {
             let service = self.permitted(viewer, id, Privilege::Act(action)).await?;
-            let kind = definition(service.wish.kind);
-            if !kind.is_able(action) {
-                return Err(AppError::NotSupported { kind: kind.name, action });
-            }
-            if !service.understood {
-                return Err(AppError::NotUnderstood);
-            }
+            able(&service)?;
             if let Some(backup) = self.backup_under_way(id).await? {
                 return Ok(Asked { backup, event: None });
             }
-            if !action.is_allowed_in(service.state) {
-                return Err(AppError::InvalidState(InvalidState { action, state: service.state }));
-            }
-            if service.is_changing_version() {
-                return Err(busy(&service));
-            }
+            ready(&service)?;
             let now = now();
             let backup = Backup::new(BackupId(Uuid::now_v7()), &service, BackupOrigin::Manual, note.clone(), now);
             let event = NewEvent::backup_requested(&backup, &viewer.subject, now);
             if let Some(asked) = self.ask_for(viewer, (action.as_str(), backup), &event).await? {
                 return Ok(asked);
+            }
+        }
+        Err(too_fast())
+    }
+
+    /// Has a running service backed up once more, and destroyed once that backup is verified; gives the event of that, or none
+    /// where it was asked for before.
+    pub async fn destroy_after_backup(&self, viewer: &Principal, id: ServiceId) -> Result<Committed> {
+        let action = ServiceAction::Destroy;
+        for _ in 0..ATTEMPTS {
+            let service = self.permitted(viewer, id, Privilege::Act(action)).await?;
+            able(&service)?;
+            if service.lifetime.protected {
+                return Err(is_protected(&service));
+            }
+            let known = self.store.backup_list_open().await?;
+            let is_final = |backup: &Backup| backup.service == id && backup.origin == BackupOrigin::Final;
+            if known.iter().any(|backup| is_final(backup) && backup.state != BackupState::Deleting) {
+                return Ok(Committed { service, event: None });
+            }
+            if known.iter().any(|backup| backup.service == id && backup.state.is_open()) {
+                let message = "A backup of it is under way; ask again once that has ended.".to_owned();
+                return Err(AppError::Conflict { field: "finalBackup", message });
+            }
+            ready(&service)?;
+            let now = now();
+            let backup = Backup::new(BackupId(Uuid::now_v7()), &service, BackupOrigin::Final, None, now);
+            let backup = Backup { to_verify: true, ..backup };
+            let event = NewEvent::final_backup_requested(&backup, &viewer.subject, now);
+            if let Some(asked) = self.ask_for(viewer, (action.as_str(), backup), &event).await? {
+                return Ok(Committed { service, event: asked.event });
             }
         }
         Err(too_fast())
@@ -240,6 +261,24 @@ impl App {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Refuses a service that can't be backed up, whatever its state.
+pub(super) fn able(service: &Service) -> Result<()> {
+    let (kind, action) = (definition(service.wish.kind), ServiceAction::CreateBackup);
+    if !kind.is_able(action) {
+        return Err(AppError::NotSupported { kind: kind.name, action });
+    }
+    if service.understood { Ok(()) } else { Err(AppError::NotUnderstood) }
+}
+
+/// Refuses a service that can't be backed up now.
+fn ready(service: &Service) -> Result<()> {
+    let action = ServiceAction::CreateBackup;
+    if !action.is_allowed_in(service.state) {
+        return Err(AppError::InvalidState(InvalidState { action, state: service.state }));
+    }
+    if service.is_changing_version() { Err(busy(service)) } else { Ok(()) }
 }
 
 /// Refuses a backup that holds more than a size is meant for.

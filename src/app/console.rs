@@ -31,20 +31,20 @@ pub(super) struct Consoles {
 }
 
 /// Leave to put questions to a service, given back when it is dropped.
-struct Leave {
+pub(super) struct Leave {
     asked: Arc<Mutex<HashMap<ServiceId, usize>>>,
     id: ServiceId,
 }
 
 impl Consoles {
-    fn enter(&self, id: ServiceId) -> Result<Leave> {
+    pub(super) fn enter(&self, id: ServiceId, per_service: usize, in_all: usize) -> Result<Leave> {
         let mut asked = locked(&self.asked);
-        if asked.values().sum::<usize>() >= IN_ALL {
-            return Err(AppError::Crowded { whose: "all services", most: IN_ALL });
+        if asked.values().sum::<usize>() >= in_all {
+            return Err(AppError::Crowded { whose: "all services", most: in_all });
         }
         let own = asked.entry(id).or_default();
-        if *own >= PER_SERVICE {
-            return Err(AppError::Crowded { whose: "this service", most: PER_SERVICE });
+        if *own >= per_service {
+            return Err(AppError::Crowded { whose: "this service", most: per_service });
         }
         *own += 1;
         Ok(Leave { asked: Arc::clone(&self.asked), id })
@@ -145,7 +145,7 @@ impl App {
 
     /// From here on it counts as asked, whatever comes of it.
     async fn enter(&self, viewer: &Principal, service: Service, action: ServiceAction) -> Result<Asked> {
-        let leave = Arc::new(self.consoles.enter(service.id)?);
+        let leave = Arc::new(self.consoles.enter(service.id, PER_SERVICE, IN_ALL)?);
         let access = self.access(service.id).await?.ok_or(AppError::NotFound("service"))?;
         let offer = definition(service.wish.kind).offer.ok_or_else(|| not_supported(&service, action))?;
         audit::accepted(viewer, action, Object::Service(service.id));

@@ -11,6 +11,7 @@ use crate::catalog::access::Access;
 use crate::catalog::{Offer, definition};
 use crate::domain::Stored as _;
 use crate::domain::address::Publishing;
+use crate::domain::backup_policy::BackupPlan;
 use crate::domain::event::NewEvent;
 use crate::domain::id::{BackupId, IdempotencyKey, ProjectId, ServiceId};
 use crate::domain::lifetime::Lifetime;
@@ -165,7 +166,9 @@ impl App {
         let lifetime = Lifetime::begun(request.protected, request.expires_at, now);
         let lifetime = lifetime.map_err(|why| unfit(why, "expiresAt"))?;
         let accepted = Service::accepted(id, (request.project.clone(), name), wish, address, now);
-        let mut service = Service { lifetime, trace: traces::here(), ..accepted };
+        let policy = self.terms.backup_policy.clone().filter(|_| offer.backup.is_some());
+        let backup_plan = BackupPlan::default().with_policy(policy, id, now);
+        let mut service = Service { lifetime, backup_plan, trace: traces::here(), ..accepted };
         let tasks = request.origin.iter().map(|origin| {
             let task = Task::new(TaskId(Uuid::now_v7()), id, Job::Restore, service.created_at);
             Task { backup: Some(origin.backup), ..task }

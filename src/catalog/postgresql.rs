@@ -48,6 +48,7 @@ pub static DEFINITION: Definition = Definition {
         keys: None,
         upgrade: Some(upgrade::UPGRADE),
         backup: Some(backup::BACKUP),
+        dump: Some(backup::DUMP),
     }),
 };
 

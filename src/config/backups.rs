@@ -3,9 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use clap::{ArgAction, Args};
 use secrecy::ExposeSecret as _;
 
 use super::{ConfigError, StoreArgs};
+use crate::clock::now;
+use crate::domain::backup_policy::{BackupPolicy, Keep, Schedule};
 use crate::repository::RepositoryUrl;
 
 /// What variables of the stores' own begin with, as their vendors' tools read them.
@@ -23,6 +26,33 @@ impl fmt::Debug for BackupSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.options.iter().map(|(name, _)| name).collect();
         f.debug_struct("BackupSettings").field("url", &self.url).field("options", &names).finish()
+    }
+}
+
+/// When new services are backed up by themselves, and the server's own database.
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// When new services are backed up by themselves: a cron expression of five fields, in UTC; not at all when left out.
+    #[arg(long, env = "BACKUP_SCHEDULE")]
+    pub backup_schedule: Option<String>,
+    /// How many of those backups are kept of each service: the last, and the newest of so many days, weeks and months.
+    #[arg(long, env = "BACKUP_KEEP", default_value = "last=3,daily=7,weekly=4")]
+    pub backup_keep: Keep,
+    /// Whether each of them is restored once, to see that it can be.
+    #[arg(long, env = "BACKUP_VERIFY", default_value_t = true, action = ArgAction::Set)]
+    pub backup_verify: bool,
+    /// How long after a backup of the server's own database another is taken, in seconds, up to an hour; SQLite only.
+    #[arg(long, env = "DATABASE_BACKUP_INTERVAL", default_value = "3600", value_parser = up_to_an_hour)]
+    pub database_backup_interval: Duration,
+}
+
+impl BackupArgs {
+    /// When and how new services are backed up by themselves; None: not.
+    pub fn policy(&self) -> Result<Option<BackupPolicy>, ConfigError> {
+        let Some(schedule) = self.backup_schedule.as_deref().filter(|given| !given.is_empty()) else { return Ok(None) };
+        let schedule = Schedule::parse(schedule, now());
+        let schedule = schedule.map_err(|why| ConfigError(format!("BACKUP_SCHEDULE can't be used: {why}")))?;
+        Ok(Some(BackupPolicy { schedule, keep: self.backup_keep, verify: self.backup_verify }))
     }
 }
 
@@ -69,7 +99,7 @@ fn opened_by(
     Ok(BackupSettings { url, options })
 }
 
-pub(super) fn up_to_an_hour(text: &str) -> Result<Duration, String> {
+fn up_to_an_hour(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
         _ => Err("a whole number of seconds from 1 to 3600".to_owned()),

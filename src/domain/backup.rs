@@ -56,7 +56,7 @@ text_enum! {
     pub enum BackupOrigin {
         Manual = "MANUAL",
         Scheduled = "SCHEDULED",
-        /// Taken before its service was destroyed.
+        /// Its service is destroyed once it is verified.
         Final = "FINAL",
     } or Unknown
 }
@@ -218,11 +218,22 @@ impl Backup {
         Self { attempts, phase, not_before: Some(now + pause), error: Some(error), ..self.clone() }
     }
 
-    /// The same once it has failed for good.
+    /// The same once it has failed for good. Its service then does not end with it.
     pub fn failed(&self, code: BackupErrorCode, message: String, now: Timestamp) -> Self {
         let error = BackupError { code, message, occurred_at: now };
-        let base = Self { error: Some(error), not_before: None, to_verify: false, ..self.clone() };
+        let origin = match self.origin {
+            BackupOrigin::Final => BackupOrigin::Manual,
+            origin => origin,
+        };
+        let base = Self { origin, error: Some(error), not_before: None, to_verify: false, ..self.clone() };
         Self { state: BackupState::Failed, phase: None, ..base }
+    }
+
+    /// Whether its service is to be destroyed once it has become `after`.
+    pub fn ends_its_service(&self, after: &Self) -> bool {
+        after.origin == BackupOrigin::Final
+            && after.state == BackupState::Verified
+            && self.state != BackupState::Verified
     }
 
     /// Whether something is to be done about it by the server.
@@ -231,5 +242,32 @@ impl Backup {
         // A clock that was put back ends the pause.
         let waits = self.not_before.is_some_and(|at| self.updated_at <= now && at > now);
         is_wanted && !waits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::lifecycle::tests::service;
+    use crate::domain::service::{Power, ServiceState};
+
+    #[test]
+    fn a_service_ends_with_the_first_verification_of_its_final_backup_and_with_no_other() {
+        let service = service(ServiceState::Running, Power::On);
+        let of = |origin, state| {
+            let id = BackupId(uuid::Uuid::from_u128(1));
+            Backup { state, ..Backup::new(id, &service, origin, None, Timestamp::UNIX_EPOCH) }
+        };
+        let available = of(BackupOrigin::Final, BackupState::Available);
+        let verified = of(BackupOrigin::Final, BackupState::Verified);
+        assert!(available.ends_its_service(&verified));
+        assert!(!verified.ends_its_service(&verified));
+        for origin in [BackupOrigin::Manual, BackupOrigin::Scheduled] {
+            assert!(!of(origin, BackupState::Available).ends_its_service(&of(origin, BackupState::Verified)));
+        }
+        let failed = available.failed(BackupErrorCode::RestoreFailed, String::new(), Timestamp::UNIX_EPOCH);
+        assert_eq!((failed.state, failed.origin), (BackupState::Failed, BackupOrigin::Manual));
+        let later = Backup { state: BackupState::Verified, ..failed.clone() };
+        assert!(!failed.ends_its_service(&later), "whoever verifies it by hand destroys nothing");
     }
 }

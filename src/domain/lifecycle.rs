@@ -40,6 +40,9 @@ pub enum Privilege {
     VerifyBackup,
     RestoreBackup,
     DeleteBackup,
+    /// To download all that it holds.
+    Export,
+    SetBackupPolicy,
     /// To protect it from being destroyed, or to take that back.
     Protect,
     /// To say when it is destroyed.
@@ -50,9 +53,13 @@ impl Privilege {
     pub const fn permission(self) -> Permission {
         match self {
             Self::Act(action) => action.permission(),
-            Self::ReadLogs | Self::VerifyBackup | Self::RestoreBackup | Self::Protect | Self::Expire => {
-                Permission::ProjectSettings
-            }
+            Self::ReadLogs
+            | Self::VerifyBackup
+            | Self::RestoreBackup
+            | Self::SetBackupPolicy
+            | Self::Export
+            | Self::Protect
+            | Self::Expire => Permission::ProjectSettings,
             Self::DeleteBackup => Permission::ProjectDelete,
         }
     }
@@ -65,6 +72,8 @@ impl Privilege {
             Self::VerifyBackup => "VERIFY_BACKUP",
             Self::RestoreBackup => "RESTORE_BACKUP",
             Self::DeleteBackup => "DELETE_BACKUP",
+            Self::SetBackupPolicy => "SET_BACKUP_POLICY",
+            Self::Export => "EXPORT",
             Self::Protect => "SET_DELETION_PROTECTION",
             Self::Expire => "SET_EXPIRY",
         }
@@ -301,6 +310,7 @@ pub(crate) mod tests {
             project: "demo".parse().unwrap(),
             name: "postgresql".parse().unwrap(),
             lifetime: Lifetime::default(),
+            backup_plan: Default::default(),
             understood: true,
             wish: Wish {
                 kind: ServiceKind::Postgresql,

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Stored;
+use super::backup_policy::BackupPlan;
 use super::id::{BuildDigest, InstanceId, ProjectId, ServiceId};
 use super::lifetime::Lifetime;
 use super::limits::Limits;
@@ -350,6 +351,7 @@ pub struct Service {
     pub error: Option<ServiceError>,
     pub evidence: Evidence,
     pub lifetime: Lifetime,
+    pub backup_plan: BackupPlan,
     /// False where a newer version of the server has written something about it that this one does not know. It is shown as far
     /// as it is known, and left alone.
     pub understood: bool,
@@ -420,6 +422,7 @@ impl Service {
             error: None,
             evidence: Evidence::default(),
             lifetime: Lifetime::default(),
+            backup_plan: BackupPlan::default(),
             understood: true,
             trace: None,
             created_at: now,

@@ -9,13 +9,15 @@ use tokio::task::JoinSet;
 
 use super::Reconciler;
 use super::look::pause_after;
-use crate::domain::backup::{Backup, BackupErrorCode, BackupState, TRIES};
+use crate::domain::backup::{Backup, BackupErrorCode, BackupOrigin, BackupState, TRIES};
 use crate::domain::event::NewEvent;
 use crate::domain::id::BackupId;
 use crate::repository::{Object, RepositoryError};
 use crate::store::{Guard, StoreError, Write};
 use crate::telemetry::metrics;
 
+mod ending;
+mod schedule;
 mod take;
 mod trouble;
 mod verify;
@@ -37,6 +39,7 @@ impl Reconciler {
             if tasks.is_empty() {
                 self.clear_checks().await;
             }
+            self.keep_schedules().await;
             let busy: HashSet<BackupId> = tasks.values().copied().collect();
             for backup in self.due_backups().await.into_iter().filter(|backup| !busy.contains(&backup.id)) {
                 let (reconciler, id) = (Arc::clone(&self), backup.id);
@@ -79,7 +82,17 @@ impl Reconciler {
         };
         let outcome = done.as_ref().map_or_else(Trouble::outcome, |()| "OK");
         metrics::backup(action, outcome);
-        let Err(trouble) = done else { return };
+        let Err(trouble) = done else {
+            let is_done = action == "VERIFY_BACKUP" || !backup.to_verify;
+            if backup.origin == BackupOrigin::Scheduled
+                && backup.state != BackupState::Deleting
+                && is_done
+                && let Err(error) = self.let_go(backup.service, (self.clock)()).await
+            {
+                tracing::debug!(service = %backup.service, error = ?error, "What its policy keeps no longer has to wait");
+            }
+            return;
+        };
         tracing::warn!(backup = %backup.id, action, why = ?trouble, "A backup could not be seen to");
         if let Err(error) = self.note_trouble(backup.id, trouble).await {
             tracing::warn!(backup = %backup.id, error = ?error, "That could not be noted; it is tried again");
@@ -122,14 +135,26 @@ impl Reconciler {
             let Some(row) = self.store.backup_get(id).await? else { return Ok(None) };
             let Some((after, event)) = change(&row) else { return Ok(None) };
             let Some(service) = self.store.service_get(row.service).await? else { return Ok(None) };
+            let now = (self.clock)();
+            let end = match row.ends_its_service(&after) {
+                true => self.end_of(&service, now).await?,
+                false => None,
+            };
+            let (event, ended, tasks) = match &end {
+                Some(end) => (Some(&end.event), end.service.as_deref(), end.tasks.as_slice()),
+                None => (event.as_ref(), None, [].as_slice()),
+            };
             let guard = Guard::Term { epoch: self.epoch(), read: &service };
             let backups = std::slice::from_ref(&after);
-            let write = Write { backups, event: event.as_ref(), ..Write::new(guard, (self.clock)()) };
+            let write = Write { service: ended, tasks, backups, event, ..Write::new(guard, now) };
             match self.store.commit(write).await {
                 Err(StoreError::Stale) => {}
                 Err(error) => return Err(error),
                 Ok(_) => {
                     self.hints.project_changed(&row.project);
+                    if ended.is_some() {
+                        self.hints.wake(service.id);
+                    }
                     return Ok(Some(Backup { revision: row.revision + 1, ..after }));
                 }
             }

@@ -71,7 +71,7 @@ use retention::{event_list_overdue, event_trim};
 use sealed::{sealed_get, sealed_list_other, sealed_replace, sealed_samples};
 use services::{
     port_list, service_count, service_create, service_find_by_key, service_get, service_list, service_list_active,
-    service_list_at, service_list_expiring, service_list_names, service_of, service_tally,
+    service_list_at, service_list_backup_due, service_list_expiring, service_list_names, service_of, service_tally,
 };
 use tasks::task_list_open;
 use term::{term_current, term_replace, term_take};
@@ -217,6 +217,10 @@ impl Store for Backend {
 
     async fn service_list_expiring(&self, end: Timestamp, notice: Timestamp) -> Result<Vec<Service>> {
         read!(self, service_list_expiring(end, notice))
+    }
+
+    async fn service_list_backup_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Service>> {
+        read!(self, service_list_backup_due(now, limit))
     }
 
     async fn service_list_names(&self, project: &ProjectId) -> Result<Vec<ServiceName>> {

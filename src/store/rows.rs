@@ -12,6 +12,7 @@ use super::types::{Id, Instant, Json, Word};
 use super::{Idempotency, NewService};
 use crate::crypto::Sealed;
 use crate::domain::Stored;
+use crate::domain::backup_policy::{BackupPlan, BackupPolicy};
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::history::KEPT_MINUTES;
 use crate::domain::id::{BackupId, InstanceId, ProjectId, ServiceId};
@@ -79,6 +80,8 @@ pub struct ServiceRow {
     protected: bool,
     expires_at: Option<Instant>,
     expiry_told: bool,
+    backup_policy: Option<Json<BackupPolicy>>,
+    backup_due_at: Option<Instant>,
 }
 
 impl From<&Service> for ServiceRow {
@@ -103,6 +106,8 @@ impl From<&Service> for ServiceRow {
             protected: service.lifetime.protected,
             expires_at: service.lifetime.expires_at.map(Instant::from),
             expiry_told: service.lifetime.told,
+            backup_policy: service.backup_plan.policy.map(Into::into),
+            backup_due_at: service.backup_plan.due_at.map(Instant::from),
         }
     }
 }
@@ -116,7 +121,8 @@ impl From<ServiceRow> for Service {
             && row.state.known
             && row.operation.as_ref().is_none_or(|json| json.known)
             && row.error.as_ref().is_none_or(|json| json.known)
-            && row.evidence.known;
+            && row.evidence.known
+            && row.backup_policy.as_ref().is_none_or(|json| json.known);
         let (wish, address) = row.spec.value.parts(row.desired.value);
         let expires_at = row.expires_at.map(Timestamp::from);
         Self {
@@ -133,6 +139,10 @@ impl From<ServiceRow> for Service {
             error: row.error.map(|json| json.value),
             evidence: row.evidence.value,
             lifetime: Lifetime { protected: row.protected, expires_at, told: row.expiry_told },
+            backup_plan: BackupPlan {
+                policy: row.backup_policy.map(|json| json.value),
+                due_at: row.backup_due_at.map(Timestamp::from),
+            },
             understood,
             // Nobody decides by it.
             trace: row.traceparent.and_then(|text| text.parse().ok()),
@@ -193,6 +203,8 @@ pub struct ServiceChange {
     protected: bool,
     expires_at: Option<Instant>,
     expiry_told: bool,
+    backup_policy: Option<Json<BackupPolicy>>,
+    backup_due_at: Option<Instant>,
 }
 
 impl ServiceChange {
@@ -213,6 +225,8 @@ impl ServiceChange {
             protected: after.lifetime.protected,
             expires_at: after.lifetime.expires_at.map(Instant::from),
             expiry_told: after.lifetime.told,
+            backup_policy: after.backup_plan.policy.map(Into::into),
+            backup_due_at: after.backup_plan.due_at.map(Instant::from),
         }
     }
 }

@@ -143,6 +143,8 @@ diesel::table! {
         protected -> Bool,
         expires_at -> Nullable<Instant>,
         expiry_told -> Bool,
+        backup_policy -> Nullable<Jsonb>,
+        backup_due_at -> Nullable<Instant>,
     }
 }
 

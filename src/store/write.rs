@@ -17,7 +17,7 @@ pub struct Write<'a> {
     /// When it happens. Becomes the service's `updated_at`, where it is written.
     pub now: Timestamp,
     /// The service as it is to be. It differs from the one that was read in wish, address, instance, generation, state, operation, error,
-    /// evidence, lifetime and trace only; revision and updated_at are the store's to set. One that becomes DESTROYED loses
+    /// evidence, lifetime, backup plan and trace only; revision and updated_at are the store's to set. One that becomes DESTROYED loses
     /// its sealed credentials.
     pub service: Option<&'a Service>,
     /// Sealed credentials in the place of others.

@@ -91,6 +91,7 @@ test('urql: graphcache knows the objects, and events keep its lists', async (t) 
       BackupEdge: () => null,
       BackupError: () => null,
       BackupFact: () => null,
+      BackupPolicy: () => null,
       BackupVerification: () => null,
       Credential: () => null,
       Limits: () => null,

@@ -46,12 +46,12 @@ pub async fn back_up(client: &Client, id: &str) -> String {
 }
 
 /// verifyBackup or deleteBackup.
-async fn ask(client: &Client, mutation: &str, backup: &str) -> Value {
+pub async fn ask(client: &Client, mutation: &str, backup: &str) -> Value {
     let query = format!("mutation($id: ID!) {{ {mutation}(input: {{backupId: $id}}) {{ backup {{ state }} }} }}");
     client.execute(&query, json!({"id": backup})).await
 }
 
-async fn backup(client: &Client, id: &str) -> Value {
+pub async fn backup(client: &Client, id: &str) -> Value {
     let query = format!("query($id: ID!) {{ backup(id: $id) {{ {BACKUP} }} }}");
     client.data(&query, json!({"id": id})).await["backup"].clone()
 }
@@ -73,7 +73,7 @@ async fn restore(client: &Client, backup: &str, name: &str) -> Value {
     client.execute(mutation, json!({"id": backup, "name": name})).await
 }
 
-async fn restored(client: &Client, backup: &str, name: &str) -> String {
+pub async fn restored(client: &Client, backup: &str, name: &str) -> String {
     let answer = restore(client, backup, name).await;
     let id =
         answer["data"]["restoreService"]["service"]["id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
@@ -81,7 +81,7 @@ async fn restored(client: &Client, backup: &str, name: &str) -> String {
     id
 }
 
-fn fact<'a>(backup: &'a Value, name: &str) -> Option<&'a str> {
+pub fn fact<'a>(backup: &'a Value, name: &str) -> Option<&'a str> {
     let facts = backup["verification"]["facts"].as_array().unwrap();
     facts.iter().find(|fact| fact["name"].as_str().unwrap().starts_with(name))?["value"].as_str()
 }

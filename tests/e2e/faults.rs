@@ -1,5 +1,6 @@
 //! What happens behind the server's back, and to the server itself: every row of docs/faults.md.
 
+pub mod backups;
 mod container;
 mod crash;
 mod data;

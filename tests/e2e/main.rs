@@ -11,11 +11,13 @@ mod chain;
 mod support;
 
 mod audit;
+mod backup_policies;
 mod backups;
 mod cli;
 mod commands;
 mod console;
 mod containers;
+mod exports;
 mod faults;
 mod hard_limits;
 mod live;

@@ -21,6 +21,7 @@ use project_services::domain::service::{Service, ServiceState};
 use project_services::hints::Hints;
 use project_services::http::{self, Parts, Ready, SocketLimits};
 use project_services::repository::{ContentKey, Manifest, Object, Repository, RepositoryUrl, Secret};
+use project_services::server;
 use project_services::store::{Guard, Page, ServiceFilter, Store, Write};
 use project_services::{api, store};
 use reqwest::header;
@@ -142,16 +143,18 @@ impl Server {
             publishing,
             services_per_project: limits.services,
             keep_replaced: SignedDuration::from_hours(1),
+            backup_policy: None,
             repository: repository(directory.path()),
         };
-        let app = App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), shown, terms);
+        let app = Arc::new(App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), shown, terms));
         let limiter = Arc::new(http::Limiter::new(limits.wire));
         let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
         let executor = http::Executor::new().unwrap();
         let router = http::router(Parts {
-            schema: api::schema(Arc::new(app), limits.requests, limits.clock.unwrap_or_else(Clock::system)),
+            schema: api::schema(Arc::clone(&app), limits.requests, limits.clock.unwrap_or_else(Clock::system)),
             executor: executor.handle(),
             verifier: Arc::new(Verifier::new(tokens)),
+            downloads: server::downloads(app),
             readiness: Arc::new(move || {
                 let ready = ready.clone();
                 Box::pin(async move { ready })

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use async_stream::stream;
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use jiff::Timestamp;
 use project_services::catalog::inquiry::{Answer, Inquiry};
 use project_services::domain::id::InstanceId;
 use project_services::domain::live::{Holdings, LogLine, LogStream, Reading, Usage};
-use project_services::engine::{EngineError, Gauge, Instruments, Result};
-use tokio::sync::{Semaphore, watch};
+use project_services::engine::{Ended, EngineError, Gauge, Instruments, Result};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 #[derive(Default)]
 pub struct FakeInstruments {
@@ -52,6 +53,11 @@ impl FakeInstruments {
     /// Has a command that the next question comes by end well and say this.
     pub fn answer(&self, stdout: &str) {
         let answer = Answer { exit_code: Some(0), stdout: stdout.into(), stderr: Vec::new() };
+        self.answer_with(answer);
+    }
+
+    /// Has it end so.
+    pub fn answer_with(&self, answer: Answer) {
         self.answers.lock().unwrap().push_back(answer);
     }
 }
@@ -125,5 +131,11 @@ impl Instruments for FakeInstruments {
         }
         let answer = self.answers.lock().unwrap().pop_front();
         answer.ok_or_else(|| EngineError::Unavailable("nobody is there".into()))
+    }
+
+    async fn listen(&self, instance: InstanceId, inquiry: Inquiry, output: mpsc::Sender<Bytes>) -> Result<Ended> {
+        let Answer { exit_code, stdout, stderr } = self.ask(instance, inquiry).await?;
+        let _ = output.send(stdout.into()).await;
+        Ok(Ended { exit_code, output: String::from_utf8(stderr).unwrap() })
     }
 }

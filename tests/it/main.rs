@@ -8,6 +8,7 @@ mod chain;
 
 mod api;
 mod architecture;
+mod backup_policies;
 mod backups;
 mod bodies;
 mod clients;
@@ -16,6 +17,7 @@ mod console;
 mod cursors;
 mod errors;
 mod event_stream;
+mod exports;
 mod frontends;
 mod fuzz;
 mod guards;

@@ -5,6 +5,7 @@
 //! destroyed, no data replaced by an empty volume, and always a password in the store that the server takes. Once faults
 //! stop, everything settles where its user sent it, a settled plan is empty, and the events replay to the state.
 
+mod backup_policies;
 mod engine;
 mod expiry;
 mod faults;
@@ -149,6 +150,7 @@ impl World {
                 publishing: None,
                 services_per_project: MANY,
                 keep_replaced: SignedDuration::from_hours(1),
+                backup_policy: None,
                 repository: repository(directory.path()),
             },
         );

@@ -30,6 +30,7 @@ macro_rules! contract {
     };
 }
 
+mod backup_plans;
 mod backups;
 mod chain;
 mod changes;

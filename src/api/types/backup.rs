@@ -65,7 +65,7 @@ pub enum BackupOrigin {
     Manual,
     /// The service's policy.
     Scheduled,
-    /// Somebody who had the service destroyed.
+    /// Somebody, by `destroyService` with `finalBackup`: the service is destroyed once it is verified.
     Final,
     /// What a newer version of the server has written and this one does not know, while both run. Show it, offer no action,
     /// and ask again; it can't be asked for.

@@ -5,13 +5,14 @@ use jiff::Timestamp;
 
 use super::date_time::DateTime;
 use super::enums::{ResizeApply, ServiceKind, SizeTier};
-use super::ids::{parse_backup, parse_project};
+use super::ids::{parse_backup, parse_project, parse_service};
 use crate::api::error::{Error, Result};
+use crate::app::backup_policy::PolicyRequest;
 use crate::app::backups::RestoreRequest;
 use crate::app::provision::ProvisionRequest;
 use crate::clock::in_microseconds;
 use crate::domain::console::KeyScan;
-use crate::domain::id::{BackupId, IdempotencyKey};
+use crate::domain::id::{BackupId, IdempotencyKey, ServiceId};
 use crate::domain::name::ServiceName;
 
 /// The most keys that a page is asked for.
@@ -47,6 +48,9 @@ pub struct ProvisionServiceInput {
 pub struct ServiceInput {
     /// The service's id.
     pub id: ID,
+    /// For `destroyService` only: whether to back it up once more first.
+    #[graphql(default_with = "Some(false)")]
+    pub final_backup: Option<bool>,
 }
 
 /// Which service to repair.
@@ -91,6 +95,39 @@ pub struct CreateBackupInput {
     pub id: ID,
     /// What to remember about it; at most 200 characters.
     pub note: Option<String>,
+}
+
+/// When which service is backed up by itself, and how much of that is kept.
+#[derive(InputObject)]
+pub struct SetBackupPolicyInput {
+    /// The service's id.
+    pub id: ID,
+    /// A cron expression of five fields (minute, hour, day of the month, month, weekday) in UTC, such as `0 3 * * *`, which
+    /// comes round at most every 15 minutes. Each service has a moment of its own within the half hour after that. Null: it is
+    /// not backed up by itself any more; what is there stays, and the other fields do nothing.
+    pub schedule: MaybeUndefined<String>,
+    /// How many are kept of the newest, 0 to 1000.
+    #[graphql(default_with = "Some(3)")]
+    pub keep_last: Option<i32>,
+    /// Of how many days the newest is kept, 0 to 1000; days, weeks and months without a backup do not count.
+    #[graphql(default_with = "Some(7)")]
+    pub keep_daily: Option<i32>,
+    /// Of how many weeks the newest is kept, 0 to 1000.
+    #[graphql(default_with = "Some(4)")]
+    pub keep_weekly: Option<i32>,
+    /// Of how many months the newest is kept, 0 to 1000.
+    #[graphql(default_with = "Some(0)")]
+    pub keep_monthly: Option<i32>,
+    /// Whether each is restored once, where nobody reaches it, to see that it can be.
+    #[graphql(default_with = "Some(true)")]
+    pub verify: Option<bool>,
+}
+
+/// Which service to download all of.
+#[derive(InputObject)]
+pub struct ExportServiceInput {
+    /// The service's id.
+    pub id: ID,
 }
 
 /// Which backup.
@@ -199,6 +236,31 @@ pub struct ReadKeyInput {
     pub id: ID,
     /// A `RedisKey.keyBase64`: the key's bytes in base 64.
     pub key_base64: ID,
+}
+
+impl ServiceInput {
+    /// The service, for all that is not about destroying it.
+    pub fn parse(&self) -> Result<ServiceId> {
+        if self.final_backup == Some(true) {
+            return Err(Error::bad_input("finalBackup", "It is for destroyService only."));
+        }
+        parse_service("id", &self.id)
+    }
+}
+
+impl SetBackupPolicyInput {
+    pub fn parse(self) -> Result<PolicyRequest> {
+        let schedule = match self.schedule {
+            MaybeUndefined::Value(schedule) => Some(schedule),
+            MaybeUndefined::Null => None,
+            MaybeUndefined::Undefined => {
+                let message = "Give a schedule, or null to have it not backed up by itself.";
+                return Err(Error::bad_input("schedule", message));
+            }
+        };
+        let keep = [self.keep_last, self.keep_daily, self.keep_weekly, self.keep_monthly];
+        Ok(PolicyRequest { schedule, keep: keep.map(Option::unwrap_or_default), verify: self.verify.unwrap_or(true) })
+    }
 }
 
 impl ProvisionServiceInput {

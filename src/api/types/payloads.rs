@@ -5,6 +5,7 @@ use async_graphql::SimpleObject;
 use super::backup::Backup;
 use super::console::{RedisKey, RedisValue, SqlResult};
 use super::credential::Credential;
+use super::date_time::DateTime;
 use super::inputs::MAX_KEYS;
 use super::service::Service;
 use super::service_event::ServiceEvent;
@@ -163,6 +164,28 @@ pub struct RestoreServicePayload {
 #[derive(SimpleObject)]
 pub struct SetDeletionProtectionPayload {
     /// The service, protected or not.
+    pub service: Service,
+    /// The event that it wrote; null where nothing was written, because it was so already.
+    pub event: Option<ServiceEvent>,
+}
+
+/// The answer of `exportService`.
+#[derive(SimpleObject)]
+pub struct ExportServicePayload {
+    /// The service.
+    pub service: Service,
+    /// Where to download it, from the server that you ask: `/exports/…`. Whoever has the link can, and needs no token.
+    pub path: String,
+    /// Until when the download can be begun, a minute from now.
+    pub expires_at: DateTime,
+    /// The event that it wrote.
+    pub event: Option<ServiceEvent>,
+}
+
+/// The answer of `setBackupPolicy`.
+#[derive(SimpleObject)]
+pub struct SetBackupPolicyPayload {
+    /// The service, with its policy.
     pub service: Service,
     /// The event that it wrote; null where nothing was written, because it was so already.
     pub event: Option<ServiceEvent>,

@@ -3,6 +3,7 @@
 use async_graphql::{Context, ID, Object};
 
 use super::backup::BackupConnection;
+use super::backup_policy::BackupPolicy;
 use super::catalog::TierSpec;
 use super::credential::Credential;
 use super::date_time::DateTime;
@@ -162,6 +163,11 @@ impl Service {
         #[graphql(desc = "Only backups ahead of this cursor.")] before: Option<String>,
     ) -> Result<BackupConnection> {
         BackupConnection::load(ctx, BackupsOf::Service(self.0.id), PageArguments { first, after, last, before }).await
+    }
+
+    /// When it is backed up by itself, and what is kept of that; null: only when somebody asks for it.
+    async fn backup_policy(&self) -> Option<BackupPolicy> {
+        BackupPolicy::of(&self.0.backup_plan)
     }
 
     /// Whether it is protected from being destroyed. While it is, `destroyService` is a CONFLICT, and no action to offer.

@@ -7,11 +7,15 @@ use zeroize::Zeroizing;
 use super::super::access::Access;
 use super::super::backup::{Backup, Layout};
 use super::super::deployment::{Change, shell};
+use super::super::dump::Dump;
 use super::roles::{OWN, WHO, own_verifier, verifier};
 use super::{change, names};
 
 pub const BACKUP: Backup =
     Backup { content: "postgresql-base-backup-tar", take, lay_out, admit: Some(admit), check, is_in_memory: false };
+
+/// What `pg_restore` reads: the service's database, without its roles.
+pub const DUMP: Dump = Dump { extension: "dump", take: dump };
 
 /// Whose scheme of roles it has, as [`super::roles`] marks it.
 const MARK: &str = "mark";
@@ -120,6 +124,16 @@ printf 'fact:read by=%s\n' "$by""#;
 
 fn check(access: &Access) -> Change {
     as_postgres(&["set -eu", WHO, CHECK].concat(), access)
+}
+
+/// $2 is the database.
+const DUMP_IT: &str = r#"
+export PGCONNECT_TIMEOUT=10 PGHOST=/var/run/postgresql PGUSER="$role"
+export PGOPTIONS='-c statement_timeout=0 -c lock_timeout=0 -c search_path=pg_catalog'
+exec pg_dump -w -F custom -d "$2""#;
+
+fn dump(access: &Access) -> Change {
+    as_postgres(&["set -eu", WHO, DUMP_IT].concat(), access)
 }
 
 fn as_postgres(script: &str, access: &Access) -> Change {

@@ -6,8 +6,12 @@ use zeroize::Zeroizing;
 use super::super::access::Access;
 use super::super::backup::{Backup, Layout};
 use super::super::deployment::{Change, shell};
+use super::super::dump::Dump;
 
 pub const BACKUP: Backup = Backup { content: "redis-rdb", take, lay_out, admit: None, check, is_in_memory: true };
+
+/// What `redis-server` starts from.
+pub const DUMP: Dump = Dump { extension: "rdb", take };
 
 /// Reads the line that logs in, and says lines to the server.
 const TELL: &str = r#"set -eu

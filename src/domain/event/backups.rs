@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::NewEvent;
 use crate::domain::backup::{Backup, BackupPhase, BackupState};
+use crate::domain::backup_policy::BackupPolicy;
 use crate::domain::service::Service;
 
 impl NewEvent {
@@ -21,6 +22,62 @@ impl NewEvent {
     pub fn verification_requested(backup: &Backup, actor: &str, now: Timestamp) -> Self {
         let (name, at) = (&backup.service_name, backup.created_at);
         Self::asked(format!("The backup of {name} of {at:.0} is to be verified."), actor, now)
+    }
+
+    /// Of a service that `actor` wants to be backed up once more and then destroyed.
+    pub fn final_backup_requested(backup: &Backup, actor: &str, now: Timestamp) -> Self {
+        let name = &backup.service_name;
+        let message = format!("{name} is to be backed up once more, and destroyed once that backup is verified.");
+        Self::asked(message, actor, now)
+    }
+
+    /// Of a service that is destroyed now that its final backup is verified.
+    pub fn destroyed_after_backup(service: &Service, now: Timestamp) -> Self {
+        let message = format!("The final backup of {0} is verified, and {0} is removed with its data.", service.name);
+        Self { message, actor: None, occurred_at: now }
+    }
+
+    /// Of a service that stays although its final backup is verified.
+    pub fn kept_after_backup(service: &Service, why: &str, now: Timestamp) -> Self {
+        let message = format!("The final backup of {0} is verified. {0} stays, for {why}.", service.name);
+        Self { message, actor: None, occurred_at: now }
+    }
+
+    /// Of a backup that is due by its service's policy.
+    pub fn backup_due(backup: &Backup, now: Timestamp) -> Self {
+        let message = format!("A backup of {} is due by its schedule.", backup.service_name);
+        Self { message, actor: None, occurred_at: now }
+    }
+
+    /// Of a backup that its service's policy keeps no longer.
+    pub fn backup_expired(backup: &Backup, now: Timestamp) -> Self {
+        let (name, at) = (&backup.service_name, backup.created_at);
+        let message = format!("The backup of {name} of {at:.0} is removed, for its policy keeps it no longer.");
+        Self { message, actor: None, occurred_at: now }
+    }
+
+    /// Of a service that `actor` has given a policy, or none any more.
+    pub fn backup_policy_set(after: &Service, actor: &str, now: Timestamp) -> Self {
+        let name = &after.name;
+        let message = match &after.backup_plan.policy {
+            Some(BackupPolicy { schedule, keep, verify, .. }) => {
+                let verified = if *verify { ", each of them verified" } else { "" };
+                let kept = keep
+                    .parts()
+                    .into_iter()
+                    .filter(|(_, number)| *number > 0)
+                    .map(|(name, number)| format!("{number} {name}"));
+                let kept: Vec<_> = kept.collect();
+                format!("{name} is backed up at {schedule} (UTC){verified}. Kept are {}.", kept.join(", "))
+            }
+            None => format!("{name} is not backed up by a schedule any more."),
+        };
+        Self::asked(message, actor, now)
+    }
+
+    /// Of a service of which `actor` has asked for a dump.
+    pub fn export_requested(service: &Service, actor: &str, now: Timestamp) -> Self {
+        Self::asked(format!("A download of all that {} holds was requested.", service.name), actor, now)
     }
 
     /// Of a backup that `actor` does not want any more.
@@ -97,6 +154,9 @@ fn backup_sentence(before: &Backup, after: &Backup) -> String {
         && let Some(error) = &after.error
     {
         return match after.state {
+            _ if before.origin != after.origin => {
+                format!("{what} has failed, and {} is not destroyed: {}", after.service_name, error.message)
+            }
             BackupState::Failed => format!("{what} has failed: {}", error.message),
             BackupState::Available | BackupState::Verified if after.to_verify => {
                 format!("{what} has to wait to be verified: {}", error.message)

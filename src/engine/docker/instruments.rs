@@ -7,15 +7,17 @@ use async_trait::async_trait;
 use bollard::container::LogOutput;
 use bollard::models::ContainerStatsResponse;
 use bollard::query_parameters as query;
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 
 use super::{DockerEngine, QUICK, exec, failure, gauge, within};
 use crate::catalog::inquiry::{Answer, Inquiry};
 use crate::domain::id::InstanceId;
 use crate::domain::live::{Holdings, LogLine, LogStream, Reading, Usage};
-use crate::engine::{Command, EngineError, Gauge, Instruments, Result};
+use crate::engine::{Command, Ended, EngineError, Flow, Gauge, Instruments, Result};
 
 /// How long counting what is on a volume may take.
 const COUNTING: Duration = Duration::from_secs(30);
@@ -95,6 +97,13 @@ impl Instruments for DockerEngine {
         let command = Command { words, user: Some(user), input: Some(input), kept, limit: Some(limit) };
         let said = exec::said(self.client().await?, instance, &command).await.map_err(failure)?;
         Ok(Answer { exit_code: said.exit_code, stdout: said.stdout, stderr: said.stderr })
+    }
+
+    async fn listen(&self, instance: InstanceId, inquiry: Inquiry, output: mpsc::Sender<Bytes>) -> Result<Ended> {
+        let Inquiry { command: words, user, input, limit, kept } = inquiry;
+        let command = Command { words, user: Some(user), input: Some(input), kept, limit: Some(limit) };
+        let flow = Flow { output: Some(output), ..Flow::default() };
+        exec::pump(self.client().await?, instance, &command, flow).await.map_err(failure)
     }
 }
 

@@ -170,6 +170,20 @@ pub(super) async fn service_list_expiring(
     Ok(rows.into_iter().map(Service::from).collect())
 }
 
+/// The index `services_backup_due` has all that have something due.
+pub(super) async fn service_list_backup_due(connection: &mut Conn, now: Timestamp, limit: u32) -> Answer<Vec<Service>> {
+    let states = [ServiceState::Running, ServiceState::Destroyed].map(ServiceState::as_str);
+    let rows: Vec<ServiceRow> = services::table
+        .filter(services::backup_due_at.le(Instant::from(now)))
+        .filter(services::state.eq_any(states))
+        .select(ServiceRow::as_select())
+        .order((services::backup_due_at, services::id))
+        .limit(limit.into())
+        .load(connection)
+        .await?;
+    Ok(rows.into_iter().map(Service::from).collect())
+}
+
 pub(super) async fn service_list_names(connection: &mut Conn, project: &ProjectId) -> Answer<Vec<ServiceName>> {
     let names: Vec<Word<ServiceName>> = services::table
         .filter(services::project_id.eq(project.as_str()))

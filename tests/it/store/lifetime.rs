@@ -23,7 +23,7 @@ async fn a_lifetime_is_kept_and_changed(database: Database) {
     assert_eq!(before.lifetime, Lifetime { expires_at: Some(micros(at)), ..first });
     for lifetime in [
         Lifetime { protected: true, expires_at: None, told: false },
-        Lifetime { protected: false, expires_at: Some(Timestamp::from_second(253_402_207_200).unwrap()), told: false },
+        Lifetime { protected: false, expires_at: Some(Timestamp::from_second(253_402_207_200).unwrap()), told: true },
         Lifetime::default(),
     ] {
         let after = Service { lifetime, ..before.clone() };

@@ -8,6 +8,7 @@ use diesel::migration::MigrationVersion;
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
+use project_services::domain::backup_policy::BackupPlan;
 use project_services::domain::event::ServiceEvent;
 use project_services::domain::lifetime::Lifetime;
 use project_services::domain::service::Service;
@@ -105,7 +106,8 @@ async fn check_lasting(database: &Database) {
     let store = database.connect().await;
     let expires_at = Some(micros(service("demo", "db").created_at));
     let lifetime = Lifetime { protected: false, expires_at, told: true };
-    let service = Service { lifetime, ..service("demo", "db") };
+    let backup_plan = super::backup_plans::plan(expires_at);
+    let service = Service { lifetime, backup_plan, ..service("demo", "db") };
     create(&*store, &service).await;
     let before = store.service_get(service.id).await.unwrap().unwrap();
     drop(store);
@@ -113,7 +115,8 @@ async fn check_lasting(database: &Database) {
     revert_to(database, BACKUPS).await;
     let store = database.connect().await;
     let after = store.service_get(service.id).await.unwrap();
-    assert_eq!(after, Some(Service { lifetime: Lifetime::default(), ..before }), "it goes on, and can be destroyed");
+    let plain = Service { lifetime: Lifetime::default(), backup_plan: BackupPlan::default(), ..before };
+    assert_eq!(after, Some(plain), "it goes on, and can be destroyed");
 }
 
 mod services_of_before_go_on_for_as_long_as_nobody_destroys_them {

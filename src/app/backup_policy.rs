@@ -1,0 +1,85 @@
+//! When services are backed up without anybody asking for it.
+
+use super::actions::{ATTEMPTS, too_fast};
+use super::backups::able;
+use super::{App, AppError, Committed, Result, now};
+use crate::audit::{self, Object};
+use crate::domain::backup_policy::{BackupPolicy, Keep, MOST_KEPT, Schedule};
+use crate::domain::event::NewEvent;
+use crate::domain::id::ServiceId;
+use crate::domain::lifecycle::Privilege;
+use crate::domain::permission::Principal;
+use crate::domain::service::{Service, ServiceState};
+use crate::store::{Guard, StoreError, Write};
+
+/// What a client asks for; without a schedule nothing more.
+#[derive(Debug, Clone)]
+pub struct PolicyRequest {
+    pub schedule: Option<String>,
+    /// How many are kept of the last, and by day, week and month.
+    pub keep: [i32; 4],
+    pub verify: bool,
+}
+
+impl PolicyRequest {
+    fn parse(&self) -> Result<Option<BackupPolicy>> {
+        const FIELDS: [&str; 4] = ["keepLast", "keepDaily", "keepWeekly", "keepMonthly"];
+        let Some(schedule) = &self.schedule else { return Ok(None) };
+        let schedule = Schedule::parse(schedule, now())
+            .map_err(|why| AppError::BadInput { field: "schedule", message: why.to_string() })?;
+        let mut numbers = [0; 4];
+        for ((number, given), field) in numbers.iter_mut().zip(self.keep).zip(FIELDS) {
+            *number = u16::try_from(given).ok().filter(|given| *given <= MOST_KEPT).ok_or_else(|| {
+                let message = format!("It is a number from 0 to {MOST_KEPT}.");
+                AppError::BadInput { field, message }
+            })?;
+        }
+        let [last, daily, weekly, monthly] = numbers;
+        let keep = Keep { last, daily, weekly, monthly };
+        if keep == Keep::default() {
+            let message = "At least one of keepLast, keepDaily, keepWeekly and keepMonthly has to keep one.".to_owned();
+            return Err(AppError::BadInput { field: "keepLast", message });
+        }
+        Ok(Some(BackupPolicy { schedule, keep, verify: self.verify }))
+    }
+}
+
+impl App {
+    /// Has a service backed up by a schedule, or by none any more. What is so already gives no event.
+    pub async fn set_backup_policy(
+        &self,
+        viewer: &Principal,
+        id: ServiceId,
+        request: &PolicyRequest,
+    ) -> Result<Committed> {
+        let what = Privilege::SetBackupPolicy;
+        for _ in 0..ATTEMPTS {
+            let before = self.permitted(viewer, id, what).await?;
+            able(&before)?;
+            if matches!(before.state, ServiceState::Destroying | ServiceState::Destroyed) {
+                let message = "It is destroyed, or about to be.".to_owned();
+                return Err(AppError::Conflict { field: "id", message });
+            }
+            let policy = request.parse()?;
+            if policy == before.backup_plan.policy {
+                return Ok(Committed { service: before, event: None });
+            }
+            let now = now();
+            let backup_plan = before.backup_plan.with_policy(policy, id, now);
+            let after = Service { backup_plan, ..before.clone() };
+            let event = NewEvent::backup_policy_set(&after, &viewer.subject, now);
+            let guard = Guard::Revision(&before);
+            let write = Write { service: Some(&after), event: Some(&event), ..Write::new(guard, now) };
+            match self.store.commit(write).await {
+                Ok(committed) => {
+                    self.hints.project_changed(&committed.service.project);
+                    audit::accepted(viewer, what.as_str(), Object::Service(id));
+                    return Ok(committed);
+                }
+                Err(StoreError::Stale) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(too_fast())
+    }
+}
