@@ -1,4 +1,4 @@
-// Backups of a service: taken, verified, restored and deleted, and what is said meanwhile. The API is played. It wants the
+// Backups of a service: taken, also by a schedule and before its end, verified, restored and deleted, and what is said meanwhile. The API is played. It wants the
 // server's address in ORIGIN, a token for the project demo in TOKEN, and in PICTURES a directory to leave screenshots in.
 
 import assert from "node:assert/strict";
@@ -13,10 +13,12 @@ const MIB = 2 ** 20;
 const LATER = ago(60);
 
 const usual = ["STOP", "RESTART", "RESIZE", "DESTROY"];
-/** @typedef {Omit<ReturnType<typeof service>, "operation"> & { operation: object | null }} Service */
+/** @typedef {Omit<ReturnType<typeof service>, "operation" | "backupPolicy" | "replaced" | "error"> & { operation: object | null, backupPolicy: object | null, replaced: object | null, error: object | null }} Service */
 const orders = service(2, { name: "orders", viewerActions: [...usual, "CREATE_BACKUP"] });
 const sessions = service(1, { name: "sessions", state: "STOPPED", viewerActions: ["START", "DESTROY"] });
-const former = service(4, { name: "former", state: "DESTROYED", viewerActions: [] });
+const keep = { keepLast: 3, keepDaily: 7, keepWeekly: 4, keepMonthly: 0 };
+const daily = { schedule: "0 3 * * *", ...keep, verify: true, nextRunAt: ago(-7200) };
+const former = service(4, { name: "former", state: "DESTROYED", viewerActions: [], backupPolicy: daily });
 
 /** @param {number} number @param {object} given */
 const backup = (number, given = {}) => ({
@@ -81,7 +83,7 @@ async function walk() {
         const pageInfo = { hasNextPage: from + 20 < all.length, endCursor: String(from + 20) };
         return { data: { service: { backups: { nodes: all.slice(from, from + 20), pageInfo } } } };
       },
-      ...Object.fromEntries(["CreateBackup", "VerifyBackup", "DeleteBackup", "RestoreService"].map((name) => [name, asks(name)])),
+      ...Object.fromEntries(["CreateBackup", "SetBackupPolicy", "VerifyBackup", "DeleteBackup", "RestoreService", "DestroyService"].map((name) => [name, asks(name)])),
     },
     { serviceMetrics: () => [] },
   );
@@ -96,6 +98,9 @@ async function walk() {
   await verifies(page, happens, asked, answers);
   await deletes(page, happens, asked, answers);
   await restores(page, happens, asked, answers);
+  await schedules(page, happens, asked, answers);
+  await putsBack(page, happens, asked, answers);
+  await ends(page, happens, asked, answers);
   await many(page);
   await elsewhere(page);
   await page.page.close();
@@ -244,6 +249,195 @@ async function restores(page, happens, asked, answers) {
   await page.says("orders-2 is restored.");
 }
 
+/** How often `orders` has changed. */
+let revision = 100;
+const now = (/** @type {object} */ given = {}) => /** @type {Service} */ ({ ...orders, revision: ++revision, ...given });
+
+/** It is backed up by itself, as somebody wants it and sees at once. @param {Dashboard} page @param {Happens} happens @param {[string, any][]} asked @param {Answers} answers */
+async function schedules(page, happens, asked, answers) {
+  await page.page.evaluate(() => (location.hash = "svc_2/backups"));
+  await page.sees("It is not backed up by itself.");
+  await page.button("Back up by schedule…").click();
+  const dialog = page.page.getByRole("dialog", { name: "When orders is backed up" });
+  const save = dialog.getByRole("button", { name: "Save" });
+  await dialog.getByRole("radio", { name: "Every day", checked: true }).and(page.page.locator(":focus")).waitFor();
+  await dialog.getByText("a moment of its own within the half hour after that").waitFor();
+  await pictured(page.page, "schedule");
+
+  const weeks = dialog.getByLabel("Weekly", { exact: true });
+  await weeks.fill("many");
+  await save.click();
+  await dialog.getByRole("alert").getByText("Write a number from 0 to 1000.").waitFor();
+  await weeks.and(page.page.locator(":focus")).waitFor();
+  assert.equal(await weeks.getAttribute("aria-invalid"), "true");
+  await accessible(page.page, "a number that is none");
+  await weeks.fill("4");
+  const refusal = (/** @type {string} */ field, /** @type {string} */ message) => () => ({ errors: [{ message, extensions: { code: "BAD_USER_INPUT", field } }] });
+  answers.SetBackupPolicy = refusal("keepDaily", "It is a number from 0 to 1000.");
+  await save.click();
+  await dialog.getByRole("alert").getByText("It is a number from 0 to 1000.").waitFor();
+  await dialog.getByLabel("Daily", { exact: true }).and(page.page.locator(":focus")).waitFor();
+
+  // By the arrow keys, as radio buttons go.
+  await dialog.getByRole("radio", { name: "Every day" }).focus();
+  await page.page.keyboard.press("ArrowDown");
+  await dialog.getByRole("radio", { name: "Every week", checked: true }).waitFor();
+  await dialog.getByRole("combobox", { name: "On" }).selectOption("Sunday");
+  await dialog.getByRole("combobox", { name: "At" }).selectOption("04:00 UTC");
+  answers.SetBackupPolicy = refusal("schedule", "It never comes round.");
+  await save.click();
+  await dialog.getByRole("alert").getByText("It never comes round.").waitFor();
+  await dialog.getByRole("radio", { name: "Every week" }).and(page.page.locator(":focus")).waitFor();
+  await dialog.getByRole("radio", { name: "By a cron expression" }).check();
+  const cron = dialog.getByLabel("Cron expression", { exact: true });
+  await cron.fill("* * * * *");
+  await dialog.getByText("Minute, hour, day, month and weekday, in UTC").waitFor();
+  answers.SetBackupPolicy = refusal("schedule", "It comes round more often than every 15 minutes.");
+  await save.click();
+  await dialog.getByRole("alert").getByText("more often than every 15 minutes").waitFor();
+  await cron.and(page.page.locator(":focus")).waitFor();
+  await pictured(page.page, "schedule-refused");
+  await cron.fill("30 4 * * 1-5");
+  await dialog.getByText("Monday to Friday at 04:30 UTC.").waitFor();
+  answers.SetBackupPolicy = ({ input: { id: _, ...policy } }) => ({ data: { setBackupPolicy: { service: now({ backupPolicy: { ...policy, nextRunAt: ago(-7200) } }) } } });
+  await save.click();
+  await dialog.waitFor({ state: "detached" });
+  await page.keepsFocus();
+  assert.deepEqual(asked.findLast(([name]) => name === "SetBackupPolicy"), ["SetBackupPolicy", { input: { id: "svc_2", schedule: "30 4 * * 1-5", ...keep, verify: true } }]);
+  await page.sees("Monday to Friday at 04:30 UTC, and each is verified.");
+  await page.sees("The newest 3, 7 daily and 4 weekly are kept, and in any case the newest that is verified.");
+  await page.page.getByText(/^Next: /).waitFor();
+  await page.says("orders has a new schedule.");
+  await pictured(page.page, "scheduled");
+
+  // Somebody else changes it, and time goes by.
+  happens(now({ backupPolicy: { ...daily, verify: false, nextRunAt: ago(60) } }), "orders is backed up by the schedule 0 3 * * * from now on.");
+  await page.sees("Every day at 03:00 UTC. They are not verified.");
+  await page.page.getByText(/^Due since .*its turn comes shortly\.$/).waitFor();
+  happens(now({ state: "STOPPED", viewerActions: ["START"], backupPolicy: { ...daily, schedule: "0 3 1,15 * *", nextRunAt: ago(60) } }), "orders is stopped.");
+  await page.page.getByText(/^Due since .*it is taken once the service runs\.$/).waitFor();
+  await page.page.getByText("By 0 3 1,15 * * in UTC, and each is verified.").waitFor();
+  happens(now({ backupPolicy: daily }), "orders is running and answers its health check.");
+  await page.sees("Every day at 03:00 UTC, and each is verified.");
+
+  await page.button("Change the schedule…").click();
+  await dialog.getByRole("radio", { name: "Not by itself" }).check();
+  assert.equal(await dialog.getByLabel("Weekly", { exact: true }).count(), 0);
+  await pictured(page.page, "schedule-off");
+  answers.SetBackupPolicy = () => ({ data: { setBackupPolicy: { service: now({ backupPolicy: null }) } } });
+  await save.click();
+  await page.sees("It is not backed up by itself.");
+  assert.deepEqual(asked.findLast(([name]) => name === "SetBackupPolicy"), ["SetBackupPolicy", { input: { id: "svc_2", schedule: null } }]);
+  await page.keepsFocus();
+}
+
+/** It is brought back into the service itself. @param {Dashboard} page @param {Happens} happens @param {[string, any][]} asked @param {Answers} answers */
+async function putsBack(page, happens, asked, answers) {
+  const able = { viewerActions: [...usual, "CREATE_BACKUP", "RESTORE"] };
+  const replaced = { version: "17", replacedAt: ago(3600), keptUntil: ago(-500_000) };
+  happens(now({ ...able, replaced }), "orders is as it was.");
+  const dialog = page.page.getByRole("dialog", { name: "Restore a backup of orders" });
+  const restore = dialog.getByRole("button", { name: "Restore orders" });
+  const open = async () => {
+    await entry(page, "Before the migration").getByRole("button", { name: /^Restore…/ }).click();
+    await dialog.getByRole("radio", { name: /^A new service/, checked: true }).and(page.page.locator(":focus")).waitFor();
+    await page.page.keyboard.press("ArrowDown");
+    await dialog.getByRole("radio", { name: /^This service/, checked: true }).and(page.page.locator(":focus")).waitFor();
+  };
+  await open();
+  await dialog.getByText(/^What was written to orders since .* is not in it any more$/).waitFor();
+  await dialog.getByText("only one such is kept").waitFor();
+  assert.equal(await restore.isDisabled(), true, "only who means it");
+  await pictured(page.page, "restore-in-place");
+  // Meanwhile something else begins.
+  happens(now({ viewerActions: ["DESTROY"], operation: { kind: "RESTART", phase: "STOPPING", progressPercent: null, startedAt: ago(0) } }), "orders is being shut down.");
+  await dialog.getByRole("status").getByText("Wait until that is over.").waitFor();
+  await dialog.getByLabel("Type orders to confirm").fill("orders");
+  assert.equal(await restore.isDisabled(), true, "it would be refused");
+  happens(now({ ...able, replaced }), "orders is running and answers its health check.");
+  await page.page.waitForFunction(() => !document.querySelector("dialog .wrong"));
+  answers.RestoreService = () => ({ errors: [{ message: "The backup's key does not open.", extensions: { code: "CONFLICT", field: "backupId" } }] });
+  await restore.click();
+  await dialog.getByRole("alert").getByText("The backup's key does not open.").waitFor();
+  const operation = { kind: "RESTORE", phase: "RESTORING", progressPercent: 40, startedAt: ago(2) };
+  answers.RestoreService = () => ({ data: { restoreService: { service: now({ viewerActions: ["STOP", "RESTART"], operation }) } } });
+  await restore.click();
+  await dialog.waitFor({ state: "detached" });
+  assert.deepEqual(asked.findLast(([name]) => name === "RestoreService"), ["RestoreService", { input: { backupId: "bkp_1", into: { inPlace: true } } }]);
+  await page.says("orders is being restored.");
+  await page.sees("Restoring: bringing in what the backup holds");
+  await page.keepsFocus();
+  happens(now({ viewerActions: ["STOP", "RESTART"], operation }), "orders is to be restored in place from its backup.");
+  const failed = "It could not be restored, and is what it was: The backup is not there any more.";
+  happens(now({ ...able, error: { code: "RESTORE_FAILED", message: failed, occurredAt: ago(0) } }), failed);
+  await page.says(failed);
+  await page.tab("Overview");
+  await page.sees("It goes on as it was, with all its data.");
+  await page.tab("Backups");
+
+  await open();
+  await dialog.getByLabel("Type orders to confirm").fill("orders");
+  answers.RestoreService = () => ({ data: { restoreService: { service: now({ viewerActions: ["STOP", "RESTART"], operation }) } } });
+  await page.page.keyboard.press("Enter");
+  await dialog.waitFor({ state: "detached" });
+  happens(now({ viewerActions: ["STOP", "RESTART"], operation }), "The data of orders is being restored: 40 %.");
+  happens(now({ state: "PROVISIONING", operation: { ...operation, phase: "STARTING", progressPercent: null } }), "orders has the data of its backup again.");
+  happens(now({ ...able, viewerActions: [...able.viewerActions, "REVERT"], replaced }), "orders is running and answers its health check.");
+  await page.says("orders is restored.");
+  await page.tab("Overview");
+  await page.sees(/^What it was is kept until .+\d/);
+  await page.button("Go back to what it was…").first().click();
+  await page.page.getByRole("dialog", { name: "Take orders back to what it was?" }).getByText("stays only with what it is now").waitFor();
+  await pictured(page.page, "back-from-restore");
+  await page.page.keyboard.press("Escape");
+  await page.tab("Backups");
+}
+
+/** It is backed up once more before its end. @param {Dashboard} page @param {Happens} happens @param {[string, any][]} asked @param {Answers} answers */
+async function ends(page, happens, asked, answers) {
+  await page.button("Destroy…").click();
+  const dialog = page.page.getByRole("dialog", { name: "Destroy orders?" });
+  await dialog.getByLabel("Type orders to confirm").and(page.page.locator(":focus")).waitFor();
+  await dialog.getByRole("checkbox", { name: /^Back it up once more first/ }).check();
+  await dialog.getByLabel("Type orders to confirm").fill("orders");
+  await pictured(page.page, "destroy-after-backup");
+  const then = dialog.getByRole("button", { name: "Back up, then destroy" });
+  answers.DestroyService = () => ({ errors: [{ message: "A backup of it is under way; ask again once that has ended.", extensions: { code: "CONFLICT", field: "finalBackup" } }] });
+  await then.click();
+  await dialog.getByRole("alert").getByText("ask again once that has ended").waitFor();
+  // What was ticked is not left out when it can't be done any more.
+  happens(now({ state: "STOPPED", viewerActions: ["START", "DESTROY"] }), "orders is stopped.");
+  await dialog.getByText("It can’t be backed up now.").waitFor();
+  assert.equal(await dialog.getByRole("button", { name: "Destroy for good" }).isDisabled(), true);
+  happens(now(), "orders is running and answers its health check.");
+  answers.DestroyService = () => ({ data: { destroyService: { service: now() } } });
+  await then.click();
+  await dialog.waitFor({ state: "detached" });
+  assert.deepEqual(asked.findLast(([name]) => name === "DestroyService"), ["DestroyService", { id: "svc_2", finalBackup: true }]);
+  const toasts = page.page.getByRole("region", { name: "Notifications" });
+  await toasts.getByText("orders is destroyed once its final backup is verified.").waitFor();
+
+  const last = backup(0, { id: "bkp_8", state: "RUNNING", phase: "COPYING", origin: "FINAL", storedBytes: null, endedAt: null });
+  kept.svc_2?.unshift(last);
+  happens(now(), "The backup of orders is being taken.");
+  await entry(page, "Final backup").getByText("orders is destroyed once this is verified. To keep it, delete this backup.").waitFor();
+  await pictured(page.page, "final-backup");
+  // Where it fails it is one like any other.
+  const error = { code: "STORE_FULL", message: "Where backups are kept there is no room left.", occurredAt: ago(0) };
+  kept.svc_2?.splice(0, 1, { ...last, revision: 2, state: "FAILED", phase: null, origin: "MANUAL", error });
+  happens(now(), "The backup of orders has failed.");
+  await page.says("no room left. The service stays.");
+  await page.page.getByText("is destroyed once this is verified").waitFor({ state: "detached" });
+  kept.svc_2?.shift();
+
+  // Nobody is offered what would be refused.
+  await page.page.evaluate(() => (location.hash = "svc_1/backups"));
+  await page.button("Destroy…").click();
+  await page.page.getByRole("dialog", { name: "Destroy sessions?" }).getByLabel("Type sessions to confirm").waitFor();
+  assert.equal(await page.page.getByRole("checkbox").count(), 0);
+  await page.page.keyboard.press("Escape");
+}
+
 /** More than a page of them. @param {Dashboard} page */
 async function many(page) {
   kept.svc_2 = Array.from({ length: 23 }, (_, number) => backup(number + 1, { note: `Number ${number}.` }));
@@ -263,7 +457,8 @@ async function elsewhere(page) {
   await pictured(page.page, "backups-none");
   await page.page.evaluate(() => (location.hash = "svc_4/backups"));
   await page.sees("Its backups are kept, and can be restored into a new one.");
-  await page.sees("Before it was destroyed");
+  await page.sees("Final backup");
+  await page.sees("others for up to 28 days.");
   await page.button(/^Restore…/).click();
   const dialog = page.page.getByRole("dialog", { name: "Restore a backup of former" });
   await dialog.getByRole("radio", { name: /^Dev.*Too small: the backup holds 1.5 GiB/ }).waitFor();
@@ -276,7 +471,7 @@ async function elsewhere(page) {
 async function forbidden() {
   const page = new Dashboard(await browser.newPage());
   await play(page.page, {
-    Services: (variables) => listed([{ ...orders, viewerActions: [] }], variables),
+    Services: (variables) => listed([{ ...orders, viewerActions: [], backupPolicy: daily }], variables),
     Backups: () => ({ data: { service: { backups: { nodes: [verified], pageInfo: { hasNextPage: false, endCursor: null } } } } }),
   });
   await page.page.route("**/graphql", async (route) => {
@@ -289,6 +484,7 @@ async function forbidden() {
   await page.signIn(token);
   await page.sees("To take backups and to restore them you need the permission");
   await page.sees("62 MiB, stored in 9 MiB");
+  await page.sees("Every day at 03:00 UTC, and each is verified.");
   assert.equal(await page.page.locator(".backups button").count(), 0, "no button that would be refused");
   await pictured(page.page, "backups-forbidden");
   await page.page.close();

@@ -7,7 +7,9 @@ import { runnerImport } from "vite";
 /** @template T @param {string} path @returns {Promise<T>} */
 const load = async (path) => /** @type {T} */ ((await runnerImport(path)).module);
 /** @type {typeof import("../src/dashboard/service/backups/telling")} */
-const { answered, bytes, course, durationOf, misfit, news, obstacle, possible, sizeOf, taken, troubleOf } = await load("./src/dashboard/service/backups/telling.ts");
+const { answered, bytes, course, courseInPlace, durationOf, fateOf, hindrance, misfit, news, obstacle, possible, sizeOf, taken, troubleOf } = await load("./src/dashboard/service/backups/telling.ts");
+/** @type {typeof import("../src/dashboard/service/backups/rhythm")} */
+const { formOf, inputOf, keptOf, problemOf, remainsOf, rhythmOf, scheduleOf, turnOf } = await load("./src/dashboard/service/backups/rhythm.ts");
 /** @type {typeof import("../src/dashboard/service/endings")} */
 const { Endings, saidOf } = await load("./src/dashboard/service/endings.ts");
 
@@ -124,4 +126,117 @@ test("the end of a restore is told", () => {
   assert.equal(endings.endedBy({ serviceId: "svc_1", operation, state: "PROVISIONING" }), null);
   assert.equal(endings.endedBy({ serviceId: "svc_1", operation: null, state: "RUNNING" }), "RESTORE");
   assert.deepEqual(saidOf("RESTORE", { service: service(), message: "orders is running." }), { text: "orders is restored.", bad: false });
+});
+
+test("a restore in place says what happens, and why there can’t be one", () => {
+  const usual = { version: "17", tier: { storageMib: 1024 }, viewerActions: ["RESTORE"] };
+  const [brought, begun, kept, ...more] = courseInPlace(backup(), service(usual));
+  assert.match(brought ?? "", /^The 62 MiB .* orders goes on meanwhile\.$/);
+  assert.match(begun ?? "", /loses its connection for a moment\. Its address, user and password stay/);
+  assert.match(kept ?? "", /kept for a while/);
+  assert.deepEqual(more, []);
+  const then = courseInPlace(backup({ version: "16" }), service({ ...usual, state: "ERROR" }));
+  assert.doesNotMatch(then[0] ?? "", /goes on/);
+  assert.match(then[2] ?? "", /^It has version 16 again, .* not 17 any more/);
+  const lost = courseInPlace(backup(), service({ ...usual, state: "ERROR", error: { code: "VOLUME_LOST" } }));
+  assert.equal(lost.at(-1), "Of what it was nothing is there to be kept.");
+  assert.equal(hindrance(backup(), service(usual)), null);
+  assert.match(hindrance(backup(), service({ ...usual, tier: { storageMib: 61 } })) ?? "", /^Too small: .* larger size first/);
+  assert.match(hindrance(backup(), service({ ...usual, viewerActions: [], operation: { kind: "STOP" } })) ?? "", /Wait/);
+  assert.equal(hindrance(backup(), service({ ...usual, viewerActions: [], state: "STOPPED" })), "The service is stopped now, and can’t be restored.");
+  const failed = { text: "It could not be restored, and is what it was.", bad: true };
+  assert.deepEqual(saidOf("RESTORE", { service: service({ error: { code: "RESTORE_FAILED" } }), message: failed.text }), failed);
+});
+
+test("a final backup says what comes of it", () => {
+  const final = (/** @type {object} */ given) => backup({ origin: "FINAL", ...given });
+  assert.match(fateOf(final({ state: "RUNNING", phase: "COPYING" }), service()) ?? "", /^orders is destroyed once this is verified\. To keep it, delete/);
+  assert.match(fateOf(final({ state: "PENDING", phase: null }), service()) ?? "", /^orders is destroyed/);
+  assert.match(fateOf(final({ phase: "QUEUED" }), service()) ?? "", /^orders is destroyed/, "it waits to be verified");
+  for (const given of [{ state: "VERIFIED" }, { state: "DELETING", phase: null }]) assert.equal(fateOf(final(given), service()), null);
+  assert.equal(fateOf(final({ phase: "READING" }), service({ state: "DESTROYED" })), null);
+  assert.equal(fateOf(backup({ origin: "MANUAL", phase: "QUEUED" }), service()), null);
+  // From then on it is one like any other.
+  const failed = backup({ state: "FAILED", origin: "MANUAL", endedAt: null, error: error() });
+  assert.match(news(final({ state: "RUNNING", phase: "COPYING" }), failed) ?? "", /no room left\. The service stays\.$/);
+});
+
+test("a schedule is said in plain words where it is a simple one", () => {
+  /** @type {[string, string | null][]} */
+  const all = [
+    ["0 3 * * *", "Every day at 03:00 UTC"],
+    ["30 04 * * *", "Every day at 04:30 UTC"],
+    ["0 0 * * 0-6", "Every day at 00:00 UTC"],
+    ["0 * * * *", "Every hour, on the hour"],
+    ["15 */1 * * *", "Every hour, at 15 min past"],
+    ["5 */6 * * *", "Every 6 hours from 00:05 UTC on"],
+    ["*/15 * * * *", "Every 15 minutes"],
+    ["0 3 * * 0", "Every Sunday at 03:00 UTC"],
+    ["0 3 * * 7", "Every Sunday at 03:00 UTC"],
+    ["0 3 * * sun,MON", "Every Monday and Sunday at 03:00 UTC"],
+    ["0 3 * * 1-5", "Monday to Friday at 03:00 UTC"],
+    ["0 3 * * MON,WED,FRI", "Every Monday, Wednesday and Friday at 03:00 UTC"],
+    ["0 3 1 * *", "On day 1 of every month at 03:00 UTC"],
+    ["0 3 31 * *", "On day 31 of every month that has it at 03:00 UTC"],
+    ["  0   3 * * *  ", "Every day at 03:00 UTC"],
+    // Not so simple, or none at all.
+    ...["0 3 1,15 * *", "0 3 1 * MON", "0 3 * 6 *", "0 3,15 * * *", "0 */5 * * *", "*/25 * * * *", "*/15 3 * * *", "0 3 * * MON#1", "0 3 * * 5-1", "0 3 L * *", "0 3 0 * *", "0 24 * * *", "60 3 * * *", "0 * * * 1", "0 */0 * * *", "0 3 * * 8", "0 3 * *", "0 0 3 * * *", "@daily", ""].map(
+      (text) => /** @type {[string, null]} */ ([text, null]),
+    ),
+  ];
+  for (const [schedule, words] of all) assert.equal(rhythmOf(schedule), words, schedule);
+});
+
+const keep = { keepLast: 3, keepDaily: 7, keepWeekly: 4, keepMonthly: 0 };
+const policy = { schedule: "0 3 * * *", ...keep, verify: true, nextRunAt: "2026-02-01T03:12:00Z" };
+
+test("what a policy keeps is said, and when it comes next", () => {
+  const none = { keepLast: 0, keepDaily: 0, keepWeekly: 0, keepMonthly: 0 };
+  const rest = " kept, and in any case the newest that is verified.";
+  assert.equal(keptOf(keep), `The newest 3, 7 daily and 4 weekly are${rest}`);
+  assert.equal(keptOf({ ...none, keepLast: 1 }), `The newest is${rest}`);
+  assert.equal(keptOf({ ...none, keepLast: 1, keepMonthly: 12 }), `The newest and 12 monthly are${rest}`);
+  assert.equal(keptOf({ ...none, keepDaily: 1 }), `1 daily is${rest}`);
+  assert.equal(keptOf(none), null);
+  assert.equal(remainsOf({ ...none, keepLast: 9 }), "Of the backups by schedule the newest that is verified stays until somebody deletes it.");
+  assert.match(remainsOf(keep), /, and others for up to 28 days\.$/);
+  assert.match(remainsOf({ ...none, keepDaily: 1 }), / 1 day\.$/);
+  const before = Date.parse("2026-02-01T03:00:00Z");
+  const after = Date.parse("2026-02-01T03:30:00Z");
+  assert.deepEqual(turnOf(policy, service(), before), ["Next: ", "."]);
+  assert.deepEqual(turnOf(policy, service({ state: "STOPPED" }), after), ["Due since ", "; it is taken once the service runs."]);
+  assert.deepEqual(turnOf(policy, service(), after), ["Due since ", "; its turn comes shortly."]);
+  assert.equal(turnOf({ ...policy, nextRunAt: null }, service(), after), null);
+});
+
+test("a form comes back to the policy that filled it", () => {
+  for (const [schedule, rhythm] of /** @type {const} */ ([
+    ["0 * * * *", "HOURLY"],
+    ["0 3 * * *", "DAILY"],
+    ["0 23 * * 0", "WEEKLY"],
+    ["30 3 * * *", "CUSTOM"],
+    ["0 3 * * MON", "CUSTOM"],
+  ])) {
+    const form = formOf({ ...policy, schedule });
+    assert.equal(form.rhythm, rhythm);
+    const { nextRunAt, ...same } = { ...policy, schedule };
+    assert.deepEqual(inputOf("svc_1", form), { id: "svc_1", ...same });
+  }
+  const first = formOf(null);
+  assert.deepEqual(inputOf("svc_1", first), { id: "svc_1", schedule: "0 3 * * *", ...keep, verify: true });
+  assert.deepEqual(inputOf("svc_1", { ...first, rhythm: "OFF" }), { id: "svc_1", schedule: null });
+  assert.equal(scheduleOf({ ...formOf({ ...policy, schedule: "0 5 * * 7" }) }), "0 5 * * 0");
+  assert.equal(scheduleOf({ ...first, rhythm: "CUSTOM", custom: " 0 4 * * * " }), "0 4 * * *");
+});
+
+test("a form says what is wrong with it, at its field", () => {
+  const form = formOf(policy);
+  const field = (/** @type {object} */ given) => problemOf({ ...form, ...given })?.field ?? null;
+  const none = { keepLast: "0", keepDaily: "0", keepWeekly: "0", keepMonthly: "0" };
+  assert.equal(field({}), null);
+  assert.equal(field({ rhythm: "CUSTOM", custom: " " }), "schedule");
+  for (const text of ["", "1001", "-1", "1.5", "many"]) assert.equal(field({ keep: { ...form.keep, keepWeekly: text } }), "keepWeekly", text);
+  assert.equal(field({ keep: none }), "keepLast");
+  assert.equal(field({ keep: { ...none, keepMonthly: " 1 " } }), null);
+  assert.equal(field({ rhythm: "OFF", keep: none }), null, "nothing is asked for");
 });

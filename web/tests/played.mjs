@@ -19,6 +19,7 @@ export function service(number, given = {}) {
     storage: { usedMib: 40, limitMib: 512, enforcement: "GUARDED" },
     upgradesTo: [],
     replaced: null,
+    backupPolicy: null,
     state: "RUNNING",
     operation: null,
     error: null,

@@ -95,7 +95,8 @@ test("what failed beside a service that goes on says so", () => {
   assert.equal(remedy(service(), "UPGRADE_FAILED"), "It goes on in version 16, with all its data.");
   assert.equal(remedy(service(), "PULL_FAILED"), "It runs on from the image that it has.");
   assert.equal(titleOf("RESTORE_FAILED"), "Its backup could not be restored");
-  assert.match(remedy(service({ state: "ERROR", viewerActions: ["START"] }), "RESTORE_FAILED"), /^It has none of the data\. Destroy it/);
+  assert.match(remedy(service({ state: "ERROR", viewerActions: ["START"] }), "RESTORE_FAILED"), /^Restore the backup once more/);
+  assert.equal(remedy(service({ state: "RUNNING" }), "RESTORE_FAILED"), "It goes on as it was, with all its data.", "in place");
   for (const code of ["UPGRADE_FAILED", "PULL_FAILED"]) assert.match(remedy(service({ state: "ERROR", viewerActions: ["START"] }), code), /^“Start” tries again/);
 });
 
@@ -155,6 +156,7 @@ test("an end is said in words, and an upgrade that failed in the server’s", ()
   assert.equal(said("UPDATE_IMAGE", { error: { code: "PULL_FAILED" } })?.bad, true);
   assert.deepEqual(said("UPDATE_IMAGE"), { text: "orders runs from its newest image now.", bad: false });
   assert.deepEqual(said("REVERT"), { text: "orders is back at version 16.", bad: false });
+  assert.deepEqual(said("REVERT", { replaced: { version: "16" } }), { text: "orders is what it was before.", bad: false }, "from a restore");
   assert.deepEqual(said("RESIZE", { error: { code: "STORAGE_FULL" } }), { text: "orders has the size Standard now.", bad: false });
   assert.deepEqual(said("REPAIR"), { text: "orders is repaired.", bad: false });
   assert.equal(said("START"), null);

@@ -20,11 +20,10 @@ import type { Service } from "./state";
 import { useStore } from "./store";
 import type { Action } from "./words";
 
-const ASK: Record<Exclude<Action, "RESIZE" | "UPGRADE">, (id: string) => Promise<Service>> = {
+const ASK: Record<Exclude<Action, "RESIZE" | "UPGRADE" | "DESTROY">, (id: string) => Promise<Service>> = {
   START: async (id) => (await send(StartServiceDocument, { id })).startService.service,
   STOP: async (id) => (await send(StopServiceDocument, { id })).stopService.service,
   RESTART: async (id) => (await send(RestartServiceDocument, { id })).restartService.service,
-  DESTROY: async (id) => (await send(DestroyServiceDocument, { id })).destroyService.service,
   ROTATE_CREDENTIALS: async (id) => (await send(RotateCredentialsDocument, { id })).rotateCredentials.service,
   REVERT: async (id) => (await send(RevertServiceDocument, { id })).revertService.service,
   UPDATE_IMAGE: async (id) => (await send(UpdateImageDocument, { id })).updateImage.service,
@@ -63,6 +62,8 @@ export function useAction(project: Project, service: Service) {
   const resize = (tier: SizeTier, apply: ResizeApply) => run("RESIZE", () => resizeService({ id: service.id, tier, apply }));
   const upgrade = (version: string) =>
     run("UPGRADE", async () => (await send(UpgradeServiceDocument, { input: { id: service.id, version } })).upgradeService.service);
+  const destroy = (finalBackup: boolean) =>
+    run("DESTROY", async () => (await send(DestroyServiceDocument, { id: service.id, finalBackup })).destroyService.service);
   const forget = () => setError(null);
-  return { ask, resize, upgrade, asking, error, forget };
+  return { ask, resize, upgrade, destroy, asking, error, forget };
 }

@@ -90,13 +90,18 @@ export function remedy(service: Service, code: string): string {
   const { viewerActions, state, version } = service;
   if (state === "RUNNING") {
     if (code === "UPGRADE_FAILED") return `It goes on in version ${version}, with all its data.`;
+    if (code === "RESTORE_FAILED") return "It goes on as it was, with all its data.";
     if (code === "PULL_FAILED") return "It runs on from the image that it has.";
     if (code === "STORAGE_FULL") return `It can be read. ${ROOM[fullness(service)]}`;
   }
+  if (code === "RESTORE_FAILED") return EMPTY;
   if (code === "STORAGE_FULL") return "Start it to delete data within ten minutes, or give it a larger size.";
   if (viewerActions.includes("START")) return "“Start” tries again, with the data it has.";
   return "It is tried again automatically, and can be started by whoever may change the project’s services.";
 }
+
+/** What was to be restored in place may have data. */
+const EMPTY = "Restore the backup once more, or another one. If it was to be made of the backup, it is empty: destroy it.";
 
 /** What makes room, by what there is too much of. */
 const ROOM: Record<ReturnType<typeof fullness>, string> = {
@@ -112,7 +117,6 @@ const REMEDY: Record<string, string> = {
   ENGINE_UNAVAILABLE: "There is nothing to do: it continues as soon as the engine answers.",
   NO_SPACE: "Tell whoever runs the platform.",
   OUT_OF_MEMORY: "If it happens again, give it a larger size.",
-  RESTORE_FAILED: "It has none of the data. Destroy it, and restore the backup once more, or another one.",
   ROTATION_FAILED: "It is tried again automatically. Change the password once more to try now.",
   VOLUME_LOST: "Tell whoever runs the platform before anybody destroys the service.",
 };

@@ -63,8 +63,8 @@ export const PHASE: Record<OperationPhase, string> = {
   UNKNOWN: "in a way that a newer server knows",
 };
 
-/** What changes a service; the other actions look at what it holds. */
-export type Action = Exclude<ServiceAction, "REVEAL_CREDENTIALS" | "RUN_SQL" | "BROWSE_KEYS" | "CREATE_BACKUP">;
+/** What changes a service; the other actions look at what it holds, or are offered beside its backups. */
+export type Action = Exclude<ServiceAction, "REVEAL_CREDENTIALS" | "RUN_SQL" | "BROWSE_KEYS" | "CREATE_BACKUP" | "RESTORE">;
 
 export const ACTION: Record<Action, string> = {
   START: "Start",
@@ -91,6 +91,7 @@ export function health(service: Service): string {
       if (kind === "RECOVER" || kind === "REPAIR") return "Being repaired";
       if (kind === "UPGRADE") return "Being upgraded";
       if (kind === "REVERT") return "Going back";
+      if (kind === "RESTORE") return "Being restored";
       return service.error?.code === "STORAGE_FULL" ? "Takes no writes" : "Healthy";
     case "ERROR":
       return kind && STARTS.has(kind) ? "Not serving, being started" : "Not serving";

@@ -1,14 +1,15 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { useAction } from "../actions";
-import type { ApiError } from "../api";
 import type { Entry } from "../create/provision";
 import type { ResizeApply, SizeTier } from "../generated";
 import type { Item } from "../parts/menu";
 import { Confirm, Dialog } from "../parts/dialog";
 import { Failure } from "../parts/failure";
 import { usePart } from "../parts/part";
+import { toast } from "../parts/toasts";
 import type { Project } from "../project";
+import { addressOf } from "../route";
 import type { Service } from "../state";
 import { ACTION, type Action, atLength } from "../words";
 import { offerBack } from "./back";
@@ -17,8 +18,9 @@ import { offerBack } from "./back";
 type Offered = Exclude<Action, "ROTATE_CREDENTIALS">;
 
 /** Those that have a dialog of their own, and those that are only confirmed. */
-type Chosen = "RESIZE" | "UPGRADE";
-type Confirmed = Exclude<Offered, Chosen | "START" | "DESTROY">;
+const CHOSEN = ["RESIZE", "UPGRADE", "DESTROY"] as const;
+type Chosen = (typeof CHOSEN)[number];
+type Confirmed = Exclude<Offered, Chosen | "START">;
 
 /** In the order that they are offered in. */
 const USUAL = ["START", "RESTART", "STOP", "RESIZE", "DESTROY"] as const;
@@ -45,7 +47,8 @@ const QUESTION: Record<Confirmed, (service: Service) => Question> = {
     text: (
       <>
         Its data is then as it was{service.replaced && ` on ${atLength(service.replaced.replacedAt)}`}.{" "}
-        <strong>What was written since is lost to it</strong>, and stays only with version {service.version}, which is kept in turn.
+        <strong>What was written since is lost to it</strong>, and stays only with{" "}
+        {service.replaced?.version === service.version ? "what it is now" : `version ${service.version}`}, which is kept in turn.
         Everything that is connected to it loses its connection.
       </>
     ),
@@ -66,8 +69,14 @@ const QUESTION: Record<Confirmed, (service: Service) => Question> = {
   }),
 };
 
-function former({ replaced }: Service): string {
-  return replaced ? `version ${replaced.version}` : "the version before";
+function isConfirmed(action: Offered): action is Confirmed {
+  return action in QUESTION;
+}
+
+function former({ replaced, version }: Service): string {
+  if (!replaced) return "the version before";
+  // A restore in place changes no version.
+  return replaced.version === version ? "what it was" : `version ${replaced.version}`;
 }
 
 function labelOf(action: Offered, service: Service): string {
@@ -77,7 +86,7 @@ function labelOf(action: Offered, service: Service): string {
 
 /** What a viewer may do to a service now, with the questions that are asked before, and what went wrong the last time. */
 export function useActions(project: Project, service: Service, entry: Entry | undefined) {
-  const { ask, resize, upgrade, asking, error, forget } = useAction(project, service);
+  const { ask, resize, upgrade, destroy, asking, error, forget } = useAction(project, service);
   const [asked, setAsked] = useState<Exclude<Offered, "START"> | null>(null);
   const of = (action: Action): Item | null => {
     if (action === "ROTATE_CREDENTIALS" || !service.viewerActions.includes(action)) return null;
@@ -93,10 +102,10 @@ export function useActions(project: Project, service: Service, entry: Entry | un
       },
     };
   };
-  const { part, error: unloaded, again } = usePart(() => import("./dialogs"), asked === "RESIZE" || asked === "UPGRADE");
-  const items = (actions: readonly Offered[]) => actions.flatMap((action) => of(action) ?? []);
   // What went wrong is said in its dialog, where something was chosen or typed.
-  const stays = asked === "DESTROY" || asked === "RESIZE" || asked === "UPGRADE";
+  const stays = CHOSEN.some((chosen) => chosen === asked);
+  const { part, error: unloaded, again } = usePart(() => import("./dialogs"), stays);
+  const items = (actions: readonly Offered[]) => actions.flatMap((action) => of(action) ?? []);
   const close = () => {
     // It was about what stood there.
     if (stays) forget();
@@ -112,8 +121,14 @@ export function useActions(project: Project, service: Service, entry: Entry | un
   const upgraded = async (version: string) => {
     if (await upgrade(version)) setAsked(null);
   };
-  const confirmed = async (action: Exclude<Offered, Chosen | "START">) => {
-    if ((await ask(action)) || !stays) setAsked(null);
+  const destroyed = async (finalBackup: boolean) => {
+    if (!(await destroy(finalBackup))) return;
+    setAsked(null);
+    if (finalBackup) toast(`${service.name} is destroyed once its final backup is verified.`, { href: addressOf(service.id, "backups") });
+  };
+  const confirmed = async (action: Confirmed) => {
+    await ask(action);
+    setAsked(null);
   };
   const busy = asking !== null;
   const shared = { service, busy, error, close };
@@ -126,6 +141,7 @@ export function useActions(project: Project, service: Service, entry: Entry | un
       );
     }
     if (!part) return null;
+    if (asked === "DESTROY") return <part.Destroy {...shared} destroy={destroyed} />;
     if (asked === "UPGRADE") return <part.Upgrade {...shared} kind={entry?.name ?? service.kind} upgrade={upgraded} />;
     return entry && <part.Resize {...shared} entry={entry} resize={resized} />;
   };
@@ -144,62 +160,6 @@ export function useActions(project: Project, service: Service, entry: Entry | un
       </Confirm>
     );
   };
-  const dialog =
-    asked === null ? null : asked === "DESTROY" ? (
-      <Destroy {...shared} destroy={() => confirmed("DESTROY")} />
-    ) : asked === "RESIZE" || asked === "UPGRADE" ? (
-      chosen()
-    ) : (
-      sure(asked)
-    );
+  const dialog = asked === null ? null : isConfirmed(asked) ? sure(asked) : chosen();
   return { of, usual: items(USUAL), rare: items(RARE), dialog, error: stays ? null : error };
-}
-
-interface DestroyProps {
-  service: Service;
-  busy: boolean;
-  error: ApiError | null;
-  close: () => void;
-  destroy: () => void;
-}
-
-/** Has the name typed before the data is gone. */
-function Destroy({ service, busy, error, close, destroy }: DestroyProps) {
-  const [typed, setTyped] = useState("");
-  return (
-    <Dialog
-      class="small"
-      title={`Destroy ${service.name}?`}
-      close={close}
-      submit={() => typed === service.name && destroy()}
-      footer={
-        <>
-          {error && <Failure error={error} />}
-          <button type="button" onClick={close}>
-            Cancel
-          </button>
-          <button type="submit" class="danger solid" disabled={busy || typed !== service.name}>
-            Destroy for good
-          </button>
-        </>
-      }
-    >
-      <p>
-        This removes the service <strong>and all its data, for good</strong>. Nobody can bring it back. Its history is kept.
-      </p>
-      <label>
-        <span>
-          Type <code>{service.name}</code> to confirm
-        </span>
-        <input
-          data-first
-          value={typed}
-          onInput={(event) => setTyped(event.currentTarget.value)}
-          autoComplete="off"
-          autoCapitalize="none"
-          spellcheck={false}
-        />
-      </label>
-    </Dialog>
-  );
 }

@@ -2,5 +2,6 @@
 
 import "./dialogs.css";
 
+export { Destroy } from "./destroy";
 export { Resize } from "./resize";
 export { Upgrade } from "./upgrade";

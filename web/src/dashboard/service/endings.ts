@@ -7,14 +7,18 @@ import type { Service, ServiceEvent } from "../state";
 const ENDED: Partial<Record<OperationKind, (service: Service) => string>> = {
   RESIZE: ({ name, tier }) => `${name} has the size ${tier.name} now.`,
   UPGRADE: ({ name, version }) => `${name} runs version ${version} now.`,
-  REVERT: ({ name, version }) => `${name} is back at version ${version}.`,
+  REVERT: ({ name, version, replaced }) => `${name} is ${replaced?.version === version ? "what it was before" : `back at version ${version}`}.`,
   UPDATE_IMAGE: ({ name }) => `${name} runs from its newest image now.`,
   REPAIR: ({ name }) => `${name} is repaired.`,
   RESTORE: ({ name }) => `${name} is restored.`,
 };
 
 /** What is wrong with a service that goes on as it was. */
-const FAILED: Partial<Record<OperationKind, string>> = { UPGRADE: "UPGRADE_FAILED", UPDATE_IMAGE: "PULL_FAILED" };
+const FAILED: Partial<Record<OperationKind, string>> = {
+  UPGRADE: "UPGRADE_FAILED",
+  UPDATE_IMAGE: "PULL_FAILED",
+  RESTORE: "RESTORE_FAILED",
+};
 
 interface Said {
   text: string;

@@ -64,7 +64,7 @@ export function Overview({ project, service, entry, sample }: OverviewProps) {
       {refused && <Failure error={refused} />}
       {waits(service) && <Outgrown service={service} kind={entry?.name} ways={[of("RESTART")]} />}
       {error && <Fault service={service} error={error} ways={waysOut(service, error.code).map(of)} />}
-      {replaced && <Kept replaced={replaced} way={of("REVERT")} />}
+      {replaced && <Kept replaced={replaced} now={service.version} way={of("REVERT")} />}
       {dialog}
       <div class="cards">
         <div>
@@ -277,13 +277,13 @@ function Unlock() {
   );
 }
 
-/** What an upgrade has replaced, for as long as it is there. */
-function Kept({ replaced, way }: { replaced: NonNullable<Service["replaced"]>; way: Item | null }) {
+/** What an upgrade or a restore has replaced, for as long as it is there. */
+function Kept({ replaced, now, way }: { replaced: NonNullable<Service["replaced"]>; now: string; way: Item | null }) {
   const { version, replacedAt, keptUntil } = replaced;
   return (
     <Told sign="REVERT" tone="calm" ways={[way]}>
       <p>
-        Version {version} is kept until{" "}
+        {version === now ? "What it was" : `Version ${version}`} is kept until{" "}
         <time dateTime={keptUntil} title={atLength(keptUntil)}>
           {dayOf(keptUntil)}
         </time>

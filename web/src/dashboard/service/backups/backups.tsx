@@ -15,8 +15,9 @@ import { addressOf } from "../../route";
 import type { Service } from "../../state";
 import { atLength } from "../../words";
 import { useBackups } from "./list";
+import { Schedule } from "./policy";
 import { Restore } from "./restore";
-import { type Backup, durationOf, isOpen, MARK, nameOf, obstacle, ORIGIN, PHASE, possible, sizeOf, STATE, timeOf, troubleOf } from "./telling";
+import { type Backup, durationOf, fateOf, isOpen, MARK, nameOf, obstacle, ORIGIN, PHASE, possible, sizeOf, STATE, timeOf, troubleOf } from "./telling";
 
 /** The longest note that the API takes, in characters. */
 const LONGEST = 200;
@@ -36,6 +37,7 @@ export function Backups({ project, service, entry, mayChange, mayDelete }: Backu
   return (
     <div class="backups">
       {blocked ? <p class="quiet">{blocked}</p> : <Take id={service.id} open={backups?.some(isOpen) ?? false} take={take} />}
+      <Schedule project={project} service={service} mayChange={mayChange} />
       {error && <Failure error={error} retry={again} />}
       {!backups && !error && <p class="quiet centred">Reading the backups…</p>}
       {backups?.length === 0 && (
@@ -130,6 +132,9 @@ function One({ backup, project, service, entry, mayChange, mayDelete, take }: On
   const can = possible(backup);
   const { state, phase, origin, note, verification } = backup;
   const time = timeOf(backup);
+  const fate = fateOf(backup, service);
+  // Who may not make a new service of it may still put it in place.
+  const mayRestore = mayChange || service.viewerActions.includes("RESTORE");
   const facts = [ORIGIN[origin], sizeOf(backup), durationOf(backup)].filter((fact) => fact !== null);
   const run = async (request: () => Promise<Backup>) => {
     if (busy) return;
@@ -182,6 +187,7 @@ function One({ backup, project, service, entry, mayChange, mayDelete, take }: On
           </Fragment>
         ))}
       </p>
+      {fate && <p class="fate">{fate}</p>}
       {backup.error && <Trouble backup={backup} />}
       {verification && (
         <details>
@@ -204,7 +210,7 @@ function One({ backup, project, service, entry, mayChange, mayDelete, take }: On
             Verify{of}
           </button>
         )}
-        {mayChange && can.restore && entry && (
+        {mayRestore && can.restore && entry && (
           <button type="button" onClick={() => ask("restore")}>
             Restore…{of}
           </button>
@@ -222,9 +228,12 @@ function One({ backup, project, service, entry, mayChange, mayDelete, take }: On
           service={service}
           entry={entry}
           backup={backup}
+          mayChange={mayChange}
           close={() => setAsked(null)}
           done={({ id }) => {
-            location.hash = addressOf(id);
+            setAsked(null);
+            // A new one is shown.
+            if (id !== service.id) location.hash = addressOf(id);
           }}
         />
       )}

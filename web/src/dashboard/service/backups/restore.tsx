@@ -1,20 +1,25 @@
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, send } from "../../api";
 import { Name, problemOf, unnamed } from "../../create/name";
 import { useOnce } from "../../create/once";
 import type { Entry } from "../../create/provision";
 import { RestoreServiceDocument, type SizeTier } from "../../generated";
+import { announce } from "../../parts/announcer";
 import { Dialog } from "../../parts/dialog";
 import { Failure, Wrong } from "../../parts/failure";
 import { type Tier, Tiers } from "../../parts/tiers";
+import { Typed } from "../../parts/typed";
 import type { Project } from "../../project";
 import { listed, type Service } from "../../state";
 import { useStore } from "../../store";
 import { atLength } from "../../words";
-import { type Backup, course, misfit, timeOf } from "./telling";
+import { type Backup, course, courseInPlace, hindrance, isLost, misfit, timeOf } from "./telling";
 
 /** The inputs that an error may be about. */
 const FIELDS = new Set(["name", "tier"]);
+
+type Target = "NEW" | "IN_PLACE";
 
 interface RestoreProps {
   project: Project;
@@ -22,12 +27,49 @@ interface RestoreProps {
   service: Service;
   entry: Entry;
   backup: Backup;
+  /** Whether a new service may be made of it. */
+  mayChange: boolean;
   close: () => void;
+  /** It is to be in this one. */
   done: (service: Service) => void;
 }
 
-/** Asks what is to be made of a backup, and says what happens. */
-export function Restore({ project, service, entry, backup, close, done }: RestoreProps) {
+/** Asks what a backup is to be restored into, and says what happens. */
+export function Restore(props: RestoreProps) {
+  const { service, mayChange } = props;
+  // Those that there were when this was opened, so that nothing goes away under somebody's hands.
+  const [offered] = useState<readonly Target[]>(() => [
+    ...(mayChange ? (["NEW"] as const) : []),
+    ...(service.viewerActions.includes("RESTORE") ? (["IN_PLACE"] as const) : []),
+  ]);
+  const [chosen, setChosen] = useState<Target>(offered[0] ?? "NEW");
+  const card = (target: Target, label: string, text: string) => (
+    <label class="card">
+      <input type="radio" name="into" data-first={target === chosen || undefined} checked={target === chosen} onChange={() => setChosen(target)} />
+      <span>
+        <strong>{label}</strong>
+        <span class="quiet">{text}</span>
+      </span>
+    </label>
+  );
+  const choice = offered.length > 1 && (
+    <fieldset>
+      <legend>Into</legend>
+      <div class="choices">
+        {card("NEW", "A new service", `${service.name} stays as it is.`)}
+        {card("IN_PLACE", "This service", `${service.name} is again what it was then.`)}
+      </div>
+    </fieldset>
+  );
+  return chosen === "NEW" ? <IntoNew {...props} choice={choice} /> : <InPlace {...props} choice={choice} />;
+}
+
+interface IntoProps extends RestoreProps {
+  /** What else it could be restored into. */
+  choice: ComponentChildren;
+}
+
+function IntoNew({ project, service, entry, backup, close, done, choice }: IntoProps) {
   const [name, setName] = useState("");
   const [tier, setTier] = useState<SizeTier | null>(null);
   const [busy, setBusy] = useState(false);
@@ -92,7 +134,8 @@ export function Restore({ project, service, entry, backup, close, done }: Restor
     >
       <div class="restore" ref={body}>
         <p>What was committed before {atLength(timeOf(backup))} is in it.</p>
-        <Name first name={name} change={changed(setName)} unnamed={unnamed(backup.kind, names)} error={wrong === "name" ? error : null} />
+        {choice}
+        <Name first={!choice} name={name} change={changed(setName)} unnamed={unnamed(backup.kind, names)} error={wrong === "name" ? error : null} />
         <Tiers tiers={entry.tiers} chosen={chosen?.tier} choose={changed(setTier)} remark={remark}>
           {wrong === "tier" && error && <Wrong error={error} />}
         </Tiers>
@@ -101,6 +144,72 @@ export function Restore({ project, service, entry, backup, close, done }: Restor
             <li key={step}>{step}</li>
           ))}
         </ol>
+      </div>
+    </Dialog>
+  );
+}
+
+/** Has the name typed before what was written since is not in the service any more. */
+function InPlace({ project, service, backup, close, done, choice }: IntoProps) {
+  const { name, replaced } = service;
+  const [typed, setTyped] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<ApiError | null>(null);
+  const time = atLength(timeOf(backup));
+  const hindered = busy ? null : hindrance(backup, service);
+  const ready = typed === name && hindered === null;
+  const submit = async () => {
+    if (!ready || busy) return;
+    setBusy(true);
+    setError(null);
+    try {
+      const { restoreService } = await send(RestoreServiceDocument, { input: { backupId: backup.id, into: { inPlace: true } } });
+      project.answered(restoreService.service);
+      announce(`${name} is being restored.`);
+      done(restoreService.service);
+    } catch (reason) {
+      setError(ApiError.of(reason));
+      setBusy(false);
+    }
+  };
+  return (
+    <Dialog
+      title={`Restore a backup of ${backup.serviceName}`}
+      close={close}
+      submit={submit}
+      footer={
+        <>
+          {error && <Failure error={error} />}
+          <button type="button" onClick={close}>
+            Cancel
+          </button>
+          <button type="submit" class="danger solid" disabled={busy || !ready}>
+            {busy ? "Restoring…" : `Restore ${name}`}
+          </button>
+        </>
+      }
+    >
+      <div class="restore">
+        <p>What was committed before {time} is in it.</p>
+        {choice}
+        <ol class="happens" aria-label="What happens">
+          {courseInPlace(backup, service).map((step) => (
+            <li key={step}>{step}</li>
+          ))}
+        </ol>
+        {!isLost(service) && (
+          <p>
+            <strong>What was written to {name} since {time} is not in it any more</strong>, and comes back only by going back.
+          </p>
+        )}
+        {replaced && !isLost(service) && (
+          <p class="caution">
+            What it was until {atLength(replaced.replacedAt)}, which is kept now, is removed: only one such is kept. To keep it, go back to it first.
+          </p>
+        )}
+        <p class="quiet">If it fails, or the service is stopped or restarted meanwhile, {name} is what it was.</p>
+        <div role="status">{hindered && <p class="wrong">{hindered}</p>}</div>
+        <Typed first={!choice} name={name} typed={typed} change={setTyped} />
       </div>
     </Dialog>
   );

@@ -38,7 +38,7 @@ export const PHASE: Record<BackupPhase, string> = {
 export const ORIGIN: Record<BackupOrigin, string> = {
   MANUAL: "By hand",
   SCHEDULED: "By schedule",
-  FINAL: "Before it was destroyed",
+  FINAL: "Final backup",
   UNKNOWN: "For a reason that a newer server knows",
 };
 
@@ -87,6 +87,13 @@ export function possible({ state, phase, endedAt }: Backup): Possible {
   };
 }
 
+/** What becomes of the service by this backup; null where nothing does. */
+export function fateOf({ origin, state, phase }: Backup, service: Service): string | null {
+  if (origin !== "FINAL" || service.state === "DESTROYING" || service.state === "DESTROYED") return null;
+  if (state === "DELETING" || (phase === null && !(state === "PENDING" || state === "RUNNING"))) return null;
+  return `${service.name} is destroyed once this is verified. To keep it, delete this backup.`;
+}
+
 /** Why a service can't be backed up now; null where it can. */
 export function obstacle({ state, operation, viewerActions }: Service, mayChange: boolean): string | null {
   if (viewerActions.includes("CREATE_BACKUP")) return null;
@@ -105,7 +112,10 @@ export function isOpen({ state }: Backup): boolean {
 export function news(before: Backup | undefined, after: Backup): string | null {
   const what = `The backup of ${after.serviceName}`;
   if (!before) return null;
-  if (after.error && after.error.occurredAt !== before.error?.occurredAt) return `${what}: ${troubleOf(after)?.title} ${after.error.message}`;
+  if (after.error && after.error.occurredAt !== before.error?.occurredAt) {
+    const stays = before.origin === "FINAL" && after.state === "FAILED" ? " The service stays." : "";
+    return `${what}: ${troubleOf(after)?.title} ${after.error.message}${stays}`;
+  }
   if (after.state === "VERIFIED" && before.verification?.verifiedAt !== after.verification?.verifiedAt) return `${what} is verified.`;
   if (after.state === "AVAILABLE" && isOpen(before)) return `${what} is complete.`;
   return null;
@@ -144,6 +154,33 @@ export function course(backup: Backup, kind: string, source: Service): readonly 
   const runs = "It runs once all of it is there. Where that fails it does not run at all, so that it is never an empty one.";
   const stays = source.state === "DESTROYED" ? [] : [`${source.name} stays as it is.`];
   return [made, filled, runs, ...stays];
+}
+
+/** What happens when a backup takes the place of what its service has. */
+export function courseInPlace(backup: Backup, service: Service): readonly string[] {
+  const { name, state, version } = service;
+  const runs = state === "RUNNING" ? ` ${name} goes on meanwhile.` : "";
+  const brought = `The ${bytes(backup.contentBytes)} that the backup holds are brought in beside what is there.${runs}`;
+  const begun = "Then it is started anew with that: everything that is connected to it loses its connection for a moment.";
+  const same = "Its address, user and password stay as they are.";
+  const back = backup.version === version ? [] : [`It has version ${backup.version} again, as when the backup was taken, and not ${version} any more.`];
+  const kept = isLost(service)
+    ? "Of what it was nothing is there to be kept."
+    : "What it was until then is kept for a while, usually a week: “Go back” returns to that.";
+  return [brought, `${begun} ${same}`, ...back, kept];
+}
+
+/** Whether its data is missing, so that nothing more of it can be lost. */
+export function isLost({ error }: Service): boolean {
+  return error?.code === "VOLUME_LOST";
+}
+
+/** Why a backup can't take the place of what its service has; null where it can. */
+export function hindrance(backup: Backup, { state, operation, viewerActions, tier }: Service): string | null {
+  if (operation && !viewerActions.includes("RESTORE")) return "Something is being done about the service. Wait until that is over.";
+  if (!viewerActions.includes("RESTORE")) return `The service is ${IS[state]} now, and can’t be restored.`;
+  const small = misfit(backup, tier);
+  return small && `${small} Give the service a larger size first.`;
 }
 
 /** Why a size can't take what a backup holds. */
