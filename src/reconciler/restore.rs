@@ -33,6 +33,8 @@ mod in_place;
 
 /// How long a server may take to read what was laid out for it.
 const READY: Duration = Duration::from_secs(30 * 60);
+/// The exit code of what was killed.
+const KILLED: i64 = 128 + 9;
 /// How many of the last lines of a server's output are told of one that does not start.
 const LINES: usize = 20;
 
@@ -82,7 +84,7 @@ impl Reconciler {
             Ok(Ok(false)) | Err(_) => {
                 let log = self.engine.logs(new.instance, LINES).await.unwrap_or_default().join("\n");
                 let message = format!("What was restored does not start: {}", access.redact(&log));
-                return Err(Trouble::lasting(BackupErrorCode::RestoreFailed, message));
+                return Err(self.unrestorable(new, message).await);
             }
         }
         if let Some(admit) = able.admit {
@@ -90,7 +92,7 @@ impl Reconciler {
             if ended.exit_code != Some(0) {
                 let why = access.redact(&ended.output);
                 let message = format!("What was restored does not take its password: {why}");
-                return Err(Trouble::lasting(BackupErrorCode::RestoreFailed, message));
+                return Err(self.unrestorable(new, message).await);
             }
         }
         Ok(able)
@@ -132,8 +134,23 @@ impl Reconciler {
             ended if ended.exit_code == Some(0) => Ok(()),
             ended => {
                 let message = format!("It could not be laid out: {}", ended.output);
-                Err(Trouble::lasting(BackupErrorCode::RestoreFailed, message))
+                Err(self.unrestorable(new, message).await)
             }
+        }
+    }
+
+    /// What comes of a restore that fails. Where what it is restored into was killed or is gone, that says nothing of the backup,
+    /// and it is tried again.
+    pub(super) async fn unrestorable(&self, new: &Service, message: String) -> Trouble {
+        let seen = self.engine.look(new.instance, &image(new)).await;
+        let status = seen.map(|seen| seen.container.map(|container| container.status));
+        match status {
+            Err(error) => error.into(),
+            Ok(None | Some(ContainerStatus::Exited { exit_code: KILLED, out_of_memory: false })) => {
+                let message = "What it was being restored into was killed.";
+                Trouble::passing(BackupErrorCode::EngineUnavailable, message)
+            }
+            Ok(_) => Trouble::lasting(BackupErrorCode::RestoreFailed, message),
         }
     }
 

@@ -26,8 +26,10 @@ async fn the_tools_of_each_kind_read_what_is_downloaded() {
     sql(&server, &url, fill).unwrap();
     let file = server.directory().join("whole.dump");
     std::fs::write(&file, download(&server, &client, &id).await).unwrap();
-    docker(&["cp", file.to_str().unwrap(), &format!("{id}:/tmp/whole.dump")]);
-    let restored = docker(&["exec", "-u", "postgres", &id, "pg_restore", "-f", "-", "/tmp/whole.dump"]);
+    let label = format!("dev.project-services.test={}", server.test);
+    let mount = format!("{}:/whole.dump:ro", file.display());
+    let run = ["run", "--rm", "--label", &label, "--volume", &mount, "--entrypoint", "pg_restore", "postgres:17"];
+    let restored = docker(&[&run[..], &["-f", "-", "/whole.dump"]].concat());
     let rows = restored.lines().filter(|line| line.split_once('\t').is_some_and(|(_, md5)| md5.len() == 32)).count();
     assert_eq!(rows, 50_000);
 

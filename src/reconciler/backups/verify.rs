@@ -79,7 +79,7 @@ impl Reconciler {
             Some(0) => Ok(facts),
             _ => {
                 let message = format!("It was restored, and can't be read: {}", access.redact(&said));
-                Err(Trouble::lasting(BackupErrorCode::RestoreFailed, message))
+                Err(self.unrestorable(&new, message).await)
             }
         }
     }
