@@ -28,6 +28,7 @@ pub use crate::store::Committed;
 pub mod actions;
 pub mod backup_policy;
 pub mod backups;
+pub mod clone;
 pub mod console;
 pub mod export;
 pub mod key_ring;

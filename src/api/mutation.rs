@@ -11,17 +11,18 @@ use super::types::credential::Credential;
 use super::types::date_time::DateTime;
 use super::types::ids::{parse_backup, parse_project, parse_service};
 use super::types::inputs::{
-    BackupInput, CreateBackupInput, DestroyProjectInput, ExportServiceInput, ProvisionServiceInput, ReadKeyInput,
-    RepairServiceInput, ResizeServiceInput, Restore, RestoreServiceInput, RevertServiceInput, RunSqlInput,
-    ScanKeysInput, ServiceInput, SetBackupPolicyInput, SetDeletionProtectionInput, SetExpiryInput, UpdateImageInput,
-    UpgradeServiceInput,
+    BackupInput, CloneServiceInput, CreateBackupInput, DestroyProjectInput, ExportServiceInput, ProvisionServiceInput,
+    ReadKeyInput, RepairServiceInput, ResizeServiceInput, Restore, RestoreServiceInput, RevertServiceInput,
+    RunSqlInput, ScanKeysInput, ServiceInput, SetBackupPolicyInput, SetDeletionProtectionInput, SetExpiryInput,
+    UpdateImageInput, UpgradeServiceInput,
 };
 use super::types::payloads::{
-    CreateBackupPayload, DeleteBackupPayload, DestroyProjectPayload, DestroyServicePayload, ExportServicePayload,
-    ProvisionServicePayload, ReadKeyPayload, RepairServicePayload, ResizeServicePayload, RestartServicePayload,
-    RestoreServicePayload, RevealCredentialsPayload, RevertServicePayload, RotateCredentialsPayload, RunSqlPayload,
-    ScanKeysPayload, SetBackupPolicyPayload, SetDeletionProtectionPayload, SetExpiryPayload, StartServicePayload,
-    StopServicePayload, UpdateImagePayload, UpgradeServicePayload, VerifyBackupPayload,
+    CloneServicePayload, CreateBackupPayload, DeleteBackupPayload, DestroyProjectPayload, DestroyServicePayload,
+    ExportServicePayload, ProvisionServicePayload, ReadKeyPayload, RepairServicePayload, ResizeServicePayload,
+    RestartServicePayload, RestoreServicePayload, RevealCredentialsPayload, RevertServicePayload,
+    RotateCredentialsPayload, RunSqlPayload, ScanKeysPayload, SetBackupPolicyPayload, SetDeletionProtectionPayload,
+    SetExpiryPayload, StartServicePayload, StopServicePayload, UpdateImagePayload, UpgradeServicePayload,
+    VerifyBackupPayload,
 };
 use super::types::service::Service;
 use super::types::service_event::ServiceEvent;
@@ -302,6 +303,20 @@ impl Mutation {
             Restore::InPlace(backup) => app(ctx).restore_in_place(viewer(ctx)?, backup).await?,
         });
         Ok(Some(RestoreServicePayload { service, event }))
+    }
+
+    /// Makes a new service that has what a running one holds, with its version, user and database and a password of its own; also
+    /// in another project of yours, and for a preview that goes by itself, with `expiresAt`. The source serves on; the clone has
+    /// all that was committed there before, and up to some moment after, you asked for it. It comes to RUNNING only with
+    /// all of that: until then, and where that fails, it is never an empty database. Needs the permission `project:settings` in
+    /// both projects.
+    async fn clone_service(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The service to clone, and what the clone is to be.")] input: CloneServiceInput,
+    ) -> Result<Option<CloneServicePayload>> {
+        let (service, event) = told(app(ctx).clone_service(viewer(ctx)?, input.parse()?).await?);
+        Ok(Some(CloneServicePayload { service, event }))
     }
 
     /// Gives a link to a file of all that a running service holds, in a form of its own tools: of PostgreSQL its database, which

@@ -29,6 +29,7 @@ pub(super) fn busy(service: &Service) -> AppError {
     let doing = service.operation.as_ref().map_or("", |operation| match operation.kind {
         OperationKind::Upgrade => " It is being brought to another version; a stop or a restart ends that.",
         OperationKind::Restore => " It is being given the data of a backup.",
+        OperationKind::Clone => " It is being given the data of another service.",
         OperationKind::UpdateImage => " It is being given a newer image; a stop or a restart ends that.",
         _ => "",
     });

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::actions::{ATTEMPTS, busy, too_fast};
 use super::lifetime::is_protected;
-use super::provision::{Origin, ProvisionRequest};
+use super::provision::{Origin, OriginOf, ProvisionRequest};
 use super::{App, AppError, Committed, Result, now, visible};
 use crate::audit::{self, Object};
 use crate::catalog::access::Access;
@@ -188,7 +188,7 @@ impl App {
             version: Some(manifest.version),
             name: request.name,
             idempotency_key: request.idempotency_key,
-            origin: Some(Origin { backup: backup.id, names }),
+            origin: Some(Origin { of: OriginOf::Backup(backup.id), names }),
             protected: false,
             expires_at: None,
         };
@@ -273,7 +273,7 @@ pub(super) fn able(service: &Service) -> Result<()> {
 }
 
 /// Refuses a service that can't be backed up now.
-fn ready(service: &Service) -> Result<()> {
+pub(super) fn ready(service: &Service) -> Result<()> {
     let action = ServiceAction::CreateBackup;
     if !action.is_allowed_in(service.state) {
         return Err(AppError::InvalidState(InvalidState { action, state: service.state }));

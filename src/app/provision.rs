@@ -47,9 +47,16 @@ pub struct ProvisionRequest {
 /// What a service is to hold from the beginning.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    pub backup: BackupId,
+    pub of: OriginOf,
     /// Whose user and database are in it.
     pub names: Access,
+}
+
+/// What it is the data of.
+#[derive(Debug, Clone, Copy)]
+pub enum OriginOf {
+    Backup(BackupId),
+    Service(ServiceId),
 }
 
 impl App {
@@ -170,8 +177,11 @@ impl App {
         let backup_plan = BackupPlan::default().with_policy(policy, id, now);
         let mut service = Service { lifetime, backup_plan, trace: traces::here(), ..accepted };
         let tasks = request.origin.iter().map(|origin| {
-            let task = Task::new(TaskId(Uuid::now_v7()), id, Job::Restore, service.created_at);
-            Task { backup: Some(origin.backup), ..task }
+            let task = |job| Task::new(TaskId(Uuid::now_v7()), id, job, service.created_at);
+            match origin.of {
+                OriginOf::Backup(backup) => Task { backup: Some(backup), ..task(Job::Restore) },
+                OriginOf::Service(source) => Task { source: Some(source), ..task(Job::Clone) },
+            }
         });
         let tasks: Vec<_> = tasks.collect();
         if let Some(task) = tasks.first() {
@@ -225,7 +235,10 @@ fn fingerprint(request: &ProvisionRequest, version: &str) -> String {
     let name = request.name.as_ref().map_or("", ServiceName::as_str);
     let mut text = format!("{}\n{}\n{version}\n{name}", request.kind, request.tier);
     if let Some(origin) = &request.origin {
-        text = format!("{text}\n{}", origin.backup);
+        text = match origin.of {
+            OriginOf::Backup(backup) => format!("{text}\n{backup}"),
+            OriginOf::Service(source) => format!("{text}\n{source}"),
+        };
     }
     if request.protected {
         text.push_str("\nprotected");

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use super::access::Access;
 use super::deployment::Change;
 
@@ -17,9 +19,9 @@ pub struct Backup {
     /// In the running container: writes all that the server holds, as of a moment in between, to standard output. Standard error
     /// tells facts that a restore wants to know, and what went wrong.
     pub take: fn(&Access) -> Change,
-    /// In a container of the same image that does nothing: lays out what comes in, so that a server starts with it. Ends by
-    /// itself once it has all of it.
-    pub lay_out: fn(&Layout<'_>) -> Change,
+    /// In a container of the same image that does nothing: lays out what comes in as [`PIECES`] reads it, so that a server of that
+    /// version starts with it. Ends by itself once it has all of it, and fails where it has not.
+    pub lay_out: fn(version: &str) -> Change,
     /// In the server that was started with it: from now on it lets in whom the access names, and nobody has it take no writes.
     /// None where its configuration does that.
     pub admit: Option<fn(&Access) -> Change>,
@@ -29,14 +31,37 @@ pub struct Backup {
     pub is_in_memory: bool,
 }
 
-/// What is laid out.
-#[derive(Debug, Clone, Copy)]
-pub struct Layout<'a> {
-    pub version: &'a str,
-    /// How long the stream is, in bytes.
-    pub content_bytes: u64,
-    /// What was told when it was taken.
-    pub facts: &'a BTreeMap<String, String>,
+/// The beginning of a script that lays out what comes in. Nobody closes its input, so that says itself where it ends: `pieces` writes
+/// the stream, whose parts come each after a line with its length in bytes, up to one of 0. Then `told` has the fact $1, and
+/// fails where not all came in. Nothing may read ahead, as `head` does in BusyBox.
+pub const PIECES: &str = r#"set -eu
+pieces() { while IFS= read -r length && [ "$length" -gt 0 ]; do dd bs="$length" count=1 iflag=fullblock 2>/dev/null; done; }
+told() {
+  value=
+  while IFS= read -r fact; do
+    case $fact in
+      "$1="*) value=${fact#*=} ;;
+      whole) printf '%s' "$value"; return 0 ;;
+    esac
+  done
+  echo 'It is not whole.' >&2
+  return 1
+}
+"#;
+
+/// What goes before a part of the stream that has so many bytes.
+pub fn piece_head(length: usize) -> Bytes {
+    format!("{length}\n").into()
+}
+
+/// What goes behind all of it.
+pub fn piece_end(facts: &BTreeMap<String, String>) -> Bytes {
+    let mut text = "0\n".to_owned();
+    for (name, value) in facts.iter().filter(|(name, value)| !name.contains(['=', '\n']) && !value.contains('\n')) {
+        text.push_str(&format!("{name}={value}\n"));
+    }
+    text.push_str("whole\n");
+    text.into()
 }
 
 /// The facts in what a command said, and the rest of it.

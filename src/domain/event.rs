@@ -285,6 +285,7 @@ fn step(name: &ServiceName, operation: &Operation) -> String {
             OperationKind::Revert => format!("{name} is about to go back to what it was before."),
             OperationKind::UpdateImage => format!("A newer image of {name} was requested."),
             OperationKind::Restore => format!("{name} is about to be restored from a backup."),
+            OperationKind::Clone => format!("{name} is about to be given the data of another service."),
             OperationKind::Unknown => format!("{name} waits."),
         },
         OperationPhase::PullingImage => match operation.progress_percent {
@@ -310,6 +311,10 @@ fn step(name: &ServiceName, operation: &Operation) -> String {
             format!("{name} is being shut down, to run on with what was restored.")
         }
         OperationPhase::Switching => format!("{name} is being shut down, to run on with the copy."),
+        OperationPhase::Restoring if operation.kind == OperationKind::Clone => match operation.progress_percent {
+            Some(percent) => format!("{name} is being given its data: about {percent} %."),
+            None => format!("{name} is being given its data."),
+        },
         OperationPhase::Restoring => match operation.progress_percent {
             Some(percent) => format!("The data of {name} is being restored: {percent} %."),
             None => format!("The data of {name} is being restored."),

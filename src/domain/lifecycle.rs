@@ -40,6 +40,8 @@ pub enum Privilege {
     VerifyBackup,
     RestoreBackup,
     DeleteBackup,
+    /// To make another one of it.
+    Clone,
     /// To download all that it holds.
     Export,
     SetBackupPolicy,
@@ -58,6 +60,7 @@ impl Privilege {
             | Self::RestoreBackup
             | Self::SetBackupPolicy
             | Self::Export
+            | Self::Clone
             | Self::Protect
             | Self::Expire => Permission::ProjectSettings,
             Self::DeleteBackup => Permission::ProjectDelete,
@@ -74,6 +77,7 @@ impl Privilege {
             Self::DeleteBackup => "DELETE_BACKUP",
             Self::SetBackupPolicy => "SET_BACKUP_POLICY",
             Self::Export => "EXPORT",
+            Self::Clone => "CLONE",
             Self::Protect => "SET_DELETION_PROTECTION",
             Self::Expire => "SET_EXPIRY",
         }
@@ -242,7 +246,7 @@ pub fn request(
         after.error = None;
     }
     // It goes on with what it runs; what it does not have yet it has still to get.
-    let is_needed = |task: &Task| task.job == Job::Restore && !service.evidence.initialised;
+    let is_needed = |task: &Task| task.job.fills() && !service.evidence.initialised;
     let ended = |task: &Task| if is_needed(task) { task.asked_again(now) } else { task.cancelled(now) };
     let tasks = open.iter().filter(|task| task.job.changes_version()).map(ended);
     Ok(Requested::Changed(Box::new(after), tasks.collect()))

@@ -87,18 +87,19 @@ text_enum! {
         Revert = "REVERT",
         UpdateImage = "UPDATE_IMAGE",
         Restore = "RESTORE",
+        Clone = "CLONE",
     } or Unknown
 }
 
 impl OperationKind {
     /// Whether it is a task, which ends, and is beside what the service does while it runs.
     pub const fn is_task(self) -> bool {
-        matches!(self, Self::RotateCredentials | Self::Upgrade | Self::UpdateImage | Self::Restore)
+        matches!(self, Self::RotateCredentials | Self::Upgrade | Self::UpdateImage | Self::Restore | Self::Clone)
     }
 
     /// Whether it changes what the service runs, so that no other change may come between.
     pub const fn changes_version(self) -> bool {
-        matches!(self, Self::Upgrade | Self::Revert | Self::UpdateImage | Self::Restore)
+        matches!(self, Self::Upgrade | Self::Revert | Self::UpdateImage | Self::Restore | Self::Clone)
     }
 }
 

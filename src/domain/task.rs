@@ -29,13 +29,20 @@ text_enum! {
         UpdateImage = "UPDATE_IMAGE",
         /// Has it hold what a backup holds, on another instance where it has one.
         Restore = "RESTORE",
+        /// Has it hold what another service holds.
+        Clone = "CLONE",
     } or Unknown
 }
 
 impl Job {
     /// Whether it changes what the service runs, of which there is one at a time.
     pub const fn changes_version(self) -> bool {
-        matches!(self, Self::Upgrade | Self::UpdateImage | Self::Restore)
+        matches!(self, Self::Upgrade | Self::UpdateImage | Self::Restore | Self::Clone)
+    }
+
+    /// Whether it gives data to a service that has none yet.
+    pub const fn fills(self) -> bool {
+        matches!(self, Self::Restore | Self::Clone)
     }
 
     /// What it is shown as while it is under way.
@@ -45,6 +52,7 @@ impl Job {
             Self::Upgrade => OperationKind::Upgrade,
             Self::UpdateImage => OperationKind::UpdateImage,
             Self::Restore => OperationKind::Restore,
+            Self::Clone => OperationKind::Clone,
             Self::Unknown => OperationKind::Unknown,
         }
     }
@@ -71,6 +79,8 @@ pub struct Task {
     pub version: Option<String>,
     /// What a restore restores from.
     pub backup: Option<BackupId>,
+    /// What a clone has the data of.
+    pub source: Option<ServiceId>,
     /// How often it has failed since it was asked for, the last time included.
     pub attempts: u32,
     /// It is not tried again before this.
@@ -92,6 +102,7 @@ impl Task {
             job,
             version: None,
             backup: None,
+            source: None,
             attempts: 0,
             not_before: None,
             error: None,

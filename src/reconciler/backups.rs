@@ -22,7 +22,7 @@ mod take;
 mod trouble;
 mod verify;
 
-pub(super) use take::FLOWING;
+pub(super) use take::{FLOWING, WAITING, able_now};
 pub(super) use trouble::Trouble;
 
 /// How often backups are looked at, whether or not somebody asks for it.

@@ -3,33 +3,38 @@
 //!
 //! The instance is that of a service which has no data yet, or else another one: never is it one that was used.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::StreamExt as _;
-use futures_util::stream::{self, BoxStream};
 use tokio::sync::{Notify, watch};
 
-use super::backups::{FLOWING, Trouble};
+use super::backups::{FLOWING, Trouble, able_now};
 use super::execute::{COMPLAINT, Done, command, image};
 use super::look::pause_after;
 use super::rules::Failure;
 use super::steps::Step;
 use super::{Reconciler, things};
 use crate::catalog::access::Access;
-use crate::catalog::backup::{Backup as Ability, Layout};
+use crate::catalog::backup::Backup as Ability;
 use crate::catalog::definition;
 use crate::catalog::deployment::Deployment;
 use crate::domain::backup::{Backup, BackupErrorCode};
 use crate::domain::event::NewEvent;
-use crate::domain::service::{ContainerStatus, ErrorCode, Operation, OperationKind, OperationPhase, Service};
-use crate::domain::task::{Task, TaskId};
+use crate::domain::service::{ContainerStatus, ErrorCode, Operation, OperationPhase, Service};
+use crate::domain::task::{Job, Task, TaskId};
 use crate::engine::{Command, Flow, Pull, Target};
-use crate::repository::{Manifest, Object, RepositoryError, Secret};
+use crate::repository::{Manifest, Object, Secret};
 use crate::store::{Guard, StoreError, Write};
 
+mod content;
 mod in_place;
+
+pub(super) use content::Content;
+
+/// What a service has its data of.
+enum Origin {
+    Backup(Box<Backup>),
+    Service(Box<Service>),
+}
 
 /// How long a server may take to read what was laid out for it.
 const READY: Duration = Duration::from_secs(30 * 60);
@@ -37,8 +42,6 @@ const READY: Duration = Duration::from_secs(30 * 60);
 const KILLED: i64 = 128 + 9;
 /// How many of the last lines of a server's output are told of one that does not start.
 const LINES: usize = 20;
-
-type Whole<'a> = (&'a Manifest, &'a Secret);
 
 impl Reconciler {
     /// What is written beside a backup's content, which opens it.
@@ -48,18 +51,18 @@ impl Reconciler {
         Ok(self.settings.backups.repository.read_manifest(&object, &self.sealer).await?)
     }
 
-    /// Makes the instance of `new` anew, with what a backup holds, and has it run, where nobody reaches it, so that it lets in
+    /// Makes the instance of `new` anew, with `content`, and has it run, where nobody reaches it, so that it lets in
     /// whom `access` names.
     pub(super) async fn bring_in(
         &self,
         new: &Service,
         access: &Access,
-        whole: Whole<'_>,
+        content: Content,
         progress: Option<&watch::Sender<u64>>,
     ) -> Result<&'static Ability, Trouble> {
         let offer = definition(new.wish.kind).offer.as_ref();
         let able = offer.and_then(|offer| Some((offer, offer.backup.as_ref()?)));
-        let (offer, able) = able.filter(|(_, able)| able.content == whole.0.content).ok_or_else(|| {
+        let (offer, able) = able.filter(|(_, able)| able.content == content.kind).ok_or_else(|| {
             let message = "The catalog no longer offers a way to restore what it holds.";
             Trouble::lasting(BackupErrorCode::RestoreFailed, message)
         })?;
@@ -68,7 +71,7 @@ impl Reconciler {
         self.engine.pull(&image(new), Pull::Absent, watch::channel(None).0).await?;
         self.engine.ensure(&things::volume(new)).await?;
         self.start_alone(new, || deployment().idle()).await?;
-        self.flow_in(new, able, whole, progress).await?;
+        self.flow_in(new, able, content, progress).await?;
         self.engine.remove(&Target::Container(new.instance)).await?;
 
         let real = || {
@@ -109,26 +112,20 @@ impl Reconciler {
         &self,
         new: &Service,
         able: &Ability,
-        (manifest, secret): Whole<'_>,
+        content: Content,
         progress: Option<&watch::Sender<u64>>,
     ) -> Result<(), Trouble> {
-        let object = Object::from_stored(manifest.backup, manifest.object.clone());
-        let content = self.settings.backups.repository.read(&object, &secret.key).await?;
-        let (broken, content) = until_broken(content, progress.cloned());
-        let layout = Layout {
-            version: &manifest.version,
-            content_bytes: manifest.written.content_bytes,
-            facts: &manifest.facts,
-        };
-        let command = Command { limit: Some(FLOWING), kept: COMPLAINT, ..command((able.lay_out)(&layout)) };
+        let (broken, content) = content.in_pieces(progress.cloned());
+        let laying_out = (able.lay_out)(&new.wish.version);
+        let command = Command { limit: Some(FLOWING), kept: COMPLAINT, ..command(laying_out) };
         let laying = self.engine.pump(new.instance, &command, Flow { input: Some(content), output: None });
         let ended = tokio::select! {
             ended = laying => ended,
-            error = broken.told() => return Err(error.into()),
+            error = broken.told() => return Err(error),
         };
         // It may have ended because of that.
         if let Some(error) = broken.take() {
-            return Err(error.into());
+            return Err(error);
         }
         match ended? {
             ended if ended.exit_code == Some(0) => Ok(()),
@@ -161,7 +158,7 @@ impl Reconciler {
             Err(error) => return Done::StoreFailed(error),
         };
         let Some(task) = open.into_iter().find(|open| open.id == task) else { return Done::Tried };
-        if service.evidence.initialised {
+        if service.evidence.initialised && task.job == Job::Restore {
             return self.restore_in_place(service, task, interrupt).await;
         }
         let step = Step::Restore(task.id);
@@ -186,22 +183,25 @@ impl Reconciler {
     }
 
     async fn restore_new(&self, service: &Service, task: &Task) -> Result<(), Trouble> {
+        if service.evidence.initialised {
+            return Err(Trouble::lasting(BackupErrorCode::RestoreFailed, "It has data of its own."));
+        }
         let _slot = self.lanes.bulk(&service.project).await;
-        let gone = || Trouble::lasting(BackupErrorCode::Missing, "The backup is not there any more.");
-        let id = task.backup.ok_or_else(gone)?;
-        let backup = self.store.backup_get(id).await?.filter(|backup| backup.state.is_whole()).ok_or_else(gone)?;
         let access = self.access(service).await?;
-        let (manifest, secret) = self.manifest_of(&backup).await?;
+        let (content, origin) = self.content_for(task).await?;
         let mut new = service.clone();
         new.evidence.initialised = true;
         let (progress, flowed) = watch::channel(0);
-        {
-            let bringing = self.bring_in(&new, &access, (&manifest, &secret), Some(&progress));
-            tokio::select! {
-                brought = bringing => brought?,
-                never = self.tell_restored(service, flowed, manifest.written.content_bytes) => never,
-            };
+        let all = content.bytes;
+        let brought = tokio::select! {
+            brought = self.bring_in(&new, &access, content, Some(&progress)) => brought,
+            never = self.tell_restored(service, flowed, all) => never,
+        };
+        if let (Err(Trouble::Failed { .. }), Origin::Service(source)) = (&brought, &origin) {
+            // What is wrong with the source says more than that its data has ended.
+            able_now(&self.store.service_get(source.id).await?.ok_or(Trouble::Left)?)?;
         }
+        brought?;
         let grace = definition(new.wish.kind).offer.as_ref().map(|offer| offer.stop_grace).unwrap_or_default();
         self.engine.stop(new.instance, grace).await?;
         let seen = self.engine.look(new.instance, &image(&new)).await?.container;
@@ -213,7 +213,25 @@ impl Reconciler {
             }
         };
         self.engine.remove(&Target::Container(new.instance)).await?;
-        self.note_restored(service, task, &backup, image).await
+        self.note_restored(service, task, &origin, image).await
+    }
+
+    /// What a service without data is given, and what that is of.
+    async fn content_for(&self, task: &Task) -> Result<(Content, Origin), Trouble> {
+        if let Some(id) = task.source {
+            let gone = || Trouble::lasting(BackupErrorCode::ServiceDestroyed, "What it is to be a clone of is gone.");
+            let source = self.store.service_get(id).await?.ok_or_else(gone)?;
+            let able = able_now(&source)?;
+            let access = self.access(&source).await?;
+            let content = Content::of_service(&self.engine, &source, access, able);
+            return Ok((content, Origin::Service(Box::new(source))));
+        }
+        let gone = || Trouble::lasting(BackupErrorCode::Missing, "The backup is not there any more.");
+        let id = task.backup.ok_or_else(gone)?;
+        let backup = self.store.backup_get(id).await?.filter(|backup| backup.state.is_whole()).ok_or_else(gone)?;
+        let (manifest, secret) = self.manifest_of(&backup).await?;
+        let content = Content::of_backup(&self.settings.backups.repository, (&manifest, &secret)).await?;
+        Ok((content, Origin::Backup(Box::new(backup))))
     }
 
     /// From here on the service has data, which is never made anew.
@@ -221,7 +239,7 @@ impl Reconciler {
         &self,
         service: &Service,
         task: &Task,
-        backup: &Backup,
+        origin: &Origin,
         image: String,
     ) -> Result<(), Trouble> {
         for _ in 0..super::backups::WRITES {
@@ -232,14 +250,17 @@ impl Reconciler {
             let now = (self.clock)();
             let mut after = row.clone();
             (after.evidence.initialised, after.evidence.image) = (true, Some(image.clone()));
-            let begun = after.operation.take().unwrap_or_else(|| Operation::queued(OperationKind::Restore, now));
+            let begun = after.operation.take().unwrap_or_else(|| Operation::queued(task.job.operation(), now));
             after.operation = Some(Operation {
                 phase: OperationPhase::CreatingContainer,
                 progress_percent: None,
                 deadline: None,
                 ..begun
             });
-            let event = NewEvent::restored(&row, backup, now);
+            let event = match origin {
+                Origin::Backup(backup) => NewEvent::restored(&row, backup, now),
+                Origin::Service(source) => NewEvent::cloned(&row, source, now),
+            };
             let guard = Guard::Term { epoch: self.epoch(), read: &row };
             let tasks = &[task.done(now)];
             let write = Write { service: Some(&after), tasks, event: Some(&event), ..Write::new(guard, now) };
@@ -257,7 +278,9 @@ impl Reconciler {
 
     async fn note_unrestored(&self, service: &Service, task: &Task, why: &str, tries: u32) -> Done {
         let now = (self.clock)();
-        let failure = Failure { code: ErrorCode::RestoreFailed, message: format!("It could not be restored: {why}") };
+        let what = if task.job == Job::Clone { "cloned" } else { "restored" };
+        let message = format!("It could not be {what}: {why}");
+        let failure = Failure { code: ErrorCode::RestoreFailed, message };
         let (code, message) = (failure.code, failure.message.clone());
         let task = match tries {
             1 => task.refused(code, message, now),
@@ -287,56 +310,4 @@ impl Reconciler {
             }
         }
     }
-}
-
-/// What a content broke off of.
-#[derive(Clone, Default)]
-struct Broken {
-    error: Arc<Mutex<Option<RepositoryError>>>,
-    told: Arc<Notify>,
-}
-
-impl Broken {
-    fn take(&self) -> Option<RepositoryError> {
-        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Returns once it has broken off.
-    async fn told(&self) -> RepositoryError {
-        loop {
-            self.told.notified().await;
-            if let Some(error) = self.take() {
-                return error;
-            }
-        }
-    }
-}
-
-/// The content up to where it breaks off, and word of that; tells by `progress` how much of it has flowed.
-fn until_broken(
-    content: BoxStream<'static, Result<Bytes, RepositoryError>>,
-    progress: Option<watch::Sender<u64>>,
-) -> (Broken, BoxStream<'static, Bytes>) {
-    let broken = Broken::default();
-    let noted = broken.clone();
-    let flowing = stream::unfold((content, 0), move |(mut content, flowed)| {
-        let (noted, progress) = (noted.clone(), progress.clone());
-        async move {
-            match content.next().await? {
-                Ok(piece) => {
-                    let flowed = flowed + piece.len() as u64;
-                    if let Some(progress) = progress {
-                        progress.send_replace(flowed);
-                    }
-                    Some((piece, (content, flowed)))
-                }
-                Err(error) => {
-                    *noted.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    noted.told.notify_one();
-                    None
-                }
-            }
-        }
-    });
-    (broken, flowing.boxed())
 }

@@ -325,6 +325,7 @@ pub struct TaskRow {
     updated_at: Instant,
     version: Option<String>,
     backup_id: Option<Id>,
+    source_id: Option<Id>,
 }
 
 impl From<&Task> for TaskRow {
@@ -341,6 +342,7 @@ impl From<&Task> for TaskRow {
             updated_at: task.updated_at.into(),
             version: task.version.clone(),
             backup_id: task.backup.map(|backup| Id(backup.0)),
+            source_id: task.source.map(|source| Id(source.0)),
         }
     }
 }
@@ -359,6 +361,7 @@ impl From<TaskRow> for Task {
             updated_at: row.updated_at.into(),
             version: row.version,
             backup: row.backup_id.map(|id| BackupId(id.0)),
+            source: row.source_id.map(|id| ServiceId(id.0)),
         }
     }
 }

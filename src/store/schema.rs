@@ -173,6 +173,7 @@ diesel::table! {
         updated_at -> Instant,
         version -> Nullable<Text>,
         backup_id -> Nullable<Uuid>,
+        source_id -> Nullable<Uuid>,
     }
 }
 

@@ -105,7 +105,11 @@ pub fn things(server: &Server) -> (usize, usize) {
 }
 
 /// Commits one number after the other, from inside the service's own container, and keeps what was committed outside.
-fn write_on(id: &str, user: &str, database: &str) -> (Arc<AtomicU64>, Arc<AtomicBool>, std::thread::JoinHandle<()>) {
+pub fn write_on(
+    id: &str,
+    user: &str,
+    database: &str,
+) -> (Arc<AtomicU64>, Arc<AtomicBool>, std::thread::JoinHandle<()>) {
     let (ledger, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let (committed, ended) = (Arc::clone(&ledger), Arc::clone(&done));
     let (id, user, database) = (id.to_owned(), user.to_owned(), database.to_owned());

@@ -14,6 +14,7 @@ mod audit;
 mod backup_policies;
 mod backups;
 mod cli;
+mod clones;
 mod commands;
 mod console;
 mod containers;

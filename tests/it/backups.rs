@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use project_services::domain::backup::Backup;
 use project_services::domain::service::ServiceState;
+use project_services::domain::task::Job;
 use project_services::store::{Guard, Write};
 use serde_json::{Value, json};
 
@@ -145,4 +146,31 @@ async fn a_restore_in_place_is_of_the_service_itself_and_is_refused_with_the_rea
     let refused = server.run(&demo(), RESTORE, in_place).await;
     assert_eq!(code_and_field(&refused), ("CONFLICT", "into"));
     assert!(refused["errors"][0]["message"].as_str().unwrap().contains("into a new service"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_clone_is_asked_for_of_what_runs_and_waits_for_its_data() {
+    let server = Server::start().await;
+    let id = running(&server, "REDIS").await;
+    let clone = "mutation($input: CloneServiceInput!) { cloneService(input: $input) {
+        service { id projectId name state tier { tier } expiresAt operation { kind phase } } event { actor } } }";
+    let both = token(&["demo", "other"], BOTH);
+    let foreign = json!({"input": {"id": id, "projectId": "other"}});
+    assert_eq!(code(&server.run(&demo(), clone, foreign).await), "NOT_FOUND");
+    let input = json!({"input": {"id": id, "projectId": "other", "name": "copy", "tier": "STANDARD",
+        "expiresAt": "2100-01-01T00:00:00Z", "idempotencyKey": "k"}});
+    let made = server.data(&both, clone, input.clone()).await["cloneService"].clone();
+    let service = &made["service"];
+    let expected = json!({"id": service["id"], "projectId": "other", "name": "copy", "state": "PENDING",
+        "tier": {"tier": "STANDARD"}, "expiresAt": "2100-01-01T00:00:00Z",
+        "operation": {"kind": "CLONE", "phase": "QUEUED"}});
+    assert_eq!(service, &expected);
+    let again = server.data(&both, clone, input).await["cloneService"].clone();
+    assert_eq!((&again["service"]["id"], &again["event"]), (&service["id"], &Value::Null));
+    let tasks = server.store.task_list_open(service["id"].as_str().unwrap().parse().unwrap()).await.unwrap();
+    let of: Vec<_> = tasks.iter().map(|task| (task.job, task.source)).collect();
+    assert_eq!(of, [(Job::Clone, Some(id.parse().unwrap()))]);
+    server.settle(&id, ServiceState::Stopped).await;
+    let stopped = server.run(&demo(), clone, json!({"input": {"id": id}})).await;
+    assert_eq!(code(&stopped), "INVALID_STATE");
 }

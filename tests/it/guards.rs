@@ -59,6 +59,7 @@ fn table() -> Vec<Field> {
     let protect = "mutation { setDeletionProtection(input: {id: \"ID\", enabled: true}) { service { id } } }";
     let expire = "mutation { setExpiry(input: {id: \"ID\", expiresAt: \"2100-01-01T00:00:00Z\"}) { service { id } } }";
     let policy = "mutation { setBackupPolicy(input: {id: \"ID\", schedule: \"0 3 * * *\"}) { service { id } } }";
+    let clone = "mutation { cloneService(input: {id: \"ID\"}) { service { id } } }";
     let export = "mutation { exportService(input: {id: \"ID\"}) { path } }";
     let destroy_all = "mutation { destroyProject(input: {projectId: \"PROJECT\", force: true}) { services { id } } }";
     let metrics = "subscription { serviceMetrics(id: \"ID\") { memoryMib } }";
@@ -95,6 +96,7 @@ fn table() -> Vec<Field> {
         field("Mutation", "setDeletionProtection", SETTINGS, ServiceState::Running, protect),
         field("Mutation", "setExpiry", SETTINGS, ServiceState::Running, expire),
         field("Mutation", "setBackupPolicy", SETTINGS, ServiceState::Running, policy),
+        field("Mutation", "cloneService", SETTINGS, ServiceState::Running, clone),
         field("Mutation", "exportService", SETTINGS, ServiceState::Running, export),
         field("Mutation", "destroyProject", DELETE, ServiceState::Running, destroy_all),
         field("Mutation", "runSql", SETTINGS, ServiceState::Running, sql),

@@ -94,7 +94,7 @@ test("what is full says what helps, by what there is too much of", () => {
 test("what failed beside a service that goes on says so", () => {
   assert.equal(remedy(service(), "UPGRADE_FAILED"), "It goes on in version 16, with all its data.");
   assert.equal(remedy(service(), "PULL_FAILED"), "It runs on from the image that it has.");
-  assert.equal(titleOf("RESTORE_FAILED"), "Its backup could not be restored");
+  assert.equal(titleOf("RESTORE_FAILED"), "Its data could not be brought in");
   assert.match(remedy(service({ state: "ERROR", viewerActions: ["START"] }), "RESTORE_FAILED"), /^Restore the backup once more/);
   assert.equal(remedy(service({ state: "RUNNING" }), "RESTORE_FAILED"), "It goes on as it was, with all its data.", "in place");
   for (const code of ["UPGRADE_FAILED", "PULL_FAILED"]) assert.match(remedy(service({ state: "ERROR", viewerActions: ["START"] }), code), /^“Start” tries again/);

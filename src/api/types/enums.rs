@@ -96,6 +96,8 @@ pub enum OperationKind {
     UpdateImage,
     /// It is being given what a backup holds.
     Restore,
+    /// It is being given what another service holds.
+    Clone,
     /// What a newer version of the server has written and this one does not know, while both run. Show it, offer no action,
     /// and ask again; it can't be asked for.
     Unknown,

@@ -9,6 +9,7 @@ use super::ids::{parse_backup, parse_project, parse_service};
 use crate::api::error::{Error, Result};
 use crate::app::backup_policy::PolicyRequest;
 use crate::app::backups::RestoreRequest;
+use crate::app::clone::CloneRequest;
 use crate::app::provision::ProvisionRequest;
 use crate::clock::in_microseconds;
 use crate::domain::console::KeyScan;
@@ -121,6 +122,23 @@ pub struct SetBackupPolicyInput {
     /// Whether each is restored once, where nobody reaches it, to see that it can be.
     #[graphql(default_with = "Some(true)")]
     pub verify: Option<bool>,
+}
+
+/// Which service to make another one of.
+#[derive(InputObject)]
+pub struct CloneServiceInput {
+    /// The id of the service that is to be cloned; it has to run.
+    pub id: ID,
+    /// The project that the clone is for; its source's own when left out.
+    pub project_id: Option<ID>,
+    /// 1 to 40 lower-case letters, digits and hyphens, its own in the project. Made from the kind when left out.
+    pub name: Option<String>,
+    /// How large it is; as its source when left out.
+    pub tier: Option<SizeTier>,
+    /// When it is to be destroyed by itself, with its data, as by `setExpiry`. Never when left out.
+    pub expires_at: Option<DateTime>,
+    /// As with `provisionService`.
+    pub idempotency_key: Option<String>,
 }
 
 /// Which service to download all of.
@@ -283,6 +301,19 @@ impl ProvisionServiceInput {
 pub enum Restore {
     IntoNew(RestoreRequest),
     InPlace(BackupId),
+}
+
+impl CloneServiceInput {
+    pub fn parse(self) -> Result<CloneRequest> {
+        Ok(CloneRequest {
+            source: parse_service("id", &self.id)?,
+            project: self.project_id.map(|id| parse_project("projectId", &id)).transpose()?,
+            name: parse_name(self.name)?,
+            tier: self.tier.map(Into::into),
+            expires_at: self.expires_at.map(|DateTime(at)| in_microseconds(at)),
+            idempotency_key: parse_key(self.idempotency_key)?,
+        })
+    }
 }
 
 impl RestoreServiceInput {

@@ -160,6 +160,15 @@ pub struct RestoreServicePayload {
     pub event: Option<ServiceEvent>,
 }
 
+/// The answer of `cloneService`.
+#[derive(SimpleObject)]
+pub struct CloneServicePayload {
+    /// The new service, in PENDING.
+    pub service: Service,
+    /// The event that it wrote; null where nothing was written, because it was asked for before.
+    pub event: Option<ServiceEvent>,
+}
+
 /// The answer of `setDeletionProtection`.
 #[derive(SimpleObject)]
 pub struct SetDeletionProtectionPayload {

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::super::access::Access;
-use super::super::backup::{Backup, Layout};
+use super::super::backup::{Backup, PIECES};
 use super::super::deployment::{Change, shell};
 use super::super::dump::Dump;
 use super::roles::{OWN, WHO, own_verifier, verifier};
@@ -16,9 +16,6 @@ pub const BACKUP: Backup =
 
 /// What `pg_restore` reads: the service's database, without its roles.
 pub const DUMP: Dump = Dump { extension: "dump", take: dump };
-
-/// Whose scheme of roles it has, as [`super::roles`] marks it.
-const MARK: &str = "mark";
 
 /// The log that was written since it began is part of the backup: a slot keeps it, which goes with the session that made it. The
 /// session ends within a second of its client, however that ends.
@@ -48,25 +45,22 @@ fn take(access: &Access) -> Change {
     as_postgres(&["set -eu", WHO, TAKE].concat(), access)
 }
 
-/// $1 is how long the stream is, $2 what the volume is marked with. A volume that was marked has all of it. Where the image has
-/// what checks every file against the manifest, that is done as well.
-const LAY_OUT: &str = r#"set -eu
+/// A volume that was marked has all of it. Where the image has what checks every file against the manifest, that is done as well.
+const LAY_OUT: &str = r#"
 cd /var/lib/postgresql/data
 rm -rf pgdata .initialised
 mkdir -m 700 pgdata
-head -c "$1" | tar -x -f - -C pgdata
+pieces | { tar -x -f - -C pgdata && cat >/dev/null; }
+mark=$(told mark)
 [ -e pgdata/backup_label ] && [ -e pgdata/backup_manifest ] || { echo 'It is not whole.' >&2; exit 1; }
 if command -v pg_verifybackup >/dev/null; then pg_verifybackup -q -n pgdata; fi
-printf '%s\n' "$2" >.initialised.new
+printf '%s\n' "$mark" >.initialised.new
 sync .initialised.new 2>/dev/null || sync
 mv .initialised.new .initialised
 sync . 2>/dev/null || sync"#;
 
-fn lay_out(layout: &Layout<'_>) -> Change {
-    let mark = layout.facts.get(MARK).cloned().unwrap_or_default();
-    let mut command = shell(LAY_OUT);
-    command.extend(["lay-out".to_owned(), layout.content_bytes.to_string(), mark]);
-    Change { command, user: "postgres", input: SecretString::default() }
+fn lay_out(_: &str) -> Change {
+    Change { command: shell(&[PIECES, LAY_OUT].concat()), user: "postgres", input: SecretString::default() }
 }
 
 /// It may have been taken of a server that took no writes just then.

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::super::access::Access;
-use super::super::backup::{Backup, Layout};
+use super::super::backup::{Backup, PIECES};
 use super::super::deployment::{Change, shell};
 use super::super::dump::Dump;
 
@@ -55,32 +55,30 @@ fn take(access: &Access) -> Change {
     logged_in(TAKE, access)
 }
 
-/// $1 is how long the stream is, $2 the version. Redis 7 keeps a directory, Redis 6 a file that may begin with a snapshot.
-const LAY_OUT: &str = r#"set -eu
+/// $1 is the version. Redis 7 keeps a directory, Redis 6 a file that may begin with a snapshot.
+const LAY_OUT: &str = r#"
 umask 027
 cd /data
 rm -rf appendonlydir appendonlydir.new appendonly.aof appendonly.aof.new
-whole() { [ "$(stat -c %s "$1")" = "$size" ] || { echo 'It is not whole.' >&2; exit 1; }; }
-size=$1
-case $2 in
+case $1 in
   6)
-    head -c "$size" >appendonly.aof.new
-    whole appendonly.aof.new
+    pieces >appendonly.aof.new
+    told nothing
     sync appendonly.aof.new 2>/dev/null || sync
     mv appendonly.aof.new appendonly.aof ;;
   *)
     mkdir appendonlydir.new
-    head -c "$size" >appendonlydir.new/appendonly.aof.1.base.rdb
-    whole appendonlydir.new/appendonly.aof.1.base.rdb
+    pieces >appendonlydir.new/appendonly.aof.1.base.rdb
+    told nothing
     echo 'file appendonly.aof.1.base.rdb seq 1 type b' >appendonlydir.new/appendonly.aof.manifest
     sync appendonlydir.new/* 2>/dev/null || sync
     mv appendonlydir.new appendonlydir ;;
 esac
 sync . 2>/dev/null || sync"#;
 
-fn lay_out(layout: &Layout<'_>) -> Change {
-    let mut command = shell(LAY_OUT);
-    command.extend(["lay-out".to_owned(), layout.content_bytes.to_string(), layout.version.to_owned()]);
+fn lay_out(version: &str) -> Change {
+    let mut command = shell(&[PIECES, LAY_OUT].concat());
+    command.extend(["lay-out".to_owned(), version.to_owned()]);
     Change { command, user: "redis", input: SecretString::default() }
 }
 

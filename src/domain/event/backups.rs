@@ -75,6 +75,12 @@ impl NewEvent {
         Self::asked(message, actor, now)
     }
 
+    /// Of a service that has what another one held.
+    pub fn cloned(service: &Service, source: &Service, now: Timestamp) -> Self {
+        let (name, of) = (&service.name, &source.name);
+        Self { message: format!("{name} has the data of {of}."), actor: None, occurred_at: now }
+    }
+
     /// Of a service of which `actor` has asked for a dump.
     pub fn export_requested(service: &Service, actor: &str, now: Timestamp) -> Self {
         Self::asked(format!("A download of all that {} holds was requested.", service.name), actor, now)

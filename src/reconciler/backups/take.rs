@@ -21,7 +21,7 @@ use crate::repository::{ContentKey, Manifest, Object, Secret, Written};
 /// How long the data may take to flow.
 pub(in crate::reconciler) const FLOWING: Duration = Duration::from_secs(6 * 3600);
 /// How many pieces of what flows wait at most; the engine gives them in up to 32 KiB.
-const WAITING: usize = 32;
+pub(in crate::reconciler) const WAITING: usize = 32;
 /// How often at most it is noted how much has flowed.
 const NOTED: Duration = Duration::from_secs(2);
 
@@ -196,7 +196,7 @@ impl Reconciler {
 }
 
 /// How a service can be backed up, if it can be now.
-fn able_now(service: &Service) -> Result<&'static ability::Backup, Trouble> {
+pub(in crate::reconciler) fn able_now(service: &Service) -> Result<&'static ability::Backup, Trouble> {
     if service.wish.power == Power::Deleted {
         return Err(Trouble::lasting(BackupErrorCode::ServiceDestroyed, "The service was destroyed first."));
     }

@@ -14,6 +14,7 @@ use crate::domain::service::{Service, SizeTier, TierSpec};
 use crate::engine::Command;
 use crate::reconciler::Reconciler;
 use crate::reconciler::execute::command;
+use crate::reconciler::restore::Content;
 use crate::store::{Guard, StoreError, Write};
 
 /// How much of what a check tells is kept, in bytes.
@@ -70,7 +71,8 @@ impl Reconciler {
         new.address.published = None;
         new.wish.tier = checkers_tier(backup);
         self.show(backup, BackupPhase::Restoring).await?;
-        let able = self.bring_in(&new, &access, (&manifest, &secret), None).await?;
+        let content = Content::of_backup(&self.settings.backups.repository, (&manifest, &secret)).await?;
+        let able = self.bring_in(&new, &access, content, None).await?;
         self.show(backup, BackupPhase::Reading).await?;
         let command = Command { limit: Some(FLOWING), kept: TOLD, ..command((able.check)(&access)) };
         let ended = self.engine.run(id, &command).await?;

@@ -15,6 +15,8 @@ use crate::reconciler::replace::{Halt, Kept, Moving, instance_to_be};
 use crate::reconciler::rules::{Failure, holds_up};
 use crate::reconciler::steps::Step;
 
+use super::Content;
+
 impl Reconciler {
     pub(super) async fn restore_in_place(&self, service: &Service, task: Task, interrupt: &Notify) -> Done {
         let backup = match self.whole_backup(&task).await {
@@ -72,7 +74,8 @@ impl Reconciler {
         let (progress, flowed) = watch::channel(0);
         {
             let bringing = async {
-                self.bring_in(&moving.new, &moving.access, (&manifest, &secret), Some(&progress)).await?;
+                let content = Content::of_backup(&self.settings.backups.repository, (&manifest, &secret)).await?;
+                self.bring_in(&moving.new, &moving.access, content, Some(&progress)).await?;
                 Ok(())
             };
             tokio::select! {

@@ -20,9 +20,11 @@ pub(super) fn time_limit(kind: OperationKind) -> Option<SignedDuration> {
         | OperationKind::Repair
         | OperationKind::Recover => Some(SignedDuration::from_mins(5)),
         // Of what is left once the data is there.
-        OperationKind::Upgrade | OperationKind::Revert | OperationKind::UpdateImage | OperationKind::Restore => {
-            Some(SignedDuration::from_mins(5))
-        }
+        OperationKind::Upgrade
+        | OperationKind::Revert
+        | OperationKind::UpdateImage
+        | OperationKind::Restore
+        | OperationKind::Clone => Some(SignedDuration::from_mins(5)),
         OperationKind::Stop => Some(SignedDuration::from_mins(3)),
         OperationKind::Destroy | OperationKind::RotateCredentials | OperationKind::Unknown => None,
     }

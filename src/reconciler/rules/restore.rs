@@ -11,7 +11,8 @@ const AT_REST: &str = "its backup could not be restored yet";
 
 /// It has no data of its own, and must not get an empty database instead.
 pub(super) fn unfilled(facts: &Facts<'_>) -> Verdict {
-    let Some(task) = task(facts).filter(|_| !facts.evidence.initialised) else { return Verdict::Pass };
+    let filling = facts.tasks.iter().find(|task| task.job.fills());
+    let Some(task) = filling.filter(|_| !facts.evidence.initialised) else { return Verdict::Pass };
     if let Some(error) = task.shown_error() {
         return Verdict::fail(error.code, error.message.clone(), "its backup could not be restored");
     }

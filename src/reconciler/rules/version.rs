@@ -15,7 +15,8 @@ pub(super) fn frozen(facts: &Facts<'_>) -> Verdict {
 /// One that failed for good is shown until something else is asked for.
 pub(super) fn changing(facts: &Facts<'_>) -> Verdict {
     const WHY: &str = "what it runs is to be changed";
-    let Some(task) = facts.tasks.iter().find(|task| task.job.changes_version()) else { return Verdict::Pass };
+    let is_here = |task: &&Task| task.job.changes_version() && task.job != Job::Clone;
+    let Some(task) = facts.tasks.iter().find(is_here) else { return Verdict::Pass };
     let step = match task.job {
         Job::UpdateImage => Step::UpdateImage(task.id),
         Job::Restore => Step::Restore(task.id),

@@ -38,6 +38,7 @@ pub(super) async fn tasks_write(connection: &mut Conn, written: &[Task]) -> Answ
                 tasks::updated_at.eq(excluded(tasks::updated_at)),
                 tasks::version.eq(excluded(tasks::version)),
                 tasks::backup_id.eq(excluded(tasks::backup_id)),
+                tasks::source_id.eq(excluded(tasks::source_id)),
             ))
             .execute(connection)
             .await?;

@@ -76,7 +76,7 @@ const TITLE: Record<string, string> = {
   OUT_OF_MEMORY: "It needs more memory than it has",
   PORT_IN_USE: "Its port is used by something else",
   PULL_FAILED: "Its image could not be downloaded",
-  RESTORE_FAILED: "Its backup could not be restored",
+  RESTORE_FAILED: "Its data could not be brought in",
   ROTATION_FAILED: "Its password could not be changed yet",
   START_TIMEOUT: "It did not start in time",
   STORAGE_FULL: "There is no room left for its data",

@@ -40,6 +40,7 @@ export const OPERATION: Record<OperationKind, string> = {
   UPDATE_IMAGE: "Updating the image",
   REPAIR: "Repairing",
   RESTORE: "Restoring",
+  CLONE: "Cloning",
   UNKNOWN: "Working on it",
 };
 
