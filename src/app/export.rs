@@ -24,7 +24,7 @@ use crate::domain::id::ServiceId;
 use crate::domain::lifecycle::{InvalidState, Privilege, ServiceAction};
 use crate::domain::permission::Principal;
 use crate::domain::service::{Service, ServiceState};
-use crate::store::{Committed, Guard, Write};
+use crate::store::{Committed, Guard, StoreError, Write};
 
 /// How long a link can be opened.
 pub const GOOD_FOR: SignedDuration = SignedDuration::from_secs(60);
@@ -74,7 +74,15 @@ impl App {
         let ticket = URL_SAFE_NO_PAD.encode(self.sealer.seal_with(PURPOSE, &ticket)?.as_bytes());
         let event = NewEvent::export_requested(&service, &viewer.subject, now);
         let guard = Guard::State { read: &service, one_of: &[ServiceState::Running] };
-        let committed = self.store.commit(Write { event: Some(&event), ..Write::new(guard, now) }).await?;
+        let committed = match self.store.commit(Write { event: Some(&event), ..Write::new(guard, now) }).await {
+            Ok(committed) => committed,
+            // It was stopped in between.
+            Err(StoreError::InvalidState(state)) => {
+                let action = ServiceAction::CreateBackup;
+                return Err(AppError::InvalidState(InvalidState { action, state }));
+            }
+            Err(error) => return Err(error.into()),
+        };
         self.hints.project_changed(&service.project);
         audit::accepted(viewer, what.as_str(), Object::Service(id));
         Ok(Link { ticket, expires_at, committed })
