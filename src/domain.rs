@@ -124,6 +124,7 @@ pub mod limits;
 pub mod live;
 pub mod name;
 pub mod network;
+pub mod observed;
 pub mod page;
 pub mod permission;
 pub mod service;

@@ -15,7 +15,8 @@ use crate::catalog::inquiry::{Answer, Inquiry};
 use crate::domain::id::{InstanceId, ProjectId};
 use crate::domain::limits::Limits;
 use crate::domain::live::{Holdings, LogLine, Reading, Usage};
-use crate::domain::service::{ErrorCode, Observed};
+use crate::domain::observed::Observed;
+use crate::domain::service::ErrorCode;
 use crate::domain::storage::Fill;
 
 pub mod command;

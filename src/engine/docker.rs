@@ -24,7 +24,8 @@ use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstallationId, InstanceId, ProjectId};
 use crate::domain::limits::Limits;
 use crate::domain::network::{AddressPool, NetworkTemplate};
-use crate::domain::service::{ContainerStatus, ErrorCode, Observed};
+use crate::domain::observed::{ContainerStatus, Observed};
+use crate::domain::service::ErrorCode;
 use crate::domain::storage::StorageBackend;
 
 mod container;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::thing::Owned;
 use crate::domain::id::{BuildDigest, InstanceId};
-use crate::domain::service::Health;
+use crate::domain::observed::Health;
 
 /// Everything on a node that bears this installation's labels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use super::{Command, Ended, Engine, EngineError, Flow, Grown, Happening, Pull, R
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstanceId, ProjectId};
 use crate::domain::limits::Limits;
-use crate::domain::service::Observed;
+use crate::domain::observed::Observed;
 use crate::telemetry::{metrics, traces};
 
 pub struct Timed<E>(pub Arc<E>);

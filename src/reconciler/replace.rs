@@ -16,9 +16,8 @@ use crate::catalog::access::Access;
 use crate::domain::event::NewEvent;
 use crate::domain::id::InstanceId;
 use crate::domain::instance::{Instance, Role};
-use crate::domain::service::{
-    Address, ContainerStatus, Evidence, Operation, OperationPhase, Power, Service, ServiceState,
-};
+use crate::domain::observed::ContainerStatus;
+use crate::domain::service::{Address, Evidence, Operation, OperationPhase, Power, Service, ServiceState};
 use crate::domain::task::Task;
 use crate::engine::Target;
 use crate::store::{Guard, StoreError, Write};

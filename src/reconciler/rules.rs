@@ -9,9 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::steps::Step;
 use crate::domain::instance::Instance;
-use crate::domain::service::{
-    Container, ContainerStatus, ErrorCode, Evidence, Observed, Power, RunId, Service, ServiceState,
-};
+use crate::domain::observed::{Container, ContainerStatus, Observed};
+use crate::domain::service::{ErrorCode, Evidence, Power, RunId, Service, ServiceState};
 use crate::domain::task::Task;
 
 mod address;
@@ -291,7 +290,8 @@ impl Verdict {
 mod tests {
     use super::*;
     use crate::domain::lifecycle::tests::service;
-    use crate::domain::service::{Health, Operation, OperationKind, OperationPhase, Volume};
+    use crate::domain::observed::{Health, Volume};
+    use crate::domain::service::{Operation, OperationKind, OperationPhase};
 
     /// Facts of a service that runs and answers, to be changed at will.
     pub(super) struct Case {

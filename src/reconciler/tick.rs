@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use super::Reconciler;
-use crate::domain::service::{Health, Power, Service, ServiceState};
+use crate::domain::observed::Health;
+use crate::domain::service::{Power, Service, ServiceState};
 use crate::engine::survey::{Activity, Sighting};
 
 /// Every tenth tick each service is looked at, whatever the survey shows.

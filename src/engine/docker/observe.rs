@@ -9,7 +9,8 @@ use bollard::models::{
 
 use super::labels;
 use crate::domain::limits::Limits;
-use crate::domain::service::{Container, ContainerStatus, Health, Published, PublishedPort, RunId};
+use crate::domain::observed::{Container, ContainerStatus, Health, PublishedPort};
+use crate::domain::service::{Published, RunId};
 
 /// The engine's text for "never".
 const NEVER: &str = "0001-01-01T00:00:00Z";

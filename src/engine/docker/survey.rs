@@ -6,7 +6,7 @@ use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, Network, Volu
 use bollard::query_parameters as query;
 
 use super::{DockerEngine, QUICK, failure, labels, within};
-use crate::domain::service::Health;
+use crate::domain::observed::Health;
 use crate::engine::survey::{Activity, Glimpse, Survey};
 use crate::engine::{Engine, Owned, OwnedThing, Result};
 

@@ -10,7 +10,8 @@ use futures_util::TryStreamExt;
 use super::loopback::{Action, FileVolume, Loopback};
 use super::{DockerEngine, QUICK, SLOW, container, failure, found, labels, within};
 use crate::domain::id::InstanceId;
-use crate::domain::service::{ErrorCode, Volume};
+use crate::domain::observed::Volume;
+use crate::domain::service::ErrorCode;
 use crate::domain::storage::{StorageBackend, wall_mib};
 use crate::engine::{EngineError, Grown, Result, thing};
 

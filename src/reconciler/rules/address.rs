@@ -26,7 +26,8 @@ mod tests {
 
     use super::super::tests::{Case, exited};
     use super::*;
-    use crate::domain::service::{Published, PublishedPort};
+    use crate::domain::observed::PublishedPort;
+    use crate::domain::service::Published;
     use crate::reconciler::rules::Failure;
 
     #[test]

@@ -1,7 +1,7 @@
 //! Whether there is a container.
 
 use super::{Facts, Verdict};
-use crate::domain::service::ContainerStatus;
+use crate::domain::observed::ContainerStatus;
 use crate::reconciler::steps::Step;
 
 pub(super) fn going(facts: &Facts<'_>) -> Verdict {

@@ -3,7 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Facts, Failing, Failure, LIMIT, Pause, Verdict};
-use crate::domain::service::{Container, ContainerStatus, ErrorCode, Evidence, OperationPhase, Service};
+use crate::domain::observed::{Container, ContainerStatus};
+use crate::domain::service::{ErrorCode, Evidence, OperationPhase, Service};
 
 /// After this long without an unasked end a service counts as stable again.
 pub(super) const STABLE: SignedDuration = SignedDuration::from_secs(30);

@@ -1,7 +1,8 @@
 //! A service that is to be destroyed.
 
 use super::{Facts, Verdict};
-use crate::domain::service::{OperationPhase, Volume};
+use crate::domain::observed::Volume;
+use crate::domain::service::OperationPhase;
 use crate::reconciler::steps::Step;
 
 /// Also where nothing of it is there a removal is tried once: the project's network may be left.

@@ -31,7 +31,7 @@ pub(super) fn wrong(facts: &Facts<'_>) -> Verdict {
 mod tests {
     use super::super::tests::{Case, exited};
     use super::*;
-    use crate::domain::service::ContainerStatus;
+    use crate::domain::observed::ContainerStatus;
 
     #[test]
     fn an_image_is_pulled_only_for_a_container_that_is_to_be_made() {

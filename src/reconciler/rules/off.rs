@@ -1,7 +1,7 @@
 //! A service that is to be stopped.
 
 use super::{Facts, Verdict};
-use crate::domain::service::ContainerStatus;
+use crate::domain::observed::ContainerStatus;
 use crate::reconciler::steps::Step;
 
 /// It runs, or the engine would bring it back.

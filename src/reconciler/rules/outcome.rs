@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use super::limits::{SILENCE, time_limit, timed_out};
 use super::{Attempts, Failing, Failure, LIMIT, Plan, SOON, Verdict, Wait, Why, crash};
 use crate::catalog::definition;
+use crate::domain::observed::{Health, Observed};
 use crate::domain::service::{
-    ErrorCode, Evidence, Health, Observed, Operation, OperationKind, OperationPhase, Power, Service, ServiceError,
-    ServiceState,
+    ErrorCode, Evidence, Operation, OperationKind, OperationPhase, Power, Service, ServiceError, ServiceState,
 };
 use crate::domain::storage::Closed;
 use crate::domain::task::Task;

@@ -1,7 +1,8 @@
 //! Whether the container runs, and what brings it back.
 
 use super::{Facts, Verdict};
-use crate::domain::service::{ContainerStatus, OperationKind, OperationPhase};
+use crate::domain::observed::ContainerStatus;
+use crate::domain::service::{OperationKind, OperationPhase};
 use crate::reconciler::steps::Step;
 
 /// A restart begins with a stop. What was stopped is seen as ended, with the phase still telling of the stop.

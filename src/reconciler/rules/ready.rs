@@ -3,7 +3,8 @@
 use super::crash::{STABLE, pause};
 use super::{Facts, LIMIT, Pause, SOON, Verdict};
 use crate::catalog::deployment::UNHEALTHY_AFTER;
-use crate::domain::service::{Container, ErrorCode, Health, ServiceState};
+use crate::domain::observed::{Container, Health};
+use crate::domain::service::{ErrorCode, ServiceState};
 use crate::reconciler::steps::Step;
 
 /// The more often it has ended, the longer it has to run before that counts.

@@ -32,7 +32,8 @@ pub(super) fn refused(facts: &Facts<'_>) -> Verdict {
 mod tests {
     use super::super::tests::{Case, exited};
     use super::*;
-    use crate::domain::service::{ContainerStatus, ServiceState};
+    use crate::domain::observed::ContainerStatus;
+    use crate::domain::service::ServiceState;
 
     #[test]
     fn a_repair_makes_the_container_anew_once() {

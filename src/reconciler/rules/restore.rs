@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::{Attempts, Facts, Failing, Rule, Verdict, container, first, power, storage};
-use crate::domain::service::{ErrorCode, Observed, OperationKind, Service, ServiceState};
+use crate::domain::observed::Observed;
+use crate::domain::service::{ErrorCode, OperationKind, Service, ServiceState};
 use crate::domain::task::{Job, Task};
 use crate::reconciler::steps::Step;
 
@@ -66,7 +67,8 @@ fn has_to_stop(facts: &Facts<'_>) -> bool {
 mod tests {
     use super::super::tests::{Case, exited};
     use super::*;
-    use crate::domain::service::{ContainerStatus, Operation, OperationPhase, ServiceError, Volume};
+    use crate::domain::observed::{ContainerStatus, Volume};
+    use crate::domain::service::{Operation, OperationPhase, ServiceError};
     use crate::domain::storage::Full;
     use crate::domain::task::TaskId;
 

@@ -6,7 +6,8 @@
 use super::{Facts, Verdict, storage};
 use crate::catalog::{self, definition};
 use crate::domain::limits::Limits;
-use crate::domain::service::{Container, ContainerStatus, OperationKind, SizeTier};
+use crate::domain::observed::{Container, ContainerStatus};
+use crate::domain::service::{OperationKind, SizeTier};
 use crate::reconciler::steps::Step;
 
 /// It is to have its new size at once, which the server inside takes only when it is started.

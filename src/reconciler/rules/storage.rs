@@ -2,7 +2,8 @@
 
 use super::{Facts, Failing, Failure, Verdict};
 use crate::catalog::definition;
-use crate::domain::service::{ContainerStatus, ErrorCode, RunId};
+use crate::domain::observed::ContainerStatus;
+use crate::domain::service::{ErrorCode, RunId};
 use crate::domain::storage::Full;
 use crate::reconciler::steps::Step;
 

@@ -91,7 +91,7 @@ mod tests {
     fn once_it_is_switched_its_upgrade_leads_to_running() {
         let mut case = Case::fresh();
         case.service.evidence.initialised = true;
-        case.seen.volume = crate::domain::service::Volume::Ours;
+        case.seen.volume = crate::domain::observed::Volume::Ours;
         let switching =
             Operation { phase: OperationPhase::Switching, ..Operation::queued(OperationKind::Upgrade, case.now) };
         (case.service.state, case.service.operation) = (ServiceState::Provisioning, Some(switching));

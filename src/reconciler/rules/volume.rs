@@ -2,7 +2,8 @@
 
 use super::{Facts, Failing, Verdict};
 use crate::catalog::deployment::DATA_GONE;
-use crate::domain::service::{ContainerStatus, ErrorCode, Volume};
+use crate::domain::observed::{ContainerStatus, Volume};
+use crate::domain::service::ErrorCode;
 use crate::reconciler::steps::Step;
 
 const LOST: &str = "The volume with the service's data is gone. It is not replaced by an empty one.";

@@ -10,9 +10,8 @@ use futures_util::stream::BoxStream;
 use project_services::catalog::deployment::{DATA_GONE, Deployment, UNHEALTHY_AFTER};
 use project_services::domain::id::{InstanceId, ProjectId};
 use project_services::domain::limits::Limits;
-use project_services::domain::service::{
-    Container, ContainerStatus, ErrorCode, Health, Observed, RunId, SizeTier, Volume,
-};
+use project_services::domain::observed::{Container, ContainerStatus, Health, Observed, Volume};
+use project_services::domain::service::{ErrorCode, RunId, SizeTier};
 use project_services::engine::survey::{Activity, Glimpse, Survey};
 use project_services::engine::{
     Command, Ended, Engine, EngineError, Flow, Grown, Happening, Pull, Result, Target, Thing,
