@@ -16,6 +16,7 @@ pub struct Hints {
     services: Mutex<HashSet<ServiceId>>,
     woken: Notify,
     backups: Notify,
+    database: Notify,
 }
 
 impl Hints {
@@ -59,6 +60,16 @@ impl Hints {
     /// Returns when a look at the backups was asked for since the last call. For one caller at a time.
     pub async fn backup_asked_for(&self) {
         self.backups.notified().await;
+    }
+
+    /// Says that something was written which a lost machine must not take along. Call it after the commit.
+    pub fn ask_for_snapshot(&self) {
+        self.database.notify_one();
+    }
+
+    /// Returns when that was said since the last call. For one caller at a time.
+    pub async fn snapshot_asked_for(&self) {
+        self.database.notified().await;
     }
 
     /// The services that a look was asked for since the last call; waits until there is one. For one caller at a time.

@@ -27,6 +27,7 @@ use crate::domain::id::BackupId;
 
 mod connect;
 mod error;
+mod file;
 mod manifest;
 mod object;
 mod open;

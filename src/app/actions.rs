@@ -108,6 +108,7 @@ impl App {
         let Service { id, project, .. } = &committed.service;
         self.hints.project_changed(project);
         self.hints.wake(*id);
+        self.hints.ask_for_snapshot();
         audit::accepted(viewer, action, Object::Service(*id));
         committed
     }

@@ -120,6 +120,7 @@ impl App {
                 // The reconciler was faster.
                 Err(AppError::InvalidState(_)) => {}
                 // The others go all the same.
+                    self.hints.ask_for_snapshot();
                 Err(error @ AppError::NotUnderstood) => left = Some(error),
                 Err(AppError::Conflict { message, .. }) => {
                     return Err(AppError::Conflict { field: "projectId", message });

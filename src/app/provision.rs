@@ -101,6 +101,7 @@ impl App {
                 Ok(event) => {
                     self.hints.project_changed(&request.project);
                     self.hints.wake(new.service.id);
+                    self.hints.ask_for_snapshot();
                     audit::accepted(viewer, "PROVISION", Object::Service(new.service.id));
                     return Ok(Committed { service: new.service, event: Some(event) });
                 }

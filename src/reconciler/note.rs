@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Reconciler;
 use crate::catalog::ending::cause;
 use crate::domain::event::NewEvent;
-use crate::domain::service::{ErrorCode, Service, ServiceError};
+use crate::domain::service::{ErrorCode, Service, ServiceError, ServiceState};
 use crate::domain::task::Task;
 use crate::store::{Guard, StoreError, Write};
 use crate::telemetry::traces;
@@ -43,6 +43,10 @@ impl Reconciler {
             self.hints.project_changed(&written.project);
         }
         if written.state != before.state {
+            // That it has data, or has none any more, is what a recovery goes by.
+            if matches!(written.state, ServiceState::Running | ServiceState::Destroyed) {
+                self.hints.ask_for_snapshot();
+            }
             traces::state(written.state.as_str());
             tracing::info!(service = %written.id, project = %written.project, from = %before.state,
                 to = %written.state, code = written.error.as_ref().map(|error| error.code.as_str()),

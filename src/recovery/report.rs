@@ -16,7 +16,7 @@ pub enum Fate {
     Restored(Timestamp),
     /// It is stopped, and is restored from the backup of then when it is started.
     RestoredAtStart(Timestamp),
-    /// It had no data yet.
+    /// It had no data yet, as far as the database tells.
     Empty,
     /// Its volume is gone and there is no backup that can be used.
     Lost,
@@ -60,7 +60,7 @@ impl fmt::Display for Report {
                 Fate::RestoredAtStart(at) => {
                     format!("is stopped; it will be restored from its backup of {at:.0} when it is started")
                 }
-                Fate::Empty => "had no data yet, and begins empty".to_owned(),
+                Fate::Empty => "had not run yet by then, and begins empty".to_owned(),
                 Fate::Lost => {
                     "CAN'T BE RECOVERED: its volume is gone, and there is no backup of it that can be used".to_owned()
                 }

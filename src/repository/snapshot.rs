@@ -1,14 +1,12 @@
 //! The sidecar's own database, kept beside the backups of services in the same form: a sealed content, and then a manifest in
 //! which its key is sealed under the key ring.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use async_stream::try_stream;
-use bytes::Bytes;
-use futures_util::stream::BoxStream;
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::TryStreamExt as _;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore as _, ObjectStoreExt as _, PutPayload};
@@ -20,7 +18,7 @@ use zeroize::Zeroizing;
 use super::error::{RepositoryError, Result};
 use super::manifest::{self, FORMAT, Written, installation, shown};
 use super::secret::{ContentKey, Secret};
-use super::{Object, Repository, document, unreadable};
+use super::{Object, Repository, document, file, unreadable};
 use crate::crypto::Sealer;
 use crate::domain::id::{BackupId, InstallationId};
 
@@ -29,8 +27,10 @@ use crate::domain::id::{BackupId, InstallationId};
 pub(super) const FOLDER: &str = "sidecar";
 /// What the content of a snapshot is.
 const CONTENT: &str = "sqlite-database";
-/// Bytes of the file that are read at once.
-const PIECE: u64 = 256 << 10;
+/// How the name of a snapshot begins.
+const TIME: &str = "%Y-%m-%dT%H-%M-%SZ";
+/// How many of the newest stay, however soon after one another they were taken.
+const NEWEST: usize = 5;
 /// What has no manifest after so long was left behind by a writing that was broken off.
 const GIVEN_UP: SignedDuration = SignedDuration::from_hours(24);
 
@@ -46,7 +46,7 @@ pub struct Snapshot {
     /// What the content is, such as `sqlite-database`.
     pub content: String,
     pub taken_at: Timestamp,
-    /// Why it was taken, such as `SCHEDULED` or `BEFORE_MIGRATION`.
+    /// Why it was taken: `SCHEDULED`, `BEFORE_MIGRATION`, or [`Snapshot::CHANGED`].
     pub reason: String,
     /// The version of the server that took it.
     pub server: String,
@@ -56,6 +56,9 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The reason of one that was taken between two scheduled ones, because of what was written.
+    pub const CHANGED: &str = "CHANGED";
+
     /// Where it is.
     pub fn object(&self) -> Object {
         Object::from_stored(self.snapshot, self.object.clone())
@@ -65,7 +68,7 @@ impl Snapshot {
 impl Object {
     /// A snapshot's place: `sidecar/{installation}/{time}-{id}`.
     fn of_snapshot(installation: InstallationId, snapshot: BackupId, taken_at: Timestamp) -> Self {
-        let time = taken_at.strftime("%Y-%m-%dT%H-%M-%SZ");
+        let time = taken_at.strftime(TIME);
         Self::from_stored(snapshot, format!("{FOLDER}/{installation}/{time}-{snapshot}"))
     }
 }
@@ -85,7 +88,8 @@ impl Repository {
         let snapshot = BackupId(Uuid::now_v7());
         let object = Object::of_snapshot(installation, snapshot, taken_at);
         let secret = Secret { key: ContentKey::random().map_err(RepositoryError::Key)?, access: Zeroizing::default() };
-        let written = self.write(&object, pieces(file), &secret.key, &watch::channel(0).0).await?;
+        let file = file::opened(file).await.map_err(RepositoryError::Content)?;
+        let written = self.write(&object, file::pieces(file), &secret.key, &watch::channel(0).0).await?;
         let manifest = Snapshot {
             format: FORMAT,
             snapshot,
@@ -121,14 +125,30 @@ impl Repository {
         Ok(None)
     }
 
-    /// Removes the snapshots of an installation but for the newest `keep`, and what was left behind by writings that were
+    /// Removes the snapshots of an installation that are not to be kept, and what was left behind by writings that were
     /// broken off. Says how many snapshots it removed.
-    pub async fn trim_snapshots(&self, installation: InstallationId, keep: usize, now: Timestamp) -> Result<usize> {
+    ///
+    /// Of the newest `intervals` that have one, each keeps its newest and what was not taken because of a change; so do the
+    /// newest of all. Whatever is older goes.
+    pub async fn trim_snapshots(
+        &self,
+        installation: InstallationId,
+        (intervals, length): (usize, Duration),
+        now: Timestamp,
+    ) -> Result<usize> {
         let (manifests, contents) = self.of_installation(installation).await?;
-        let old = &manifests[..manifests.len().saturating_sub(keep)];
-        for meta in old {
-            if let Some(path) = meta.location.as_ref().strip_suffix(Object::MANIFEST) {
+        let (mut seen, mut last, mut removed) = (0, None, 0);
+        for (place, meta) in manifests.iter().rev().enumerate() {
+            // Whatever else is there is none of ours.
+            let Some(taken_at) = taken_at(&meta.location) else { continue };
+            let interval = taken_at.as_second().div_euclid(i64::try_from(length.as_secs()).unwrap_or(i64::MAX).max(1));
+            let is_its_newest = last.replace(interval) != Some(interval);
+            seen += usize::from(is_its_newest);
+            let stays =
+                seen <= intervals && (is_its_newest || place < NEWEST || !self.is_of_change(&meta.location).await?);
+            if let Some(path) = meta.location.as_ref().strip_suffix(Object::MANIFEST).filter(|_| !stays) {
                 self.remove(&Object::from_stored(BackupId(Uuid::nil()), path.to_owned())).await?;
+                removed += 1;
             }
         }
         let whole: Vec<Path> = manifests.iter().filter_map(|meta| Object::content_beside(&meta.location)).collect();
@@ -141,7 +161,15 @@ impl Repository {
                 self.remove(&Object::from_stored(BackupId(Uuid::nil()), path.to_owned())).await?;
             }
         }
-        Ok(old.len())
+        Ok(removed)
+    }
+
+    async fn is_of_change(&self, manifest: &Path) -> Result<bool> {
+        match document(&self.store, manifest).await {
+            Ok(read) => Ok(manifest::unopened::<Snapshot>(&read).is_ok_and(|read| read.reason == Snapshot::CHANGED)),
+            Err(RepositoryError::Missing(_) | RepositoryError::Damaged { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Manifests and contents of an installation's snapshots, the oldest first: their names begin with their times.
@@ -154,27 +182,9 @@ impl Repository {
     }
 }
 
-/// What is in a file, from its beginning to its end.
-fn pieces(file: PathBuf) -> BoxStream<'static, io::Result<Bytes>> {
-    let pieces = try_stream! {
-        let mut file = blocking(move || File::open(file)).await?;
-        loop {
-            let (read_on, piece) = blocking(move || {
-                let mut piece = Vec::new();
-                (&file).take(PIECE).read_to_end(&mut piece)?;
-                Ok((file, piece))
-            })
-            .await?;
-            file = read_on;
-            if piece.is_empty() {
-                break;
-            }
-            yield Bytes::from(piece);
-        }
-    };
-    pieces.boxed()
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+/// When a snapshot was taken, by its name.
+fn taken_at(manifest: &Path) -> Option<Timestamp> {
+    // A time has 20 characters.
+    let time = manifest.filename()?.get(..20)?;
+    Offset::UTC.to_timestamp(DateTime::strptime(TIME, time).ok()?).ok()
 }

@@ -346,14 +346,15 @@ async fn the_newest_snapshots_of_an_installation_stay_and_read_back() {
     }
     let newest = start + jiff::SignedDuration::from_secs(3 * HOUR);
     assert_eq!(bench.repository.newest_snapshot(ours).await.unwrap(), Some(newest));
+    let hour = std::time::Duration::from_secs(3600);
     assert_eq!(bench.repository.newest_snapshot(InstallationId(Uuid::nil())).await.unwrap(), None);
     // What a writing left that was broken off long ago, and one that is under way.
     let folder = bench.directory.path().join(format!("backups/sidecar/{ours}"));
     fs::write(folder.join("2026-03-04T04-00-00Z-x.zst.sealed"), "left").unwrap();
-    assert_eq!(bench.repository.trim_snapshots(ours, 2, jiff::Timestamp::now()).await.unwrap(), 1);
+    assert_eq!(bench.repository.trim_snapshots(ours, (2, hour), jiff::Timestamp::now()).await.unwrap(), 1);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 5, "two of two files, and what may be under way");
     let later = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(25);
-    assert_eq!(bench.repository.trim_snapshots(ours, 2, later).await.unwrap(), 0);
+    assert_eq!(bench.repository.trim_snapshots(ours, (2, hour), later).await.unwrap(), 0);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 4);
 
     let kept = bench.repository.survey(&sealer).await.unwrap();
@@ -367,9 +368,32 @@ async fn the_newest_snapshots_of_an_installation_stay_and_read_back() {
 }
 
 #[tokio::test]
-async fn a_survey_tells_what_is_whole_what_opens_and_what_is_no_manifest() {
+async fn snapshots_of_changes_crowd_out_none_that_were_taken_by_the_hour_or_before_a_migration() {
+    let bench = Bench::new();
+    let (sealer, ours) = (ring("a", 1), crate::domain::id::InstallationId(Uuid::from_u128(1)));
+    let (hour, file) = (std::time::Duration::from_secs(3600), bench.directory.path().join("copy"));
+    fs::write(&file, "copy").unwrap();
+    let write = async |at: &str, reason: &str| {
+        let at: jiff::Timestamp = format!("2026-03-04T{at}Z").parse().unwrap();
+        bench.repository.write_snapshot(file.clone(), (ours, reason), at, &sealer).await.unwrap();
+        bench.repository.trim_snapshots(ours, (3, hour), at).await.unwrap();
+    };
+    for (hour, reason) in [(5, "SCHEDULED"), (6, "SCHEDULED"), (7, "BEFORE_MIGRATION"), (8, "SCHEDULED")] {
+        write(&format!("{hour:02}:00:00"), reason).await;
+        for minute in 1..=20 {
+            write(&format!("{hour:02}:{minute:02}:00"), Snapshot::CHANGED).await;
+        }
+    }
+    let kept = bench.repository.survey(&sealer).await.unwrap().snapshots;
+    let times: Vec<_> = kept.iter().map(|found| found.manifest.taken_at.strftime("%H:%M").to_string()).collect();
+    let expected = ["06:00", "06:20", "07:00", "07:20", "08:00", "08:16", "08:17", "08:18", "08:19", "08:20"];
+    assert_eq!(times, expected, "the newest of each hour, what was not taken of a change, and the newest five");
+}
+
     let bench = Bench::new();
     for (number, sealer) in [(1, ring("a", 1)), (2, ring("a", 1)), (3, ring("b", 2))] {
+#[tokio::test]
+async fn a_survey_tells_what_is_whole_what_opens_and_what_is_no_manifest() {
         let (secret, mut manifest) = (secret(), manifest());
         let object = Object::from_stored(BackupId(Uuid::from_u128(number)), format!("demo/db-{number}/at"));
         (manifest.backup, manifest.object) = (object.backup, object.as_str().to_owned());

@@ -178,6 +178,33 @@ async fn services_come_back_by_their_backups_alone() {
     client.settled(&destroyed, "DESTROYED").await;
     let cache = running(&client, "REDIS", "7", "cache").await;
     let postgresql = running(&client, "POSTGRESQL", "16", "shop-db").await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_made_between_two_snapshots_by_schedule_is_known_soon() {
+    let store = tempfile::tempdir().unwrap();
+    let kept = store.path().display().to_string();
+    let settings = [("BACKUP_STORE", kept.as_str()), ("DATABASE_BACKUP_INTERVAL", "180")];
+    let mut server = Server::start(&settings).await;
+    let store = store.path();
+    eventually("the first snapshot", async || (!snapshots(store).is_empty()).then_some(())).await;
+    let client = Client::new(&server);
+    let id = running(&client, "REDIS", "7", "unbacked").await;
+    let query = "query($id: ID!) { service(id: $id) { events(last: 1) { nodes { occurredAt } } } }";
+    let ran = client.data(query, json!({"id": id})).await["service"]["events"]["nodes"][0]["occurredAt"].clone();
+    let ran: Timestamp = ran.as_str().unwrap().parse().unwrap();
+    let newest = || serde_json::from_slice::<Value>(&fs::read(snapshots(store).pop()?).ok()?).ok();
+    let reason = eventually("a snapshot from since it ran", async || {
+        let manifest = &newest()?["manifest"];
+        let taken: Timestamp = manifest["taken_at"].as_str().unwrap().parse().unwrap();
+        (taken > ran).then(|| manifest["reason"].clone())
+    })
+    .await;
+    assert_eq!(reason, "CHANGED", "none was due");
+    lose(&mut server);
+    let (well, said, _) = recover(&server, store, &["--yes"]);
+    let lost = said.lines().find(|line| line.contains("CAN'T BE RECOVERED")).unwrap_or_default();
+    assert!(!well && lost.contains(&id), "{said}");
+}
+
     let before = [client.reveal(&postgresql).await, client.reveal(&cache).await];
     let names =
         [client.service(&postgresql).await["hostname"].clone(), client.service(&cache).await["hostname"].clone()];
