@@ -129,11 +129,12 @@ impl fmt::Display for Installation {
                 (&manifest.service_name, manifest.kind, &manifest.version, manifest.begun_at);
             let (count, size) = (backups.len(), size(manifest.written.stored_bytes));
             let told = told(secret, *is_whole);
+            let verified = match &manifest.verification {
+                Some(verification) => format!("verified {:.0}", verification.verified_at),
+                None => "not known to be verified".to_owned(),
+            };
             writeln!(f, "    {name}  {kind} {version}  {id}")?;
-            writeln!(
-                f,
-                "      backups: {count}, the newest of {at:.0}  {size}  {told}; whether it was verified is not known"
-            )?;
+            writeln!(f, "      backups: {count}, the newest of {at:.0}  {size}  {told}; {verified}")?;
         }
         Ok(())
     }

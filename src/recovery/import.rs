@@ -152,23 +152,30 @@ fn is_imported(service: &Service) -> bool {
     service.state == ServiceState::Pending && service.operation.is_none() && service.evidence.initialised
 }
 
-/// A backup as its manifest tells of it; None where its service's name is none. Who asked for it is not told: what somebody
-/// asked for is never removed by itself.
+/// A backup as its manifest tells of it; None where its service's name is none. What somebody asked for is never removed by
+/// itself, and so is one of which nobody knows. One that its service was to end with has nothing to end any more.
 fn row(service: &Service, manifest: &Manifest, known: Option<Backup>) -> Option<Backup> {
-    let origin = BackupOrigin::Manual;
-    let new = || Backup::new(manifest.backup, service, origin, manifest.note.clone(), manifest.begun_at);
+    let new = || Backup::new(manifest.backup, service, BackupOrigin::Manual, manifest.note.clone(), manifest.begun_at);
     let row = known.unwrap_or_else(new);
+    let is_verified = manifest.verification.is_some();
+    let origin = match manifest.origin.unwrap_or(row.origin) {
+        BackupOrigin::Final if !is_verified => BackupOrigin::Manual,
+        BackupOrigin::Unknown => BackupOrigin::Manual,
+        origin => origin,
+    };
     Some(Backup {
         service_name: manifest.service_name.parse().ok()?,
         kind: manifest.kind,
         version: manifest.version.clone(),
         tier: manifest.tier,
-        state: BackupState::Available,
+        origin,
+        state: if is_verified { BackupState::Verified } else { BackupState::Available },
         phase: None,
         content_bytes: manifest.written.content_bytes,
         stored_bytes: Some(manifest.written.stored_bytes),
         object: Some(manifest.object.clone()),
         to_verify: false,
+        verification: manifest.verification.clone(),
         attempts: 0,
         not_before: None,
         error: None,
@@ -182,4 +189,46 @@ fn row(service: &Service, manifest: &Manifest, known: Option<Backup>) -> Option<
 fn created_at(id: ServiceId) -> Option<Timestamp> {
     let (seconds, nanoseconds) = id.0.get_timestamp()?.to_unix();
     Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanoseconds).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::backup::Verification;
+    use crate::domain::lifecycle::tests::service;
+
+    #[test]
+    fn policies_end_what_they_took_and_nobody_ends_a_service_that_came_back() {
+        let service = service(ServiceState::Running, Power::On);
+        let id = "00000000000000000000000000000001";
+        let manifest: Manifest = serde_json::from_value(json!({
+            "format": 1, "backup": format!("bkp_{id}"), "service": service.id.to_string(), "service_name": "db",
+            "project": "demo", "installation": id, "kind": "REDIS", "version": "7",
+            "tier": {"tier": "DEV", "memory_mib": 64, "cpu_millis": 250, "storage_mib": 512}, "content": "redis-rdb",
+            "facts": {}, "begun_at": "2026-03-04T05:06:07Z", "ended_at": "2026-03-04T05:06:08Z", "note": null,
+            "written": {"content_bytes": 1, "stored_bytes": 2, "sha256": ""}, "object": "demo/db/at",
+        }))
+        .unwrap();
+        let verification = Verification { verified_at: manifest.ended_at, ..Verification::default() };
+        let brought = |origin, verification: Option<&Verification>, known| {
+            let told = Manifest { origin, verification: verification.cloned(), ..manifest.clone() };
+            let row = row(&service, &told, known).unwrap();
+            assert_eq!(row.verification.as_ref(), verification);
+            (row.origin, row.state)
+        };
+        use {BackupOrigin as Of, BackupState as S};
+        assert_eq!(brought(None, None, None), (Of::Manual, S::Available), "as an earlier version has written it");
+        assert_eq!(brought(Some(Of::Scheduled), None, None), (Of::Scheduled, S::Available));
+        assert_eq!(brought(Some(Of::Scheduled), Some(&verification), None), (Of::Scheduled, S::Verified));
+        assert_eq!(brought(Some(Of::Unknown), None, None), (Of::Manual, S::Available));
+        assert_eq!(brought(Some(Of::Final), Some(&verification), None), (Of::Final, S::Verified));
+        // One that is verified for the first time would take its service along.
+        assert_eq!(brought(Some(Of::Final), None, None), (Of::Manual, S::Available));
+        let running =
+            |origin| Backup { state: S::Running, ..Backup::new(manifest.backup, &service, origin, None, now()) };
+        assert_eq!(brought(None, None, Some(running(Of::Final))), (Of::Manual, S::Available));
+        assert_eq!(brought(None, None, Some(running(Of::Scheduled))), (Of::Scheduled, S::Available));
+    }
 }

@@ -12,10 +12,12 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::secret::Secret;
 use crate::crypto::{CryptoError, Sealed, Sealer};
+use crate::domain::backup::{BackupOrigin, Verification};
 use crate::domain::id::{BackupId, InstallationId, ProjectId, ServiceId};
 use crate::domain::service::{ServiceKind, TierSpec};
 
@@ -45,6 +47,13 @@ pub struct Manifest {
     pub begun_at: Timestamp,
     pub ended_at: Timestamp,
     pub note: Option<String>,
+    /// Who asked for it; None where an earlier version has written it.
+    #[serde(default)]
+    pub origin: Option<BackupOrigin>,
+    /// What was read of it once it was restored, written in when that was done; None where it was not, or where an earlier
+    /// version did.
+    #[serde(default)]
+    pub verification: Option<Verification>,
     pub written: Written,
     /// Where its content is; see [`super::Object`].
     pub object: String,
@@ -112,6 +121,18 @@ pub(super) fn resealed(document: &[u8], sealer: &Sealer) -> Result<Option<Vec<u8
     let sealed = sealer.seal_with(&associated, &secret).map_err(Unreadable::Key)?;
     let anew = Document { secret: STANDARD.encode(sealed.as_bytes()), ..document };
     serde_json::to_vec(&anew).map(Some).map_err(|_| Unreadable::Form(UNWRITABLE))
+}
+
+/// The same document with what was read of its content, and with all else that it says.
+pub(super) fn verified(document: &[u8], verification: &Verification, sealer: &Sealer) -> Result<Vec<u8>, Unreadable> {
+    let document = formatted(document)?;
+    let secret = sealer.open_with(&associated(&document.manifest), &document.sealed()?).map_err(Unreadable::Key)?;
+    let failed = |_| Unreadable::Form(UNWRITABLE);
+    let mut manifest: Map<String, Value> = serde_json::from_str(document.manifest.get()).map_err(failed)?;
+    manifest.insert("verification".to_owned(), serde_json::to_value(verification).map_err(failed)?);
+    let manifest = serde_json::to_string_pretty(&manifest).and_then(RawValue::from_string).map_err(failed)?;
+    let sealed = sealer.seal_with(&associated(&manifest), &secret).map_err(Unreadable::Key)?;
+    serde_json::to_vec(&Document { manifest, secret: STANDARD.encode(sealed.as_bytes()) }).map_err(failed)
 }
 
 impl Document {
@@ -216,6 +237,8 @@ pub(super) mod tests {
             begun_at: time,
             ended_at: time,
             note: Some("before the sale".to_owned()),
+            origin: Some(BackupOrigin::Scheduled),
+            verification: None,
             written: Written { content_bytes: 10, stored_bytes: 42, sha256: "00".repeat(32) },
             object: "demo/shop-db-00000002/2026-03-04T05-06-07Z-bkp_00000000000000000000000000000001".to_owned(),
         }
@@ -272,6 +295,33 @@ pub(super) mod tests {
         assert_eq!(resealed(&anew, &ring("c", 3)), Err(Unreadable::Key(CryptoError::UnknownKey("b".to_owned()))));
         let forged = String::from_utf8(anew).unwrap().replace("demo", "memo");
         assert_eq!(resealed(forged.as_bytes(), &both), Err(Unreadable::Key(CryptoError::Refused)));
+    }
+
+    #[test]
+    fn one_of_an_earlier_version_reads_and_what_was_read_of_its_content_is_added_to_whatever_it_says() {
+        let sealer = ring("a", 1);
+        let mut earlier = serde_json::to_value(manifest()).unwrap();
+        let members = earlier.as_object_mut().unwrap();
+        for member in ["origin", "verification"] {
+            members.remove(member).unwrap();
+        }
+        members.insert("colour".to_owned(), "blue".into());
+        let document = sealed(&earlier, &secret(), &sealer).unwrap();
+        let expected = Manifest { origin: None, ..manifest() };
+        assert_eq!(opened::<Manifest>(&document, &sealer).unwrap().0, expected);
+
+        let facts = BTreeMap::from([("rows".to_owned(), "7".to_owned())]);
+        let verification = Verification { verified_at: manifest().ended_at, facts };
+        let anew = verified(&document, &verification, &sealer).unwrap();
+        let (read, opened) = opened::<Manifest>(&anew, &sealer).unwrap();
+        assert_eq!(
+            (read, opened.access),
+            (Manifest { verification: Some(verification.clone()), ..expected }, secret().access)
+        );
+        assert!(String::from_utf8_lossy(&anew).contains("\"blue\""), "what a newer version adds stays");
+        let forged = String::from_utf8(document).unwrap().replace("demo", "memo");
+        let refused = verified(forged.as_bytes(), &verification, &sealer);
+        assert_eq!(refused, Err(Unreadable::Key(CryptoError::Refused)));
     }
 
     #[test]

@@ -1,15 +1,16 @@
-//! Manifests sealed anew, for a rotation of keys.
+//! Manifests written anew, for a rotation of keys and for what is only known later.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
+use object_store::path::Path;
 use object_store::{ObjectStore as _, ObjectStoreExt as _, PutPayload};
 
 use super::error::{RepositoryError, Result};
 use super::manifest::{self, Unreadable};
-use super::{Object, Repository, damaged, document};
+use super::{Object, Repository, damaged, document, unreadable};
 use crate::crypto::Sealer;
+use crate::domain::backup::Verification;
 
 /// What became of the manifests that there are.
 #[derive(Debug, Default)]
@@ -54,20 +55,40 @@ impl Repository {
                     continue;
                 }
             };
-            self.store.put(name, PutPayload::from(anew)).await?;
-            // A backup that was removed between the two would be back with nothing but its manifest.
-            let was_there = content.as_ref().is_some_and(|content| contents.contains(content));
-            if let Some(content) = content.filter(|_| was_there)
-                && let Err(RepositoryError::Missing(_)) = self.store.head(&content).await.map_err(RepositoryError::from)
-            {
-                let store = Arc::clone(&self.store);
-                match store.delete(name).await.map_err(RepositoryError::from) {
-                    Ok(()) | Err(RepositoryError::Missing(_)) => continue,
-                    Err(error) => return Err(error),
-                }
-            }
-            resealed.resealed += 1;
+            let content = content.filter(|content| contents.contains(content));
+            resealed.resealed += u64::from(self.put_anew(name, content.as_ref(), anew).await?);
         }
         Ok(resealed)
+    }
+
+    /// Writes into the manifest of a backup what was read of its content: whoever reads meanwhile finds either.
+    ///
+    /// # Errors
+    /// As [`Repository::read_manifest`]; the manifest is as it was then.
+    pub async fn write_verification(
+        &self,
+        object: &Object,
+        verification: &Verification,
+        sealer: &Sealer,
+    ) -> Result<()> {
+        let name = object.manifest();
+        let read = document(&self.store, &name).await?;
+        let anew = manifest::verified(&read, verification, sealer).map_err(|error| unreadable(object, error))?;
+        self.put_anew(&name, Some(&object.content()), anew).await.map(|_| ())
+    }
+
+    /// Puts a manifest in the place of the one that was read, whose `content` was there; false where that is gone.
+    async fn put_anew(&self, name: &Path, content: Option<&Path>, anew: Vec<u8>) -> Result<bool> {
+        self.store.put(name, PutPayload::from(anew)).await?;
+        // A backup that was removed between the two would be back with nothing but its manifest.
+        if let Some(content) = content
+            && let Err(RepositoryError::Missing(_)) = self.store.head(content).await.map_err(RepositoryError::from)
+        {
+            return match self.store.delete(name).await.map_err(RepositoryError::from) {
+                Ok(()) | Err(RepositoryError::Missing(_)) => Ok(false),
+                Err(error) => Err(error),
+            };
+        }
+        Ok(true)
     }
 }

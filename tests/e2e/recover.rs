@@ -30,13 +30,24 @@ async fn running(client: &Client, kind: &str, version: &str, name: &str) -> Stri
     id
 }
 
-async fn back_up(client: &Client, id: &str) {
+async fn back_up(client: &Client, id: &str) -> Value {
     let mutation = "mutation($id: ID!) { createBackup(input: {id: $id}) { backup { id } } }";
     let data = client.data(mutation, json!({"id": id})).await;
     let backup = data["createBackup"]["backup"]["id"].clone();
     eventually("the backup to be whole", async || {
         let data = client.data("query($id: ID!) { backup(id: $id) { state } }", json!({"id": backup})).await;
         (data["backup"]["state"] == "AVAILABLE").then_some(())
+    })
+    .await;
+    backup
+}
+
+async fn verify(client: &Client, backup: &Value) {
+    let mutation = "mutation($id: ID!) { verifyBackup(input: {backupId: $id}) { backup { id } } }";
+    client.data(mutation, json!({"id": backup})).await;
+    eventually("the backup to be verified", async || {
+        let data = client.data("query($id: ID!) { backup(id: $id) { state } }", json!({"id": backup})).await;
+        (data["backup"]["state"] == "VERIFIED").then_some(())
     })
     .await;
 }
@@ -168,17 +179,6 @@ async fn a_lost_machine_comes_back_with_what_it_knew_and_what_its_services_held(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn services_come_back_by_their_backups_alone() {
-    let (mut server, store) = server().await;
-    let store = store.path();
-    let client = Client::new(&server);
-    let destroyed = running(&client, "REDIS", "7", "cache").await;
-    back_up(&client, &destroyed).await;
-    client.act("destroyService", &destroyed).await;
-    client.settled(&destroyed, "DESTROYED").await;
-    let cache = running(&client, "REDIS", "7", "cache").await;
-    let postgresql = running(&client, "POSTGRESQL", "16", "shop-db").await;
-#[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_made_between_two_snapshots_by_schedule_is_known_soon() {
     let store = tempfile::tempdir().unwrap();
     let kept = store.path().display().to_string();
@@ -205,6 +205,17 @@ async fn a_service_that_is_made_between_two_snapshots_by_schedule_is_known_soon(
     assert!(!well && lost.contains(&id), "{said}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn services_come_back_by_their_backups_alone() {
+    let (mut server, store) = server().await;
+    let store = store.path();
+    let client = Client::new(&server);
+    let destroyed = running(&client, "REDIS", "7", "cache").await;
+    back_up(&client, &destroyed).await;
+    client.act("destroyService", &destroyed).await;
+    client.settled(&destroyed, "DESTROYED").await;
+    let cache = running(&client, "REDIS", "7", "cache").await;
+    let postgresql = running(&client, "POSTGRESQL", "16", "shop-db").await;
     let before = [client.reveal(&postgresql).await, client.reveal(&cache).await];
     let names =
         [client.service(&postgresql).await["hostname"].clone(), client.service(&cache).await["hostname"].clone()];
@@ -213,10 +224,13 @@ async fn a_service_that_is_made_between_two_snapshots_by_schedule_is_known_soon(
     sql(&server, &before[0]["DATABASE_URL"], "INSERT INTO t VALUES (0)");
     back_up(&client, &postgresql).await;
     redis(&server, &before[1]["REDIS_URL"], &["SET", "kept", "yes"]);
-    back_up(&client, &cache).await;
+    verify(&client, &back_up(&client, &cache).await).await;
     lose(&mut server);
     fs::remove_dir_all(store.join("sidecar")).unwrap();
 
+    let (_, listed, _) = recover(&server, store, &[]);
+    let count = |told: &str| listed.matches(told).count();
+    assert_eq!((count("opens; verified 2"), count("opens; not known to be verified")), (1, 2), "{listed}");
     let (well, said, complaint) = recover(&server, store, &["--yes"]);
     assert!(well, "{said} {complaint}");
     for expected in ["The database is a new one.", "only by manifests: services 3, backups 4."] {
@@ -239,6 +253,14 @@ async fn a_service_that_is_made_between_two_snapshots_by_schedule_is_known_soon(
     let backups = "query($id: ID!) { service(id: $id) { backups { nodes { state } } } }";
     let kept = client.data(backups, json!({"id": destroyed})).await;
     assert_eq!(kept["service"]["backups"]["nodes"], json!([{"state": "AVAILABLE"}]), "and can be restored from");
+    let backups =
+        "query($id: ID!) { service(id: $id) { backups { nodes { state verification { facts { name value } } } } } }";
+    let kept = client.data(backups, json!({"id": cache})).await["service"]["backups"]["nodes"].clone();
+    assert_eq!(kept[0]["state"], "VERIFIED");
+    assert!(
+        kept[0]["verification"]["facts"].as_array().unwrap().contains(&json!({"name": "keys", "value": "1"})),
+        "{kept}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

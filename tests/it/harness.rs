@@ -267,6 +267,8 @@ impl Server {
             begun_at: now,
             ended_at: now,
             note: None,
+            origin: None,
+            verification: None,
             written: written.clone(),
             object: object.as_str().to_owned(),
         };

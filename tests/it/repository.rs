@@ -107,6 +107,8 @@ async fn a_manifest_in_a_bucket_is_listed_and_opens() {
             begun_at: "2026-03-04T05:06:07Z".parse().unwrap(),
             ended_at: "2026-03-04T05:06:09Z".parse().unwrap(),
             note: None,
+            origin: None,
+            verification: None,
             written: write(&repository, &object, &noise(1000), &secret.key).await.unwrap(),
             object: object.as_str().to_owned(),
         };

@@ -189,6 +189,8 @@ impl Reconciler {
             begun_at: backup.begun_at.unwrap_or(backup.created_at),
             ended_at,
             note: backup.note.clone(),
+            origin: Some(backup.origin),
+            verification: None,
             written,
             object: backup.object.clone().unwrap_or_default(),
         }

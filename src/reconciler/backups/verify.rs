@@ -15,6 +15,7 @@ use crate::engine::Command;
 use crate::reconciler::Reconciler;
 use crate::reconciler::execute::command;
 use crate::reconciler::restore::Content;
+use crate::repository::Object;
 use crate::store::{Guard, StoreError, Write};
 
 /// How much of what a check tells is kept, in bytes.
@@ -36,14 +37,15 @@ impl Reconciler {
             },
             Err(error) => tracing::warn!(instance = %id, error = ?error, "What checked a backup could not be removed"),
         }
-        let facts = checked?;
+        let verification = Verification { verified_at: (self.clock)(), facts: checked? };
+        self.tell_recovery(backup, &verification).await;
         self.write_backup(backup.id, |row| {
             let now = (self.clock)();
             let after = Backup {
                 state: BackupState::Verified,
                 phase: None,
                 to_verify: false,
-                verification: Some(Verification { verified_at: now, facts: facts.clone() }),
+                verification: Some(verification.clone()),
                 attempts: 0,
                 not_before: None,
                 error: None,
@@ -83,6 +85,16 @@ impl Reconciler {
                 let message = format!("It was restored, and can't be read: {}", access.redact(&said));
                 Err(self.unrestorable(&new, message).await)
             }
+        }
+    }
+
+    /// Has a recovery, which may have nothing but manifests, know of it. Where that can't be written it goes by less.
+    async fn tell_recovery(&self, backup: &Backup, verification: &Verification) {
+        let Some(object) = backup.object.clone() else { return };
+        let object = Object::from_stored(backup.id, object);
+        let repository = &self.settings.backups.repository;
+        if let Err(error) = repository.write_verification(&object, verification, &self.sealer).await {
+            tracing::warn!(backup = %backup.id, error = ?error, "A manifest does not tell that its backup is verified");
         }
     }
 
