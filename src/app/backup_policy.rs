@@ -1,16 +1,13 @@
 //! When services are backed up without anybody asking for it.
 
-use super::actions::{ATTEMPTS, too_fast};
 use super::backups::able;
 use super::{App, AppError, Committed, Result, now};
-use crate::audit::{self, Object};
 use crate::domain::backup_policy::{BackupPolicy, Keep, MOST_KEPT, Schedule};
 use crate::domain::event::NewEvent;
 use crate::domain::id::ServiceId;
 use crate::domain::lifecycle::Privilege;
 use crate::domain::permission::Principal;
-use crate::domain::service::{Service, ServiceState};
-use crate::store::{Guard, StoreError, Write};
+use crate::domain::service::Service;
 
 /// What a client asks for; without a schedule nothing more.
 #[derive(Debug, Clone)]
@@ -52,34 +49,15 @@ impl App {
         id: ServiceId,
         request: &PolicyRequest,
     ) -> Result<Committed> {
-        let what = Privilege::SetBackupPolicy;
-        for _ in 0..ATTEMPTS {
-            let before = self.permitted(viewer, id, what).await?;
-            able(&before)?;
-            if matches!(before.state, ServiceState::Destroying | ServiceState::Destroyed) {
-                let message = "It is destroyed, or about to be.".to_owned();
-                return Err(AppError::Conflict { field: "id", message });
-            }
+        let change = |service: &Service, now| {
+            able(service)?;
             let policy = request.parse()?;
-            if policy == before.backup_plan.policy {
-                return Ok(Committed { service: before, event: None });
+            if policy == service.backup_plan.policy {
+                return Ok(service.clone());
             }
-            let now = now();
-            let backup_plan = before.backup_plan.with_policy(policy, id, now);
-            let after = Service { backup_plan, ..before.clone() };
-            let event = NewEvent::backup_policy_set(&after, &viewer.subject, now);
-            let guard = Guard::Revision(&before);
-            let write = Write { service: Some(&after), event: Some(&event), ..Write::new(guard, now) };
-            match self.store.commit(write).await {
-                Ok(committed) => {
-                    self.hints.project_changed(&committed.service.project);
-                    audit::accepted(viewer, what.as_str(), Object::Service(id));
-                    return Ok(committed);
-                }
-                Err(StoreError::Stale) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(too_fast())
+            let backup_plan = service.backup_plan.with_policy(policy, id, now);
+            Ok(Service { backup_plan, ..service.clone() })
+        };
+        self.set(viewer, id, Privilege::SetBackupPolicy, change, NewEvent::backup_policy_set).await
     }
 }

@@ -8,7 +8,7 @@ use crate::audit::{self, Object};
 use crate::domain::event::NewEvent;
 use crate::domain::id::{ProjectId, ServiceId};
 use crate::domain::lifecycle::{Privilege, ServiceAction};
-use crate::domain::lifetime::{Lifetime, Unfit};
+use crate::domain::lifetime::Unfit;
 use crate::domain::page::{Page, ServiceFilter};
 use crate::domain::permission::{Permission, Principal};
 use crate::domain::service::{Service, ServiceState};
@@ -47,22 +47,30 @@ pub(super) fn is_protected(service: &Service) -> AppError {
 impl App {
     /// Protects a service from being destroyed, or takes that back. What is so already gives no event.
     pub async fn set_protection(&self, viewer: &Principal, id: ServiceId, enabled: bool) -> Result<Committed> {
-        let change = |lifetime: Lifetime, _| lifetime.with_protection(enabled).map_err(|why| unfit(why, "enabled"));
-        self.set_lifetime(viewer, id, Privilege::Protect, change, NewEvent::protection_set).await
+        let change = |service: &Service, _| {
+            let lifetime = service.lifetime.with_protection(enabled).map_err(|why| unfit(why, "enabled"))?;
+            Ok(Service { lifetime, ..service.clone() })
+        };
+        self.set(viewer, id, Privilege::Protect, change, NewEvent::protection_set).await
     }
 
     /// Has a service destroyed at a time, or never. What is so already gives no event.
     pub async fn set_expiry(&self, viewer: &Principal, id: ServiceId, at: Option<Timestamp>) -> Result<Committed> {
-        let change = |lifetime: Lifetime, now| lifetime.with_expiry(at, now).map_err(|why| unfit(why, "expiresAt"));
-        self.set_lifetime(viewer, id, Privilege::Expire, change, NewEvent::expiry_set).await
+        let change = |service: &Service, now| {
+            let lifetime = service.lifetime.with_expiry(at, now).map_err(|why| unfit(why, "expiresAt"))?;
+            Ok(Service { lifetime, ..service.clone() })
+        };
+        self.set(viewer, id, Privilege::Expire, change, NewEvent::expiry_set).await
     }
 
-    async fn set_lifetime(
+    /// Writes what `change` makes of a service that is there, of what nobody has to do anything about at once; no event where
+    /// that is nothing new.
+    pub(super) async fn set(
         &self,
         viewer: &Principal,
         id: ServiceId,
         what: Privilege,
-        change: impl Fn(Lifetime, Timestamp) -> Result<Lifetime>,
+        change: impl Fn(&Service, Timestamp) -> Result<Service>,
         event: fn(&Service, &str, Timestamp) -> NewEvent,
     ) -> Result<Committed> {
         for _ in 0..ATTEMPTS {
@@ -75,11 +83,10 @@ impl App {
                 return Err(AppError::Conflict { field: "id", message });
             }
             let now = now();
-            let lifetime = change(before.lifetime, now)?;
-            if lifetime == before.lifetime {
+            let after = change(&before, now)?;
+            if after == before {
                 return Ok(Committed { service: before, event: None });
             }
-            let after = Service { lifetime, ..before.clone() };
             let event = event(&after, &viewer.subject, now);
             let guard = Guard::Revision(&before);
             let write = Write { service: Some(&after), event: Some(&event), ..Write::new(guard, now) };
@@ -113,6 +120,7 @@ impl App {
             return Err(AppError::Conflict { field: "projectId", message });
         }
         audit::accepted(viewer, "DESTROY_PROJECT", Object::Project(project));
+                    self.hints.ask_for_snapshot();
         let mut left = None;
         for service in &mut services {
             match self.act_on(viewer, service.id, ServiceAction::Destroy, force).await {
@@ -120,7 +128,6 @@ impl App {
                 // The reconciler was faster.
                 Err(AppError::InvalidState(_)) => {}
                 // The others go all the same.
-                    self.hints.ask_for_snapshot();
                 Err(error @ AppError::NotUnderstood) => left = Some(error),
                 Err(AppError::Conflict { message, .. }) => {
                     return Err(AppError::Conflict { field: "projectId", message });
