@@ -99,14 +99,16 @@ impl Mutation {
 
     /// Removes all services of a project and their data for good, such as when the project itself is deleted. Where some are
     /// protected from that, it is a CONFLICT that names them, and nothing is done, unless with `force`. They are asked for one
-    /// after the other: where it fails half-way, send it again, and it goes on. Needs the permission `project:delete`.
+    /// after the other: where it fails half-way, send it again, and it goes on. With `finalBackup` each is backed up once more first,
+    /// and removed once that backup is VERIFIED; where some can't be, because they don't run or something else is under way, it is a
+    /// CONFLICT that names them, and nothing is done. Needs the permission `project:delete`.
     async fn destroy_project(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The project whose services to destroy.")] input: DestroyProjectInput,
     ) -> Result<Option<DestroyProjectPayload>> {
         let project = parse_project("projectId", &input.project_id)?;
-        let services = app(ctx).destroy_project(viewer(ctx)?, &project, input.force.unwrap_or(false)).await?;
+        let services = app(ctx).destroy_project(viewer(ctx)?, &project, input.ending()?).await?;
         Ok(Some(DestroyProjectPayload { services: services.into_iter().map(Service).collect() }))
     }
 

@@ -75,20 +75,9 @@ impl App {
         let action = ServiceAction::Destroy;
         for _ in 0..ATTEMPTS {
             let service = self.permitted(viewer, id, Privilege::Act(action)).await?;
-            able(&service)?;
-            if service.lifetime.protected {
-                return Err(is_protected(&service));
-            }
-            let known = self.store.backup_list_open().await?;
-            let is_final = |backup: &Backup| backup.service == id && backup.origin == BackupOrigin::Final;
-            if known.iter().any(|backup| is_final(backup) && backup.state != BackupState::Deleting) {
+            if has_last_backup(&service, &self.store.backup_list_open().await?)? {
                 return Ok(Committed { service, event: None });
             }
-            if known.iter().any(|backup| backup.service == id && backup.state.is_open()) {
-                let message = "A backup of it is under way; ask again once that has ended.".to_owned();
-                return Err(AppError::Conflict { field: "finalBackup", message });
-            }
-            ready(&service)?;
             let now = now();
             let backup = Backup::new(BackupId(Uuid::now_v7()), &service, BackupOrigin::Final, None, now);
             let backup = Backup { to_verify: true, ..backup };
@@ -279,6 +268,24 @@ pub(super) fn ready(service: &Service) -> Result<()> {
         return Err(AppError::InvalidState(InvalidState { action, state: service.state }));
     }
     if service.is_changing_version() { Err(busy(service)) } else { Ok(()) }
+}
+
+/// Whether a service's last backup, of those that are `open`, is under way; refuses a service that can't have one now.
+pub(super) fn has_last_backup(service: &Service, open: &[Backup]) -> Result<bool> {
+    able(service)?;
+    if service.lifetime.protected {
+        return Err(is_protected(service));
+    }
+    let of_it = || open.iter().filter(|backup| backup.service == service.id);
+    if of_it().any(|backup| backup.origin == BackupOrigin::Final && backup.state != BackupState::Deleting) {
+        return Ok(true);
+    }
+    if of_it().any(|backup| backup.state.is_open()) {
+        let message = "A backup of it is under way; ask again once that has ended.".to_owned();
+        return Err(AppError::Conflict { field: "finalBackup", message });
+    }
+    ready(service)?;
+    Ok(false)
 }
 
 /// Refuses a backup that holds more than a size is meant for.

@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 
 use super::actions::{ATTEMPTS, too_fast};
+use super::backups::has_last_backup;
 use super::{App, AppError, Committed, Result, now};
 use crate::audit::{self, Object};
+use crate::domain::backup::Backup;
 use crate::domain::event::NewEvent;
 use crate::domain::id::{ProjectId, ServiceId};
 use crate::domain::lifecycle::{Privilege, ServiceAction};
@@ -33,6 +35,31 @@ pub(super) fn unfit(why: Unfit, field: &'static str) -> AppError {
             AppError::BadInput { field, message: "An expiry has to be at least a minute ahead.".to_owned() }
         }
     }
+}
+
+/// How a project's services end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Not where one is protected from that.
+    Unprotected,
+    /// Whatever is protected.
+    Forced,
+    /// Each once a last backup of it is verified; not where one is protected, or can't be backed up.
+    BackedUp,
+}
+
+/// The name of a service that can't be backed up once more now, and why.
+fn obstacle<'a>(service: &'a Service, open: &[Backup]) -> Option<(&'a str, &'static str)> {
+    if service.state == ServiceState::Destroying {
+        return None;
+    }
+    let why = match has_last_backup(service, open).err()? {
+        AppError::NotSupported { .. } => "there is no way to back up its kind",
+        AppError::NotUnderstood => "a newer version of the server works on it",
+        AppError::InvalidState(invalid) => invalid.state.as_str(),
+        _ => "something else is being done to it",
+    };
+    Some((service.name.as_str(), why))
 }
 
 /// Nobody destroys what is protected.
@@ -93,6 +120,7 @@ impl App {
             match self.store.commit(write).await {
                 Ok(committed) => {
                     self.hints.project_changed(&committed.service.project);
+                    self.hints.ask_for_snapshot();
                     audit::accepted(viewer, what.as_str(), Object::Service(id));
                     return Ok(committed);
                 }
@@ -104,14 +132,19 @@ impl App {
     }
 
     /// Destroys all services of a project, one after the other, and gives back those that are not gone yet. Nothing is done
-    /// where one is protected, unless by `force`. Called again, it goes on where it was.
-    pub async fn destroy_project(&self, viewer: &Principal, project: &ProjectId, force: bool) -> Result<Vec<Service>> {
+    /// where one stands in the way. Called again, it goes on where it was.
+    pub async fn destroy_project(
+        &self,
+        viewer: &Principal,
+        project: &ProjectId,
+        ending: Ending,
+    ) -> Result<Vec<Service>> {
         viewer.authorize(project, Permission::ProjectDelete).inspect_err(|denied| {
             audit::refused(viewer, "DESTROY_PROJECT", Object::Project(project), denied);
         })?;
         let mut services = self.services_of(project).await?;
         let protected: Vec<_> = services.iter().filter(|service| service.lifetime.protected).collect();
-        if !force && !protected.is_empty() {
+        if ending != Ending::Forced && !protected.is_empty() {
             let names: Vec<_> = protected.iter().map(|service| service.name.as_str()).collect();
             let message = format!(
                 "Protected from being destroyed: {}. Take that back, or use force. Nothing was done.",
@@ -119,11 +152,29 @@ impl App {
             );
             return Err(AppError::Conflict { field: "projectId", message });
         }
+        if ending == Ending::BackedUp {
+            let open = self.store.backup_list_open().await?;
+            let obstacles = services.iter().filter_map(|service| obstacle(service, &open));
+            let named: Vec<_> = obstacles.map(|(name, why)| format!("{name} ({why})")).collect();
+            if !named.is_empty() {
+                let message = format!(
+                    "Can't be backed up now: {}. Start what is stopped, wait for what is under way, or destroy those without. \
+                     Nothing was done.",
+                    named.join(", ")
+                );
+                return Err(AppError::Conflict { field: "finalBackup", message });
+            }
+        }
         audit::accepted(viewer, "DESTROY_PROJECT", Object::Project(project));
-                    self.hints.ask_for_snapshot();
         let mut left = None;
         for service in &mut services {
-            match self.act_on(viewer, service.id, ServiceAction::Destroy, force).await {
+            let asked = match ending {
+                Ending::BackedUp if service.state != ServiceState::Destroying => {
+                    self.destroy_after_backup(viewer, service.id).await
+                }
+                _ => self.act_on(viewer, service.id, ServiceAction::Destroy, ending == Ending::Forced).await,
+            };
+            match asked {
                 Ok(committed) => *service = committed.service,
                 // The reconciler was faster.
                 Err(AppError::InvalidState(_)) => {}

@@ -3,6 +3,7 @@
 use diesel::sql_types::Text;
 use diesel::{Connection, RunQueryDsl, SqliteConnection};
 use jiff::{SignedDuration, Timestamp};
+use project_services::domain::backup::BackupOrigin;
 use project_services::domain::service::ServiceState;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -220,6 +221,50 @@ async fn a_project_is_destroyed_with_all_that_it_has_unless_something_is_protect
     }
     assert_eq!(end(json!(false)).await["data"]["destroyProject"]["services"], json!([]));
     assert_eq!(server.service(&other).await.state, ServiceState::Pending);
+}
+
+#[tokio::test]
+async fn a_project_ends_with_a_last_backup_of_each_unless_one_can_not_have_it_now() {
+    let server = Server::start().await;
+    let mut ids = Vec::new();
+    for name in ["one", "two", "three"] {
+        let input = json!({"projectId": "demo", "kind": "REDIS", "name": name});
+        ids.push(server.provision(&demo(), input).await);
+        server.settle(&ids[ids.len() - 1], ServiceState::Running).await;
+    }
+    let end = async |force: bool| {
+        let query =
+            "mutation($input: DestroyProjectInput!) { destroyProject(input: $input) { services { id state } } }";
+        let input = json!({"projectId": "demo", "force": force, "finalBackup": true});
+        server.run(&demo(), query, json!({"input": input})).await
+    };
+    let create = "mutation($id: ID!) { createBackup(input: {id: $id}) { backup { id } } }";
+    server.data(&demo(), create, json!({"id": ids[2]})).await;
+    server.settle(&ids[1], ServiceState::Stopped).await;
+    let written = server.written("demo").await;
+    let refused = end(false).await;
+    assert_eq!(code_and_field(&refused), ("CONFLICT", "finalBackup"));
+    let message = refused["errors"][0]["message"].as_str().unwrap();
+    let named = "Can't be backed up now: two (STOPPED), three (something else is being done to it).";
+    assert!(message.starts_with(named), "{message}");
+    assert_eq!(code_and_field(&end(true).await), ("BAD_USER_INPUT", "force"));
+    assert_eq!(server.written("demo").await, written, "nothing was done");
+
+    server.settle(&ids[1], ServiceState::Running).await;
+    destroy(&server, &ids[2]).await;
+    protect(&server, &ids[0], true).await;
+    assert_eq!(code_and_field(&end(false).await), ("CONFLICT", "projectId"));
+    protect(&server, &ids[0], false).await;
+    let states = [(&ids[0], "RUNNING"), (&ids[1], "RUNNING"), (&ids[2], "DESTROYING")];
+    let expected = json!(states.map(|(id, state)| json!({"id": id, "state": state})));
+    assert_eq!(end(false).await["data"]["destroyProject"]["services"], expected);
+    let open = server.store.backup_list_open().await.unwrap();
+    let last = open.iter().filter(|backup| backup.origin == BackupOrigin::Final && backup.to_verify);
+    let last: Vec<_> = last.map(|backup| backup.service.to_string()).collect();
+    assert_eq!(last, ids[..2], "each goes once its last backup is verified");
+    let written = server.written("demo").await;
+    assert_eq!(end(false).await["data"]["destroyProject"]["services"], expected, "sent again, it goes on");
+    assert_eq!(server.written("demo").await, written);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use crate::api::error::{Error, Result};
 use crate::app::backup_policy::PolicyRequest;
 use crate::app::backups::RestoreRequest;
 use crate::app::clone::CloneRequest;
+use crate::app::lifetime::Ending;
 use crate::app::provision::ProvisionRequest;
 use crate::clock::in_microseconds;
 use crate::domain::console::KeyScan;
@@ -217,9 +218,26 @@ pub struct SetExpiryInput {
 pub struct DestroyProjectInput {
     /// The project.
     pub project_id: ID,
-    /// Whether to destroy also those that are protected from that.
+    /// Whether to destroy also those that are protected from that. Not with `finalBackup`.
     #[graphql(default_with = "Some(false)")]
     pub force: Option<bool>,
+    /// Whether to back each of them up once more, and to destroy it once that backup is VERIFIED.
+    #[graphql(default_with = "Some(false)")]
+    pub final_backup: Option<bool>,
+}
+
+impl DestroyProjectInput {
+    pub fn ending(&self) -> Result<Ending> {
+        match (self.force, self.final_backup) {
+            (Some(true), Some(true)) => {
+                let why = "What is protected is not backed up and destroyed: take that back first.";
+                Err(Error::bad_input("force", why))
+            }
+            (Some(true), _) => Ok(Ending::Forced),
+            (_, Some(true)) => Ok(Ending::BackedUp),
+            _ => Ok(Ending::Unprotected),
+        }
+    }
 }
 
 /// A statement for a service.

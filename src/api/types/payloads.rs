@@ -212,7 +212,8 @@ pub struct SetExpiryPayload {
 /// The answer of `destroyProject`.
 #[derive(SimpleObject)]
 pub struct DestroyProjectPayload {
-    /// The project's services that were not destroyed before, in DESTROYING, the oldest first; empty where there are none.
+    /// The project's services that were not destroyed before, the oldest first; empty where there are none. They are in DESTROYING,
+    /// and with `finalBackup` what they were until their backup is VERIFIED.
     #[graphql(complexity = "list_cost(SERVICES, child_complexity)")]
     pub services: Vec<Service>,
 }
