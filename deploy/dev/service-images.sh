@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the service images present: service-images.sh [IMAGE...]; `service-images.sh list` prints which they are.
-# An image that is there is left alone. Missing ones are pulled; where no registry can be reached,
+# An image that is there is left alone, but for stand-ins that another version of the project built. Missing ones are pulled; where no registry can be reached,
 # build-images.sh builds stand-ins with the same contract from Debian, PyPI and npm packages.
 set -Eeuo pipefail
 
@@ -16,10 +16,19 @@ fi
 CONTACT_SECONDS=20 # until a registry has to have answered
 PULL_SECONDS=900   # for one whole image
 
+# Stand-ins of the first versions bear no label.
+is_outdated() { # image
+  local pulled build
+  IFS=, read -r pulled build < <(docker image inspect --format '{{len .RepoDigests}},{{index .Config.Labels "dev.project-services.stand-in"}}' "$1")
+  if [ "$pulled" != 0 ]; then return 1; fi
+  if [ -n "$build" ]; then [ "$build" != "$("$here/build-images.sh" version)" ]; return; fi
+  docker run --rm --network none --entrypoint cat "$1" /etc/os-release 2>/dev/null | grep -q 'local service image'
+}
+
 present=$(docker image ls --format '{{.Repository}}:{{.Tag}}')
 missing=()
 for image in "${images[@]}"; do
-  grep -qxF "$image" <<<"$present" || missing+=("$image")
+  if ! grep -qxF "$image" <<<"$present" || is_outdated "$image"; then missing+=("$image"); fi
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 

@@ -45,7 +45,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
   echo "host all all all ${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}" >>"$PGDATA/pg_hba.conf"
 
   # The set-up server listens on the unix socket only.
-  PGUSER=$POSTGRES_USER pg_ctl -D "$PGDATA" -w -o "-c listen_addresses='' ${*:2}" start
+  PGUSER=$POSTGRES_USER pg_ctl -D "$PGDATA" -w -o "$(printf '%q ' "${@:2}" -c listen_addresses=)" start
   export PGHOST=/var/run/postgresql
   # Scripts of the user may rely on the official image's variables.
   export POSTGRES_USER POSTGRES_PASSWORD POSTGRES_DB
