@@ -28,6 +28,7 @@ use crate::domain::id::BackupId;
 mod connect;
 mod error;
 mod file;
+mod log;
 mod manifest;
 mod object;
 mod open;
@@ -41,6 +42,7 @@ mod upload;
 mod url;
 
 pub use error::{BoxError, RepositoryError, Result};
+pub use log::{Ends, Listed, LogFolder, LogPart, NewLogPart};
 pub use manifest::{Manifest, Written};
 pub use object::Object;
 pub use reseal::Resealed;
@@ -186,7 +188,8 @@ impl Repository {
     /// or one of another format, is left out.
     pub async fn list(&self) -> BoxStream<'static, Result<Manifest>> {
         let names = self.store.list(None).try_filter_map(|meta| async move {
-            Ok(meta.location.as_ref().ends_with(Object::MANIFEST).then_some(meta.location))
+            let is_manifest = meta.location.as_ref().ends_with(Object::MANIFEST) && !LogFolder::has(&meta.location);
+            Ok(is_manifest.then_some(meta.location))
         });
         let mut names: Vec<Path> = match names.try_collect().await {
             Ok(names) => names,

@@ -28,7 +28,12 @@ impl Object {
         begun_at: Timestamp,
     ) -> Self {
         let time = begun_at.strftime("%Y-%m-%dT%H-%M-%SZ");
-        Self { backup, path: format!("{project}/{name}-{}/{time}-{backup}", service.suffix()) }
+        Self { backup, path: format!("{}/{time}-{backup}", Self::folder(project, name, service)) }
+    }
+
+    /// What is kept of a service is below this.
+    pub(super) fn folder(project: &ProjectId, name: &ServiceName, service: ServiceId) -> String {
+        format!("{project}/{name}-{}", service.suffix())
     }
 
     /// Takes what [`Object::as_str`] gave.

@@ -8,6 +8,7 @@ use object_store::path::Path;
 use serde::de::DeserializeOwned;
 
 use super::error::{RepositoryError, Result};
+use super::log::LogFolder;
 use super::manifest::{self, Manifest, Unreadable};
 use super::secret::Secret;
 use super::snapshot::Snapshot;
@@ -48,7 +49,7 @@ impl Repository {
     pub async fn survey(&self, sealer: &Sealer) -> Result<Kept> {
         let sizes: HashMap<Path, u64> =
             self.store.list(None).map_ok(|meta| (meta.location, meta.size)).try_collect().await?;
-        let mut names: Vec<_> = sizes.keys().filter(|name| name.as_ref().ends_with(Object::MANIFEST)).collect();
+        let mut names: Vec<_> = sizes.keys().filter(|name| is_looked_at(name)).collect();
         names.sort();
         let reads = stream::iter(names).map(|name| self.look_at(name, &sizes, sealer));
         let mut kept = Kept::default();
@@ -84,6 +85,11 @@ impl Repository {
         }
         Ok(Read::Unreadable(name.to_string()))
     }
+}
+
+/// Parts of logs are many, and of use only with a database that knows them.
+fn is_looked_at(name: &Path) -> bool {
+    name.as_ref().ends_with(Object::MANIFEST) && !LogFolder::has(name)
 }
 
 fn opened<T: DeserializeOwned>(document: &[u8], sealer: &Sealer) -> Option<Found<T>> {
