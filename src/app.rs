@@ -38,6 +38,7 @@ pub mod live;
 pub mod provision;
 pub mod queries;
 pub mod resize;
+pub mod restore;
 pub mod subscriptions;
 pub mod upgrade;
 
@@ -136,6 +137,8 @@ pub struct Terms {
     pub keep_replaced: SignedDuration,
     /// When and how new services of kinds that can be are backed up by themselves; None: not.
     pub backup_policy: Option<BackupPolicy>,
+    /// How many days back any moment can be brought back, where a service's log is kept.
+    pub recovery_days: u32,
     /// Where backups are kept.
     pub repository: Repository,
 }

@@ -14,6 +14,7 @@ use crate::domain::limits::Limits;
 use crate::domain::service::{ServiceKind, SizeTier, TierSpec, Wish};
 
 pub mod access;
+pub mod archive;
 pub mod backup;
 pub mod deployment;
 pub mod dump;
@@ -30,6 +31,7 @@ mod redis;
 pub mod upgrade;
 
 use access::{Access, MASK, Seed};
+use archive::Archive;
 use backup::Backup;
 use deployment::{Change, Deployment, File};
 use dump::Dump;
@@ -131,6 +133,8 @@ pub struct Offer {
     pub backup: Option<Backup>,
     /// How its users get what it holds in a form of their own tools'.
     pub dump: Option<Dump>,
+    /// None where nothing but a backup can be brought back.
+    pub archive: Option<Archive>,
 }
 
 /// How a kind takes a new size while it runs.

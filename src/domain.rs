@@ -122,6 +122,7 @@ pub mod lifecycle;
 pub mod lifetime;
 pub mod limits;
 pub mod live;
+pub mod log;
 pub mod name;
 pub mod network;
 pub mod observed;

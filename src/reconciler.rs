@@ -36,6 +36,7 @@ mod execute;
 mod expiry;
 mod lanes;
 mod leader;
+mod log;
 mod login;
 mod look;
 mod note;
@@ -71,6 +72,8 @@ pub struct BackupSettings {
     pub repository: Repository,
     pub installation: InstallationId,
     pub own: OwnBackups,
+    /// How many days back any moment can be brought back, where a service's log is kept.
+    pub recovery_days: u32,
 }
 
 /// How the reconciler works.
@@ -151,6 +154,7 @@ impl Reconciler {
         tasks.spawn(Arc::clone(&self).watch_storage());
         tasks.spawn(Arc::clone(&self).check_logins());
         tasks.spawn(Arc::clone(&self).see_to_backups());
+        tasks.spawn(Arc::clone(&self).trim_kept_logs());
         tasks.spawn(Arc::clone(&self).keep_database());
         tasks.spawn(self.dispatch());
         tokio::select! {

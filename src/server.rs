@@ -93,6 +93,7 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
             repository: repository.clone(),
             installation,
             own: OwnBackups { directory: args.store.data_dir.clone(), interval: args.backups.database_backup_interval },
+            recovery_days: args.backups.recovery_days,
         },
         keep_replaced,
         concurrency: usize::from(args.reconcile_concurrency),
@@ -117,6 +118,7 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
             services_per_project: args.limits.services_per_project,
             keep_replaced,
             backup_policy: args.backups.policy()?,
+            recovery_days: args.backups.recovery_days,
             repository,
         },
     ));

@@ -26,6 +26,7 @@ use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::id::{BackupId, IdempotencyKey, InstallationId, InstanceId, ProjectId, ServiceId};
 use crate::domain::instance::Instance;
 use crate::domain::live::UsageRecord;
+use crate::domain::log::LogSection;
 use crate::domain::name::ServiceName;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::task::Task;
@@ -245,10 +246,19 @@ pub trait Store: Terms {
     /// Those of all services that check a backup.
     async fn instance_list_checking(&self) -> Result<Vec<Instance>>;
 
+    /// The sections that are kept of a service's log, in the order of time.
+    async fn section_list(&self, service: ServiceId) -> Result<Vec<LogSection>>;
+
+    /// The same of every service.
+    async fn section_list_all(&self) -> Result<Vec<LogSection>>;
+
     async fn backup_get(&self, id: BackupId) -> Result<Option<Backup>>;
 
     /// A page of backups, the newest first.
     async fn backup_list(&self, of: &BackupsOf, page: Page<BackupId>) -> Result<Slice<Backup>>;
+
+    /// All backups of a service, the newest first.
+    async fn backup_list_all(&self, service: ServiceId) -> Result<Vec<Backup>>;
 
     async fn backup_count(&self, of: &BackupsOf) -> Result<u64>;
 

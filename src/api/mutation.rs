@@ -302,7 +302,7 @@ impl Mutation {
     ) -> Result<Option<RestoreServicePayload>> {
         let (service, event) = told(match input.parse()? {
             Restore::IntoNew(request) => app(ctx).restore_into_new(viewer(ctx)?, request).await?,
-            Restore::InPlace(backup) => app(ctx).restore_in_place(viewer(ctx)?, backup).await?,
+            Restore::InPlace(from) => app(ctx).restore_in_place(viewer(ctx)?, from).await?,
         });
         Ok(Some(RestoreServicePayload { service, event }))
     }

@@ -20,6 +20,7 @@ pub mod operation;
 pub mod page;
 pub mod payloads;
 pub mod project;
+pub mod recovery_window;
 pub mod service;
 pub mod service_connection;
 pub mod service_event;

@@ -2,6 +2,7 @@
 
 use super::backups::able;
 use super::{App, AppError, Committed, Result, now};
+use crate::catalog::definition;
 use crate::domain::backup_policy::{BackupPolicy, Keep, MOST_KEPT, Schedule};
 use crate::domain::event::NewEvent;
 use crate::domain::id::ServiceId;
@@ -16,6 +17,7 @@ pub struct PolicyRequest {
     /// How many are kept of the last, and by day, week and month.
     pub keep: [i32; 4],
     pub verify: bool,
+    pub point_in_time: bool,
 }
 
 impl PolicyRequest {
@@ -37,7 +39,7 @@ impl PolicyRequest {
             let message = "At least one of keepLast, keepDaily, keepWeekly and keepMonthly has to keep one.".to_owned();
             return Err(AppError::BadInput { field: "keepLast", message });
         }
-        Ok(Some(BackupPolicy { schedule, keep, verify: self.verify }))
+        Ok(Some(BackupPolicy { schedule, keep, verify: self.verify, point_in_time: self.point_in_time }))
     }
 }
 
@@ -52,12 +54,22 @@ impl App {
         let change = |service: &Service, now| {
             able(service)?;
             let policy = request.parse()?;
+            let kind = definition(service.wish.kind);
+            let can = kind.offer.as_ref().is_some_and(|offer| offer.archive.is_some());
+            if policy.as_ref().is_some_and(|policy| policy.point_in_time) && !can {
+                let message = format!("Of {} nothing but a backup can be brought back.", kind.name);
+                return Err(AppError::BadInput { field: "pointInTime", message });
+            }
             if policy == service.backup_plan.policy {
                 return Ok(service.clone());
             }
             let backup_plan = service.backup_plan.with_policy(policy, id, now);
             Ok(Service { backup_plan, ..service.clone() })
         };
-        self.set(viewer, id, Privilege::SetBackupPolicy, change, NewEvent::backup_policy_set).await
+        let what = Privilege::SetBackupPolicy;
+        let committed = self.set(viewer, id, what, change, NewEvent::backup_policy_set).await?;
+        // Whether its log is kept is seen by a look.
+        self.hints.wake(id);
+        Ok(committed)
     }
 }

@@ -1,24 +1,19 @@
-//! Backups: asked for, listed, verified, deleted and restored.
+//! Backups: asked for, listed, verified and deleted.
 
 use uuid::Uuid;
 
 use super::actions::{ATTEMPTS, busy, too_fast};
 use super::lifetime::is_protected;
-use super::provision::{Origin, OriginOf, ProvisionRequest};
 use super::{App, AppError, Committed, Result, now, visible};
 use crate::audit::{self, Object};
-use crate::catalog::access::Access;
 use crate::catalog::definition;
 use crate::domain::backup::{Backup, BackupOrigin, BackupState};
 use crate::domain::event::{NewEvent, ServiceEvent};
-use crate::domain::id::{BackupId, IdempotencyKey, ProjectId, ServiceId};
+use crate::domain::id::{BackupId, ServiceId};
 use crate::domain::lifecycle::{InvalidState, Privilege, ServiceAction};
-use crate::domain::name::ServiceName;
 use crate::domain::page::{Page, Slice};
 use crate::domain::permission::Principal;
-use crate::domain::service::{Power, Service, SizeTier};
-use crate::domain::task::{Job, Task, TaskId};
-use crate::repository::{self, Manifest, RepositoryError, Secret};
+use crate::domain::service::Service;
 use crate::store::{BackupsOf, Guard, StoreError, Write};
 
 /// The longest note, in characters.
@@ -28,19 +23,6 @@ pub const MAX_NOTE: usize = 200;
 pub struct Asked {
     pub backup: Backup,
     pub event: Option<ServiceEvent>,
-}
-
-/// What a restore makes a new service of.
-#[derive(Debug, Clone)]
-pub struct RestoreRequest {
-    pub backup: BackupId,
-    /// None: the backup's own.
-    pub project: Option<ProjectId>,
-    /// None: made from the kind.
-    pub name: Option<ServiceName>,
-    /// None: that of the backup.
-    pub tier: Option<SizeTier>,
-    pub idempotency_key: Option<IdempotencyKey>,
 }
 
 impl App {
@@ -126,64 +108,6 @@ impl App {
         Err(too_fast())
     }
 
-    /// Has what a backup holds take the place of what its service has, and returns before it does. One that is being restored
-    /// from it already is given back as it is, with no event.
-    pub async fn restore_in_place(&self, viewer: &Principal, id: BackupId) -> Result<Committed> {
-        let action = ServiceAction::Restore;
-        for _ in 0..ATTEMPTS {
-            let backup = self.permitted_backup(viewer, id, Privilege::Act(action)).await?;
-            let before = self.permitted(viewer, backup.service, Privilege::Act(action)).await?;
-            if !before.understood {
-                return Err(AppError::NotUnderstood);
-            }
-            if before.wish.power == Power::Deleted {
-                let message = format!("{} is destroyed: restore the backup into a new service.", before.name);
-                return Err(AppError::Conflict { field: "into", message });
-            }
-            let kind = definition(before.wish.kind);
-            if !kind.is_able(action) {
-                return Err(AppError::NotSupported { kind: kind.name, action });
-            }
-            if !kind.offer.as_ref().is_some_and(|offer| offer.versions.contains(&backup.version.as_str())) {
-                let message = format!("The backup is of version {}, which is not offered any more.", backup.version);
-                return Err(AppError::Conflict { field: "backupId", message });
-            }
-            self.manifest_of(&backup).await?;
-            check_fit(&backup, before.wish.tier.storage_mib, "backupId")?;
-            let now = now();
-            let task = Task::new(TaskId(Uuid::now_v7()), before.id, Job::Restore, now);
-            let task = Task { backup: Some(id), ..task };
-            let event = NewEvent::restore_requested(&before, &backup, &viewer.subject, now);
-            if let Some(committed) = self.have_changed(viewer, &before, action, task, &event).await? {
-                return Ok(committed);
-            }
-        }
-        Err(too_fast())
-    }
-
-    /// Accepts a new service that is to have what a backup holds.
-    pub async fn restore_into_new(&self, viewer: &Principal, request: RestoreRequest) -> Result<Committed> {
-        let backup = self.permitted_backup(viewer, request.backup, Privilege::RestoreBackup).await?;
-        let size = request.tier.unwrap_or(backup.tier.tier);
-        let offer = definition(backup.kind).offer.as_ref();
-        let spec = offer.and_then(|offer| offer.tier(size)).unwrap_or(backup.tier);
-        let (manifest, secret) = self.manifest_of(&backup).await?;
-        check_fit(&backup, spec.storage_mib, "tier")?;
-        let names = Access::from_bytes(&secret.access).map_err(|error| AppError::Internal(error.into()))?;
-        let provision = ProvisionRequest {
-            project: request.project.unwrap_or_else(|| backup.project.clone()),
-            kind: backup.kind,
-            tier: size,
-            version: Some(manifest.version),
-            name: request.name,
-            idempotency_key: request.idempotency_key,
-            origin: Some(Origin { of: OriginOf::Backup(backup.id), names }),
-            protected: false,
-            expires_at: None,
-        };
-        self.provision(viewer, provision).await
-    }
-
     /// None when it does not exist or is of a project that the viewer does not see.
     pub async fn backup(&self, viewer: &Principal, id: BackupId) -> Result<Option<Backup>> {
         Ok(self.store.backup_get(id).await?.filter(|backup| viewer.sees(&backup.project)))
@@ -205,19 +129,12 @@ impl App {
         Ok(self.store.backup_count(of).await?)
     }
 
-    /// What is written beside the content of a backup that is whole.
-    async fn manifest_of(&self, backup: &Backup) -> Result<(Manifest, Secret)> {
-        let object = backup.object.clone().filter(|_| backup.state.is_whole()).ok_or_else(|| not_whole(backup))?;
-        let object = repository::Object::from_stored(backup.id, object);
-        self.terms.repository.read_manifest(&object, &self.sealer).await.map_err(unreadable)
-    }
-
     async fn backup_under_way(&self, id: ServiceId) -> Result<Option<Backup>> {
         let open = self.store.backup_list_open().await?;
         Ok(open.into_iter().find(|backup| backup.service == id && backup.state.is_open()))
     }
 
-    async fn permitted_backup(&self, viewer: &Principal, id: BackupId, what: Privilege) -> Result<Backup> {
+    pub(super) async fn permitted_backup(&self, viewer: &Principal, id: BackupId, what: Privilege) -> Result<Backup> {
         let backup = self.store.backup_get(id).await?.ok_or(AppError::NotFound("backup"))?;
         match self.permitted(viewer, backup.service, what).await {
             Ok(_) => Ok(backup),
@@ -288,30 +205,7 @@ pub(super) fn has_last_backup(service: &Service, open: &[Backup]) -> Result<bool
     Ok(false)
 }
 
-/// Refuses a backup that holds more than a size is meant for.
-fn check_fit(backup: &Backup, storage_mib: u32, field: &'static str) -> Result<()> {
-    if backup.content_bytes <= u64::from(storage_mib) << 20 {
-        return Ok(());
-    }
-    let needed = backup.content_bytes.div_ceil(1 << 20);
-    let message = format!("What the backup holds needs {needed} MiB, and the size has {storage_mib} MiB.");
-    Err(AppError::Conflict { field, message })
-}
-
-fn not_whole(backup: &Backup) -> AppError {
+pub(super) fn not_whole(backup: &Backup) -> AppError {
     let message = format!("The backup is {}; one that is AVAILABLE or VERIFIED can be restored.", backup.state);
     AppError::Conflict { field: "backupId", message }
-}
-
-/// Why what is kept of a backup can't be read, for who wants to restore it.
-fn unreadable(error: RepositoryError) -> AppError {
-    let conflict = |message: String| AppError::Conflict { field: "backupId", message };
-    match error {
-        RepositoryError::Missing(object) => conflict(format!("{object} is not where backups are kept any more.")),
-        RepositoryError::Damaged { object, why } => conflict(format!("{object} can't be used: {why}.")),
-        RepositoryError::Key(error) => conflict(format!("The backup's key does not open: {error}.")),
-        other => {
-            AppError::Unanswered { why: "where backups are kept does not answer".to_owned(), cause: Some(other.into()) }
-        }
-    }
 }

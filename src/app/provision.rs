@@ -11,7 +11,7 @@ use crate::catalog::access::Access;
 use crate::catalog::{Offer, definition};
 use crate::domain::Stored as _;
 use crate::domain::address::Publishing;
-use crate::domain::backup_policy::BackupPlan;
+use crate::domain::backup_policy::{BackupPlan, BackupPolicy};
 use crate::domain::event::NewEvent;
 use crate::domain::id::{BackupId, IdempotencyKey, ProjectId, ServiceId};
 use crate::domain::lifetime::Lifetime;
@@ -55,7 +55,8 @@ pub struct Origin {
 /// What it is the data of.
 #[derive(Debug, Clone, Copy)]
 pub enum OriginOf {
-    Backup(BackupId),
+    /// With what was written after it up to a moment.
+    Backup(BackupId, Option<Timestamp>),
     Service(ServiceId),
 }
 
@@ -175,12 +176,17 @@ impl App {
         let lifetime = lifetime.map_err(|why| unfit(why, "expiresAt"))?;
         let accepted = Service::accepted(id, (request.project.clone(), name), wish, address, now);
         let policy = self.terms.backup_policy.clone().filter(|_| offer.backup.is_some());
+        let kept = |policy: BackupPolicy| BackupPolicy {
+            point_in_time: policy.point_in_time && offer.archive.is_some(),
+            ..policy
+        };
+        let policy = policy.map(kept);
         let backup_plan = BackupPlan::default().with_policy(policy, id, now);
         let mut service = Service { lifetime, backup_plan, trace: traces::here(), ..accepted };
         let tasks = request.origin.iter().map(|origin| {
             let task = |job| Task::new(TaskId(Uuid::now_v7()), id, job, service.created_at);
             match origin.of {
-                OriginOf::Backup(backup) => Task { backup: Some(backup), ..task(Job::Restore) },
+                OriginOf::Backup(backup, recover_to) => Task { backup: Some(backup), recover_to, ..task(Job::Restore) },
                 OriginOf::Service(source) => Task { source: Some(source), ..task(Job::Clone) },
             }
         });
@@ -237,7 +243,8 @@ fn fingerprint(request: &ProvisionRequest, version: &str) -> String {
     let mut text = format!("{}\n{}\n{version}\n{name}", request.kind, request.tier);
     if let Some(origin) = &request.origin {
         text = match origin.of {
-            OriginOf::Backup(backup) => format!("{text}\n{backup}"),
+            OriginOf::Backup(backup, None) => format!("{text}\n{backup}"),
+            OriginOf::Backup(backup, Some(to)) => format!("{text}\n{backup}\n{to}"),
             OriginOf::Service(source) => format!("{text}\n{source}"),
         };
     }

@@ -11,6 +11,7 @@ use super::policy::Policy;
 use super::{Credential, Definition, Offer, StorageGuard, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
+mod archive;
 mod backup;
 mod console;
 mod repair;
@@ -49,6 +50,7 @@ pub static DEFINITION: Definition = Definition {
         upgrade: Some(upgrade::UPGRADE),
         backup: Some(backup::BACKUP),
         dump: Some(backup::DUMP),
+        archive: Some(archive::ARCHIVE),
     }),
 };
 
@@ -92,7 +94,7 @@ fn deployment(wish: &Wish, access: &Access, policy: &Policy) -> Deployment {
     let client = format!("pg_isready -q -h 127.0.0.1 -p {PORT} -U {user} -d {database}");
     let question = Question { client: &client, answers: &[] };
     let mut command = vec!["postgres".to_owned()];
-    for (setting, value) in tuning(&wish.tier) {
+    for (setting, value) in tuning(&wish.tier).into_iter().chain(archive::settings()) {
         command.extend(["-c".to_owned(), format!("{setting}={value}")]);
     }
     Deployment {
@@ -115,6 +117,7 @@ fn deployment(wish: &Wish, access: &Access, policy: &Policy) -> Deployment {
                 content: Zeroizing::new(roles::own_verifier(access).as_bytes().to_vec()),
                 salted: true,
             },
+            File { path: archive::SCRIPT, content: Zeroizing::new(archive::KEEP.into()), salted: false },
             // Run in the order of their names.
             roles::first_start(access, policy),
             File { path: "mark-initialised.sh", content: Zeroizing::new(roles::MARK.into()), salted: false },

@@ -49,6 +49,7 @@ pub static DEFINITION: Definition = Definition {
         upgrade: Some(upgrade::UPGRADE),
         backup: Some(backup::BACKUP),
         dump: Some(backup::DUMP),
+        archive: None,
     }),
 };
 

@@ -41,6 +41,12 @@ pub struct BackupArgs {
     /// Whether each of them is restored once, to see that it can be.
     #[arg(long, env = "BACKUP_VERIFY", default_value_t = true, action = ArgAction::Set)]
     pub backup_verify: bool,
+    /// Whether what new services write in between is kept as well, where their kind can, so that any moment can be brought back.
+    #[arg(long, env = "BACKUP_POINT_IN_TIME", default_value_t = false, action = ArgAction::Set)]
+    pub backup_point_in_time: bool,
+    /// How many days back any moment can be brought back, where that is kept.
+    #[arg(long, env = "RECOVERY_DAYS", default_value = "7", value_parser = clap::value_parser!(u32).range(1..=365))]
+    pub recovery_days: u32,
     /// How long after a backup of the server's own database another is taken, in seconds, up to an hour; SQLite only.
     #[arg(long, env = "DATABASE_BACKUP_INTERVAL", default_value = "3600", value_parser = up_to_an_hour)]
     pub database_backup_interval: Duration,
@@ -52,7 +58,8 @@ impl BackupArgs {
         let Some(schedule) = self.backup_schedule.as_deref().filter(|given| !given.is_empty()) else { return Ok(None) };
         let schedule = Schedule::parse(schedule, now());
         let schedule = schedule.map_err(|why| ConfigError(format!("BACKUP_SCHEDULE can't be used: {why}")))?;
-        Ok(Some(BackupPolicy { schedule, keep: self.backup_keep, verify: self.backup_verify }))
+        let point_in_time = self.backup_point_in_time;
+        Ok(Some(BackupPolicy { schedule, keep: self.backup_keep, verify: self.backup_verify, point_in_time }))
     }
 }
 

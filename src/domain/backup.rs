@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Stored;
-use super::id::{BackupId, ProjectId, ServiceId};
+use super::id::{BackupId, InstanceId, ProjectId, ServiceId};
 use super::name::ServiceName;
 use super::service::{Service, ServiceKind, TierSpec};
 
@@ -134,6 +134,8 @@ pub struct Backup {
     pub kind: ServiceKind,
     pub version: String,
     pub tier: TierSpec,
+    /// The instance that it was taken of; None until that was begun, and where it was not noted.
+    pub instance: Option<InstanceId>,
     pub origin: BackupOrigin,
     pub note: Option<String>,
     pub state: BackupState,
@@ -174,6 +176,7 @@ impl Backup {
             kind: service.wish.kind,
             version: service.wish.version.clone(),
             tier: service.wish.tier,
+            instance: None,
             origin,
             note,
             state: BackupState::Pending,

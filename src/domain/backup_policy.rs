@@ -161,11 +161,14 @@ pub struct BackupPolicy {
     pub keep: Keep,
     /// Whether each is restored once, to see that it can be.
     pub verify: bool,
+    /// Whether what is written in between is kept as well, so that any moment can be brought back.
+    #[serde(default)]
+    pub point_in_time: bool,
 }
 
 impl Stored for BackupPolicy {
     fn unknown(text: &str) -> Self {
-        Self { schedule: Schedule(text.to_owned()), keep: Keep::default(), verify: false }
+        Self { schedule: Schedule(text.to_owned()), keep: Keep::default(), verify: false, point_in_time: false }
     }
 }
 
@@ -180,6 +183,11 @@ pub struct BackupPlan {
 }
 
 impl BackupPlan {
+    /// Whether what is written in between is kept as well.
+    pub fn keeps_log(&self) -> bool {
+        self.policy.as_ref().is_some_and(|policy| policy.point_in_time)
+    }
+
     /// That of a service which gets a policy, or none any more, at `now`. What is the same stays, with what is due.
     pub fn with_policy(&self, policy: Option<BackupPolicy>, service: ServiceId, now: Timestamp) -> Self {
         if policy == self.policy {
@@ -302,7 +310,8 @@ mod tests {
 
     #[test]
     fn what_was_missed_is_made_up_for_once() {
-        let policy = BackupPolicy { schedule: schedule("0 * * * *"), keep: Keep::default(), verify: true };
+        let policy =
+            BackupPolicy { schedule: schedule("0 * * * *"), keep: Keep::default(), verify: true, point_in_time: false };
         let plan = BackupPlan::default().with_policy(Some(policy.clone()), id(0), at("2026-11-26T12:10:00Z"));
         assert_eq!(plan.due_at, Some(at("2026-11-26T13:00:00Z")));
         let begun = plan.begun(id(0), at("2026-11-26T18:20:00Z"));

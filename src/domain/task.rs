@@ -79,6 +79,8 @@ pub struct Task {
     pub version: Option<String>,
     /// What a restore restores from.
     pub backup: Option<BackupId>,
+    /// The moment that a restore goes on to from its backup; None: it ends with that.
+    pub recover_to: Option<Timestamp>,
     /// What a clone has the data of.
     pub source: Option<ServiceId>,
     /// How often it has failed since it was asked for, the last time included.
@@ -102,6 +104,7 @@ impl Task {
             job,
             version: None,
             backup: None,
+            recover_to: None,
             source: None,
             attempts: 0,
             not_before: None,

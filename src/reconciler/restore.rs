@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::backups::{FLOWING, Trouble, able_now};
@@ -28,6 +29,7 @@ use crate::store::{Guard, StoreError, Write};
 
 mod content;
 mod in_place;
+mod replay;
 
 pub(super) use content::Content;
 
@@ -67,12 +69,16 @@ impl Reconciler {
             let message = "The catalog no longer offers a way to restore what it holds.";
             Trouble::lasting(BackupErrorCode::RestoreFailed, message)
         })?;
-        let deployment = || (offer.deployment)(&new.wish, access, &self.settings.policy);
+        let (mut content, deployment) = (content, || (offer.deployment)(&new.wish, access, &self.settings.policy));
+        let replay = content.replay.take();
         self.remove_instance(new.instance).await?;
         self.engine.pull(&image(new), Pull::Absent, watch::channel(None).0).await?;
         self.engine.ensure(&things::volume(new)).await?;
         self.start_alone(new, || deployment().idle()).await?;
         self.flow_in(new, able, content, progress).await?;
+        if let Some(replay) = &replay {
+            self.prepare_replay(new, &replay.able()).await?;
+        }
         self.engine.remove(&Target::Container(new.instance)).await?;
 
         let real = || {
@@ -80,12 +86,15 @@ impl Reconciler {
             deployment.expect_data();
             deployment
         };
-        self.start_alone(new, real).await?;
-        let answers = self.answers(new.instance, deployment().ready_check, None);
-        match tokio::time::timeout(READY, answers).await {
-            Ok(Ok(true)) => {}
-            Ok(Err(error)) => return Err(error.into()),
-            Ok(Ok(false)) | Err(_) => {
+        let replays = replay.as_deref().map(replay::Replay::able);
+        let came_to = match replay {
+            Some(replay) => self.replay(new, *replay, &real).await?,
+            None => self.start_and_wait(new, &real).await?.then_some(true),
+        };
+        match (came_to, replays) {
+            (Some(is_all), Some(able)) => self.finish_replay(new, access, (&able, is_all)).await?,
+            (Some(_), None) => {}
+            (None, _) => {
                 let log = self.engine.logs(new.instance, LINES).await.unwrap_or_default().join("\n");
                 let message = format!("What was restored does not start: {}", access.redact(&log));
                 return Err(self.unrestorable(new, message).await);
@@ -100,6 +109,13 @@ impl Reconciler {
             }
         }
         Ok(able)
+    }
+
+    /// Tells whether it answers.
+    async fn start_and_wait(&self, new: &Service, make: &(impl Fn() -> Deployment + Sync)) -> Result<bool, Trouble> {
+        self.start_alone(new, make).await?;
+        let answers = self.answers(new.instance, make().ready_check, None);
+        Ok(tokio::time::timeout(READY, answers).await.unwrap_or(Ok(false))?)
     }
 
     /// Salted files differ each time, which nobody minds.
@@ -230,9 +246,18 @@ impl Reconciler {
         let gone = || Trouble::lasting(BackupErrorCode::Missing, "The backup is not there any more.");
         let id = task.backup.ok_or_else(gone)?;
         let backup = self.store.backup_get(id).await?.filter(|backup| backup.state.is_whole()).ok_or_else(gone)?;
-        let (manifest, secret) = self.manifest_of(&backup).await?;
-        let content = Content::of_backup(&self.settings.backups.repository, (&manifest, &secret)).await?;
+        let content = self.content_of(&backup, task.recover_to).await?;
         Ok((content, Origin::Backup(Box::new(backup))))
+    }
+
+    /// What a backup holds, and what it goes on with to a later moment.
+    async fn content_of(&self, backup: &Backup, recover_to: Option<Timestamp>) -> Result<Content, Trouble> {
+        let (manifest, secret) = self.manifest_of(backup).await?;
+        let mut content = Content::of_backup(&self.settings.backups.repository, (&manifest, &secret)).await?;
+        if let Some(to) = recover_to {
+            content.replay = Some(Box::new(self.replay_of(backup, to).await?));
+        }
+        Ok(content)
     }
 
     /// From here on the service has data, which is never made anew.
@@ -259,7 +284,7 @@ impl Reconciler {
                 ..begun
             });
             let event = match origin {
-                Origin::Backup(backup) => NewEvent::restored(&row, backup, now),
+                Origin::Backup(backup) => NewEvent::restored(&row, (backup, task.recover_to), now),
                 Origin::Service(source) => NewEvent::cloned(&row, source, now),
             };
             let guard = Guard::Term { epoch: self.epoch(), read: &row };

@@ -46,8 +46,10 @@ impl Watched {
             services.remove(&service.id);
             return;
         }
-        let matters =
-            |service: &Service| (service.instance, service.storage_limit_mib(), service.evidence.storage.clone());
+        let matters = |service: &Service| {
+            let log = service.backup_plan.keeps_log();
+            (service.instance, service.storage_limit_mib(), service.evidence.storage.clone(), log)
+        };
         if let Some(sender) = services.get(&service.id).filter(|sender| !sender.is_closed()) {
             sender.send_if_modified(|known| {
                 let differs = matters(known) != matters(service);
@@ -103,6 +105,7 @@ impl Reconciler {
         loop {
             tokio::select! {
                 new = self.watched.arrivals() => for service in new {
+                    watchers.spawn(Arc::clone(&self).keep_log(service.clone()));
                     watchers.spawn(Arc::clone(&self).watch_volume(service));
                 },
                 Some(_) = watchers.join_next() => {}

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use super::secret::Secret;
 use crate::crypto::{CryptoError, Sealed, Sealer};
@@ -40,6 +41,9 @@ pub struct Manifest {
     pub kind: ServiceKind,
     pub version: String,
     pub tier: TierSpec,
+    /// The instance that it was taken of; none in those of versions that did not write it.
+    #[serde(default)]
+    pub instance: Option<Uuid>,
     /// What the content is, such as `postgresql-base-tar`.
     pub content: String,
     /// What the kind wants to know at a restore.
@@ -232,6 +236,7 @@ pub(super) mod tests {
             kind: "POSTGRESQL".parse().unwrap(),
             version: "17".to_owned(),
             tier: TierSpec { tier: "DEV".parse().unwrap(), memory_mib: 256, cpu_millis: 500, storage_mib: 1024 },
+            instance: None,
             content: "postgresql-base-tar".to_owned(),
             facts: BTreeMap::from([("data_directory".to_owned(), "/var/lib/postgresql/data".to_owned())]),
             begun_at: time,

@@ -390,10 +390,10 @@ async fn snapshots_of_changes_crowd_out_none_that_were_taken_by_the_hour_or_befo
     assert_eq!(times, expected, "the newest of each hour, what was not taken of a change, and the newest five");
 }
 
-    let bench = Bench::new();
-    for (number, sealer) in [(1, ring("a", 1)), (2, ring("a", 1)), (3, ring("b", 2))] {
 #[tokio::test]
 async fn a_survey_tells_what_is_whole_what_opens_and_what_is_no_manifest() {
+    let bench = Bench::new();
+    for (number, sealer) in [(1, ring("a", 1)), (2, ring("a", 1)), (3, ring("b", 2))] {
         let (secret, mut manifest) = (secret(), manifest());
         let object = Object::from_stored(BackupId(Uuid::from_u128(number)), format!("demo/db-{number}/at"));
         (manifest.backup, manifest.object) = (object.backup, object.as_str().to_owned());

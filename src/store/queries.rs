@@ -18,6 +18,7 @@ use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::id::{BackupId, IdempotencyKey, InstallationId, InstanceId, ProjectId, ServiceId};
 use crate::domain::instance::Instance;
 use crate::domain::live::UsageRecord;
+use crate::domain::log::LogSection;
 use crate::domain::name::ServiceName;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::task::Task;
@@ -51,6 +52,9 @@ mod retention;
 #[path = "queries/sealed.rs"]
 mod sealed;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
+#[path = "queries/sections.rs"]
+mod sections;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries/services.rs"]
 mod services;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
@@ -63,12 +67,13 @@ mod term;
 #[path = "queries/usage.rs"]
 mod usage;
 
-use backups::{backup_count, backup_get, backup_list, backup_list_open};
+use backups::{backup_count, backup_get, backup_list, backup_list_all, backup_list_open};
 use commit::commit;
 use instances::{instance_list, instance_list_checking};
 use log::{event_list, event_list_of_service, event_list_since, event_span};
 use retention::{event_list_overdue, event_trim};
 use sealed::{sealed_get, sealed_list_other, sealed_replace, sealed_samples};
+use sections::{section_list, section_list_all};
 use services::{
     port_list, service_count, service_create, service_find_by_key, service_get, service_list, service_list_active,
     service_list_at, service_list_backup_due, service_list_expiring, service_list_names, service_of, service_tally,
@@ -243,12 +248,24 @@ impl Store for Backend {
         read!(self, instance_list(service))
     }
 
+    async fn section_list(&self, service: ServiceId) -> Result<Vec<LogSection>> {
+        read!(self, section_list(service))
+    }
+
+    async fn section_list_all(&self) -> Result<Vec<LogSection>> {
+        read!(self, section_list_all())
+    }
+
     async fn backup_get(&self, id: BackupId) -> Result<Option<Backup>> {
         read!(self, backup_get(id))
     }
 
     async fn backup_list(&self, of: &BackupsOf, page: Page<BackupId>) -> Result<Slice<Backup>> {
         read!(self, backup_list(of, page))
+    }
+
+    async fn backup_list_all(&self, service: ServiceId) -> Result<Vec<Backup>> {
+        read!(self, backup_list_all(service))
     }
 
     async fn backup_count(&self, of: &BackupsOf) -> Result<u64> {

@@ -2,6 +2,7 @@
 //! ciphertext.
 
 pub mod backup;
+pub mod log;
 
 use diesel::prelude::*;
 use jiff::Timestamp;
@@ -326,6 +327,7 @@ pub struct TaskRow {
     version: Option<String>,
     backup_id: Option<Id>,
     source_id: Option<Id>,
+    recover_to: Option<Instant>,
 }
 
 impl From<&Task> for TaskRow {
@@ -343,6 +345,7 @@ impl From<&Task> for TaskRow {
             version: task.version.clone(),
             backup_id: task.backup.map(|backup| Id(backup.0)),
             source_id: task.source.map(|source| Id(source.0)),
+            recover_to: task.recover_to.map(Instant::from),
         }
     }
 }
@@ -362,6 +365,7 @@ impl From<TaskRow> for Task {
             version: row.version,
             backup: row.backup_id.map(|id| BackupId(id.0)),
             source: row.source_id.map(|id| ServiceId(id.0)),
+            recover_to: row.recover_to.map(Timestamp::from),
         }
     }
 }

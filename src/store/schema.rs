@@ -29,6 +29,7 @@ diesel::table! {
         ended_at -> Nullable<Instant>,
         updated_at -> Instant,
         revision -> Int8,
+        instance_id -> Nullable<Uuid>,
     }
 }
 
@@ -54,6 +55,22 @@ diesel::table! {
         image -> Nullable<Text>,
         since -> Instant,
         purge_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
+    use crate::store::types::sql::{Instant, Jsonb, Uuid};
+
+    log_sections (instance_id, first_segment) {
+        instance_id -> Uuid,
+        first_segment -> Text,
+        service_id -> Uuid,
+        last_segment -> Text,
+        since -> Instant,
+        until -> Instant,
+        is_open -> Bool,
+        stored_bytes -> Int8,
     }
 }
 
@@ -174,12 +191,14 @@ diesel::table! {
         version -> Nullable<Text>,
         backup_id -> Nullable<Uuid>,
         source_id -> Nullable<Uuid>,
+        recover_to -> Nullable<Instant>,
     }
 }
 
 diesel::joinable!(backups -> projects (project_id));
 diesel::joinable!(backups -> services (service_id));
 diesel::joinable!(instances -> services (service_id));
+diesel::joinable!(log_sections -> services (service_id));
 diesel::joinable!(service_events -> projects (project_id));
 diesel::joinable!(service_events -> services (service_id));
 diesel::joinable!(service_usage -> services (service_id));
@@ -190,6 +209,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     backups,
     installation,
     instances,
+    log_sections,
     projects,
     reconciler_term,
     service_events,

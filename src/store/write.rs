@@ -7,6 +7,7 @@ use crate::crypto::Sealed;
 use crate::domain::backup::Backup;
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::instance::Instance;
+use crate::domain::log::LogSection;
 use crate::domain::service::{Service, ServiceState};
 use crate::domain::task::Task;
 
@@ -33,6 +34,10 @@ pub struct Write<'a> {
     pub backups: &'a [Backup],
     /// One that is not there any more.
     pub lost: Option<&'a Backup>,
+    /// Sections of its log as they are to be, new ones among them.
+    pub sections: &'a [LogSection],
+    /// Those that are not kept any more.
+    pub sections_lost: &'a [LogSection],
     /// What the log tells of it. The states and the operation that the event shows are those of the row, before and after
     /// this write.
     pub event: Option<&'a NewEvent>,
@@ -51,6 +56,8 @@ impl<'a> Write<'a> {
             forgotten: &[],
             backups: &[],
             lost: None,
+            sections: &[],
+            sections_lost: &[],
             event: None,
         }
     }

@@ -92,6 +92,8 @@ test('urql: graphcache knows the objects, and events keep its lists', async (t) 
       BackupError: () => null,
       BackupFact: () => null,
       BackupPolicy: () => null,
+      RecoveryGap: () => null,
+      RecoveryWindow: () => null,
       BackupVerification: () => null,
       Credential: () => null,
       Limits: () => null,

@@ -25,6 +25,7 @@ mod live;
 mod metrics;
 mod networks;
 mod pages;
+mod point_in_time;
 mod privilege;
 mod recover;
 mod repair;

@@ -156,7 +156,7 @@ async fn postgresql_takes_no_more_than_its_size_and_its_neighbour_goes_on() {
     // Whoever watches hears of a warning when it is given, and of nothing else before.
     let mut events = client.events(None).await;
     // Beside it, for a client that is not read answers no ping.
-    let filling = hog.beside(|hog| hog.sql(&[&fill("first", 700)]));
+    let filling = hog.beside(|hog| hog.sql(&[&fill("first", 650)]));
     let warning = timeout(PATIENCE, events.next()).await.unwrap().unwrap();
     filling.join().unwrap().unwrap();
     let message = warning["message"].as_str().unwrap();

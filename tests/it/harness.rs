@@ -144,6 +144,7 @@ impl Server {
             services_per_project: limits.services,
             keep_replaced: SignedDuration::from_hours(1),
             backup_policy: None,
+            recovery_days: 7,
             repository: repository(directory.path()),
         };
         let app = Arc::new(App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), shown, terms));
@@ -262,6 +263,7 @@ impl Server {
             kind: service.wish.kind,
             version: service.wish.version.clone(),
             tier: service.wish.tier,
+            instance: None,
             content: "redis-rdb".to_owned(),
             facts: Default::default(),
             begun_at: now,

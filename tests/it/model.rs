@@ -151,6 +151,7 @@ impl World {
                 services_per_project: MANY,
                 keep_replaced: SignedDuration::from_hours(1),
                 backup_policy: None,
+                recovery_days: 7,
                 repository: repository(directory.path()),
             },
         );
@@ -187,6 +188,7 @@ impl World {
                 repository: repository(directory),
                 installation: InstallationId(Uuid::nil()),
                 own: OwnBackups { directory: directory.to_owned(), interval: Duration::from_secs(3600) },
+                recovery_days: 7,
             },
         };
         let engine: Arc<dyn Engine> = Arc::clone(engine) as Arc<dyn Engine>;

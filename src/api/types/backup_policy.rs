@@ -53,6 +53,11 @@ impl BackupPolicy {
         self.policy.verify
     }
 
+    /// Whether what is written in between is kept as well: see `recoveryWindow`.
+    async fn point_in_time(&self) -> bool {
+        self.policy.point_in_time
+    }
+
     /// When it is backed up next. It is past while the service does not run: then it is backed up once it does.
     async fn next_run_at(&self) -> Option<DateTime> {
         self.due_at.map(DateTime)

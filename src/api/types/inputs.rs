@@ -8,13 +8,13 @@ use super::enums::{ResizeApply, ServiceKind, SizeTier};
 use super::ids::{parse_backup, parse_project, parse_service};
 use crate::api::error::{Error, Result};
 use crate::app::backup_policy::PolicyRequest;
-use crate::app::backups::RestoreRequest;
 use crate::app::clone::CloneRequest;
 use crate::app::lifetime::Ending;
 use crate::app::provision::ProvisionRequest;
+use crate::app::restore::{RestoreFrom, RestoreRequest};
 use crate::clock::in_microseconds;
 use crate::domain::console::KeyScan;
-use crate::domain::id::{BackupId, IdempotencyKey, ServiceId};
+use crate::domain::id::{IdempotencyKey, ServiceId};
 use crate::domain::name::ServiceName;
 
 /// The most keys that a page is asked for.
@@ -123,6 +123,10 @@ pub struct SetBackupPolicyInput {
     /// Whether each is restored once, where nobody reaches it, to see that it can be.
     #[graphql(default_with = "Some(true)")]
     pub verify: Option<bool>,
+    /// Whether what is written in between is kept as well, so that any moment of the last days can be brought back: see
+    /// `recoveryWindow`. A BAD_USER_INPUT of a kind that can't: PostgreSQL can.
+    #[graphql(default_with = "Some(false)")]
+    pub point_in_time: Option<bool>,
 }
 
 /// Which service to make another one of.
@@ -159,8 +163,12 @@ pub struct BackupInput {
 /// What to restore, and into what.
 #[derive(InputObject)]
 pub struct RestoreServiceInput {
-    /// The backup's id; one that is AVAILABLE or VERIFIED.
-    pub backup_id: ID,
+    /// The backup's id; one that is AVAILABLE or VERIFIED. Or else give `id` and `at`.
+    pub backup_id: Option<ID>,
+    /// The service whose data of another time it is to be.
+    pub id: Option<ID>,
+    /// The moment, one of the service's `recoveryWindow`: all that was committed by then, and nothing that was begun after it.
+    pub at: Option<DateTime>,
     /// What is to have the data.
     pub into: RestoreTargetInput,
 }
@@ -295,7 +303,12 @@ impl SetBackupPolicyInput {
             }
         };
         let keep = [self.keep_last, self.keep_daily, self.keep_weekly, self.keep_monthly];
-        Ok(PolicyRequest { schedule, keep: keep.map(Option::unwrap_or_default), verify: self.verify.unwrap_or(true) })
+        Ok(PolicyRequest {
+            schedule,
+            keep: keep.map(Option::unwrap_or_default),
+            verify: self.verify.unwrap_or(true),
+            point_in_time: self.point_in_time.unwrap_or(false),
+        })
     }
 }
 
@@ -318,7 +331,7 @@ impl ProvisionServiceInput {
 /// What is to be restored, and into what.
 pub enum Restore {
     IntoNew(RestoreRequest),
-    InPlace(BackupId),
+    InPlace(RestoreFrom),
 }
 
 impl CloneServiceInput {
@@ -336,10 +349,14 @@ impl CloneServiceInput {
 
 impl RestoreServiceInput {
     pub fn parse(self) -> Result<Restore> {
-        let backup = parse_backup("backupId", &self.backup_id)?;
+        let from = match (self.backup_id, self.id, self.at) {
+            (Some(backup), None, None) => RestoreFrom::Backup(parse_backup("backupId", &backup)?),
+            (None, Some(id), Some(DateTime(at))) => RestoreFrom::Moment(parse_service("id", &id)?, in_microseconds(at)),
+            _ => return Err(Error::bad_input("backupId", "Give either a backupId, or an id and at.")),
+        };
         match self.into {
-            RestoreTargetInput::NewService(new) => Ok(Restore::IntoNew(new.parse(backup)?)),
-            RestoreTargetInput::InPlace(true) => Ok(Restore::InPlace(backup)),
+            RestoreTargetInput::NewService(new) => Ok(Restore::IntoNew(new.parse(from)?)),
+            RestoreTargetInput::InPlace(true) => Ok(Restore::InPlace(from)),
             RestoreTargetInput::InPlace(false) => {
                 Err(Error::bad_input("inPlace", "Give true to restore in place, or else newService."))
             }
@@ -348,9 +365,9 @@ impl RestoreServiceInput {
 }
 
 impl RestoreNewServiceInput {
-    fn parse(self, backup: BackupId) -> Result<RestoreRequest> {
+    fn parse(self, from: RestoreFrom) -> Result<RestoreRequest> {
         Ok(RestoreRequest {
-            backup,
+            from,
             project: self.project_id.map(|id| parse_project("projectId", &id)).transpose()?,
             name: parse_name(self.name)?,
             tier: self.tier.map(Into::into),

@@ -11,6 +11,7 @@ use super::enums::{ServiceAction, ServiceKind, ServiceState};
 use super::instance::ReplacedInstance;
 use super::operation::{Operation, ServiceError};
 use super::page::{PageArguments, page_cost};
+use super::recovery_window::RecoveryWindow;
 use super::service_event_connection::{ServiceEventConnection, Source};
 use super::storage::{ServiceStorage, StorageEnforcement};
 use crate::api::app;
@@ -168,6 +169,12 @@ impl Service {
     /// When it is backed up by itself, and what is kept of that; null: only when somebody asks for it.
     async fn backup_policy(&self) -> Option<BackupPolicy> {
         BackupPolicy::of(&self.0.backup_plan)
+    }
+
+    /// The moments that `restoreService` can bring it back to, with `at`; null where there is none: with a `backupPolicy` whose
+    /// `pointInTime` is true, there are some once a backup was taken. Those of a service that is destroyed stay for their days.
+    async fn recovery_window(&self, ctx: &Context<'_>) -> Result<Option<RecoveryWindow>> {
+        Ok(app(ctx).recovery_window(&self.0).await?.map(RecoveryWindow))
     }
 
     /// Whether it is protected from being destroyed. While it is, `destroyService` is a CONFLICT, and no action to offer.

@@ -60,7 +60,7 @@ impl NewEvent {
     pub fn backup_policy_set(after: &Service, actor: &str, now: Timestamp) -> Self {
         let name = &after.name;
         let message = match &after.backup_plan.policy {
-            Some(BackupPolicy { schedule, keep, verify, .. }) => {
+            Some(BackupPolicy { schedule, keep, verify, point_in_time }) => {
                 let verified = if *verify { ", each of them verified" } else { "" };
                 let kept = keep
                     .parts()
@@ -68,7 +68,8 @@ impl NewEvent {
                     .filter(|(_, number)| *number > 0)
                     .map(|(name, number)| format!("{number} {name}"));
                 let kept: Vec<_> = kept.collect();
-                format!("{name} is backed up at {schedule} (UTC){verified}. Kept are {}.", kept.join(", "))
+                let log = if *point_in_time { " Any moment in between can be brought back as well." } else { "" };
+                format!("{name} is backed up at {schedule} (UTC){verified}. Kept are {}.{log}", kept.join(", "))
             }
             None => format!("{name} is not backed up by a schedule any more."),
         };
@@ -118,27 +119,58 @@ impl NewEvent {
         Self { message, actor: None, occurred_at: now }
     }
 
-    /// Of a service that has what a backup holds.
-    pub fn restored(service: &Service, backup: &Backup, now: Timestamp) -> Self {
+    /// Of a service of which every change is kept from now on, after those of which none was since `missing`.
+    pub fn log_begun(service: &Service, missing: Option<Timestamp>, now: Timestamp) -> Self {
+        let name = &service.name;
+        let message = match missing {
+            Some(since) => format!(
+                "What {name} wrote since {since:.0} could not be kept. No moment since then can be brought back, up to the \
+                 next backup."
+            ),
+            None => {
+                format!("What {name} writes is kept from now on: after the next backup any moment can be brought back.")
+            }
+        };
+        Self { message, actor: None, occurred_at: now }
+    }
+
+    /// Of a service that has what a backup holds, or what it held at a later moment.
+    pub fn restored(service: &Service, (backup, to): (&Backup, Option<Timestamp>), now: Timestamp) -> Self {
         let (name, of, at) = (&service.name, &backup.service_name, backup.created_at);
-        let message = format!("{name} has the data of the backup of {of} of {at:.0}.");
+        let message = match to {
+            Some(to) => format!("{name} has the data of {of} as it was at {to:.0}."),
+            None => format!("{name} has the data of the backup of {of} of {at:.0}."),
+        };
         Self { message, actor: None, occurred_at: now }
     }
 
     /// Of a service that `actor` wants to have what a backup of it holds.
-    pub fn restore_requested(service: &Service, backup: &Backup, actor: &str, now: Timestamp) -> Self {
+    pub fn restore_requested(
+        service: &Service,
+        (backup, to): (&Backup, Option<Timestamp>),
+        actor: &str,
+        now: Timestamp,
+    ) -> Self {
         let (name, at) = (&service.name, backup.created_at);
-        Self::asked(format!("{name} is to be restored in place from its backup of {at:.0}."), actor, now)
+        let message = match to {
+            Some(to) => format!("{name} is to be brought back, in place, to what it was at {to:.0}."),
+            None => format!("{name} is to be restored in place from its backup of {at:.0}."),
+        };
+        Self::asked(message, actor, now)
     }
 
     /// Of a service that has what a backup of it holds from now on; what it was is kept until `kept_until`, if it is.
     pub fn restored_in_place(
         (before, after): (&Service, &Service),
-        backup: &Backup,
+        (backup, to): (&Backup, Option<Timestamp>),
         kept_until: Option<Timestamp>,
         now: Timestamp,
     ) -> Self {
-        let (name, at) = (&after.name, backup.created_at);
+        let name = &after.name;
+        let data = match to {
+            Some(to) => format!("it had at {to:.0}"),
+            None => format!("of its backup of {:.0}", backup.created_at),
+        };
         let (old, new) = (&before.wish.version, &after.wish.version);
         let version = match old == new {
             true => String::new(),
@@ -148,7 +180,7 @@ impl NewEvent {
             Some(until) => format!("What it was until now is kept until {until:.0}."),
             None => "Of what it was nothing is there to keep.".to_owned(),
         };
-        let message = format!("{name} has the data of its backup of {at:.0} again.{version} {kept}");
+        let message = format!("{name} has the data {data} again.{version} {kept}");
         Self { message, actor: None, occurred_at: now }
     }
 }

@@ -7,15 +7,12 @@ use crate::domain::backup::{Backup, BackupOrigin, BackupState};
 use crate::domain::backup_policy::{BackupPlan, expired};
 use crate::domain::event::NewEvent;
 use crate::domain::id::{BackupId, ServiceId};
-use crate::domain::page::{BackupsOf, Page};
 use crate::domain::service::{Service, ServiceState};
 use crate::reconciler::Reconciler;
 use crate::store::{Guard, StoreError, Write};
 
 /// How many services are seen to in one round.
 const ROUND: u32 = 100;
-/// Backups that are read at once.
-const PAGE: u32 = 100;
 /// How often the backups of a destroyed service are looked through.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -65,7 +62,12 @@ impl Reconciler {
         self.plan(service, is_left.then(|| now + DAY), now).await
     }
 
-    async fn plan(&self, service: &Service, due_at: Option<Timestamp>, now: Timestamp) -> Result<(), StoreError> {
+    pub(in crate::reconciler) async fn plan(
+        &self,
+        service: &Service,
+        due_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let backup_plan = BackupPlan { due_at, ..service.backup_plan.clone() };
         let after = Service { backup_plan, ..service.clone() };
         let guard = Guard::Term { epoch: self.epoch(), read: service };
@@ -89,15 +91,7 @@ impl Reconciler {
     }
 
     async fn scheduled_of(&self, id: ServiceId) -> Result<Vec<Backup>, StoreError> {
-        let (mut scheduled, mut after) = (Vec::new(), None);
-        loop {
-            let page = Page { after, before: None, limit: PAGE, from_end: false };
-            let found = self.store.backup_list(&BackupsOf::Service(id), page).await?;
-            after = found.rows.last().map(|backup| backup.id);
-            scheduled.extend(found.rows.into_iter().filter(|backup| backup.origin == BackupOrigin::Scheduled));
-            if !found.has_more {
-                return Ok(scheduled);
-            }
-        }
+        let all = self.store.backup_list_all(id).await?;
+        Ok(all.into_iter().filter(|backup| backup.origin == BackupOrigin::Scheduled).collect())
     }
 }

@@ -31,7 +31,7 @@ impl Trouble {
     }
 
     /// What it is called in metrics.
-    pub(super) fn outcome(&self) -> &'static str {
+    pub(in crate::reconciler) fn outcome(&self) -> &'static str {
         match self {
             Self::Left => "LEFT",
             Self::Store(_) => "UNAVAILABLE",

@@ -10,6 +10,7 @@ use futures_util::stream::BoxStream;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::replay::Replay;
 use crate::catalog::access::Access;
 use crate::catalog::backup::{self as ability, facts, piece_end, piece_head};
 use crate::domain::backup::BackupErrorCode;
@@ -30,6 +31,8 @@ pub(in crate::reconciler) struct Content {
     pub kind: String,
     /// How long it is, in bytes, as far as that is known.
     pub bytes: u64,
+    /// What is read on from it, if anything.
+    pub replay: Option<Box<Replay>>,
     stream: BoxStream<'static, Result<Bytes, Trouble>>,
     facts: Arc<Mutex<Facts>>,
 }
@@ -42,9 +45,15 @@ impl Content {
         Ok(Self {
             kind: manifest.content.clone(),
             bytes: manifest.written.content_bytes,
+            replay: None,
             stream: stream.map(|piece| piece.map_err(Trouble::from)).boxed(),
             facts: Arc::new(Mutex::new(manifest.facts.clone())),
         })
+    }
+
+    /// What a stream of that kind gives.
+    pub fn of(kind: &str, stream: BoxStream<'static, Result<Bytes, Trouble>>) -> Self {
+        Self { kind: kind.to_owned(), bytes: 0, replay: None, stream, facts: Arc::default() }
     }
 
     /// What a service holds, which has to run until all of it has flowed.
@@ -74,7 +83,7 @@ impl Content {
             }
         };
         let bytes = service.evidence.storage.used_mib.unwrap_or_default() << 20;
-        Self { kind: able.content.to_owned(), bytes, stream: stream.boxed(), facts: told }
+        Self { kind: able.content.to_owned(), bytes, replay: None, stream: stream.boxed(), facts: told }
     }
 
     /// As what lays it out takes it, up to where it breaks off, and word of that; tells by `progress` how much has flowed.

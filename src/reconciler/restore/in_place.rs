@@ -16,8 +16,6 @@ use crate::reconciler::replace::{Halt, Kept, Moving, instance_to_be};
 use crate::reconciler::rules::{Failure, holds_up};
 use crate::reconciler::steps::Step;
 
-use super::Content;
-
 impl Reconciler {
     pub(super) async fn restore_in_place(&self, service: &Service, task: Task, interrupt: &Notify) -> Done {
         let backup = match self.whole_backup(&task).await {
@@ -67,21 +65,22 @@ impl Reconciler {
         let backup = backup.ok_or_else(|| Halt::Refused("The backup is not there any more.".to_owned()))?;
         let project = moving.service.project.clone();
         let _slot = self.unless_left(moving, async { Ok(self.lanes.bulk(&project).await) }).await?;
-        let whole = async { Ok(self.manifest_of(&backup).await?) };
-        let (manifest, secret) = self.unless_left(moving, whole).await?;
+        let to = moving.task.recover_to;
+        let content = async { Ok(self.content_of(&backup, to).await?) };
+        let content = self.unless_left(moving, content).await?;
+        let all = content.bytes;
         self.register(moving).await?;
         // How far an earlier try came tells nothing of this one.
         self.note_phase(moving, OperationPhase::Restoring, |_| ()).await?;
         let (progress, flowed) = watch::channel(0);
         {
             let bringing = async {
-                let content = Content::of_backup(&self.settings.backups.repository, (&manifest, &secret)).await?;
                 self.bring_in(&moving.new, &moving.access, content, Some(&progress)).await?;
                 Ok(())
             };
             tokio::select! {
                 brought = self.unless_left(moving, bringing) => brought?,
-                never = self.tell_restored(&moving.service, flowed, manifest.written.content_bytes) => never,
+                never = self.tell_restored(&moving.service, flowed, all) => never,
             }
         }
         let (old, new, grace) = (moving.service.instance, moving.new.instance, moving.offer.stop_grace);
@@ -97,7 +96,7 @@ impl Reconciler {
         // Nobody can go back to what is lost. What is there in its place is somebody else's, and stays.
         moving.keeps = seen.volume == Volume::Ours;
         let told = |before: &Service, after: &Service, kept: Kept| {
-            NewEvent::restored_in_place((before, after), &backup, kept.until, kept.now)
+            NewEvent::restored_in_place((before, after), (&backup, to), kept.until, kept.now)
         };
         self.switch(moving, told).await
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::super::Db;
 use super::{Answer, Conn, one_more, slice};
 use crate::domain::backup::{Backup, BackupState};
-use crate::domain::id::BackupId;
+use crate::domain::id::{BackupId, ServiceId};
 use crate::store::fault::Fault;
 use crate::store::rows::backup::BackupRow;
 use crate::store::schema::backups;
@@ -38,6 +38,17 @@ pub(super) async fn backup_list(connection: &mut Conn, of: &BackupsOf, page: Pag
     query = if page.from_end { query.order(backups::id.asc()) } else { query.order(backups::id.desc()) };
     let rows: Vec<BackupRow> = query.load(connection).await?;
     Ok(slice(rows, page.limit, page.from_end))
+}
+
+/// All of a service, the newest first.
+pub(super) async fn backup_list_all(connection: &mut Conn, service: ServiceId) -> Answer<Vec<Backup>> {
+    let rows: Vec<BackupRow> = backups::table
+        .filter(backups::service_id.eq(Id(service.0)))
+        .select(BackupRow::as_select())
+        .order(backups::id.desc())
+        .load(connection)
+        .await?;
+    Ok(rows.into_iter().map(Backup::from).collect())
 }
 
 pub(super) async fn backup_count(connection: &mut Conn, of: &BackupsOf) -> Answer<u64> {

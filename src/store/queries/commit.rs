@@ -6,6 +6,7 @@ use diesel_async::RunQueryDsl;
 use super::backups::{backups_forget, backups_write};
 use super::instances::{instances_forget, instances_write};
 use super::log::{event_insert, sequence_take};
+use super::sections::{sections_forget, sections_write};
 use super::tasks::{tasks_cancel, tasks_write};
 use super::term::term_hold;
 use super::usage::usage_forget;
@@ -41,6 +42,8 @@ pub(super) async fn commit(connection: &mut Conn, write: Write<'_>) -> Answer<Co
     instances_write(connection, write.instances).await?;
     backups_forget(connection, write.lost).await?;
     backups_write(connection, write.backups, write.now).await?;
+    sections_forget(connection, write.sections_lost).await?;
+    sections_write(connection, write.sections).await?;
     if after.state == ServiceState::Destroyed {
         tasks_cancel(connection, after.id, write.now.into()).await?;
         usage_forget(connection, after.id).await?;

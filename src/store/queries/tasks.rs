@@ -39,6 +39,7 @@ pub(super) async fn tasks_write(connection: &mut Conn, written: &[Task]) -> Answ
                 tasks::version.eq(excluded(tasks::version)),
                 tasks::backup_id.eq(excluded(tasks::backup_id)),
                 tasks::source_id.eq(excluded(tasks::source_id)),
+                tasks::recover_to.eq(excluded(tasks::recover_to)),
             ))
             .execute(connection)
             .await?;

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use jiff::Timestamp;
 
 use crate::domain::backup::{Backup, BackupError, BackupOrigin, BackupPhase, BackupState, Verification};
-use crate::domain::id::{BackupId, ProjectId, ServiceId};
+use crate::domain::id::{BackupId, InstanceId, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
 use crate::domain::service::{ServiceKind, TierSpec};
 use crate::store::schema::backups;
@@ -37,6 +37,7 @@ pub struct BackupRow {
     ended_at: Option<Instant>,
     updated_at: Instant,
     revision: i64,
+    instance_id: Option<Id>,
 }
 
 impl BackupRow {
@@ -68,6 +69,7 @@ impl BackupRow {
             ended_at: backup.ended_at.map(Instant::from),
             updated_at: now.into(),
             revision: backup.revision + 1,
+            instance_id: backup.instance.map(|id| Id(id.0)),
         }
     }
 }
@@ -99,6 +101,7 @@ impl From<BackupRow> for Backup {
             ended_at: row.ended_at.map(Timestamp::from),
             updated_at: row.updated_at.into(),
             revision: row.revision,
+            instance: row.instance_id.map(|id| InstanceId(id.0)),
         }
     }
 }

@@ -52,7 +52,8 @@ async fn an_engine_that_is_cut_off_a_helper_that_is_killed_and_a_service_that_go
     let client = Client::new(&server);
     let id = running(&client, "POSTGRESQL", "17").await;
     let url = client.reveal(&id).await["DATABASE_URL"].clone();
-    let fill = "CREATE TABLE t AS SELECT g, repeat(md5(g::text), 8) FROM generate_series(1, 200000) g";
+    // So much that it takes some seconds to flow.
+    let fill = "CREATE TABLE t AS SELECT g, repeat(md5(g::text), 16) FROM generate_series(1, 700000) g";
     sql(&server, &url, fill).unwrap();
     let flows = async |backup_id: &str| {
         eventually("its content to flow", async || {

@@ -18,7 +18,7 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 async fn scheduled(schedule: &str, keep: [i32; 4]) -> (World, Timestamp) {
     let mut world = World::new(ServiceKind::Redis).await;
     assert_eq!(world.settle().await.state, ServiceState::Running);
-    let request = PolicyRequest { schedule: Some(schedule.to_owned()), keep, verify: false };
+    let request = PolicyRequest { schedule: Some(schedule.to_owned()), keep, verify: false, point_in_time: false };
     world.app.set_backup_policy(&world.viewer, world.id, &request).await.unwrap();
     let due = world.due().await.unwrap();
     (world, due)
@@ -90,7 +90,7 @@ async fn one_that_is_stopped_is_backed_up_once_it_runs_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn without_a_policy_nothing_is_due_any_more() {
     let (world, due) = scheduled("0 * * * *", [10, 0, 0, 0]).await;
-    let none = PolicyRequest { schedule: None, keep: [0; 4], verify: true };
+    let none = PolicyRequest { schedule: None, keep: [0; 4], verify: true, point_in_time: false };
     world.app.set_backup_policy(&world.viewer, world.id, &none).await.unwrap();
     assert_eq!(world.due().await, None);
     assert_eq!(world.states(due + DAY).await, []);

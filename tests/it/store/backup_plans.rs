@@ -16,7 +16,7 @@ contract! {
 pub fn plan(due_at: Option<Timestamp>) -> BackupPlan {
     let schedule = Schedule::parse("0 3 * * *", Timestamp::UNIX_EPOCH).unwrap();
     let keep = Keep { last: 1, daily: 2, weekly: 3, monthly: 4 };
-    BackupPlan { policy: Some(BackupPolicy { schedule, keep, verify: true }), due_at }
+    BackupPlan { policy: Some(BackupPolicy { schedule, keep, verify: true, point_in_time: true }), due_at }
 }
 
 async fn a_backup_plan_is_kept_and_changed(database: Database) {

@@ -1,0 +1,3 @@
+ALTER TABLE tasks DROP COLUMN recover_to;
+ALTER TABLE backups DROP COLUMN instance_id;
+DROP TABLE log_sections;
