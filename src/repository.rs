@@ -18,9 +18,10 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
-use tokio::sync::watch;
+use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt as _, PutPayload};
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::crypto::Sealer;
 use crate::domain::id::BackupId;
@@ -58,6 +59,8 @@ use url::Target;
 
 /// Bytes of a content that are compressed and sealed before others have their turn: about a millisecond's work.
 const TURN: usize = 256 << 10;
+/// Pieces of a content, of 128 KiB at most, that are opened before somebody takes them.
+const AHEAD: usize = 8;
 /// The largest manifest, in bytes.
 const MAX_MANIFEST: u64 = 1 << 20;
 /// Manifests that are read at once for a list.
@@ -94,8 +97,8 @@ impl Repository {
     }
 
     /// Streams `content` into `object`, and tells by `progress` how many bytes of it were read so far. The object is there
-    /// when this has ended well, in place of one that was there before, and not before that. Until then at most some 40 MiB
-    /// are in memory (200 MiB from the 64th GiB on); where the store is slow, the content waits.
+    /// when this has ended well, in place of one that was there before, and not before that. Until then at most some 10 MiB
+    /// are in memory, and for a bucket 40 MiB (200 MiB from the 64th GiB on); where the store is slow, the content waits.
     ///
     /// # Errors
     /// An error of `content` is [`RepositoryError::Content`]. Whatever went wrong, and where this is dropped, what was sent
@@ -107,7 +110,8 @@ impl Repository {
         key: &ContentKey,
         progress: &watch::Sender<u64>,
     ) -> Result<Written> {
-        let mut upload = Upload::new(Arc::clone(&self.store), object.content());
+        let parts = if self.directory.is_some() { upload::IN_DIRECTORY } else { upload::IN_BUCKET };
+        let mut upload = Upload::new(Arc::clone(&self.store), object.content(), parts);
         match fill(&mut upload, object.backup, content, key, progress).await {
             Ok(content_bytes) => {
                 let stored = upload.complete().await?;
@@ -130,15 +134,15 @@ impl Repository {
         let name = path.to_string();
         let damaged = move |why| RepositoryError::Damaged { object: name.clone(), why };
         let mut opening = Opening::new(key, object.backup).map_err(&damaged)?;
-        let mut stored = self.store.get(&path).await?.into_stream();
+        let found = self.store.get(&path).await?;
+        let mut stored = match found.payload {
+            // By itself it would be read a few KiB at a time.
+            GetResultPayload::File(file, _) => file::pieces(file).map_err(RepositoryError::from).boxed(),
+            GetResultPayload::Stream(stream) => stream.map_err(move |error| interrupted(error, &path)).boxed(),
+        };
         let content = try_stream! {
             while let Some(sealed) = stored.next().await {
-                let sealed = sealed.map_err(|error| match error::status_of(&error) {
-                    // It ends before where it was to be read on from.
-                    Some(416) => damaged("it is shorter than it was"),
-                    _ => error.into(),
-                })?;
-                for turn in sealed.chunks(TURN) {
+                for turn in sealed?.chunks(TURN) {
                     opening.push(turn);
                     while let Some(content) = opening.next().map_err(&damaged)? {
                         yield content;
@@ -152,7 +156,7 @@ impl Repository {
                 tokio::task::yield_now().await;
             }
         };
-        Ok(content.boxed())
+        Ok(ahead(content.boxed()))
     }
 
     /// Writes `manifest` beside its content, which has to be there.
@@ -264,6 +268,35 @@ async fn fill(
     sealing.finish(&mut sealed).map_err(RepositoryError::Content)?;
     upload.push(&sealed).await?;
     Ok(content_bytes)
+}
+
+/// The same content, of which some is opened while what came before it flows on.
+fn ahead(mut content: BoxStream<'static, Result<Bytes>>) -> BoxStream<'static, Result<Bytes>> {
+    let (pieces, mut opened) = mpsc::channel(AHEAD);
+    let opening = AbortOnDropHandle::new(tokio::spawn(async move {
+        while let Some(piece) = content.next().await {
+            if pieces.send(piece).await.is_err() {
+                return;
+            }
+        }
+    }));
+    let content = try_stream! {
+        while let Some(piece) = opened.recv().await {
+            yield piece?;
+        }
+        // One that panicked has not come to the end.
+        opening.await.map_err(|error| RepositoryError::Unavailable(error.into()))?;
+    };
+    content.boxed()
+}
+
+/// Why the object of that path was not read to its end.
+fn interrupted(error: object_store::Error, path: &Path) -> RepositoryError {
+    match error::status_of(&error) {
+        // It ends before where it was to be read on from.
+        Some(416) => damaged(path, "it is shorter than it was"),
+        _ => error.into(),
+    }
 }
 
 async fn document(store: &Arc<dyn ObjectStore>, path: &Path) -> Result<Bytes> {

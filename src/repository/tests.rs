@@ -12,9 +12,11 @@ use uuid::Uuid;
 
 use super::manifest::tests::{manifest, ring, secret};
 use super::seal::CHUNK;
-use super::upload::PART;
+use super::upload::IN_DIRECTORY;
 use super::*;
 use crate::crypto::CryptoError;
+
+const PART: usize = IN_DIRECTORY.size;
 
 struct Bench {
     directory: TempDir,
@@ -344,9 +346,9 @@ async fn the_newest_snapshots_of_an_installation_stay_and_read_back() {
         let at = start + jiff::SignedDuration::from_secs(number * HOUR);
         bench.repository.write_snapshot(file.clone(), (installation, "SCHEDULED"), at, &sealer).await.unwrap();
     }
+    let hour = std::time::Duration::from_secs(3600);
     let newest = start + jiff::SignedDuration::from_secs(3 * HOUR);
     assert_eq!(bench.repository.newest_snapshot(ours).await.unwrap(), Some(newest));
-    let hour = std::time::Duration::from_secs(3600);
     assert_eq!(bench.repository.newest_snapshot(InstallationId(Uuid::nil())).await.unwrap(), None);
     // What a writing left that was broken off long ago, and one that is under way.
     let folder = bench.directory.path().join(format!("backups/sidecar/{ours}"));

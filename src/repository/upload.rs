@@ -11,11 +11,18 @@ use tokio::task::JoinSet;
 
 use super::error::{BoxError, RepositoryError, Result};
 
-/// Bytes of a part. S3 takes parts from 5 MiB on.
-pub(super) const PART: usize = 8 << 20;
-/// S3 takes 10,000 parts: from this one on they are larger, so that an object may have 190 GiB.
-const LARGER_FROM: usize = 8000;
-const LARGER_PART: usize = 64 << 20;
+/// Bytes of a part.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parts {
+    pub size: usize,
+    /// Of those that come after so many.
+    later: (usize, usize),
+}
+
+/// S3 takes parts from 5 MiB on, and 10,000 of them: the last ones are larger, so that an object may have 190 GiB.
+pub(super) const IN_BUCKET: Parts = Parts { size: 8 << 20, later: (8000, 64 << 20) };
+/// A file takes as many as there are, which are held in memory for as little as possible.
+pub(super) const IN_DIRECTORY: Parts = Parts { size: 1 << 20, later: (usize::MAX, 1 << 20) };
 /// Parts that are under way while the next one is filled.
 const CONCURRENCY: usize = 2;
 
@@ -24,6 +31,7 @@ const CONCURRENCY: usize = 2;
 pub(super) struct Upload {
     store: Arc<dyn ObjectStore>,
     path: Path,
+    parts: Parts,
     /// None until there is more than one part.
     multipart: Option<Box<dyn MultipartUpload>>,
     under_way: JoinSet<object_store::Result<()>>,
@@ -41,9 +49,9 @@ pub(super) struct Stored {
 }
 
 impl Upload {
-    pub fn new(store: Arc<dyn ObjectStore>, path: Path) -> Self {
-        let under_way = JoinSet::new();
-        Self { store, path, multipart: None, under_way, begun: 0, part: Vec::new(), digest: Sha256::new(), bytes: 0 }
+    pub fn new(store: Arc<dyn ObjectStore>, path: Path, parts: Parts) -> Self {
+        let (under_way, digest) = (JoinSet::new(), Sha256::new());
+        Self { store, path, parts, multipart: None, under_way, begun: 0, part: Vec::new(), digest, bytes: 0 }
     }
 
     /// Takes more; waits where as many parts are under way as may be.
@@ -115,7 +123,8 @@ impl Upload {
     }
 
     fn part_size(&self) -> usize {
-        if self.begun < LARGER_FROM { PART } else { LARGER_PART }
+        let (from, larger) = self.parts.later;
+        if self.begun < from { self.parts.size } else { larger }
     }
 }
 
