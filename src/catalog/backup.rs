@@ -33,9 +33,16 @@ pub struct Backup {
 
 /// The beginning of a script that lays out what comes in. Nobody closes its input, so that says itself where it ends: `pieces` writes
 /// the stream, whose parts come each after a line with its length in bytes, up to one of 0. Then `told` has the fact $1, and
-/// fails where not all came in. Nothing may read ahead, as `head` does in BusyBox.
+/// fails where not all came in. Nothing may read ahead, as `head` does in BusyBox. What goes through `dd` in small blocks flows on
+/// while more comes in.
 pub const PIECES: &str = r#"set -eu
-pieces() { while IFS= read -r length && [ "$length" -gt 0 ]; do dd bs="$length" count=1 iflag=fullblock 2>/dev/null; done; }
+pieces() {
+  while IFS= read -r length && [ "$length" -gt 0 ]; do
+    blocks=$((length / 65536)) rest=$((length % 65536))
+    [ $blocks = 0 ] || dd bs=65536 count=$blocks iflag=fullblock 2>/dev/null
+    [ $rest = 0 ] || dd bs=$rest count=1 iflag=fullblock 2>/dev/null
+  done
+}
 told() {
   value=
   while IFS= read -r fact; do
@@ -50,7 +57,7 @@ told() {
 "#;
 
 /// What goes before a part of the stream that has so many bytes.
-pub fn piece_head(length: usize) -> Bytes {
+pub fn piece_head(length: u64) -> Bytes {
     format!("{length}\n").into()
 }
 
@@ -80,6 +87,9 @@ pub fn facts(said: &str) -> (BTreeMap<String, String>, String) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
@@ -87,5 +97,36 @@ mod tests {
         let (facts, rest) = facts("fact:tables=2\nwarning: a=b\nfact:rows of a.b.\"c=d\"=7\nbad");
         let expected = [("rows of a.b.\"c=d\"", "7"), ("tables", "2")].map(|(k, v)| (k.to_owned(), v.to_owned()));
         assert_eq!((facts, rest.as_str()), (BTreeMap::from(expected), "warning: a=b\nbad"));
+    }
+
+    #[test]
+    fn pieces_of_any_length_come_out_as_they_were_and_what_is_not_whole_is_told() {
+        let laid_out = |lengths: &[usize], end: &[u8]| {
+            let script = [PIECES, "pieces >\"$0\"\ntold mark"].concat();
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let (mut came, mut content) = (Vec::new(), Vec::new());
+            for length in lengths {
+                // A piece holds what could be taken for the beginning of another one.
+                let piece = b"7\n".repeat(length.div_ceil(2))[..*length].to_vec();
+                came.extend_from_slice(&piece_head(*length as u64));
+                came.extend_from_slice(&piece);
+                content.extend(piece);
+            }
+            came.extend_from_slice(end);
+            let mut command = Command::new("sh");
+            let command = command.arg("-c").arg(script).arg(file.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+            let mut input = child.stdin.take().unwrap();
+            let giving = std::thread::spawn(move || input.write_all(&came).unwrap());
+            let output = child.wait_with_output().unwrap();
+            giving.join().unwrap();
+            assert_eq!(std::fs::read(file.path()).unwrap(), content, "{lengths:?}");
+            (output.status.success(), String::from_utf8(output.stdout).unwrap())
+        };
+        let facts = BTreeMap::from([("mark".to_owned(), "x=y".to_owned())]);
+        for lengths in [&[][..], &[1], &[65535, 65536, 65537], &[200_000, 3, 131_072]] {
+            assert_eq!(laid_out(lengths, &piece_end(&facts)), (true, "x=y".to_owned()), "{lengths:?}");
+        }
+        assert!(!laid_out(&[70_000], b"0\nmark=x\n").0, "its end is missing");
     }
 }

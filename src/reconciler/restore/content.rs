@@ -33,6 +33,8 @@ pub(in crate::reconciler) struct Content {
     pub bytes: u64,
     /// What is read on from it, if anything.
     pub replay: Option<Box<Replay>>,
+    /// Whether it is just so long.
+    is_measured: bool,
     stream: BoxStream<'static, Result<Bytes, Trouble>>,
     facts: Arc<Mutex<Facts>>,
 }
@@ -46,6 +48,7 @@ impl Content {
             kind: manifest.content.clone(),
             bytes: manifest.written.content_bytes,
             replay: None,
+            is_measured: true,
             stream: stream.map(|piece| piece.map_err(Trouble::from)).boxed(),
             facts: Arc::new(Mutex::new(manifest.facts.clone())),
         })
@@ -53,7 +56,7 @@ impl Content {
 
     /// What a stream of that kind gives.
     pub fn of(kind: &str, stream: BoxStream<'static, Result<Bytes, Trouble>>) -> Self {
-        Self { kind: kind.to_owned(), bytes: 0, replay: None, stream, facts: Arc::default() }
+        Self { kind: kind.to_owned(), bytes: 0, is_measured: false, replay: None, stream, facts: Arc::default() }
     }
 
     /// What a service holds, which has to run until all of it has flowed.
@@ -83,7 +86,7 @@ impl Content {
             }
         };
         let bytes = service.evidence.storage.used_mib.unwrap_or_default() << 20;
-        Self { kind: able.content.to_owned(), bytes, replay: None, stream: stream.boxed(), facts: told }
+        Self { kind: able.content.to_owned(), bytes, is_measured: false, replay: None, stream: stream.boxed(), facts: told }
     }
 
     /// As what lays it out takes it, up to where it breaks off, and word of that; tells by `progress` how much has flowed.
@@ -92,14 +95,26 @@ impl Content {
         let noted = broken.clone();
         let pieces = stream! {
             let (mut flowed, mut piece) = (0, BytesMut::new());
+            // What is known to be so long is one piece, and none of it has to wait for others.
+            let all = Some(self.bytes).filter(|_| self.is_measured);
+            if let Some(all) = all.filter(|all| *all > 0) {
+                yield piece_head(all);
+            }
             loop {
                 match self.stream.next().await {
                     Some(Ok(part)) => {
                         flowed += part.len() as u64;
-                        piece.extend_from_slice(&part);
                         if let Some(progress) = &progress {
                             progress.send_replace(flowed);
                         }
+                        if let Some(all) = all {
+                            if flowed > all {
+                                break;
+                            }
+                            yield part;
+                            continue;
+                        }
+                        piece.extend_from_slice(&part);
                         if piece.len() < PIECE {
                             continue;
                         }
@@ -110,11 +125,16 @@ impl Content {
                     }
                     None => break,
                 }
-                yield piece_head(piece.len());
+                yield piece_head(piece.len() as u64);
                 yield piece.split().freeze();
             }
+            if all.is_some_and(|all| all != flowed) {
+                let message = "It is not as long as its manifest says.";
+                noted.note(Trouble::lasting(BackupErrorCode::Damaged, message));
+                return;
+            }
             if !piece.is_empty() {
-                yield piece_head(piece.len());
+                yield piece_head(piece.len() as u64);
                 yield piece.freeze();
             }
             let end = piece_end(&locked(&self.facts));
@@ -152,6 +172,30 @@ impl Broken {
             if let Some(error) = self.take() {
                 return error;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_measured_is_one_piece_and_has_to_be_as_long_as_that() {
+        let come = async |bytes, is_measured| {
+            let parts = ["ab", "cde"].map(|part| Ok(Bytes::from(part)));
+            let stream = futures_util::stream::iter(parts).boxed();
+            let content = Content { kind: String::new(), bytes, is_measured, stream, facts: Arc::default() };
+            let (broken, pieces) = content.in_pieces(None);
+            let came = pieces.collect::<Vec<_>>().await.concat();
+            (String::from_utf8(came).unwrap(), broken.take().is_some())
+        };
+        let whole = ("5\nabcde0\nwhole\n".to_owned(), false);
+        assert_eq!(come(5, true).await, whole);
+        assert_eq!(come(9, false).await, whole);
+        for bytes in [0, 4, 6] {
+            let (came, is_broken) = come(bytes, true).await;
+            assert!(is_broken && !came.contains("whole"), "{bytes}: {came:?}");
         }
     }
 }
