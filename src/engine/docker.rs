@@ -24,7 +24,7 @@ use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstallationId, InstanceId, ProjectId};
 use crate::domain::limits::Limits;
 use crate::domain::network::{AddressPool, NetworkTemplate};
-use crate::domain::observed::{ContainerStatus, Observed};
+use crate::domain::observed::{ContainerStatus, Observed, Volume};
 use crate::domain::service::ErrorCode;
 use crate::domain::storage::StorageBackend;
 
@@ -155,7 +155,15 @@ impl DockerEngine {
         };
         // The engine looks into the volume as it makes the container.
         self.attach_volume(endpoint.instance, container.deployment.tier.storage_mib).await?;
-        let body = container::body(container, &network, &self.labels.of_container(container));
+        let mut body = container::body(container, &network, &self.labels.of_container(container));
+        if let Some(source) = container.reads {
+            // The engine would make one that is gone anew, and empty.
+            if self.volume(source).await? != Volume::Ours {
+                let message = "The volume that is to be copied is gone.".to_owned();
+                return Err(EngineError::Refused { code: ErrorCode::VolumeLost, message });
+            }
+            container::read_as_well(&mut body, source, self.labels.of_instance(source));
+        }
         let options = query::CreateContainerOptionsBuilder::default().name(&endpoint.instance.to_string()).build();
         match within(SLOW, client.create_container(Some(options), body)).await {
             // Of one name there is one container; whether it is ours is found out by the look that follows.
@@ -280,9 +288,11 @@ impl Engine for DockerEngine {
         }
         if !runs {
             self.attach_volume(instance, deployment.tier.storage_mib).await?;
-            let upload = query::UploadToContainerOptionsBuilder::default().path(deployment.data_path).build();
-            let files = bollard::body_full(container::files(deployment)?.into());
-            within(SLOW, client.upload_to_container(&name, Some(upload), files)).await.map_err(failure)?;
+            if !deployment.files.is_empty() {
+                let upload = query::UploadToContainerOptionsBuilder::default().path(deployment.data_path).build();
+                let files = bollard::body_full(container::files(deployment)?.into());
+                within(SLOW, client.upload_to_container(&name, Some(upload), files)).await.map_err(failure)?;
+            }
         }
         // Not before its files are there: the engine would start it without them, again and again.
         if !observe::brought_back(inspected.host_config.as_ref()) {

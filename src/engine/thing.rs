@@ -42,6 +42,8 @@ pub struct Container {
     pub marks: Marks,
     /// Whether it has no network at all, so that nobody reaches it. Nor is it published then.
     pub is_isolated: bool,
+    /// An instance whose volume it has as well, at [`SOURCE`](crate::catalog::copy::SOURCE), and can only read.
+    pub reads: Option<InstanceId>,
 }
 
 /// An instance's place on its project's network, which is made as well where it is not there.

@@ -2,6 +2,7 @@
 
 use crate::catalog::build;
 use crate::catalog::deployment::Deployment;
+use crate::domain::id::InstanceId;
 use crate::domain::service::Service;
 use crate::engine::Thing;
 use crate::engine::thing::{Container, Endpoint, Marks, Volume};
@@ -23,6 +24,7 @@ pub(super) fn container(service: &Service, deployment: Deployment) -> Thing {
         build: build(&service.wish),
         marks: marks(service),
         is_isolated: false,
+        reads: None,
     }))
 }
 
@@ -30,6 +32,14 @@ pub(super) fn container(service: &Service, deployment: Deployment) -> Thing {
 pub(super) fn isolated(service: &Service, deployment: Deployment) -> Thing {
     match container(service, deployment) {
         Thing::Container(container) => Thing::Container(Box::new(Container { is_isolated: true, ..*container })),
+        other => other,
+    }
+}
+
+/// The same that has the volume of another instance as well.
+pub(super) fn copier(service: &Service, deployment: Deployment, source: InstanceId) -> Thing {
+    match isolated(service, deployment) {
+        Thing::Container(container) => Thing::Container(Box::new(Container { reads: Some(source), ..*container })),
         other => other,
     }
 }

@@ -9,7 +9,9 @@ use bollard::models::{
     RestartPolicyNameEnum,
 };
 
+use crate::catalog::copy::SOURCE;
 use crate::catalog::deployment::{CHECK_LIMIT, Deployment, FILES, UNHEALTHY_AFTER};
+use crate::domain::id::InstanceId;
 use crate::domain::limits::Limits;
 use crate::engine::thing::{Container, Endpoint};
 use crate::engine::{EngineError, Result};
@@ -145,6 +147,22 @@ fn mounts(container: &Container, labels: &HashMap<String, String>) -> Vec<Mount>
     };
     let second = deployment.second_path.map(|path| mount(path, true));
     [mount(deployment.data_path, false)].into_iter().chain(second).collect()
+}
+
+/// Mounts the volume of another instance as well, to be read only. Where it goes just then the engine makes it anew, with
+/// `labels`, by which it is known as nobody's.
+pub(super) fn read_as_well(body: &mut ContainerCreateBody, source: InstanceId, labels: HashMap<String, String>) {
+    let mount = Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(source.to_string()),
+        target: Some(SOURCE.to_owned()),
+        read_only: Some(true),
+        volume_options: Some(MountVolumeOptions { no_copy: Some(true), labels: Some(labels), ..Default::default() }),
+        ..Default::default()
+    };
+    if let Some(mounts) = body.host_config.as_mut().and_then(|host| host.mounts.as_mut()) {
+        mounts.push(mount);
+    }
 }
 
 fn limit(name: &str, value: i64) -> ResourcesUlimits {

@@ -67,6 +67,11 @@ impl Labels {
         self.with([], &[])
     }
 
+    /// Of what an instance has for a moment.
+    pub(super) fn of_instance(&self, instance: InstanceId) -> Map {
+        self.with([(INSTANCE, instance.to_string())], &[])
+    }
+
     pub(super) fn are_of(&self, of: InstanceId, labels: Option<&Map>) -> bool {
         labels.is_some_and(|labels| self.ours(labels) && instance(labels) == Some(of))
     }
