@@ -16,6 +16,7 @@ use crate::domain::service::{ServiceKind, SizeTier, TierSpec, Wish};
 pub mod access;
 pub mod archive;
 pub mod backup;
+pub mod copy;
 pub mod deployment;
 pub mod dump;
 pub mod ending;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::access::Access;
+use super::copy::Copy as CopyOver;
 use super::deployment::Change;
 
 /// What begins a line by which a command tells a fact, as `fact:name=value`.
@@ -27,6 +28,8 @@ pub struct Backup {
     pub admit: Option<fn(&Access) -> Change>,
     /// In that server: reads all that it holds, and tells as facts what it read. It may change what it likes.
     pub check: fn(&Access) -> Change,
+    /// None where its files can't be copied while it runs.
+    pub copy: Option<CopyOver>,
     /// Whether what it holds has to fit into its memory.
     pub is_in_memory: bool,
 }

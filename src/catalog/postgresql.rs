@@ -14,6 +14,7 @@ use crate::domain::service::{ServiceKind, TierSpec, Wish};
 mod archive;
 mod backup;
 mod console;
+mod copy;
 mod repair;
 mod roles;
 mod upgrade;

@@ -12,6 +12,7 @@ use super::{Credential, Definition, LiveResize, Offer, StorageGuard, credential,
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 mod backup;
+mod copy;
 mod keys;
 mod resp;
 mod upgrade;

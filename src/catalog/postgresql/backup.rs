@@ -8,11 +8,19 @@ use super::super::access::Access;
 use super::super::backup::{Backup, PIECES};
 use super::super::deployment::{Change, shell};
 use super::super::dump::Dump;
+use super::copy::COPY;
 use super::roles::{OWN, WHO, own_verifier, verifier};
 use super::{change, names};
 
-pub const BACKUP: Backup =
-    Backup { content: "postgresql-base-backup-tar", take, lay_out, admit: Some(admit), check, is_in_memory: false };
+pub const BACKUP: Backup = Backup {
+    content: "postgresql-base-backup-tar",
+    take,
+    lay_out,
+    admit: Some(admit),
+    check,
+    copy: Some(COPY),
+    is_in_memory: false,
+};
 
 /// What `pg_restore` reads: the service's database, without its roles.
 pub const DUMP: Dump = Dump { extension: "dump", take: dump };
@@ -53,21 +61,30 @@ mkdir -m 700 pgdata
 pieces | { tar -x -f - -C pgdata && cat >/dev/null; }
 mark=$(told mark)
 [ -e pgdata/backup_label ] && [ -e pgdata/backup_manifest ] || { echo 'It is not whole.' >&2; exit 1; }
-if command -v pg_verifybackup >/dev/null; then pg_verifybackup -q -n pgdata; fi
+if command -v pg_verifybackup >/dev/null; then pg_verifybackup -q -n pgdata; fi"#;
+
+/// Marks the volume, durably and last of all, as what it has the data of was.
+pub(super) const MARK_AS: &str = r#"
+cd /var/lib/postgresql/data
 printf '%s\n' "$mark" >.initialised.new
 sync .initialised.new 2>/dev/null || sync
 mv .initialised.new .initialised
 sync . 2>/dev/null || sync"#;
 
 fn lay_out(_: &str) -> Change {
-    Change { command: shell(&[PIECES, LAY_OUT].concat()), user: "postgres", input: SecretString::default() }
+    Change { command: shell(&[PIECES, LAY_OUT, MARK_AS].concat()), user: "postgres", input: SecretString::default() }
 }
 
-/// It may have been taken of a server that took no writes just then.
 fn admit(access: &Access) -> Change {
+    change(access, &admission(access))
+}
+
+/// Statements, each in one line, by which a server that has another one's data lets in whom the access names. It may have been
+/// taken of a server that took no writes just then.
+pub(super) fn admission(access: &Access) -> Zeroizing<String> {
     let (user, _) = names(access);
     let (theirs, ours) = (verifier(access.password.expose_secret()), own_verifier(access));
-    let statements = Zeroizing::new(
+    Zeroizing::new(
         [
             "ALTER ROLE \"",
             user,
@@ -82,8 +99,7 @@ fn admit(access: &Access) -> Change {
             "'; END IF; END $$;\nALTER SYSTEM RESET default_transaction_read_only;\n",
         ]
         .concat(),
-    );
-    change(access, &statements)
+    )
 }
 
 /// Reads every database twice over where the image has what checks tables and indexes page by page, and once otherwise.
@@ -130,7 +146,7 @@ fn dump(access: &Access) -> Change {
     as_postgres(&["set -eu", WHO, DUMP_IT].concat(), access)
 }
 
-fn as_postgres(script: &str, access: &Access) -> Change {
+pub(super) fn as_postgres(script: &str, access: &Access) -> Change {
     let (user, database) = names(access);
     let mut command = shell(script);
     command.extend(["backup", user, database].map(str::to_owned));

@@ -7,8 +7,10 @@ use super::super::access::Access;
 use super::super::backup::{Backup, PIECES};
 use super::super::deployment::{Change, shell};
 use super::super::dump::Dump;
+use super::copy::COPY;
 
-pub const BACKUP: Backup = Backup { content: "redis-rdb", take, lay_out, admit: None, check, is_in_memory: true };
+pub const BACKUP: Backup =
+    Backup { content: "redis-rdb", take, lay_out, admit: None, check, copy: Some(COPY), is_in_memory: true };
 
 /// What `redis-server` starts from.
 pub const DUMP: Dump = Dump { extension: "rdb", take };
@@ -25,7 +27,7 @@ fail() { printf '%s\n' "$1" >&2; exit 1; }
 
 /// A snapshot takes its file's name when it is whole. What was there before goes, so that what is there then is a new one. One
 /// that waits for a rewriting of the append-only file begins by itself.
-const TAKE: &str = r#"
+pub(super) const SNAPSHOT: &str = r#"
 file=/data/dump.rdb
 trap 'rm -f "$file"' EXIT
 trap 'exit 1' TERM INT HUP PIPE
@@ -47,29 +49,42 @@ until [ -e "$file" ]; do
       [ $waited -lt 100 ] || fail 'Its snapshot is not where it should be.' ;;
     *) fail "It does not tell how far its snapshot is: $state" ;;
   esac
-done
+done"#;
+
+const TAKE: &str = r#"
 printf 'fact:server version=%s\n' "$(field server redis_version)" >&2
 cat "$file""#;
 
 fn take(access: &Access) -> Change {
-    logged_in(TAKE, access)
+    logged_in(&[SNAPSHOT, TAKE].concat(), access)
 }
 
-/// $1 is the version. Redis 7 keeps a directory, Redis 6 a file that may begin with a snapshot.
-const LAY_OUT: &str = r#"
+/// Where a snapshot goes that a server of version $1 is to start from. Redis 7 keeps a directory, Redis 6 a file that may begin
+/// with a snapshot.
+pub(super) const PLACE: &str = r#"
 umask 027
 cd /data
+case $1 in
+  6) place=appendonly.aof.new ;;
+  *) place=appendonlydir.new/appendonly.aof.1.base.rdb ;;
+esac"#;
+
+/// Puts what may be there out of the way.
+pub(super) const CLEAR: &str = r#"
 rm -rf appendonlydir appendonlydir.new appendonly.aof appendonly.aof.new
+[ "$1" = 6 ] || mkdir appendonlydir.new"#;
+
+const LAY_OUT: &str = r#"
+pieces >"$place"
+told nothing"#;
+
+/// Has the server find what is in its place.
+pub(super) const KEEP: &str = r#"
 case $1 in
   6)
-    pieces >appendonly.aof.new
-    told nothing
-    sync appendonly.aof.new 2>/dev/null || sync
-    mv appendonly.aof.new appendonly.aof ;;
+    sync "$place" 2>/dev/null || sync
+    mv "$place" appendonly.aof ;;
   *)
-    mkdir appendonlydir.new
-    pieces >appendonlydir.new/appendonly.aof.1.base.rdb
-    told nothing
     echo 'file appendonly.aof.1.base.rdb seq 1 type b' >appendonlydir.new/appendonly.aof.manifest
     sync appendonlydir.new/* 2>/dev/null || sync
     mv appendonlydir.new appendonlydir ;;
@@ -77,9 +92,7 @@ esac
 sync . 2>/dev/null || sync"#;
 
 fn lay_out(version: &str) -> Change {
-    let mut command = shell(&[PIECES, LAY_OUT].concat());
-    command.extend(["lay-out".to_owned(), version.to_owned()]);
-    Change { command, user: "redis", input: SecretString::default() }
+    in_version(&[PIECES, PLACE, CLEAR, LAY_OUT, KEEP].concat(), version)
 }
 
 /// A server that answers has read all of it, and the checksum at its end with that.
@@ -94,7 +107,14 @@ fn check(access: &Access) -> Change {
     logged_in(CHECK, access)
 }
 
-fn logged_in(script: &str, access: &Access) -> Change {
+/// $1 is the version.
+pub(super) fn in_version(script: &str, version: &str) -> Change {
+    let mut command = shell(script);
+    command.extend(["lay-out".to_owned(), version.to_owned()]);
+    Change { command, user: "redis", input: SecretString::default() }
+}
+
+pub(super) fn logged_in(script: &str, access: &Access) -> Change {
     let input = Zeroizing::new(["AUTH ", access.password.expose_secret(), "\n"].concat());
     Change { command: shell(&[TELL, script].concat()), user: "redis", input: SecretString::from(input.as_str()) }
 }
