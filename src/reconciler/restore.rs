@@ -28,6 +28,7 @@ use crate::repository::{Manifest, Object, Secret};
 use crate::store::{Guard, StoreError, Write};
 
 mod content;
+mod copy;
 mod in_place;
 mod replay;
 
@@ -35,8 +36,27 @@ pub(super) use content::Content;
 
 /// What a service has its data of.
 enum Origin {
-    Backup(Box<Backup>),
+    /// Up to a later moment than its own, if one is given.
+    Backup(Box<Backup>, Option<Timestamp>),
     Service(Box<Service>),
+}
+
+/// What has come of an instance that was given data.
+struct Filled {
+    /// Of what it was read with.
+    image: String,
+    /// Whether it was copied from volume to volume.
+    by_files: bool,
+}
+
+impl Origin {
+    /// How much there is, in bytes, as far as that is known.
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Backup(backup, _) => backup.content_bytes,
+            Self::Service(source) => source.evidence.storage.used_mib.unwrap_or_default() << 20,
+        }
+    }
 }
 
 /// How long a server may take to read what was laid out for it.
@@ -205,23 +225,47 @@ impl Reconciler {
         }
         let _slot = self.lanes.bulk(&service.project).await;
         let access = self.access(service).await?;
-        let (content, origin) = self.content_for(task).await?;
         let mut new = service.clone();
         new.evidence.initialised = true;
+        if task.job == Job::Clone {
+            // What was broken off may hold on to the volume of a source that is gone by now.
+            self.engine.remove(&Target::Container(new.instance)).await?;
+        }
+        let origin = self.origin_of(task).await?;
         let (progress, flowed) = watch::channel(0);
-        let all = content.bytes;
-        let brought = tokio::select! {
-            brought = self.bring_in(&new, &access, content, Some(&progress)) => brought,
-            never = self.tell_restored(service, flowed, all) => never,
+        let filled = tokio::select! {
+            filled = self.fill(&new, &access, &origin, &progress) => filled,
+            never = self.tell_restored(service, flowed, origin.bytes()) => never,
         };
-        if let (Err(Trouble::Failed { .. }), Origin::Service(source)) = (&brought, &origin) {
+        if let (Err(Trouble::Failed { .. }), Origin::Service(source)) = (&filled, &origin) {
             // What is wrong with the source says more than that its data has ended.
             able_now(&self.store.service_get(source.id).await?.ok_or(Trouble::Left)?)?;
         }
-        brought?;
+        self.note_restored(service, task, &origin, filled?).await
+    }
+
+    /// Has the instance of `new` hold what `origin` does, and leaves its volume alone there.
+    async fn fill(
+        &self,
+        new: &Service,
+        access: &Access,
+        origin: &Origin,
+        progress: &watch::Sender<u64>,
+    ) -> Result<Filled, Trouble> {
+        let content = match origin {
+            Origin::Backup(backup, to) => self.content_of(backup, *to).await?,
+            Origin::Service(source) => {
+                if let Some(image) = self.copied(new, access, source, progress).await? {
+                    return Ok(Filled { image, by_files: true });
+                }
+                let able = able_now(source)?;
+                Content::of_service(&self.engine, source, self.access(source).await?, able)
+            }
+        };
+        self.bring_in(new, access, content, Some(progress)).await?;
         let grace = definition(new.wish.kind).offer.as_ref().map(|offer| offer.stop_grace).unwrap_or_default();
         self.engine.stop(new.instance, grace).await?;
-        let seen = self.engine.look(new.instance, &image(&new)).await?.container;
+        let seen = self.engine.look(new.instance, &image(new)).await?.container;
         let image = match seen.map(|container| (container.status, container.image)) {
             Some((ContainerStatus::Exited { exit_code: 0, .. }, image)) => image,
             _ => {
@@ -230,24 +274,21 @@ impl Reconciler {
             }
         };
         self.engine.remove(&Target::Container(new.instance)).await?;
-        self.note_restored(service, task, &origin, image).await
+        Ok(Filled { image, by_files: false })
     }
 
-    /// What a service without data is given, and what that is of.
-    async fn content_for(&self, task: &Task) -> Result<(Content, Origin), Trouble> {
+    /// What a service without data is given.
+    async fn origin_of(&self, task: &Task) -> Result<Origin, Trouble> {
         if let Some(id) = task.source {
             let gone = || Trouble::lasting(BackupErrorCode::ServiceDestroyed, "What it is to be a clone of is gone.");
             let source = self.store.service_get(id).await?.ok_or_else(gone)?;
-            let able = able_now(&source)?;
-            let access = self.access(&source).await?;
-            let content = Content::of_service(&self.engine, &source, access, able);
-            return Ok((content, Origin::Service(Box::new(source))));
+            able_now(&source)?;
+            return Ok(Origin::Service(Box::new(source)));
         }
         let gone = || Trouble::lasting(BackupErrorCode::Missing, "The backup is not there any more.");
         let id = task.backup.ok_or_else(gone)?;
         let backup = self.store.backup_get(id).await?.filter(|backup| backup.state.is_whole()).ok_or_else(gone)?;
-        let content = self.content_of(&backup, task.recover_to).await?;
-        Ok((content, Origin::Backup(Box::new(backup))))
+        Ok(Origin::Backup(Box::new(backup), task.recover_to))
     }
 
     /// What a backup holds, and what it goes on with to a later moment.
@@ -266,7 +307,7 @@ impl Reconciler {
         service: &Service,
         task: &Task,
         origin: &Origin,
-        image: String,
+        filled: Filled,
     ) -> Result<(), Trouble> {
         for _ in 0..super::backups::WRITES {
             let row = self.store.service_get(service.id).await?.ok_or(Trouble::Left)?;
@@ -275,7 +316,7 @@ impl Reconciler {
             }
             let now = (self.clock)();
             let mut after = row.clone();
-            (after.evidence.initialised, after.evidence.image) = (true, Some(image.clone()));
+            (after.evidence.initialised, after.evidence.image) = (true, Some(filled.image.clone()));
             let begun = after.operation.take().unwrap_or_else(|| Operation::queued(task.job.operation(), now));
             after.operation = Some(Operation {
                 phase: OperationPhase::CreatingContainer,
@@ -284,8 +325,8 @@ impl Reconciler {
                 ..begun
             });
             let event = match origin {
-                Origin::Backup(backup) => NewEvent::restored(&row, (backup, task.recover_to), now),
-                Origin::Service(source) => NewEvent::cloned(&row, source, now),
+                Origin::Backup(backup, to) => NewEvent::restored(&row, (backup, *to), now),
+                Origin::Service(source) => NewEvent::cloned(&row, source, filled.by_files, now),
             };
             let guard = Guard::Term { epoch: self.epoch(), read: &row };
             let tasks = &[task.done(now)];

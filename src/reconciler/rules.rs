@@ -83,7 +83,7 @@ const WHILE_RUNNING: &[Rule] = &[
     version::changing,
     storage::cleaned_up,
 ];
-const TOWARDS_STOPPED: &[Rule] = &[spare::leaving, container::going, off::on, volume::lost];
+const TOWARDS_STOPPED: &[Rule] = &[restore::half_cloned, spare::leaving, container::going, off::on, volume::lost];
 /// Once it is.
 const WHILE_STOPPED: &[Rule] = &[spare::unwanted];
 const TOWARDS_DESTROYED: &[Rule] = &[deleted::there];

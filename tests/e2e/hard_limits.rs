@@ -7,6 +7,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::clones::clone;
+use crate::restore::told;
 use crate::support::client::Client;
 use crate::support::engine::Engine;
 use crate::support::eventually;
@@ -197,6 +199,31 @@ async fn a_volume_in_a_file_holds_no_more_and_comes_back_after_the_host_was_star
         client.act("destroyService", id).await;
         client.settled(id, "DESTROYED").await;
         assert!(!host.file(id).exists() && !link(id).exists() && devices(&host.file(id)).is_empty(), "{id}");
+    }
+    assert_eq!(fs::read_dir(&host.files).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_a_file_is_copied_into_another_one() {
+    let host = Host::start().await;
+    let server = host.serve().await;
+    let client = Client::new(&server);
+    let database = client.provision("POSTGRESQL", "17").await["id"].as_str().unwrap().to_owned();
+    client.settled(&database, "RUNNING").await;
+    let say = async |id: &str, statement: &str| {
+        let url = client.reveal(id).await["DATABASE_URL"].clone();
+        host.inside(id, &format!("psql '{url}' -qtAc \"{statement}\""))
+    };
+    say(&database, "create table t as select 1 as i").await;
+    let since = client.cursor().await;
+    let copy = clone(&client, &database, "copy").await;
+    client.settled(&copy, "RUNNING").await;
+    let way = told(&client, &since, "copy has the data of ").await;
+    assert!(way.ends_with(", copied from volume to volume."), "{way}");
+    assert_eq!(say(&copy, "select sum(i) from t").await, "1");
+    for id in [&database, &copy] {
+        client.act("destroyService", id).await;
+        client.settled(id, "DESTROYED").await;
     }
     assert_eq!(fs::read_dir(&host.files).unwrap().count(), 0);
 }

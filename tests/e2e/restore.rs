@@ -31,7 +31,7 @@ async fn kept(client: &Client, id: &str) -> String {
 }
 
 /// The messages of the log since a cursor, until one has `text`.
-async fn told(client: &Client, since: &str, text: &str) -> String {
+pub async fn told(client: &Client, since: &str, text: &str) -> String {
     let mut events = client.events(Some(since)).await;
     loop {
         let message = events.next().await.unwrap()["message"].as_str().unwrap().to_owned();

@@ -76,10 +76,11 @@ impl NewEvent {
         Self::asked(message, actor, now)
     }
 
-    /// Of a service that has what another one held.
-    pub fn cloned(service: &Service, source: &Service, now: Timestamp) -> Self {
+    /// Of a service that has what another one held, by its files or as its server gave it.
+    pub fn cloned(service: &Service, source: &Service, by_files: bool, now: Timestamp) -> Self {
         let (name, of) = (&service.name, &source.name);
-        Self { message: format!("{name} has the data of {of}."), actor: None, occurred_at: now }
+        let way = if by_files { "copied from volume to volume" } else { "as its server gave it" };
+        Self { message: format!("{name} has the data of {of}, {way}."), actor: None, occurred_at: now }
     }
 
     /// Of a service of which `actor` has asked for a dump.

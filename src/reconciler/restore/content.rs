@@ -29,12 +29,10 @@ type Facts = BTreeMap<String, String>;
 pub(in crate::reconciler) struct Content {
     /// What it is: an ability's [`content`](ability::Backup::content).
     pub kind: String,
-    /// How long it is, in bytes, as far as that is known.
-    pub bytes: u64,
     /// What is read on from it, if anything.
     pub replay: Option<Box<Replay>>,
-    /// Whether it is just so long.
-    is_measured: bool,
+    /// How long it is, in bytes, where that is known.
+    bytes: Option<u64>,
     stream: BoxStream<'static, Result<Bytes, Trouble>>,
     facts: Arc<Mutex<Facts>>,
 }
@@ -46,9 +44,8 @@ impl Content {
         let stream = repository.read(&object, &secret.key).await?;
         Ok(Self {
             kind: manifest.content.clone(),
-            bytes: manifest.written.content_bytes,
             replay: None,
-            is_measured: true,
+            bytes: Some(manifest.written.content_bytes),
             stream: stream.map(|piece| piece.map_err(Trouble::from)).boxed(),
             facts: Arc::new(Mutex::new(manifest.facts.clone())),
         })
@@ -56,7 +53,7 @@ impl Content {
 
     /// What a stream of that kind gives.
     pub fn of(kind: &str, stream: BoxStream<'static, Result<Bytes, Trouble>>) -> Self {
-        Self { kind: kind.to_owned(), bytes: 0, is_measured: false, replay: None, stream, facts: Arc::default() }
+        Self { kind: kind.to_owned(), bytes: None, replay: None, stream, facts: Arc::default() }
     }
 
     /// What a service holds, which has to run until all of it has flowed.
@@ -85,8 +82,7 @@ impl Content {
                 Err(error) => yield Err(failed(error.to_string())),
             }
         };
-        let bytes = service.evidence.storage.used_mib.unwrap_or_default() << 20;
-        Self { kind: able.content.to_owned(), bytes, is_measured: false, replay: None, stream: stream.boxed(), facts: told }
+        Self { kind: able.content.to_owned(), bytes: None, replay: None, stream: stream.boxed(), facts: told }
     }
 
     /// As what lays it out takes it, up to where it breaks off, and word of that; tells by `progress` how much has flowed.
@@ -96,7 +92,7 @@ impl Content {
         let pieces = stream! {
             let (mut flowed, mut piece) = (0, BytesMut::new());
             // What is known to be so long is one piece, and none of it has to wait for others.
-            let all = Some(self.bytes).filter(|_| self.is_measured);
+            let all = self.bytes;
             if let Some(all) = all.filter(|all| *all > 0) {
                 yield piece_head(all);
             }
@@ -182,19 +178,19 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_measured_is_one_piece_and_has_to_be_as_long_as_that() {
-        let come = async |bytes, is_measured| {
+        let come = async |bytes| {
             let parts = ["ab", "cde"].map(|part| Ok(Bytes::from(part)));
             let stream = futures_util::stream::iter(parts).boxed();
-            let content = Content { kind: String::new(), bytes, is_measured, stream, facts: Arc::default() };
+            let content = Content { kind: String::new(), bytes, replay: None, stream, facts: Arc::default() };
             let (broken, pieces) = content.in_pieces(None);
             let came = pieces.collect::<Vec<_>>().await.concat();
             (String::from_utf8(came).unwrap(), broken.take().is_some())
         };
         let whole = ("5\nabcde0\nwhole\n".to_owned(), false);
-        assert_eq!(come(5, true).await, whole);
-        assert_eq!(come(9, false).await, whole);
+        assert_eq!(come(Some(5)).await, whole);
+        assert_eq!(come(None).await.0, "5\nabcde0\nwhole\n");
         for bytes in [0, 4, 6] {
-            let (came, is_broken) = come(bytes, true).await;
+            let (came, is_broken) = come(Some(bytes)).await;
             assert!(is_broken && !came.contains("whole"), "{bytes}: {came:?}");
         }
     }

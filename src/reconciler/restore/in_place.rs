@@ -68,7 +68,7 @@ impl Reconciler {
         let to = moving.task.recover_to;
         let content = async { Ok(self.content_of(&backup, to).await?) };
         let content = self.unless_left(moving, content).await?;
-        let all = content.bytes;
+        let all = backup.content_bytes;
         self.register(moving).await?;
         // How far an earlier try came tells nothing of this one.
         self.note_phase(moving, OperationPhase::Restoring, |_| ()).await?;

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{Attempts, Facts, Failing, Rule, Verdict, container, first, power, storage};
-use crate::domain::observed::Observed;
+use super::{Attempts, Facts, Failing, Failure, Rule, Verdict, container, first, power, storage};
+use crate::domain::observed::{Observed, Volume};
 use crate::domain::service::{ErrorCode, OperationKind, Service, ServiceState};
 use crate::domain::task::{Job, Task};
 use crate::reconciler::steps::Step;
@@ -15,12 +15,29 @@ pub(super) fn unfilled(facts: &Facts<'_>) -> Verdict {
     let filling = facts.tasks.iter().find(|task| task.job.fills());
     let Some(task) = filling.filter(|_| !facts.evidence.initialised) else { return Verdict::Pass };
     if let Some(error) = task.shown_error() {
-        return Verdict::fail(error.code, error.message.clone(), "its backup could not be restored");
+        let failure = Failure { code: error.code, message: error.message.clone() };
+        let then = is_half_cloned(facts).then_some(Step::Remove);
+        return Verdict::Fail(Failing { failure, until: None, then }, "its backup could not be restored");
     }
     match task.resumes_at(facts.now) {
         Some(at) => Verdict::wait(Some(at), AT_REST),
         None => Verdict::Do(Step::Restore(task.id), "it is to have the data of a backup"),
     }
+}
+
+/// It is to be stopped, and was to be a clone.
+pub(super) fn half_cloned(facts: &Facts<'_>) -> Verdict {
+    match is_half_cloned(facts) {
+        true => Verdict::Do(Step::Remove, "what it was being given its data in is begun anew"),
+        false => Verdict::Pass,
+    }
+}
+
+/// Something is left of a clone that has no data yet. It may hold on to the volume of its source.
+fn is_half_cloned(facts: &Facts<'_>) -> bool {
+    let is_clone = facts.tasks.iter().any(|task| task.job == Job::Clone);
+    let is_begun = facts.container().is_some() || matches!(facts.seen.volume, Volume::Ours | Volume::Stray);
+    is_clone && is_begun && !facts.evidence.initialised
 }
 
 /// It is in error, and what a backup of it holds is to take the place of what it has: that comes before what it is in error of.
@@ -67,8 +84,8 @@ fn has_to_stop(facts: &Facts<'_>) -> bool {
 mod tests {
     use super::super::tests::{Case, exited};
     use super::*;
-    use crate::domain::observed::{ContainerStatus, Volume};
-    use crate::domain::service::{Operation, OperationPhase, ServiceError};
+    use crate::domain::observed::ContainerStatus;
+    use crate::domain::service::{Operation, OperationPhase, Power, ServiceError};
     use crate::domain::storage::Full;
     use crate::domain::task::TaskId;
 
@@ -89,10 +106,32 @@ mod tests {
         let plan = case.plan();
         assert_eq!((plan.step, plan.after.state), (None, ServiceState::Error));
         assert_eq!(plan.after.error.map(|error| error.code), Some(ErrorCode::RestoreFailed));
+        case.tasks[0].job = Job::Clone;
+        let plan = case.plan();
+        assert_eq!((plan.step, plan.after.state), (Some(Step::Remove), ServiceState::Error), "nothing is held on to");
+        case.seen.volume = Volume::Absent;
+        assert_eq!(case.plan().step, None);
         case.tasks.clear();
         case.service.evidence.initialised = true;
         case.seen.volume = Volume::Ours;
         assert_eq!(case.plan().step, Some(Step::CreateContainer));
+    }
+
+    #[test]
+    fn what_is_left_of_a_clone_goes_when_it_is_stopped() {
+        let mut case = Case::new();
+        assert_eq!(case.says(half_cloned), Verdict::Pass);
+        case.tasks = vec![Task::new(TaskId(uuid::Uuid::from_u128(1)), case.service.id, Job::Clone, case.now)];
+        assert_eq!(case.says(half_cloned), Verdict::Pass, "it has data of its own");
+        case.service.evidence.initialised = false;
+        case.service.wish.power = Power::Off;
+        let plan = case.plan();
+        assert_eq!(plan.step, Some(Step::Remove));
+        assert_ne!(plan.after.state, ServiceState::Provisioning);
+        case.seen.container = None;
+        assert!(matches!(case.says(half_cloned), Verdict::Do(Step::Remove, _)), "the volume was still in use");
+        case.seen.volume = Volume::Absent;
+        assert_eq!(case.says(half_cloned), Verdict::Pass);
     }
 
     /// One that is to be restored in place, in ERROR with its volume lost.

@@ -36,6 +36,17 @@ impl Engine {
 
     /// The same on a disk of so many MiB.
     pub async fn start_on(disk: Option<u32>, arguments: &[&str]) -> Self {
+        let mount = disk.map(|mib| format!("mount -t tmpfs -o size={mib}m none data"));
+        Self::start_after(mount.as_deref().unwrap_or("true"), arguments).await
+    }
+
+    /// The same on a file system of so many MiB, which `mkfs`, such as `mkfs.xfs`, makes in a file.
+    pub async fn start_in_file(mkfs: &str, mib: u32) -> Self {
+        let mount = format!("truncate -s {mib}M disk && {mkfs} -q disk && mount -o loop disk data");
+        Self::start_after(&mount, &[]).await
+    }
+
+    async fn start_after(mount: &str, arguments: &[&str]) -> Self {
         let directory = tempfile::Builder::new().prefix("engine-").tempdir().unwrap();
         let name = directory.path().file_name().unwrap().to_str().unwrap().to_owned();
         let mut process = Command::new("unshare")
@@ -52,9 +63,7 @@ impl Engine {
         let shell = Mutex::new(Shell { process, commands, answers });
         let engine = Self { directory, arguments: arguments.join(" "), cgroup: format!("/{name}"), shell };
         engine.run("ip link set lo up && mkdir data");
-        if let Some(mib) = disk {
-            engine.run(&format!("mount -t tmpfs -o size={mib}m none data"));
-        }
+        engine.run(mount);
         engine.again().await;
         engine
     }
