@@ -8,9 +8,7 @@ use async_trait::async_trait;
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
-use bollard::models::{
-    ContainerInspectResponse, ContainerUpdateBody, NetworkConnectRequest, RestartPolicy, RestartPolicyNameEnum,
-};
+use bollard::models::{ContainerUpdateBody, NetworkConnectRequest, RestartPolicy, RestartPolicyNameEnum};
 use bollard::query_parameters as query;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
@@ -31,6 +29,7 @@ use crate::domain::storage::StorageBackend;
 mod container;
 mod events;
 mod exec;
+mod find;
 mod gauge;
 mod instruments;
 mod labels;
@@ -118,29 +117,6 @@ impl DockerEngine {
             }
             outcome => outcome.map_err(failure),
         }
-    }
-
-    /// An instance's container, whoever made it. One of ours that was renamed by hand gets its name back: a second one
-    /// beside it would work on the same volume.
-    async fn container(&self, instance: InstanceId) -> Result<Option<ContainerInspectResponse>> {
-        let client = self.client().await?;
-        let name = instance.to_string();
-        let by_name = || within(QUICK, client.inspect_container(&name, None::<query::InspectContainerOptions>));
-        if let Some(container) = found(by_name().await)? {
-            return Ok(Some(container));
-        }
-        let renamed = futures_util::future::try_join_all(Labels::instance_filters(instance).map(|filter| {
-            let filters = HashMap::from([("label".to_owned(), vec![self.labels.installation_filter(), filter])]);
-            let options = query::ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
-            within(QUICK, client.list_containers(Some(options)))
-        }));
-        let mut renamed = renamed.await.map_err(failure)?.into_iter().flatten();
-        let renamed = renamed.find(|container| self.labels.are_of(instance, container.labels.as_ref()));
-        let Some(id) = renamed.and_then(|container| container.id) else { return Ok(None) };
-        tracing::warn!(%instance, container = id, "A container was renamed by hand and gets its name back");
-        let options = query::RenameContainerOptions { name: name.clone() };
-        found(within(QUICK, client.rename_container(&id, options)).await)?;
-        found(by_name().await)
     }
 
     async fn ensure_container(&self, container: &thing::Container) -> Result<()> {
