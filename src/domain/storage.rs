@@ -31,7 +31,7 @@ const CLEANUP: SignedDuration = SignedDuration::from_mins(10);
 
 /// What a volume with a limit of its own can hold at most, of its size: what is stopped below that can still be started.
 const WALL: u64 = 125;
-/// What a file system takes for itself of that.
+/// What a file system of its own leaves of that. A quota leaves all of it.
 const USABLE: u64 = 115;
 
 /// How fast a volume may fill, in bytes a second: while something is written, and when nothing was lately. On the machine that
@@ -52,8 +52,17 @@ pub struct Fill {
     pub free: u64,
     /// The disk's size, in bytes.
     pub disk: u64,
-    /// Whether nothing else takes from that disk.
-    pub own: bool,
+    /// Why nothing else takes from that disk; None where others do.
+    pub own: Option<Own>,
+}
+
+/// What gives a volume a limit of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own {
+    /// A quota: the disk is what it allows.
+    Quota,
+    /// A file system that takes a part for itself.
+    FileSystem,
 }
 
 /// What keeps volumes from taking more than that of the engine's disk.
@@ -94,6 +103,8 @@ pub struct Storage {
     pub used_mib: Option<u64>,
     /// What its volume can hold, in MiB, where it has a limit of its own.
     pub own_mib: Option<u64>,
+    /// Whether that limit is a quota.
+    pub by_quota: bool,
     /// The run in which that could not be made more, as it is in use.
     pub grows_after: Option<RunId>,
     /// The warning that was given last, in hundredths; 0 for none.
@@ -132,7 +143,7 @@ impl Fill {
 
     /// Whether services have taken what they are to leave to the host.
     pub fn is_short(&self, reserve: Reserve) -> bool {
-        !self.own && self.left(reserve) == 0
+        self.own.is_none() && self.left(reserve) == 0
     }
 
     /// How soon to measure again a volume for `limit_mib`, after a measurement that took so long: so soon that it can't have
@@ -155,7 +166,7 @@ impl Fill {
 
     /// What is left on the disk before services have to leave it, in bytes.
     fn left(&self, reserve: Reserve) -> u64 {
-        if self.own {
+        if self.own.is_some() {
             return self.free;
         }
         self.free.saturating_sub(reserve.of(self.disk))
@@ -198,15 +209,17 @@ impl Storage {
             closed.run = None;
         }
         let cleanup = self.cleanup.filter(|_| halted && ceiling);
-        let own_mib = fill.own.then_some(fill.disk >> 20);
+        let own_mib = fill.own.map(|_| fill.disk >> 20);
+        let by_quota = fill.own == Some(Own::Quota);
         let grows_after = self.grows_after.clone().filter(|_| own_mib == self.own_mib);
-        Self { used_mib, own_mib, grows_after, warned, full, halted, cleanup, closed }
+        Self { used_mib, own_mib, by_quota, grows_after, warned, full, halted, cleanup, closed }
     }
 
-    /// What it may hold of a size of `size_mib`, in MiB: a volume that has yet to grow holds less.
+    /// What it may hold of a size of `size_mib`, in MiB: a volume that has yet to grow, or can't, holds less.
     pub fn limit_mib(&self, size_mib: u32) -> u32 {
+        let part = if self.by_quota { WALL } else { USABLE };
         match self.own_mib.filter(|_| self.is_cramped(size_mib)) {
-            Some(own) => u32::try_from(own * 100 / USABLE).unwrap_or(size_mib),
+            Some(own) => u32::try_from(own * 100 / part).unwrap_or(size_mib),
             None => size_mib,
         }
     }
@@ -273,7 +286,7 @@ mod tests {
     const ROOM: u64 = 500 << 30;
 
     fn fill(used_mib: u64) -> Fill {
-        Fill { used: used_mib << 20, free: ROOM, disk: 1 << 40, own: false }
+        Fill { used: used_mib << 20, free: ROOM, disk: 1 << 40, own: None }
     }
 
     /// What a series of measurements makes of it.
@@ -301,9 +314,13 @@ mod tests {
         let shared = Storage::default();
         assert_eq!((shared.limit_mib(1000), shared.is_cramped(1000), shared.is_walled(1000)), (1000, false, false));
         // Its host has room enough, whatever is left on it.
-        let fill = Fill { used: 990 << 20, free: 0, disk: 1190 << 20, own: true };
+        let fill = Fill { used: 990 << 20, free: 0, disk: 1190 << 20, own: Some(Own::FileSystem) };
         let judged = shared.judged(&fill, LIMIT, RESERVE, DEFIANT * 2);
         assert_eq!((judged.own_mib, judged.full, judged.halted), (Some(1190), None, false));
+        // A quota of 1.25 times the size is the quarter that the size has beside it, and can't become another.
+        let judged = shared.judged(&Fill { disk: 1250 << 20, own: Some(Own::Quota), ..fill }, LIMIT, RESERVE, 0);
+        assert_eq!((judged.limit_mib(1000), judged.limit_mib(4000)), (1000, 1000));
+        assert!(judged.is_cramped(4000) && judged.is_walled(1000) && !judged.is_walled(500));
     }
 
     #[test]
@@ -380,7 +397,7 @@ mod tests {
     #[test]
     fn while_the_host_has_too_little_space_what_grows_is_closed_and_nobody_else() {
         let disk = 1 << 40;
-        let short = Fill { used: 100 << 20, free: RESERVE.of(disk) - 1, disk, own: false };
+        let short = Fill { used: 100 << 20, free: RESERVE.of(disk) - 1, disk, own: None };
         let judge = |storage: &Storage, fill: &Fill, grown| storage.judged(fill, LIMIT, RESERVE, grown);
         let quiet = judge(&Storage::default(), &short, UNNOTICED);
         assert_eq!(quiet.full, None);

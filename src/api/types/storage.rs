@@ -21,7 +21,7 @@ pub struct ServiceStorage {
     /// is live see `serviceMetrics`.
     pub used_mib: Option<u64>,
     /// What it may hold, in MiB: that of its size, or less while a volume with a limit of its own has yet to grow
-    /// (`restartPending`).
+    /// (`restartPending`), or can't (`error` says so beside RUNNING).
     pub limit_mib: u32,
     /// What keeps it within that.
     pub enforcement: StorageEnforcement,

@@ -15,7 +15,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::{QUICK, failure, within};
 use crate::domain::id::InstanceId;
-use crate::domain::storage::Fill;
+use crate::domain::storage::{Fill, Own};
 use crate::engine::{EngineError, Gauge, Result};
 
 /// How long one measurement may take.
@@ -34,15 +34,15 @@ done"#;
 struct DockerGauge {
     output: BoxStream<'static, std::result::Result<LogOutput, BollardError>>,
     input: Pin<Box<dyn AsyncWrite + Send>>,
-    /// Whether nothing else takes from the disk that it measures.
-    own: bool,
+    /// Why nothing else takes from the disk that it measures.
+    own: Option<Own>,
 }
 
 pub(super) async fn open(
     client: &Docker,
     instance: InstanceId,
     path: &str,
-    own: bool,
+    own: Option<Own>,
 ) -> Result<impl Gauge + use<>, BollardError> {
     let words = ["timeout", "-k", "1", LIFE, "sh", "-c", SCRIPT, "gauge", path].map(str::to_owned).to_vec();
     let options = CreateExecOptions {
@@ -89,7 +89,7 @@ fn read(answer: &str) -> Option<Fill> {
     let mut word = || words.next().flatten();
     let (free, all, block, used) = (word()?, word()?, word()?, word()?);
     let bytes = |blocks: u64| blocks.saturating_mul(block);
-    Some(Fill { used: used.saturating_mul(1024), free: bytes(free), disk: bytes(all), own: false })
+    Some(Fill { used: used.saturating_mul(1024), free: bytes(free), disk: bytes(all), own: None })
 }
 
 #[cfg(test)]
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn an_answer_tells_what_is_used_and_what_is_left() {
-        let fill = Fill { used: 38608 << 10, free: 14162974 * 4096, disk: 66053021 * 4096, own: false };
+        let fill = Fill { used: 38608 << 10, free: 14162974 * 4096, disk: 66053021 * 4096, own: None };
         assert_eq!(read("14162974 66053021 4096 38608\t/var/lib/postgresql/data\n"), Some(fill));
         assert_eq!(read("14162974 66053021 4096 \n"), None);
         assert_eq!(read("\n"), None);

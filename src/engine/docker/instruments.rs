@@ -87,7 +87,7 @@ impl Instruments for DockerEngine {
     }
 
     async fn gauge(&self, instance: InstanceId, path: &str) -> Result<Box<dyn Gauge>> {
-        let own = self.has_own_space(instance).await?;
+        let own = self.own_space(instance).await?;
         let gauge = gauge::open(self.client().await?, instance, path, own).await.map_err(failure)?;
         Ok(Box::new(gauge))
     }

@@ -12,7 +12,7 @@ use super::{DockerEngine, QUICK, SLOW, container, failure, found, labels, within
 use crate::domain::id::InstanceId;
 use crate::domain::observed::Volume;
 use crate::domain::service::ErrorCode;
-use crate::domain::storage::{StorageBackend, wall_mib};
+use crate::domain::storage::{Own, StorageBackend, wall_mib};
 use crate::engine::{EngineError, Grown, Result, thing};
 
 impl DockerEngine {
@@ -73,9 +73,10 @@ impl DockerEngine {
     }
 
     /// Whether a volume has a file system, or a part of one, that nothing else takes from.
-    pub(super) async fn has_own_space(&self, instance: InstanceId) -> Result<bool> {
-        let volume = self.inspect_volume(instance).await?;
-        Ok(volume.is_some_and(|volume| labels::file(&volume.labels).is_some() || volume.options.contains_key("size")))
+    pub(super) async fn own_space(&self, instance: InstanceId) -> Result<Option<Own>> {
+        let Some(volume) = self.inspect_volume(instance).await? else { return Ok(None) };
+        let quota = volume.options.contains_key("size").then_some(Own::Quota);
+        Ok(labels::file(&volume.labels).map(|_| Own::FileSystem).or(quota))
     }
 
     async fn inspect_volume(&self, instance: InstanceId) -> Result<Option<models::Volume>> {
