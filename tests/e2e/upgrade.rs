@@ -6,7 +6,7 @@ use crate::support::client::{Client, Events};
 use crate::support::docker::{docker, owned, preview};
 use crate::support::engine::Engine;
 use crate::support::eventually;
-use crate::support::server::Server;
+use crate::support::server::{SUPERUSER, Server};
 
 const PUBLISHED: (&str, &str) = ("PUBLISH_ADDRESS", "127.0.0.1");
 
@@ -227,6 +227,52 @@ async fn postgresql_goes_over_with_all_that_it_holds_and_back() {
     client.act("destroyService", id).await;
     client.settled(id, "DESTROYED").await;
     assert_eq!(owned(&world.server.test), [] as [String; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_not_go_over_is_refused_by_its_name_until_it_is_gone() {
+    let world = World::new("POSTGRESQL", "16", "DEV", &[SUPERUSER]).await;
+    let (client, id) = (world.client(), world.id.as_str());
+    // There are no prepared transactions unless a superuser has the server keep them.
+    world.sql("ALTER SYSTEM SET max_prepared_transactions = 1");
+    client.act("restartService", id).await;
+    world.settled().await;
+    let elsewhere = "/var/lib/postgresql/data/elsewhere";
+    world.sql(&format!("COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; mkdir {elsewhere}'"));
+    for statement in [
+        "CREATE DATABASE closed ALLOW_CONNECTIONS false",
+        &format!("CREATE TABLESPACE elsewhere LOCATION '{elsewhere}'"),
+        "CREATE TABLE moved TABLESPACE elsewhere AS SELECT 1 AS n",
+        "CREATE TABLE t AS SELECT 1 AS n",
+        "CREATE SUBSCRIPTION news CONNECTION 'host=127.0.0.1 port=1' PUBLICATION news WITH (connect = false)",
+        "ALTER SUBSCRIPTION news ENABLE",
+        "BEGIN; INSERT INTO t VALUES (2); PREPARE TRANSACTION 'of two'",
+    ] {
+        world.sql(statement);
+    }
+    for (told, cleared) in [
+        ("The database closed allows no connections", "ALTER DATABASE closed ALLOW_CONNECTIONS true"),
+        ("The tablespace elsewhere is outside", "ALTER TABLE moved SET TABLESPACE pg_default"),
+        ("The subscription news writes to it; disable it first.", "ALTER SUBSCRIPTION news DISABLE"),
+        ("The prepared transaction of two has to be committed or rolled back first.", "COMMIT PREPARED 'of two'"),
+    ] {
+        assert!(upgrade(&client, id, "17").await["errors"].is_null());
+        let refused = eventually(told, async || {
+            let service = client.service(id).await;
+            service["error"]["message"].as_str().is_some_and(|message| message.contains(told)).then_some(service)
+        })
+        .await;
+        assert_eq!((&refused["state"], &refused["error"]["code"]), (&json!("RUNNING"), &json!("UPGRADE_FAILED")));
+        assert_eq!((world.things(), &refused["version"]), ((1, 1), &json!("16")), "nothing was done to it");
+        world.sql(cleared);
+        if told.contains("tablespace") {
+            world.sql("DROP TABLESPACE elsewhere");
+        }
+    }
+    assert!(upgrade(&client, id, "17").await["errors"].is_null());
+    assert_eq!(world.settled().await["version"], "17");
+    assert_eq!(world.sql("SELECT sum(t.n), sum(moved.n) FROM t, moved"), "3|2");
+    assert_eq!(world.sql("SELECT subname, subenabled FROM pg_subscription"), "news|f");
 }
 
 #[tokio::test(flavor = "multi_thread")]
