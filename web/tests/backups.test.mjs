@@ -9,7 +9,9 @@ const load = async (path) => /** @type {T} */ ((await runnerImport(path)).module
 /** @type {typeof import("../src/dashboard/service/backups/telling")} */
 const { answered, bytes, course, courseInPlace, durationOf, fateOf, hindrance, misfit, news, obstacle, possible, sizeOf, taken, troubleOf } = await load("./src/dashboard/service/backups/telling.ts");
 /** @type {typeof import("../src/dashboard/service/backups/rhythm")} */
-const { formOf, inputOf, keptOf, problemOf, remainsOf, rhythmOf, scheduleOf, turnOf } = await load("./src/dashboard/service/backups/rhythm.ts");
+const { formOf, inputOf, keptOf, offersMoments, problemOf, remainsOf, rhythmOf, scheduleOf, turnOf } = await load("./src/dashboard/service/backups/rhythm.ts");
+/** @type {typeof import("../src/dashboard/service/backups/moments")} */
+const { boundsOf, lagOf, problemOf: problemWith, soonest, timeIn } = await load("./src/dashboard/service/backups/moments.ts");
 /** @type {typeof import("../src/dashboard/service/endings")} */
 const { Endings, saidOf } = await load("./src/dashboard/service/endings.ts");
 
@@ -188,7 +190,7 @@ test("a schedule is said in plain words where it is a simple one", () => {
 });
 
 const keep = { keepLast: 3, keepDaily: 7, keepWeekly: 4, keepMonthly: 0 };
-const policy = { schedule: "0 3 * * *", ...keep, verify: true, nextRunAt: "2026-02-01T03:12:00Z" };
+const policy = { schedule: "0 3 * * *", ...keep, verify: true, pointInTime: true, nextRunAt: "2026-02-01T03:12:00Z" };
 
 test("what a policy keeps is said, and when it comes next", () => {
   const none = { keepLast: 0, keepDaily: 0, keepWeekly: 0, keepMonthly: 0 };
@@ -223,7 +225,13 @@ test("a form comes back to the policy that filled it", () => {
     assert.deepEqual(inputOf("svc_1", form), { id: "svc_1", ...same });
   }
   const first = formOf(null);
-  assert.deepEqual(inputOf("svc_1", first), { id: "svc_1", schedule: "0 3 * * *", ...keep, verify: true });
+  assert.deepEqual(inputOf("svc_1", first), { id: "svc_1", schedule: "0 3 * * *", ...keep, verify: true, pointInTime: false });
+  // Whatever else is changed, what is written in between is kept as before.
+  for (const pointInTime of [true, false]) {
+    for (const rhythm of /** @type {const} */ (["HOURLY", "DAILY", "WEEKLY", "CUSTOM"])) {
+      assert.equal(inputOf("svc_1", { ...formOf({ ...policy, pointInTime }), rhythm }).pointInTime, pointInTime, rhythm);
+    }
+  }
   assert.deepEqual(inputOf("svc_1", { ...first, rhythm: "OFF" }), { id: "svc_1", schedule: null });
   assert.equal(scheduleOf({ ...formOf({ ...policy, schedule: "0 5 * * 7" }) }), "0 5 * * 0");
   assert.equal(scheduleOf({ ...first, rhythm: "CUSTOM", custom: " 0 4 * * * " }), "0 4 * * *");
@@ -239,4 +247,63 @@ test("a form says what is wrong with it, at its field", () => {
   assert.equal(field({ keep: none }), "keepLast");
   assert.equal(field({ keep: { ...none, keepMonthly: " 1 " } }), null);
   assert.equal(field({ rhythm: "OFF", keep: none }), null, "nothing is asked for");
+});
+
+test("what is written in between is kept of the kinds that can, and can be taken back of all", () => {
+  assert.equal(offersMoments({ kind: "POSTGRESQL", backupPolicy: null }), true);
+  assert.equal(offersMoments({ kind: "REDIS", backupPolicy: { ...policy, pointInTime: false } }), false);
+  assert.equal(offersMoments({ kind: "REDIS", backupPolicy: policy }), true);
+});
+
+const window = { earliest: "2026-01-31T12:00:00.250Z", latest: "2026-01-31T13:00:59.750Z", gaps: [{ from: "2026-01-31T12:10:00Z", to: "2026-01-31T12:20:00Z" }] };
+
+test("a moment is chosen in the browser's time zone, and asked for in UTC", (t) => {
+  const zone = process.env.TZ;
+  t.after(() => (zone === undefined ? delete process.env.TZ : (process.env.TZ = zone)));
+  for (const [TZ, min, max] of /** @type {const} */ ([
+    ["UTC", "2026-01-31T12:00:01", "2026-01-31T13:00:59"],
+    ["Asia/Kathmandu", "2026-01-31T17:45:01", "2026-01-31T18:45:59"],
+    ["America/New_York", "2026-01-31T07:00:01", "2026-01-31T08:00:59"],
+  ])) {
+    process.env.TZ = TZ;
+    assert.deepEqual(boundsOf(window), { min, max }, "whole seconds within it");
+    assert.equal(timeIn(min), "2026-01-31T12:00:01.000Z");
+    assert.equal(problemWith(min, window), null);
+    assert.equal(problemWith(max, window), null);
+  }
+  process.env.TZ = "UTC";
+  assert.equal(timeIn("2026-01-31T12:00"), "2026-01-31T12:00:00.000Z", "the seconds are left out where they are none");
+  assert.equal(timeIn(""), null);
+  assert.equal(soonest(Date.parse("2026-01-31T12:00:30Z")), "2026-01-31T12:01:00");
+});
+
+test("a moment that there is none of says why", () => {
+  const at = (/** @type {string} */ time) => problemWith(time, window);
+  assert.match(at("") ?? "", /^Write day and time/);
+  assert.match(at("2026-01-31T12:00:00Z") ?? "", /^It can be brought back to any moment from /);
+  assert.match(at("2026-01-31T13:01:00Z") ?? "", /^It can be brought back to any moment from /);
+  assert.match(at("2026-01-31T12:15:00Z") ?? "", /^It can’t be brought back to a moment between /);
+  for (const edge of ["2026-01-31T12:10:00Z", "2026-01-31T12:20:00Z"]) assert.equal(at(edge), null, "both ends of a gap are there");
+});
+
+test("a window that stays behind says so", () => {
+  const after = (/** @type {number} */ seconds) => Date.parse(window.latest) + 1000 * seconds;
+  const running = service({ backupPolicy: policy });
+  assert.equal(lagOf(window, running, after(100)), null);
+  assert.match(lagOf(window, running, after(600)) ?? "", /^It is 10 min 00 s behind: /);
+  assert.equal(lagOf(window, service({ backupPolicy: policy, state: "STOPPED" }), after(600)), null, "nothing is written");
+  assert.equal(lagOf(window, service({ backupPolicy: null }), after(600)), null, "nothing more is to be kept");
+});
+
+test("a restore of a moment says what happens", () => {
+  const [made, filled, , stays] = course(null, "PostgreSQL", service({ kind: "POSTGRESQL" }));
+  assert.match(made ?? "", /PostgreSQL in the version that it had then and a password/);
+  assert.match(filled ?? "", /what orders held at that moment, with the same user and database/);
+  assert.equal(stays, "orders stays as it is.");
+  const usual = { version: "17", tier: { storageMib: 1024 }, viewerActions: ["RESTORE"] };
+  const [brought, , version, kept] = courseInPlace(null, service(usual));
+  assert.match(brought ?? "", /^What it held at that moment is brought in .* orders goes on meanwhile\.$/);
+  assert.match(version ?? "", /the version that it had then, also where that is not 17/);
+  assert.match(kept ?? "", /kept for a while/);
+  assert.equal(hindrance(null, service(usual)), null);
 });

@@ -14,7 +14,9 @@ import type { Project } from "../../project";
 import { addressOf } from "../../route";
 import type { Service } from "../../state";
 import { atLength } from "../../words";
+import { Clone } from "./clone";
 import { useBackups } from "./list";
+import { Moments } from "./moment";
 import { Schedule } from "./policy";
 import { Restore } from "./restore";
 import { type Backup, durationOf, fateOf, isOpen, MARK, nameOf, obstacle, ORIGIN, PHASE, possible, sizeOf, STATE, timeOf, troubleOf } from "./telling";
@@ -32,12 +34,19 @@ interface BackupsProps {
 
 /** What a service held at some moments, to be taken, verified, restored and deleted. */
 export function Backups({ project, service, entry, mayChange, mayDelete }: BackupsProps) {
-  const { backups, more, error, again, showMore, take } = useBackups(project, service.id);
+  const { backups, more, window, error, again, showMore, take } = useBackups(project, service.id);
   const blocked = obstacle(service, mayChange);
+  // A new one is shown.
+  const shown = ({ id }: Service) => {
+    if (id !== service.id) location.hash = addressOf(id);
+  };
+  const shared = { project, service, entry, mayChange, done: shown };
   return (
     <div class="backups">
       {blocked ? <p class="quiet">{blocked}</p> : <Take id={service.id} open={backups?.some(isOpen) ?? false} take={take} />}
       <Schedule project={project} service={service} mayChange={mayChange} />
+      {window && <Moments {...shared} window={window} again={again} />}
+      {entry && <Clone project={project} service={service} entry={entry} offered={mayChange && !blocked} done={shown} />}
       {error && <Failure error={error} retry={again} />}
       {!backups && !error && <p class="quiet centred">Reading the backups…</p>}
       {backups?.length === 0 && (
@@ -227,7 +236,7 @@ function One({ backup, project, service, entry, mayChange, mayDelete, take }: On
           project={project}
           service={service}
           entry={entry}
-          backup={backup}
+          from={backup}
           mayChange={mayChange}
           close={() => setAsked(null)}
           done={({ id }) => {

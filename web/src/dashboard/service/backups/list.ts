@@ -3,6 +3,7 @@ import { ApiError, connected, send } from "../../api";
 import { BackupsDocument, type BackupsQuery } from "../../generated";
 import { announce } from "../../parts/announcer";
 import type { Project } from "../../project";
+import type { RecoveryWindow } from "./moments";
 import { answered, type Backup, news, taken } from "./telling";
 
 /** How long to wait for more events before the backups are read again, in milliseconds: they come in groups. */
@@ -11,6 +12,8 @@ const PAUSE = 200;
 interface Read {
   backups: readonly Backup[];
   more: boolean;
+  /** What it can be brought back to. */
+  window: RecoveryWindow | null;
 }
 
 /** A service's backups, newest first, as they are and as they become: each change of one is an event of the service. */
@@ -18,20 +21,20 @@ export function useBackups(project: Project, id: string) {
   const [list, setList] = useState<Read | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
   const known = useRef<readonly Backup[]>([]);
-  const show = (backups: readonly Backup[], more?: boolean) => {
+  const show = (backups: readonly Backup[], read?: Read) => {
     known.current = backups;
-    setList((list) => ({ backups, more: more ?? list?.more ?? false }));
+    setList((list) => ({ more: false, window: null, ...list, ...read, backups }));
   };
   // It is told to many that stay, so that it stays the same itself.
   const reader = useMemo(() => new Reader(id, (all) => tell(all), setError), []);
-  const tell = ({ backups, more }: Read) => {
+  const tell = (read: Read) => {
     const before = new Map(known.current.map((backup) => [backup.id, backup]));
-    const now = taken(known.current, backups);
+    const now = taken(known.current, read.backups);
     for (const backup of now) {
       const text = news(before.get(backup.id), backup);
       if (text) announce(text);
     }
-    show(now, more);
+    show(now, read);
   };
   useEffect(() => {
     const ends = [
@@ -48,6 +51,7 @@ export function useBackups(project: Project, id: string) {
   return {
     backups: list?.backups ?? null,
     more: list?.more ?? false,
+    window: list?.window ?? null,
     error,
     again: () => reader.read(),
     showMore: () => reader.further(),
@@ -110,18 +114,20 @@ class Reader {
   async #all(): Promise<Read> {
     const backups: Backup[] = [];
     let after: string | null = null;
+    let window: RecoveryWindow | null = null;
     for (let page = 0; page < this.#pages; page++) {
-      const { nodes, pageInfo } = await pageOf(this.id, after);
+      const { backups: { nodes, pageInfo }, recoveryWindow } = await pageOf(this.id, after);
       backups.push(...nodes);
-      if (!pageInfo.hasNextPage) return { backups, more: false };
+      window = recoveryWindow;
+      if (!pageInfo.hasNextPage) return { backups, more: false, window };
       after = pageInfo.endCursor;
     }
-    return { backups, more: true };
+    return { backups, more: true, window };
   }
 }
 
-async function pageOf(id: string, after: string | null): Promise<NonNullable<BackupsQuery["service"]>["backups"]> {
+async function pageOf(id: string, after: string | null): Promise<NonNullable<BackupsQuery["service"]>> {
   const { service } = await send(BackupsDocument, { id, after });
   if (!service) throw new ApiError("There is no such service, or it is not yours to see.", "NOT_FOUND");
-  return service.backups;
+  return service;
 }

@@ -10,12 +10,12 @@ import { useNow } from "../../parts/time";
 import type { Project } from "../../project";
 import type { Service } from "../../state";
 import { atLength } from "../../words";
-import { clockOf, type Form, formOf, inputOf, keptOf, KEEPS, type Policy, problemOf, remainsOf, RHYTHM, type Rhythm, rhythmOf, turnOf, WEEKDAYS } from "./rhythm";
+import { clockOf, type Form, formOf, inputOf, keptOf, KEEPS, offersMoments, type Policy, problemOf, remainsOf, RHYTHM, type Rhythm, rhythmOf, turnOf, WEEKDAYS } from "./rhythm";
 
 const HOURS = Array.from({ length: 24 }, (_, hour) => hour);
 
 /** The inputs that an error may be about. */
-const FIELDS = new Set<string>(["schedule", ...KEEPS.map(([field]) => field)]);
+const FIELDS = new Set<string>(["schedule", "pointInTime", ...KEEPS.map(([field]) => field)]);
 
 /** When a service is backed up by itself, and the way to change that. */
 export function Schedule({ project, service, mayChange }: { project: Project; service: Service; mayChange: boolean }) {
@@ -40,7 +40,7 @@ export function Schedule({ project, service, mayChange }: { project: Project; se
 
 /** A policy in words. */
 function Plain({ policy, service }: { policy: Policy; service: Service }) {
-  const { schedule, verify, nextRunAt } = policy;
+  const { schedule, verify, pointInTime, nextRunAt } = policy;
   const now = useNow(10_000);
   const rhythm = rhythmOf(schedule);
   const kept = keptOf(policy);
@@ -55,6 +55,7 @@ function Plain({ policy, service }: { policy: Policy; service: Service }) {
         )}
         {verify ? ", and each is verified." : ". They are not verified."}
       </p>
+      {pointInTime && <p>What is written in between is kept as well.</p>}
       {kept && <p class="quiet">{kept}</p>}
       {turn && nextRunAt && (
         <p class="quiet">
@@ -73,7 +74,9 @@ function Change({ project, service, close }: { project: Project; service: Servic
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<ApiError | null>(null);
   const body = useRef<HTMLDivElement>(null);
-  const ids = { schedule: useId(), keep: useId() };
+  const ids = { schedule: useId(), keep: useId(), moments: useId() };
+  // One that was offered when this was opened stays under somebody's hands.
+  const [moments] = useState(() => offersMoments(service));
   const wrong = error?.field && FIELDS.has(error.field) ? error.field : null;
   const told = wrong && error ? <Wrong error={error} /> : null;
   const { rhythm } = form;
@@ -83,7 +86,7 @@ function Change({ project, service, close }: { project: Project; service: Servic
     const within = body.current;
     const field = within?.querySelector<HTMLElement>(`[name="${wrong}"]`) ?? within?.querySelector<HTMLElement>(":checked");
     field?.focus({ preventScroll: true });
-    field?.closest("fieldset")?.scrollIntoView({ block: "nearest" });
+    field?.closest("fieldset, label")?.scrollIntoView({ block: "nearest" });
   }, [error]);
 
   const change = (change: Partial<Form>) => {
@@ -218,7 +221,7 @@ function Change({ project, service, close }: { project: Project; service: Servic
                 ))}
               </div>
               <div id={ids.keep} class="hint">
-                {wrong && wrong !== "schedule" ? (
+                {wrong && wrong !== "schedule" && wrong !== "pointInTime" ? (
                   told
                 ) : (
                   <p class="quiet">
@@ -234,6 +237,27 @@ function Change({ project, service, close }: { project: Project; service: Servic
                 <span class="quiet">It is restored once, where nobody reaches it, to see that it can be.</span>
               </span>
             </label>
+            {moments && (
+              <div>
+                <label class="card">
+                  <input
+                    type="checkbox"
+                    name="pointInTime"
+                    checked={form.pointInTime}
+                    onChange={(event) => change({ pointInTime: event.currentTarget.checked })}
+                    aria-describedby={wrong === "pointInTime" ? ids.moments : undefined}
+                    aria-invalid={wrong === "pointInTime"}
+                  />
+                  <span>
+                    <strong>Any moment in between</strong>
+                    <span class="quiet">What is written between two backups is kept as well, so that it can be brought back to any moment.</span>
+                  </span>
+                </label>
+                <div id={ids.moments} class="hint">
+                  {wrong === "pointInTime" && told}
+                </div>
+              </div>
+            )}
           </>
         )}
       </div>

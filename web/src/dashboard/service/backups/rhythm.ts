@@ -1,9 +1,17 @@
 // When a service is backed up by itself, in plain words and as a form has it. Nothing here talks to anybody.
 
-import type { SetBackupPolicyInput } from "../../generated";
+import type { ServiceKind, SetBackupPolicyInput } from "../../generated";
 import type { Service } from "../../state";
 
 export type Policy = NonNullable<Service["backupPolicy"]>;
+
+/** The kinds of which what is written between two backups can be kept as well. */
+const KEEPS_MOMENTS: ReadonlySet<ServiceKind> = new Set(["POSTGRESQL"]);
+
+/** Whether that can be asked for; where it was, it can always be taken back. */
+export function offersMoments({ kind, backupPolicy }: Pick<Service, "kind" | "backupPolicy">): boolean {
+  return KEEPS_MOMENTS.has(kind) || (backupPolicy?.pointInTime ?? false);
+}
 
 /** As cron numbers them. */
 export const WEEKDAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"] as const;
@@ -124,13 +132,14 @@ export interface Form {
   custom: string;
   keep: Readonly<Record<Keep, string>>;
   verify: boolean;
+  pointInTime: boolean;
 }
 
 /** The form as a policy fills it; without one as it is filled at first. */
 export function formOf(policy: Policy | null): Form {
   const schedule = policy?.schedule ?? "0 3 * * *";
   const [, hour = null, weekday = null] = /^0 (\d{1,2}) \* \* (\*|[0-7])$/.exec(schedule) ?? [];
-  const { keepLast = 3, keepDaily = 7, keepWeekly = 4, keepMonthly = 0, verify = true } = policy ?? {};
+  const { keepLast = 3, keepDaily = 7, keepWeekly = 4, keepMonthly = 0, verify = true, pointInTime = false } = policy ?? {};
   return {
     rhythm: schedule === "0 * * * *" ? "HOURLY" : hour === null ? "CUSTOM" : weekday === "*" ? "DAILY" : "WEEKLY",
     hour: Number(hour ?? 3),
@@ -138,6 +147,7 @@ export function formOf(policy: Policy | null): Form {
     custom: schedule,
     keep: { keepLast: `${keepLast}`, keepDaily: `${keepDaily}`, keepWeekly: `${keepWeekly}`, keepMonthly: `${keepMonthly}` },
     verify,
+    pointInTime,
   };
 }
 
@@ -171,5 +181,6 @@ export function inputOf(id: string, form: Form): SetBackupPolicyInput {
   const schedule = scheduleOf(form);
   if (schedule === null) return { id, schedule };
   const keep = Object.fromEntries(KEEPS.map(([field]) => [field, Number(form.keep[field])]));
-  return { id, schedule, ...keep, verify: form.verify };
+  // What is left out is taken for what it is at first, not for what it was.
+  return { id, schedule, ...keep, verify: form.verify, pointInTime: form.pointInTime };
 }

@@ -145,29 +145,34 @@ export function answered(known: readonly Backup[], answer: Backup): readonly Bac
   return known.map((backup) => (backup.id === answer.id && answer.revision >= backup.revision ? answer : backup));
 }
 
-/** What happens when a backup is restored. */
-export function course(backup: Backup, kind: string, source: Service): readonly string[] {
-  const { version, contentBytes } = backup;
-  const user = backup.kind === "POSTGRESQL" ? ", with the same user and database" : "";
-  const made = `A new service is made, with ${kind} ${version} and a password and an address of its own.`;
-  const filled = `It is given the ${bytes(contentBytes)} that the backup holds${user}.`;
+/** What happens when a backup is restored into a new service; without one, what its source held at a moment. */
+export function course(backup: Backup | null, kind: string, source: Service): readonly string[] {
+  const user = (backup ?? source).kind === "POSTGRESQL" ? ", with the same user and database" : "";
+  const version = backup ? ` ${backup.version}` : " in the version that it had then";
+  const made = `A new service is made, with ${kind}${version} and a password and an address of its own.`;
+  const filled = `It is given ${backup ? `the ${bytes(backup.contentBytes)} that the backup holds` : `what ${source.name} held at that moment`}${user}.`;
   const runs = "It runs once all of it is there. Where that fails it does not run at all, so that it is never an empty one.";
   const stays = source.state === "DESTROYED" ? [] : [`${source.name} stays as it is.`];
   return [made, filled, runs, ...stays];
 }
 
-/** What happens when a backup takes the place of what its service has. */
-export function courseInPlace(backup: Backup, service: Service): readonly string[] {
-  const { name, state, version } = service;
+/** What happens when a backup takes the place of what its service has; without one, what it held at a moment. */
+export function courseInPlace(backup: Backup | null, service: Service): readonly string[] {
+  const { name, state } = service;
   const runs = state === "RUNNING" ? ` ${name} goes on meanwhile.` : "";
-  const brought = `The ${bytes(backup.contentBytes)} that the backup holds are brought in beside what is there.${runs}`;
+  const brought = backup ? `The ${bytes(backup.contentBytes)} that the backup holds are` : "What it held at that moment is";
   const begun = "Then it is started anew with that: everything that is connected to it loses its connection for a moment.";
   const same = "Its address, user and password stay as they are.";
-  const back = backup.version === version ? [] : [`It has version ${backup.version} again, as when the backup was taken, and not ${version} any more.`];
   const kept = isLost(service)
     ? "Of what it was nothing is there to be kept."
     : "What it was until then is kept for a while, usually a week: “Go back” returns to that.";
-  return [brought, `${begun} ${same}`, ...back, kept];
+  return [`${brought} brought in beside what is there.${runs}`, `${begun} ${same}`, ...versionThen(backup, service), kept];
+}
+
+/** What is to be said of the version that it has then. */
+function versionThen(backup: Backup | null, { version }: Service): readonly string[] {
+  if (!backup) return [`It has the version that it had then, also where that is not ${version}.`];
+  return backup.version === version ? [] : [`It has version ${backup.version} again, as when the backup was taken, and not ${version} any more.`];
 }
 
 /** Whether its data is missing, so that nothing more of it can be lost. */
@@ -175,11 +180,11 @@ export function isLost({ error }: Service): boolean {
   return error?.code === "VOLUME_LOST";
 }
 
-/** Why a backup can't take the place of what its service has; null where it can. */
-export function hindrance(backup: Backup, { state, operation, viewerActions, tier }: Service): string | null {
+/** Why a backup, or a moment, can't take the place of what its service has; null where it can. */
+export function hindrance(backup: Backup | null, { state, operation, viewerActions, tier }: Service): string | null {
   if (operation && !viewerActions.includes("RESTORE")) return "Something is being done about the service. Wait until that is over.";
   if (!viewerActions.includes("RESTORE")) return `The service is ${IS[state]} now, and can’t be restored.`;
-  const small = misfit(backup, tier);
+  const small = backup && misfit(backup, tier);
   return small && `${small} Give the service a larger size first.`;
 }
 
