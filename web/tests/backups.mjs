@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { accessible, browser, origin, pictured, run } from "./browser.mjs";
+import { moments } from "./moments.mjs";
 import { Dashboard } from "./page.mjs";
 import { listed, play, service } from "./played.mjs";
 
@@ -17,7 +18,7 @@ const usual = ["STOP", "RESTART", "RESIZE", "DESTROY"];
 const orders = service(2, { name: "orders", viewerActions: [...usual, "CREATE_BACKUP"] });
 const sessions = service(1, { name: "sessions", state: "STOPPED", viewerActions: ["START", "DESTROY"] });
 const keep = { keepLast: 3, keepDaily: 7, keepWeekly: 4, keepMonthly: 0 };
-const daily = { schedule: "0 3 * * *", ...keep, verify: true, nextRunAt: ago(-7200) };
+const daily = { schedule: "0 3 * * *", ...keep, verify: true, pointInTime: false, nextRunAt: ago(-7200) };
 const former = service(4, { name: "former", state: "DESTROYED", viewerActions: [], backupPolicy: daily });
 
 /** @param {number} number @param {object} given */
@@ -105,6 +106,7 @@ async function walk() {
   await elsewhere(page);
   await page.page.close();
   await forbidden();
+  await moments(token);
 }
 
 /** @typedef {(now: Service, message: string) => void} Happens */
@@ -303,7 +305,7 @@ async function schedules(page, happens, asked, answers) {
   await save.click();
   await dialog.waitFor({ state: "detached" });
   await page.keepsFocus();
-  assert.deepEqual(asked.findLast(([name]) => name === "SetBackupPolicy"), ["SetBackupPolicy", { input: { id: "svc_2", schedule: "30 4 * * 1-5", ...keep, verify: true } }]);
+  assert.deepEqual(asked.findLast(([name]) => name === "SetBackupPolicy"), ["SetBackupPolicy", { input: { id: "svc_2", schedule: "30 4 * * 1-5", ...keep, verify: true, pointInTime: false } }]);
   await page.sees("Monday to Friday at 04:30 UTC, and each is verified.");
   await page.sees("The newest 3, 7 daily and 4 weekly are kept, and in any case the newest that is verified.");
   await page.page.getByText(/^Next: /).waitFor();
