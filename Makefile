@@ -13,6 +13,8 @@ export PATH := $(CURDIR)/target/tools/node/bin:$(PATH)
 # end-to-end tests talk to another one.
 ON_ENGINE := DOCKER_HOST="$$(deploy/dev/docker-up.sh host)"
 ENGINE :=
+# The end-to-end tests mostly wait for servers to start and to stop.
+export RUST_TEST_THREADS ?= 3
 TEST_LABEL := dev.project-services.test
 
 .PHONY: help run test build web fmt lint doc deny advisories schema check engine images compiler node clients clean-test
