@@ -235,7 +235,64 @@ impl Repository {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::{StreamExt as _, stream};
+
     use super::*;
+    use crate::repository::RepositoryUrl;
+    use crate::repository::manifest::tests::ring;
+
+    #[tokio::test]
+    async fn parts_are_listed_read_back_and_trimmed_and_no_other_service_has_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let repository = Repository::open(&RepositoryUrl::directory(directory.path().to_owned()), &[]).unwrap();
+        let (service, instance) = (ServiceId(Uuid::from_u128(1)), InstanceId(Uuid::from_u128(2)));
+        let folder_of =
+            |name: &str| LogFolder::new(&"demo".parse().unwrap(), &name.parse().unwrap(), service, instance);
+        let (folder, sealer) = (folder_of("db"), ring("a", 1));
+        let at = |minute: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute);
+        let write = async |name: &str, minute: i64, content: &'static [u8]| {
+            let installation = InstallationId(Uuid::nil());
+            let new = NewLogPart { folder: &folder, service, instance, installation, content: "log" };
+            let ends = || Ok(Ends { first: name.to_owned(), last: name.to_owned(), taken_at: at(minute) });
+            let stream = stream::iter([Ok(Bytes::from_static(content))]).boxed();
+            repository.write_log(&new, stream, ends, &sealer).await
+        };
+        write("B", 2, b"second").await.unwrap();
+        write("A", 1, b"first").await.unwrap();
+        let broken = |_| Err(io::Error::other("it broke off"));
+        let new = NewLogPart {
+            folder: &folder,
+            service,
+            instance,
+            installation: InstallationId(Uuid::nil()),
+            content: "log",
+        };
+        let failing = stream::iter([Ok(Bytes::from_static(b"x")), Err(())].map(|part| part.or_else(broken))).boxed();
+        let never = || -> io::Result<Ends> { unreachable!("it has no end") };
+        assert!(repository.write_log(&new, failing, never, &sealer).await.is_err());
+
+        let listed = repository.list_log(&folder).await.unwrap();
+        assert_eq!(listed.iter().map(|part| part.first.as_str()).collect::<Vec<_>>(), ["A", "B"]);
+        let read = async |part: &Listed, sealer: &Sealer| {
+            let (told, content) = repository.read_log(part, sealer).await?;
+            Ok::<_, RepositoryError>((told.last, content.try_collect::<Vec<Bytes>>().await?.concat()))
+        };
+        assert_eq!(read(&listed[0], &sealer).await.unwrap(), ("A".to_owned(), b"first".to_vec()));
+        assert!(matches!(read(&listed[0], &ring("b", 2)).await, Err(RepositoryError::Key(_))));
+        let renamed = Listed { last: "Z".to_owned(), ..listed[0].clone() };
+        assert!(matches!(read(&renamed, &sealer).await, Err(RepositoryError::Damaged { .. })));
+        assert!(repository.list_log(&folder_of("other")).await.unwrap().is_empty());
+        assert_eq!(repository.list().await.count().await, 0, "they are no backups");
+        let kept = repository.survey(&sealer).await.unwrap();
+        assert!(kept.backups.is_empty() && kept.unreadable.is_empty(), "{kept:?}");
+
+        repository.trim_log(&folder, Some(at(2)), at(3)).await.unwrap();
+        let listed = repository.list_log(&folder).await.unwrap();
+        assert_eq!(listed.iter().map(|part| part.first.as_str()).collect::<Vec<_>>(), ["B"]);
+        assert_eq!(read(&listed[0], &sealer).await.unwrap().1, b"second");
+        repository.trim_log(&folder, None, at(4)).await.unwrap();
+        assert!(repository.list_log(&folder).await.unwrap().is_empty());
+    }
 
     #[test]
     fn a_part_is_known_by_the_name_of_its_manifest() {

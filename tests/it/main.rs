@@ -30,6 +30,7 @@ mod limits;
 mod live;
 mod model;
 mod origin;
+mod point_in_time;
 mod repository;
 mod responses;
 mod schema;

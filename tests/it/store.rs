@@ -40,6 +40,7 @@ mod handles;
 mod instances;
 mod lifetime;
 mod lists;
+mod log_sections;
 mod newer;
 mod postgres;
 mod retention;
