@@ -40,6 +40,7 @@ mod pull;
 mod survey;
 mod volume;
 
+use container::Room;
 use labels::Labels;
 pub use loopback::LoopSettings;
 use network::Networks;
@@ -187,6 +188,31 @@ impl DockerEngine {
         }
     }
 
+    /// Puts what a start needs into an instance's volume. The engine removes each file before it writes it anew, for which one
+    /// that is full has no room but what was set aside.
+    async fn put_files(&self, instance: InstanceId, deployment: &Deployment) -> Result<()> {
+        let client = self.client().await?;
+        let has_limit = self.own_space(instance).await?.is_some();
+        let put = async |room: Room| {
+            let options = query::UploadToContainerOptionsBuilder::default().path(deployment.data_path).build();
+            let files = bollard::body_full(container::files(&deployment.files, room)?.into());
+            let name = instance.to_string();
+            within(SLOW, client.upload_to_container(&name, Some(options), files)).await.map_err(failure)
+        };
+        let is_full = |outcome: &Result<()>| {
+            has_limit && matches!(outcome, Err(EngineError::Refused { code: ErrorCode::NoSpace, .. }))
+        };
+        let mut outcome = put(if has_limit { Room::SetAside } else { Room::Unlimited }).await;
+        if is_full(&outcome) {
+            outcome = put(Room::GivenBack).await;
+        }
+        if is_full(&outcome) {
+            let message = "Its volume is full: there is no room for what a start needs.".to_owned();
+            return Err(EngineError::Refused { code: ErrorCode::NoSpace, message });
+        }
+        outcome
+    }
+
     fn filter(&self) -> Option<HashMap<String, Vec<String>>> {
         Some(HashMap::from([("label".to_owned(), vec![self.labels.installation_filter()])]))
     }
@@ -265,9 +291,7 @@ impl Engine for DockerEngine {
         if !runs {
             self.attach_volume(instance, deployment.tier.storage_mib).await?;
             if !deployment.files.is_empty() {
-                let upload = query::UploadToContainerOptionsBuilder::default().path(deployment.data_path).build();
-                let files = bollard::body_full(container::files(deployment)?.into());
-                within(SLOW, client.upload_to_container(&name, Some(upload), files)).await.map_err(failure)?;
+                self.put_files(instance, deployment).await?;
             }
         }
         // Not before its files are there: the engine would start it without them, again and again.

@@ -10,7 +10,7 @@ use bollard::models::{
 };
 
 use crate::catalog::copy::SOURCE;
-use crate::catalog::deployment::{CHECK_LIMIT, Deployment, FILES, UNHEALTHY_AFTER};
+use crate::catalog::deployment::{CHECK_LIMIT, Deployment, FILES, File, UNHEALTHY_AFTER};
 use crate::domain::id::InstanceId;
 use crate::domain::limits::Limits;
 use crate::engine::thing::{Container, Endpoint};
@@ -173,8 +173,23 @@ fn port(deployment: &Deployment) -> String {
     format!("{}/tcp", deployment.port)
 }
 
-/// The deployment's files as a tar archive that is unpacked in the volume.
-pub(super) fn files(deployment: &Deployment) -> Result<Vec<u8>> {
+/// Room in a volume with a limit of its own, so that one that is full can be started: the files of a start need some, and
+/// so does the server inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// The volume has no such limit.
+    Unlimited,
+    /// There is room: it is set aside, behind the files.
+    SetAside,
+    /// There is none: what was set aside is given back, before the files.
+    GivenBack,
+}
+
+const ROOM: &str = "room";
+const ROOM_BYTES: usize = 1 << 20;
+
+/// A deployment's files as a tar archive that is unpacked in the volume.
+pub(super) fn files(given: &[File], room: Room) -> Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     let write = |archive: &mut tar::Builder<Vec<u8>>| -> std::io::Result<()> {
         let mut directory = tar::Header::new_gnu();
@@ -182,11 +197,21 @@ pub(super) fn files(deployment: &Deployment) -> Result<Vec<u8>> {
         directory.set_size(0);
         directory.set_mode(0o755);
         archive.append_data(&mut directory, format!("{FILES}/"), std::io::empty())?;
-        for file in &deployment.files {
+        let mut file = |path: &str, content: &[u8]| {
             let mut header = tar::Header::new_gnu();
-            header.set_size(file.content.len() as u64);
+            header.set_size(content.len() as u64);
             header.set_mode(0o444);
-            archive.append_data(&mut header, file.path, file.content.as_slice())?;
+            archive.append_data(&mut header, path, content)
+        };
+        let path = format!("{FILES}/{ROOM}");
+        if room == Room::GivenBack {
+            file(&path, &[])?;
+        }
+        for given in given {
+            file(given.path, given.content.as_slice())?;
+        }
+        if room == Room::SetAside {
+            file(&path, &vec![0; ROOM_BYTES])?;
         }
         Ok(())
     };
@@ -194,7 +219,7 @@ pub(super) fn files(deployment: &Deployment) -> Result<Vec<u8>> {
 }
 
 /// An archive that is larger holds more than a start puts into a volume, in bytes.
-pub(super) const LARGEST_UNUSED: usize = 1 << 20;
+pub(super) const LARGEST_UNUSED: usize = ROOM_BYTES + (1 << 20);
 
 /// Whether an archive of a volume's directory is whole, and has nothing in it but what [`files`] makes.
 pub(super) fn holds_files_alone(archive: &[u8]) -> bool {
@@ -221,4 +246,24 @@ pub(super) fn lacks_init(host: Option<&HostConfig>) -> bool {
 pub(super) fn is_network_lost(error: &BollardError) -> bool {
     matches!(error, BollardError::DockerResponseServerError { message, .. }
         if message.contains("network") && message.contains("not found"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_set_aside_behind_the_files_and_given_back_before_them() {
+        let given = File { path: ".service/ping", content: vec![b'x'; 87].into(), salted: false };
+        let sizes = |room| {
+            let archive = files(std::slice::from_ref(&given), room).unwrap();
+            let mut archive = tar::Archive::new(archive.as_slice());
+            let entries = archive.entries().unwrap().skip(1).map(std::result::Result::unwrap);
+            entries.map(|entry| (entry.path().unwrap().display().to_string(), entry.size())).collect::<Vec<_>>()
+        };
+        let (ping, room) = ((".service/ping".to_owned(), 87), |size| (".service/room".to_owned(), size));
+        assert_eq!(sizes(Room::Unlimited), std::slice::from_ref(&ping));
+        assert_eq!(sizes(Room::SetAside), [ping.clone(), room(1 << 20)]);
+        assert_eq!(sizes(Room::GivenBack), [room(0), ping]);
+    }
 }
