@@ -285,7 +285,7 @@ impl Mutation {
         Ok(Some(DeleteBackupPayload { backup: Backup(asked.backup), event: asked.event.map(ServiceEvent) }))
     }
 
-    /// Restores a backup. Into `newService`: makes a service of it, with the backup's version, user and database and a password of
+    /// Restores a backup or, with `id` and `at`, what a service held at a moment of its `recoveryWindow`. Into `newService`: makes a service of it, with the backup's version, user and database and a password of
     /// its own; also in another project of yours. It comes to RUNNING only with all that the backup holds: until then, and where
     /// that fails, it is never an empty database. Needs the permission `project:settings` in both projects.
     ///

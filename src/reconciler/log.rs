@@ -38,6 +38,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 const NOTED: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
 /// How often at most a backup is asked for that a section goes on from.
 const ASKED: Duration = Duration::from_secs(15 * 60);
+/// How far the clocks of this machine and the engine's may be apart. What is read or kept besides is passed over.
+pub(super) const APART: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 /// The part of its storage that a log may take which waits to be collected.
 const SHARE: u32 = 4;
 

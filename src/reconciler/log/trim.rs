@@ -47,7 +47,7 @@ impl Reconciler {
             let open = (section.is_open && goes_on).then_some(section.since);
             section.needed_since(&backups, days, now).or(open)
         };
-        let since = sections.iter().filter_map(needed).min();
+        let since = sections.iter().filter_map(needed).min().map(|since| since - APART);
         self.settings.backups.repository.trim_log(&folder(&service, instance), since, now).await?;
         let lost: Vec<_> = sections.into_iter().filter(|section| needed(section).is_none()).collect();
         if lost.is_empty() {

@@ -10,11 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::*;
 use crate::catalog::archive::Replay as Ability;
 use crate::domain::log::LogSection;
-use crate::reconciler::log::folder;
+use crate::reconciler::log::{APART, folder};
 use crate::repository::{Listed, RepositoryError};
 
-/// How far the clocks of this machine and the engine's may be apart. What is given besides is passed over.
-const APART: SignedDuration = SignedDuration::from_mins(10);
 /// How long a collection may wait for its last segment, at most.
 const SLOW: SignedDuration = SignedDuration::from_secs(30);
 
