@@ -1,4 +1,4 @@
-//! What a backup holds is brought into an instance that nobody reaches, which is started once to see that it can be. Until that is
+//! What a backup holds is brought into an instance that nobody reaches, where it is read once to see that it can be. Until that is
 //! done nothing of the instance serves anybody; a try that was broken off is thrown away.
 //!
 //! The instance is that of a service which has no data yet, or else another one: never is it one that was used.
@@ -27,6 +27,7 @@ use crate::engine::{Command, Flow, Pull, Target};
 use crate::repository::{Manifest, Object, Secret};
 use crate::store::{Guard, StoreError, Write};
 
+mod bring;
 mod content;
 mod copy;
 mod in_place;
@@ -72,105 +73,6 @@ impl Reconciler {
         let object = backup.object.clone().ok_or(Trouble::Left)?;
         let object = Object::from_stored(backup.id, object);
         Ok(self.settings.backups.repository.read_manifest(&object, &self.sealer).await?)
-    }
-
-    /// Makes the instance of `new` anew, with `content`, and has it run, where nobody reaches it, so that it lets in
-    /// whom `access` names.
-    pub(super) async fn bring_in(
-        &self,
-        new: &Service,
-        access: &Access,
-        content: Content,
-        progress: Option<&watch::Sender<u64>>,
-    ) -> Result<&'static Ability, Trouble> {
-        let offer = definition(new.wish.kind).offer.as_ref();
-        let able = offer.and_then(|offer| Some((offer, offer.backup.as_ref()?)));
-        let (offer, able) = able.filter(|(_, able)| able.content == content.kind).ok_or_else(|| {
-            let message = "The catalog no longer offers a way to restore what it holds.";
-            Trouble::lasting(BackupErrorCode::RestoreFailed, message)
-        })?;
-        let (mut content, deployment) = (content, || (offer.deployment)(&new.wish, access, &self.settings.policy));
-        let replay = content.replay.take();
-        self.remove_instance(new.instance).await?;
-        self.engine.pull(&image(new), Pull::Absent, watch::channel(None).0).await?;
-        self.engine.ensure(&things::volume(new)).await?;
-        self.start_alone(new, || deployment().idle()).await?;
-        self.flow_in(new, able, content, progress).await?;
-        if let Some(replay) = &replay {
-            self.prepare_replay(new, &replay.able()).await?;
-        }
-        self.engine.remove(&Target::Container(new.instance)).await?;
-
-        let real = || {
-            let mut deployment = deployment();
-            deployment.expect_data();
-            deployment
-        };
-        let replays = replay.as_deref().map(replay::Replay::able);
-        let came_to = match replay {
-            Some(replay) => self.replay(new, *replay, &real).await?,
-            None => self.start_and_wait(new, &real).await?.then_some(true),
-        };
-        match (came_to, replays) {
-            (Some(is_all), Some(able)) => self.finish_replay(new, access, (&able, is_all)).await?,
-            (Some(_), None) => {}
-            (None, _) => {
-                let log = self.engine.logs(new.instance, LINES).await.unwrap_or_default().join("\n");
-                let message = format!("What was restored does not start: {}", access.redact(&log));
-                return Err(self.unrestorable(new, message).await);
-            }
-        }
-        if let Some(admit) = able.admit {
-            let ended = self.engine.run(new.instance, &command(admit(access))).await?;
-            if ended.exit_code != Some(0) {
-                let why = access.redact(&ended.output);
-                let message = format!("What was restored does not take its password: {why}");
-                return Err(self.unrestorable(new, message).await);
-            }
-        }
-        Ok(able)
-    }
-
-    /// Tells whether it answers.
-    async fn start_and_wait(&self, new: &Service, make: &(impl Fn() -> Deployment + Sync)) -> Result<bool, Trouble> {
-        self.start_alone(new, make).await?;
-        let answers = self.answers(new.instance, make().ready_check, None);
-        Ok(tokio::time::timeout(READY, answers).await.unwrap_or(Ok(false))?)
-    }
-
-    /// Salted files differ each time, which nobody minds.
-    async fn start_alone(&self, new: &Service, make: impl Fn() -> Deployment + Sync) -> Result<(), Trouble> {
-        self.engine.ensure(&things::isolated(new, make())).await?;
-        Ok(self.engine.start(new.instance, &make()).await?)
-    }
-
-    /// Has the content flow into the idle container, which lays it out.
-    async fn flow_in(
-        &self,
-        new: &Service,
-        able: &Ability,
-        content: Content,
-        progress: Option<&watch::Sender<u64>>,
-    ) -> Result<(), Trouble> {
-        let (broken, content) = content.in_pieces(progress.cloned());
-        let laying_out = (able.lay_out)(&new.wish.version);
-        let command = Command { limit: Some(FLOWING), kept: COMPLAINT, ..command(laying_out) };
-        let laying = self.engine.pump(new.instance, &command, Flow { input: Some(content), output: None });
-        let ended = tokio::select! {
-            ended = laying => ended,
-            error = broken.told() => return Err(error),
-        };
-        // It may have ended because of that.
-        if let Some(error) = broken.take() {
-            return Err(error);
-        }
-        match ended? {
-            ended if ended.exit_code == Some(0) => Ok(()),
-            ended => {
-                let message = format!("It could not be laid out: {}", ended.output);
-                Err(self.unrestorable(new, message).await)
-            }
-        }
     }
 
     /// What comes of a restore that fails. Where what it is restored into was killed or is gone, that says nothing of the backup,
@@ -262,19 +164,7 @@ impl Reconciler {
                 Content::of_service(&self.engine, source, self.access(source).await?, able)
             }
         };
-        self.bring_in(new, access, content, Some(progress)).await?;
-        let grace = definition(new.wish.kind).offer.as_ref().map(|offer| offer.stop_grace).unwrap_or_default();
-        self.engine.stop(new.instance, grace).await?;
-        let seen = self.engine.look(new.instance, &image(new)).await?.container;
-        let image = match seen.map(|container| (container.status, container.image)) {
-            Some((ContainerStatus::Exited { exit_code: 0, .. }, image)) => image,
-            _ => {
-                let message = "What was restored did not shut down cleanly.";
-                return Err(Trouble::passing(BackupErrorCode::RestoreFailed, message));
-            }
-        };
-        self.engine.remove(&Target::Container(new.instance)).await?;
-        Ok(Filled { image, by_files: false })
+        Ok(Filled { image: self.bring_to_rest(new, access, content, progress).await?, by_files: false })
     }
 
     /// What a service without data is given.

@@ -16,6 +16,7 @@ pub const BACKUP: Backup = Backup {
     content: "postgresql-base-backup-tar",
     take,
     lay_out,
+    settle: Some(settle),
     admit: Some(admit),
     check,
     copy: Some(COPY),
@@ -73,6 +74,40 @@ sync . 2>/dev/null || sync"#;
 
 fn lay_out(_: &str) -> Change {
     Change { command: shell(&[PIECES, LAY_OUT, MARK_AS].concat()), user: "postgres", input: SecretString::default() }
+}
+
+/// Reads statements up to `\quit`. In single-user mode the server reads the log up to the end of the backup, and has all of it
+/// on the disk; nobody is asked for a password there, and one line is one statement (PostgreSQL manual, postgres, "Options for
+/// Single-User Mode"). The file system as a whole is told to write what is left to write, for a thousand files one by one take ten
+/// times as long.
+pub(super) const SETTLE: &str = r#"
+cd /var/lib/postgresql/data/pgdata
+statements=
+while IFS= read -r line && [ "$line" != '\quit' ]; do
+  statements="$statements$line
+"
+done
+[ "$line" = '\quit' ]
+printf '%s' "$statements" |
+  postgres --single -D "$PWD" -c exit_on_error=on -c fsync=on -c recovery_init_sync_method=syncfs -c shared_buffers=32MB -c huge_pages=off \
+    -c default_transaction_read_only=off -c synchronous_commit=local -c log_statement=none \
+    -c log_min_error_statement=panic -c log_min_duration_statement=-1 -c logging_collector=off -c log_destination=stderr \
+    -c search_path=pg_catalog template1 >/tmp/said 2>&1 || {
+    tail -n 20 /tmp/said >&2
+    exit 1
+  }"#;
+
+fn settle(access: &Access) -> Change {
+    settling(access, &["set -eu\nexport LC_ALL=C\numask 077", SETTLE].concat(), &[])
+}
+
+/// What ends in [`SETTLE`], which is told whom to let in.
+pub(super) fn settling(access: &Access, script: &str, arguments: &[&str]) -> Change {
+    let input = Zeroizing::new([&admission(access), "\\quit\n"].concat());
+    let mut command = shell(script);
+    command.push("settle".to_owned());
+    command.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+    Change { command, user: "postgres", input: SecretString::from(input.as_str()) }
 }
 
 fn admit(access: &Access) -> Change {

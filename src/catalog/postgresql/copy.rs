@@ -2,12 +2,11 @@
 //! while they are copied is in the log, which comes last.
 
 use secrecy::SecretString;
-use zeroize::Zeroizing;
 
 use super::super::access::Access;
 use super::super::copy::Copy;
 use super::super::deployment::{Change, shell};
-use super::backup::{MARK_AS, admission, as_postgres};
+use super::backup::{MARK_AS, SETTLE, as_postgres, settling};
 use super::roles::WHO;
 
 pub const COPY: Copy = Copy { hold, release: RELEASE, copy, finish };
@@ -84,10 +83,7 @@ fn copy(_: &str) -> Change {
     Change { command: shell(COPY_IT), user: "postgres", input: SecretString::default() }
 }
 
-/// $1 is what was told. The control file comes last of all, and whole: it is written in place. In single-user mode the server
-/// then reads the log up to the end of the backup, and has all of it on the disk; nobody is asked for a password there, and one
-/// line is one statement (PostgreSQL manual, postgres, "Options for Single-User Mode"). The file system as a whole is told to
-/// write what is left to write, for a thousand files one by one take ten times as long.
+/// $1 is what was told. The control file comes last of all, and whole: it is written in place.
 const FINISH: &str = r#"set -eu
 export LC_ALL=C
 umask 077
@@ -110,26 +106,10 @@ cp -a --reflink=auto "$@" pg_wal/
 until
   cp -a --reflink=auto "$from/global/pg_control" global/
   cmp -s "$from/global/pg_control" global/pg_control
-do sleep 0.1; done
-statements=
-while IFS= read -r line && [ "$line" != '\quit' ]; do
-  statements="$statements$line
-"
-done
-[ "$line" = '\quit' ]
-printf '%s' "$statements" |
-  postgres --single -D "$PWD" -c exit_on_error=on -c fsync=on -c recovery_init_sync_method=syncfs -c shared_buffers=32MB -c huge_pages=off \
-    -c default_transaction_read_only=off -c synchronous_commit=local -c log_statement=none \
-    -c log_min_error_statement=panic -c log_min_duration_statement=-1 -c logging_collector=off -c log_destination=stderr \
-    -c search_path=pg_catalog template1 >/tmp/said 2>&1 || {
-    tail -n 20 /tmp/said >&2
-    exit 1
-  }
-mark=$(head -n 1 /source/.initialised)"#;
+do sleep 0.1; done"#;
+
+const MARK: &str = "\nmark=$(head -n 1 /source/.initialised)";
 
 fn finish(access: &Access, _: &str, told: &str) -> Change {
-    let input = Zeroizing::new([&admission(access), "\\quit\n"].concat());
-    let mut command = shell(&[FINISH, MARK_AS].concat());
-    command.extend(["finish", told].map(str::to_owned));
-    Change { command, user: "postgres", input: SecretString::from(input.as_str()) }
+    settling(access, &[FINISH, SETTLE, MARK, MARK_AS].concat(), &[told])
 }

@@ -9,8 +9,16 @@ use super::super::deployment::{Change, shell};
 use super::super::dump::Dump;
 use super::copy::COPY;
 
-pub const BACKUP: Backup =
-    Backup { content: "redis-rdb", take, lay_out, admit: None, check, copy: Some(COPY), is_in_memory: true };
+pub const BACKUP: Backup = Backup {
+    content: "redis-rdb",
+    take,
+    lay_out,
+    settle: None,
+    admit: None,
+    check,
+    copy: Some(COPY),
+    is_in_memory: true,
+};
 
 /// What `redis-server` starts from.
 pub const DUMP: Dump = Dump { extension: "rdb", take };

@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::bring::roomy;
 use crate::catalog::access::Access;
 use crate::catalog::copy::{Copy, HELD, RELEASED};
 use crate::catalog::definition;
@@ -66,11 +67,8 @@ impl Reconciler {
         self.engine.pull(&image(new), Pull::Absent, watch::channel(None).0).await?;
         self.engine.ensure(&things::volume(new)).await?;
 
-        // Copying is the sidecar's work, and not held back by the size of what it is for.
-        let mut room = new.clone();
-        room.wish.tier = offer.tiers.last().copied().unwrap_or(new.wish.tier);
-        room.wish.tier.storage_mib = new.wish.tier.storage_mib;
-        let idle = || (offer.deployment)(&room.wish, access, &self.settings.policy).idle();
+        let roomy = roomy(new, offer);
+        let idle = || (offer.deployment)(&roomy.wish, access, &self.settings.policy).idle();
         let held = async {
             let holding = self.hold(source, theirs, copy);
             let mut held = Held { holding, heard: Vec::new() };

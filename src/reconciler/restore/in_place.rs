@@ -73,20 +73,16 @@ impl Reconciler {
         // How far an earlier try came tells nothing of this one.
         self.note_phase(moving, OperationPhase::Restoring, |_| ()).await?;
         let (progress, flowed) = watch::channel(0);
-        {
-            let bringing = async {
-                self.bring_in(&moving.new, &moving.access, content, Some(&progress)).await?;
-                Ok(())
-            };
+        let image_of_new = {
+            let bringing = async { Ok(self.bring_to_rest(&moving.new, &moving.access, content, &progress).await?) };
             tokio::select! {
                 brought = self.unless_left(moving, bringing) => brought?,
                 never = self.tell_restored(&moving.service, flowed, all) => never,
             }
-        }
-        let (old, new, grace) = (moving.service.instance, moving.new.instance, moving.offer.stop_grace);
-        self.engine.stop(new, grace).await?;
-        self.note_end_of_new(moving).await?;
+        };
+        moving.new.evidence.image = Some(image_of_new);
 
+        let (old, grace) = (moving.service.instance, moving.offer.stop_grace);
         self.note_phase(moving, OperationPhase::Switching, |_| ()).await?;
         let seen = self.engine.look(old, &image(&moving.service)).await?;
         if seen.container.is_some() {
