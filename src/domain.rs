@@ -128,6 +128,7 @@ pub mod network;
 pub mod observed;
 pub mod page;
 pub mod permission;
+pub mod pool;
 pub mod service;
 pub mod storage;
 pub mod task;

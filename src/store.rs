@@ -28,6 +28,7 @@ use crate::domain::instance::Instance;
 use crate::domain::live::UsageRecord;
 use crate::domain::log::LogSection;
 use crate::domain::name::ServiceName;
+use crate::domain::pool::PoolMember;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::task::Task;
 use crate::domain::term::{ReplicaId, Term};
@@ -88,6 +89,9 @@ pub enum StoreError {
     NameTaken,
     #[error("another service is published on this port")]
     PortTaken,
+    /// Somebody else has taken the instance of the pool, or it is not to be taken any more.
+    #[error("the instance of the pool is taken")]
+    Taken,
     /// The project has as many services as it may have.
     #[error("the project's quota of services is used up")]
     QuotaReached,
@@ -123,6 +127,8 @@ pub struct NewService {
     pub sealed: Sealed,
     /// What is to be done about it from the beginning.
     pub tasks: Vec<Task>,
+    /// The instance of the pool that it takes, which is the one that runs it.
+    pub member: Option<InstanceId>,
     pub idempotency: Option<Idempotency>,
     /// How many services that are not DESTROYED the project may have, this one included.
     pub quota: u32,
@@ -230,6 +236,24 @@ pub trait Store: Terms {
 
     /// The host ports on which services that are not DESTROYED are published.
     async fn port_list(&self) -> Result<Vec<u16>>;
+
+    /// The instances of the pool, whatever has come of them, those that have had their state longest first.
+    async fn pool_list(&self) -> Result<Vec<PoolMember>>;
+
+    /// An instance of the pool that was made from that, is ready and was seen to be in the current term, with who may connect
+    /// to it, sealed for its own id.
+    async fn pool_find(&self, made_of: &str) -> Result<Option<(PoolMember, Sealed)>>;
+
+    /// Writes a new instance of the pool, in the term that it is seen in. Fails with `PortTaken`, and with `Deposed` in
+    /// another term.
+    async fn pool_add(&self, member: &PoolMember, sealed: &Sealed) -> Result<()>;
+
+    /// Writes the state of an instance of the pool, in the term that it is seen in; false where it is not in the pool any
+    /// more. Fails with `Deposed` in another term.
+    async fn pool_note(&self, member: &PoolMember) -> Result<bool>;
+
+    /// Takes an instance off the pool that nobody has taken. Fails with `Deposed` in another term than that of `epoch`.
+    async fn pool_forget(&self, epoch: i64, id: InstanceId) -> Result<()>;
 
     /// Changes a service, which is there already, and what belongs to it. Fails with `Stale` when the service or its sealed
     /// credentials are not those that were read, with `NotUnderstood` where it would overwrite what a newer version has

@@ -100,6 +100,7 @@ impl Recovery<'_> {
         let new = NewService {
             sealed: self.sealer.seal(id, &secret.access)?,
             tasks: Vec::new(),
+            member: None,
             idempotency: None,
             // What was accepted once is no request.
             quota: u32::MAX,

@@ -20,6 +20,7 @@ use crate::domain::instance::Instance;
 use crate::domain::live::UsageRecord;
 use crate::domain::log::LogSection;
 use crate::domain::name::ServiceName;
+use crate::domain::pool::PoolMember;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::task::Task;
 use crate::domain::term::{ReplicaId, Term};
@@ -46,6 +47,9 @@ mod instances;
 #[path = "queries/log.rs"]
 mod log;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
+#[path = "queries/pool.rs"]
+mod pool;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries/retention.rs"]
 mod retention;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
@@ -71,6 +75,7 @@ use backups::{backup_count, backup_get, backup_list, backup_list_all, backup_lis
 use commit::commit;
 use instances::{instance_list, instance_list_checking};
 use log::{event_list, event_list_of_service, event_list_since, event_span};
+use pool::{pool_add, pool_find, pool_forget, pool_list, pool_note};
 use retention::{event_list_overdue, event_trim};
 use sealed::{sealed_get, sealed_list_other, sealed_replace, sealed_samples};
 use sections::{section_list, section_list_all};
@@ -234,6 +239,26 @@ impl Store for Backend {
 
     async fn port_list(&self) -> Result<Vec<u16>> {
         read!(self, port_list())
+    }
+
+    async fn pool_list(&self) -> Result<Vec<PoolMember>> {
+        read!(self, pool_list())
+    }
+
+    async fn pool_find(&self, made_of: &str) -> Result<Option<(PoolMember, Sealed)>> {
+        read!(self, pool_find(made_of))
+    }
+
+    async fn pool_add(&self, member: &PoolMember, sealed: &Sealed) -> Result<()> {
+        write!(self, Purpose::Record, pool_add(member, sealed))
+    }
+
+    async fn pool_note(&self, member: &PoolMember) -> Result<bool> {
+        write!(self, Purpose::Record, pool_note(member))
+    }
+
+    async fn pool_forget(&self, epoch: i64, id: InstanceId) -> Result<()> {
+        write!(self, Purpose::Record, pool_forget(epoch, id))
     }
 
     async fn commit(&self, write: Write<'_>) -> Result<Committed> {

@@ -3,6 +3,7 @@
 
 pub mod backup;
 pub mod log;
+pub mod pool;
 
 use diesel::prelude::*;
 use jiff::Timestamp;

@@ -78,6 +78,26 @@ diesel::table! {
     use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
     use crate::store::types::sql::{Instant, Jsonb, Uuid};
 
+    pool_members (id) {
+        id -> Uuid,
+        kind -> Text,
+        version -> Text,
+        tier -> Jsonb,
+        made_of -> Text,
+        published -> Nullable<Jsonb>,
+        published_port -> Nullable<Int4>,
+        state -> Text,
+        seen_in -> Int8,
+        since -> Instant,
+        sealed -> Bytea,
+        sealed_key_id -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
+    use crate::store::types::sql::{Instant, Jsonb, Uuid};
+
     projects (project_id) {
         project_id -> Text,
         last_sequence -> Int8,
@@ -210,6 +230,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     installation,
     instances,
     log_sections,
+    pool_members,
     projects,
     reconciler_term,
     service_events,

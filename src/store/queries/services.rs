@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::super::Db;
 use super::log::{event_insert, event_span, sequence_take};
+use super::pool::pool_take;
 use super::tasks::tasks_write;
 use super::{Answer, Conn, one_more, slice};
 use crate::domain::event::{NewEvent, ServiceEvent};
@@ -14,7 +15,7 @@ use crate::domain::name::ServiceName;
 use crate::domain::service::{Power, Service, ServiceKind, ServiceState};
 use crate::store::fault::Fault;
 use crate::store::rows::{EventRow, NewServiceRow, ServiceRow};
-use crate::store::schema::{instances, services};
+use crate::store::schema::{instances, pool_members, services};
 use crate::store::types::{Id, Instant, Word};
 use crate::store::{LogSpan, NewService, Page, ServiceFilter, Slice, StoreError};
 
@@ -31,6 +32,9 @@ pub(super) async fn service_create(connection: &mut Conn, new: &NewService, even
     // It also keeps the services of two requests from being counted at once.
     if service_count(connection, &service.project, &ServiceFilter::default()).await? >= u64::from(new.quota) {
         return Err(Fault::Refused(StoreError::QuotaReached));
+    }
+    if let Some(member) = new.member {
+        pool_take(connection, member).await?;
     }
     diesel::insert_into(services::table).values(NewServiceRow::from(new)).execute(connection).await?;
     tasks_write(connection, &new.tasks).await?;
@@ -203,6 +207,11 @@ pub(super) async fn port_list(connection: &mut Conn) -> Answer<Vec<u16>> {
         .order(services::published_port)
         .load(connection)
         .await?;
-    let ports: std::result::Result<_, _> = ports.into_iter().map(u16::try_from).collect();
+    let of_pool: Vec<i32> = pool_members::table
+        .filter(pool_members::published_port.is_not_null())
+        .select(pool_members::published_port.assume_not_null())
+        .load(connection)
+        .await?;
+    let ports: std::result::Result<_, _> = ports.into_iter().chain(of_pool).map(u16::try_from).collect();
     ports.map_err(|error| Fault::Refused(StoreError::Failed(error.into())))
 }

@@ -173,6 +173,7 @@ pub fn new(service: &Service) -> NewService {
         service: service.clone(),
         sealed: seal("k1", service.id, "hunter2"),
         tasks: Vec::new(),
+        member: None,
         idempotency: None,
         quota: u32::MAX,
     }
