@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
-use bollard::models::{ContainerUpdateBody, NetworkConnectRequest, RestartPolicy, RestartPolicyNameEnum};
+use bollard::models::{
+    ContainerUpdateBody, NetworkConnectRequest, NetworkDisconnectRequest, RestartPolicy, RestartPolicyNameEnum,
+};
 use bollard::query_parameters as query;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
@@ -40,6 +42,7 @@ mod pull;
 mod survey;
 mod volume;
 
+use crate::engine::thing::Place;
 use container::Room;
 use labels::Labels;
 pub use loopback::LoopSettings;
@@ -109,7 +112,7 @@ impl DockerEngine {
         self.ensure_network(&endpoint.project).await?;
         let request = NetworkConnectRequest {
             container: endpoint.instance.to_string(),
-            endpoint_config: Some(container::endpoint(endpoint)),
+            endpoint_config: Some(container::endpoint(&endpoint.hostname)),
         };
         let network = self.networks.name(&endpoint.project)?;
         match within(SLOW, client.connect_network(&network, request)).await {
@@ -122,16 +125,15 @@ impl DockerEngine {
 
     async fn ensure_container(&self, container: &thing::Container) -> Result<()> {
         let client = self.client().await?;
-        let endpoint = &container.endpoint;
-        let network = match container.is_isolated {
-            true => container::NO_NETWORK.to_owned(),
-            false => {
-                self.ensure_network(&endpoint.project).await?;
-                self.networks.name(&endpoint.project)?
+        let network = match &container.place {
+            Place::Isolated(_) | Place::Unassigned => container::NO_NETWORK.to_owned(),
+            Place::Network(project) => {
+                self.ensure_network(project).await?;
+                self.networks.name(project)?
             }
         };
         // The engine looks into the volume as it makes the container.
-        self.attach_volume(endpoint.instance, container.deployment.tier.storage_mib).await?;
+        self.attach_volume(container.instance, container.deployment.tier.storage_mib).await?;
         let mut body = container::body(container, &network, &self.labels.of_container(container));
         if let Some(source) = container.reads {
             // The engine would make one that is gone anew, and empty.
@@ -141,11 +143,27 @@ impl DockerEngine {
             }
             container::read_as_well(&mut body, source, self.labels.of_instance(source));
         }
-        let options = query::CreateContainerOptionsBuilder::default().name(&endpoint.instance.to_string()).build();
+        let options = query::CreateContainerOptionsBuilder::default().name(&container.instance.to_string()).build();
         match within(SLOW, client.create_container(Some(options), body)).await {
             // Of one name there is one container; whether it is ours is found out by the look that follows.
-            Ok(_) | Err(BollardError::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
-            Err(error) => Err(failure(error)),
+            Ok(_) | Err(BollardError::DockerResponseServerError { status_code: 409, .. }) => {}
+            Err(error) => return Err(failure(error)),
+        }
+        match container.place {
+            Place::Unassigned => self.leave_no_network(container.instance).await,
+            Place::Network(_) | Place::Isolated(_) => Ok(()),
+        }
+    }
+
+    /// Takes a container off the network that stands for having none, beside which the engine lets it have no other.
+    async fn leave_no_network(&self, instance: InstanceId) -> Result<()> {
+        let request = NetworkDisconnectRequest { container: instance.to_string(), force: None };
+        let left = within(SLOW, self.client().await?.disconnect_network(container::NO_NETWORK, request)).await;
+        match left {
+            Err(BollardError::DockerResponseServerError { message, .. }) if message.contains("is not connected") => {
+                Ok(())
+            }
+            outcome => outcome.map_err(failure),
         }
     }
 
@@ -242,7 +260,7 @@ impl Engine for DockerEngine {
             });
         }
         let project = found_labels.and_then(labels::project);
-        let connected = project.is_none_or(|project| self.networks.connects(&container, &project));
+        let connected = self.networks.connects(&container, project.as_ref());
         let container = observe::container(&container, connected);
         let image = if container.status == ContainerStatus::Running { None } else { image().await? };
         Ok(Observed { container: Some(container), volume, image })

@@ -24,7 +24,8 @@ pub type Marks = Vec<(&'static str, String)>;
 #[derive(Debug)]
 pub struct Volume {
     pub instance: InstanceId,
-    pub project: ProjectId,
+    /// None where it is nobody's yet.
+    pub project: Option<ProjectId>,
     /// Size that it is meant to have, in MiB.
     pub storage_mib: u32,
     pub marks: Marks,
@@ -33,17 +34,39 @@ pub struct Volume {
 /// What an instance runs in.
 #[derive(Debug)]
 pub struct Container {
-    pub endpoint: Endpoint,
+    pub instance: InstanceId,
+    /// What it is called on its project's network, and inside.
+    pub hostname: String,
+    pub place: Place,
     /// The host address and port that its server is published on, if any.
     pub published: Option<Published>,
     pub deployment: Deployment,
     /// Borne by the container from then on, so that what it was made from can be compared.
     pub build: Option<BuildDigest>,
     pub marks: Marks,
-    /// Whether it has no network at all, so that nobody reaches it. Nor is it published then.
-    pub is_isolated: bool,
     /// An instance whose volume it has as well, at [`SOURCE`](crate::catalog::copy::SOURCE), and can only read.
     pub reads: Option<InstanceId>,
+}
+
+/// Who can reach a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Whoever is on its project's network, and on the host where it is published.
+    Network(ProjectId),
+    /// Nobody, ever: it has no network, and is not published.
+    Isolated(ProjectId),
+    /// Nobody until it is given an [`Endpoint`], and is published with that.
+    Unassigned,
+}
+
+impl Place {
+    /// None where it is nobody's yet.
+    pub fn project(&self) -> Option<&ProjectId> {
+        match self {
+            Self::Network(project) | Self::Isolated(project) => Some(project),
+            Self::Unassigned => None,
+        }
+    }
 }
 
 /// An instance's place on its project's network, which is made as well where it is not there.

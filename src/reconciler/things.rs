@@ -2,15 +2,16 @@
 
 use crate::catalog::build;
 use crate::catalog::deployment::Deployment;
-use crate::domain::id::InstanceId;
+use crate::domain::id::{InstanceId, ServiceId};
+use crate::domain::pool::PoolMember;
 use crate::domain::service::Service;
 use crate::engine::Thing;
-use crate::engine::thing::{Container, Endpoint, Marks, Volume};
+use crate::engine::thing::{Container, Endpoint, Marks, Place, Volume};
 
 pub(super) fn volume(service: &Service) -> Thing {
     Thing::Volume(Volume {
         instance: service.instance,
-        project: service.project.clone(),
+        project: Some(service.project.clone()),
         storage_mib: service.wish.tier.storage_mib,
         marks: marks(service),
     })
@@ -18,12 +19,13 @@ pub(super) fn volume(service: &Service) -> Thing {
 
 pub(super) fn container(service: &Service, deployment: Deployment) -> Thing {
     Thing::Container(Box::new(Container {
-        endpoint: endpoint(service),
+        instance: service.instance,
+        hostname: service.address.hostname.clone(),
+        place: Place::Network(service.project.clone()),
         published: service.address.published,
         deployment,
         build: build(&service.wish),
         marks: marks(service),
-        is_isolated: false,
         reads: None,
     }))
 }
@@ -31,7 +33,9 @@ pub(super) fn container(service: &Service, deployment: Deployment) -> Thing {
 /// The same that nobody reaches.
 pub(super) fn isolated(service: &Service, deployment: Deployment) -> Thing {
     match container(service, deployment) {
-        Thing::Container(container) => Thing::Container(Box::new(Container { is_isolated: true, ..*container })),
+        Thing::Container(container) => {
+            Thing::Container(Box::new(Container { place: Place::Isolated(service.project.clone()), ..*container }))
+        }
         other => other,
     }
 }
@@ -42,6 +46,33 @@ pub(super) fn copier(service: &Service, deployment: Deployment, source: Instance
         Thing::Container(container) => Thing::Container(Box::new(Container { reads: Some(source), ..*container })),
         other => other,
     }
+}
+
+/// What holds the data of an instance that is nobody's yet.
+pub(super) fn volume_of_member(member: &PoolMember) -> Thing {
+    Thing::Volume(Volume {
+        instance: member.id,
+        project: None,
+        storage_mib: member.tier.storage_mib,
+        marks: marks_of_member(member),
+    })
+}
+
+pub(super) fn container_of_member(member: &PoolMember, deployment: Deployment) -> Thing {
+    Thing::Container(Box::new(Container {
+        instance: member.id,
+        hostname: format!("{}-{}", member.kind.as_str().to_lowercase(), ServiceId(member.id.0).suffix()),
+        place: Place::Unassigned,
+        published: member.published,
+        deployment,
+        build: build(&member.wish()),
+        marks: marks_of_member(member),
+        reads: None,
+    }))
+}
+
+fn marks_of_member(member: &PoolMember) -> Marks {
+    vec![("kind", member.kind.to_string()), ("tier", member.tier.tier.to_string())]
 }
 
 /// The service's address, for the instance that it is given to.

@@ -13,7 +13,7 @@ use crate::catalog::copy::SOURCE;
 use crate::catalog::deployment::{CHECK_LIMIT, Deployment, FILES, File, UNHEALTHY_AFTER};
 use crate::domain::id::InstanceId;
 use crate::domain::limits::Limits;
-use crate::engine::thing::{Container, Endpoint};
+use crate::engine::thing::{Container, Place};
 use crate::engine::{EngineError, Result};
 
 const MIB: i64 = 1024 * 1024;
@@ -32,12 +32,12 @@ const OPEN_FILES: i64 = 16_384;
 pub(super) const NO_NETWORK: &str = "none";
 
 pub(super) fn body(container: &Container, network: &str, labels: &HashMap<String, String>) -> ContainerCreateBody {
-    let Container { endpoint: place, deployment, .. } = container;
+    let Container { hostname, deployment, .. } = container;
     let mut command = vec!["CMD".to_owned()];
     command.extend(deployment.health_check.iter().cloned());
     let environment = deployment.environment.iter().map(|(key, value)| format!("{key}={value}"));
     ContainerCreateBody {
-        hostname: Some(place.hostname.clone()),
+        hostname: Some(hostname.clone()),
         user: Some(deployment.user.to_owned()),
         image: Some(deployment.image.clone()),
         entrypoint: Some(deployment.entrypoint.clone()),
@@ -58,16 +58,16 @@ pub(super) fn body(container: &Container, network: &str, labels: &HashMap<String
             start_interval: None,
         }),
         host_config: Some(host(container, network, labels)),
-        networking_config: (!container.is_isolated).then(|| NetworkingConfig {
-            endpoints_config: Some(HashMap::from([(network.to_owned(), endpoint(place))])),
+        networking_config: matches!(container.place, Place::Network(_)).then(|| NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(network.to_owned(), endpoint(hostname))])),
         }),
         ..Default::default()
     }
 }
 
 /// How the container is known on its project's network.
-pub(super) fn endpoint(endpoint: &Endpoint) -> EndpointSettings {
-    EndpointSettings { aliases: Some(vec![endpoint.hostname.clone()]), ..Default::default() }
+pub(super) fn endpoint(hostname: &str) -> EndpointSettings {
+    EndpointSettings { aliases: Some(vec![hostname.to_owned()]), ..Default::default() }
 }
 
 fn host(container: &Container, network: &str, labels: &HashMap<String, String>) -> HostConfig {
@@ -101,13 +101,15 @@ fn host(container: &Container, network: &str, labels: &HashMap<String, String>) 
         // A start sets `always`, for with anything less the engine does not bring it back after a crash of its own.
         restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
         network_mode: Some(network.to_owned()),
-        port_bindings: container.published.filter(|_| !container.is_isolated).map(|published| {
-            let binding = PortBinding {
-                host_ip: Some(published.address.to_string()),
-                host_port: Some(published.port.to_string()),
-            };
-            HashMap::from([(port(deployment), Some(vec![binding]))])
-        }),
+        port_bindings: container.published.filter(|_| !matches!(container.place, Place::Isolated(_))).map(
+            |published| {
+                let binding = PortBinding {
+                    host_ip: Some(published.address.to_string()),
+                    host_port: Some(published.port.to_string()),
+                };
+                HashMap::from([(port(deployment), Some(vec![binding]))])
+            },
+        ),
         mounts: Some(mounts(container, labels)),
         ..Default::default()
     }
@@ -136,7 +138,7 @@ fn mounts(container: &Container, labels: &HashMap<String, String>) -> Vec<Mount>
     // as empty.
     let mount = |target: &str, no_copy: bool| Mount {
         typ: Some(MountType::VOLUME),
-        source: Some(container.endpoint.instance.to_string()),
+        source: Some(container.instance.to_string()),
         target: Some(target.to_owned()),
         volume_options: Some(MountVolumeOptions {
             no_copy: Some(no_copy),

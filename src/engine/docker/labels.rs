@@ -44,20 +44,16 @@ impl Labels {
     }
 
     pub(super) fn of_container(&self, container: &Container) -> Map {
-        let endpoint = &container.endpoint;
-        let own = [(INSTANCE, endpoint.instance.to_string()), (PROJECT, endpoint.project.to_string())];
-        let mut labels = self.with(own, &container.marks);
+        let mut labels = self.with([(INSTANCE, container.instance.to_string())], &container.marks);
+        labels.extend(container.place.project().map(|project| (PROJECT.to_owned(), project.to_string())));
         labels.extend(container.build.map(|build| (BUILD.to_owned(), build.to_string())));
         labels
     }
 
     pub(super) fn of_volume(&self, volume: &Volume, file: Option<&str>) -> Map {
-        let own = [
-            (INSTANCE, volume.instance.to_string()),
-            (PROJECT, volume.project.to_string()),
-            (STORAGE, volume.storage_mib.to_string()),
-        ];
+        let own = [(INSTANCE, volume.instance.to_string()), (STORAGE, volume.storage_mib.to_string())];
         let mut labels = self.with(own, &volume.marks);
+        labels.extend(volume.project.as_ref().map(|project| (PROJECT.to_owned(), project.to_string())));
         labels.extend(file.map(|file| (FILE.to_owned(), file.to_owned())));
         labels
     }

@@ -1,15 +1,19 @@
 //! The projects' networks on the engine, and the subnets that they get. Only networks of this installation are ever
 //! removed; one of somebody else that has a project's name is used as it is.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bollard::Docker;
 use bollard::errors::Error as BollardError;
-use bollard::models::{ContainerInspectResponse, Ipam, IpamConfig, NetworkCreateRequest, NetworkInspect};
+use bollard::models::{
+    ContainerInspectResponse, EndpointSettings, Ipam, IpamConfig, NetworkCreateRequest, NetworkInspect,
+};
 use bollard::query_parameters::ListNetworksOptions;
 use ipnet::Ipv4Net;
 use tokio::sync::{Mutex, OnceCell};
 
+use super::container::NO_NETWORK;
 use super::labels::Labels;
 use super::{QUICK, SLOW, failure, found, within};
 use crate::domain::id::ProjectId;
@@ -75,9 +79,18 @@ impl Networks {
     }
 
     /// Whether the container is on its project's network.
-    pub(super) fn connects(&self, container: &ContainerInspectResponse, project: &ProjectId) -> bool {
+    pub(super) fn connects(&self, container: &ContainerInspectResponse, project: Option<&ProjectId>) -> bool {
         let networks = container.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
-        self.name(project).is_ok_and(|name| networks.is_some_and(|networks| networks.contains_key(&name)))
+        networks.is_some_and(|networks| self.is_among(networks, project))
+    }
+
+    /// Whether the network of `project` is among those. One that was made before it had a project is on no other than that of the
+    /// project that it was given to.
+    pub(super) fn is_among(&self, networks: &HashMap<String, EndpointSettings>, project: Option<&ProjectId>) -> bool {
+        match project {
+            Some(project) => self.name(project).is_ok_and(|name| networks.contains_key(&name)),
+            None => networks.keys().any(|name| name != NO_NETWORK),
+        }
     }
 
     /// Makes the project's network unless it is there.

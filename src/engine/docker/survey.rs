@@ -8,7 +8,7 @@ use bollard::query_parameters as query;
 use super::{DockerEngine, QUICK, failure, labels, within};
 use crate::domain::observed::Health;
 use crate::engine::survey::{Activity, Glimpse, Survey};
-use crate::engine::{Engine, Owned, OwnedThing, Result};
+use crate::engine::{Owned, OwnedThing, Result};
 
 type Labels = HashMap<String, String>;
 
@@ -41,9 +41,8 @@ fn note_container(survey: &mut Survey, container: &ContainerSummary, engine: &Do
     let name = container.names.iter().flatten().next().map_or("", |name| name.trim_start_matches('/')).to_owned();
     if let Some(instance) = instance.filter(|instance| instance.to_string() == name) {
         let networks = container.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
-        let connects = |name: String| networks.is_some_and(|networks| networks.contains_key(&name));
-        let connected =
-            labels::project(labels).is_none_or(|project| engine.network_name(&project).is_some_and(connects));
+        let project = labels::project(labels);
+        let connected = networks.is_some_and(|networks| engine.networks.is_among(networks, project.as_ref()));
         survey.instances.entry(instance).or_default().container = Some(Glimpse {
             activity: activity(container.state),
             health: health(container.status.as_deref().unwrap_or_default()),

@@ -13,6 +13,7 @@ use project_services::domain::limits::Limits;
 use project_services::domain::observed::{Container, ContainerStatus, Health, Observed, Volume};
 use project_services::domain::service::{ErrorCode, RunId, SizeTier};
 use project_services::engine::survey::{Activity, Glimpse, Survey};
+use project_services::engine::thing::Place;
 use project_services::engine::{
     Command, Ended, Engine, EngineError, Flow, Grown, Happening, Pull, Result, Target, Thing,
 };
@@ -333,14 +334,14 @@ impl Engine for FakeEngine {
                     state.volumes.entry(volume.instance).or_insert(ours);
                 }
                 Thing::Container(container) => {
-                    let instance = container.endpoint.instance;
+                    let instance = container.instance;
                     state.volumes.entry(instance).or_default();
                     state.containers.entry(instance).or_insert(FakeContainer {
                         status: ContainerStatus::Created,
                         run: None,
                         health: Health::Starting,
                         restarts: false,
-                        connected: true,
+                        connected: container.place != Place::Unassigned,
                         expects_data: false,
                         live: Vec::new(),
                         image: state.tag,
