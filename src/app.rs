@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 
 use crate::audit::{self, Object};
 use crate::catalog::access::Seed;
+use crate::catalog::policy::Policy;
 use crate::clock::now;
 use crate::crypto::{CryptoError, Sealer};
 use crate::domain::address::Publishing;
@@ -141,6 +142,10 @@ pub struct Terms {
     pub recovery_days: u32,
     /// Where backups are kept.
     pub repository: Repository,
+    /// What the users of services may be.
+    pub policy: Policy,
+    /// Whether some instances are ready before anybody asks for them.
+    pub has_pool: bool,
 }
 
 /// Everything that the use cases need.

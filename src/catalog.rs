@@ -3,6 +3,7 @@
 //! Pure: it says what should be there and never looks at what is. The rest of the crate knows a kind by its
 //! [`Definition`] only. A new kind is a new file and a row in the list.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -219,6 +220,15 @@ pub fn build(wish: &Wish) -> Option<BuildDigest> {
     let offer = definition(wish.kind).offer.as_ref()?;
     let nobody = (offer.access)(&Seed([0; Seed::LENGTH]));
     Some((offer.deployment)(wish, &nobody, &Policy::default()).digest())
+}
+
+/// What an instance that is ready beforehand is made from, whatever takes it: two that differ in it can't stand for each other.
+/// `published` is the address that services are published on. None where its kind is not offered.
+pub fn made_of(wish: &Wish, policy: &Policy, published: Option<IpAddr>) -> Option<String> {
+    let Policy { superuser, extensions } = policy;
+    let extensions: Vec<_> = extensions.iter().map(policy::Extension::as_str).collect();
+    let published = published.map(|address| address.to_string()).unwrap_or_default();
+    Some(format!("{} {superuser} {} {published}", build(wish)?, extensions.join(",")))
 }
 
 /// An environment variable as it is shown to who has not asked for its secrets.

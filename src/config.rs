@@ -27,12 +27,14 @@ use crate::telemetry::LogFormat;
 mod backups;
 pub mod client;
 mod limits;
+mod pool;
 mod recover;
 mod tokens;
 mod traces;
 
 pub use backups::{BackupArgs, BackupSettings, backups};
 pub use limits::LimitArgs;
+pub use pool::PoolArgs;
 pub use recover::RecoverArgs;
 use tokens::JWT_SECRET;
 pub use traces::traces;
@@ -207,6 +209,8 @@ pub struct ServeArgs {
     pub keep_replaced: Duration,
     #[command(flatten)]
     pub backups: BackupArgs,
+    #[command(flatten)]
+    pub pool: PoolArgs,
     /// How many events of a project are kept, the newest.
     #[arg(long, env = "EVENTS_PER_PROJECT", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub events_per_project: u32,

@@ -17,6 +17,7 @@ pub struct Hints {
     woken: Notify,
     backups: Notify,
     database: Notify,
+    pool: Notify,
 }
 
 impl Hints {
@@ -70,6 +71,16 @@ impl Hints {
     /// Returns when that was said since the last call. For one caller at a time.
     pub async fn snapshot_asked_for(&self) {
         self.database.notified().await;
+    }
+
+    /// Says that an instance of the pool was taken. Call it after the commit.
+    pub fn ask_for_pool(&self) {
+        self.pool.notify_one();
+    }
+
+    /// Returns when that was said since the last call. For one caller at a time.
+    pub async fn pool_asked_for(&self) {
+        self.pool.notified().await;
     }
 
     /// The services that a look was asked for since the last call; waits until there is one. For one caller at a time.

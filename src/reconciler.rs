@@ -22,6 +22,7 @@ use crate::clock::now;
 use crate::crypto::Sealer;
 use crate::domain::address::Publishing;
 use crate::domain::id::{InstallationId, InstanceId, ServiceId};
+use crate::domain::pool::PoolTarget;
 use crate::domain::storage::Reserve;
 use crate::domain::term::{ReplicaId, Term};
 use crate::engine::{Engine, Happening, Instruments};
@@ -41,6 +42,7 @@ mod login;
 mod look;
 mod note;
 mod orphans;
+mod pool;
 mod queue;
 mod replace;
 mod resize;
@@ -94,6 +96,8 @@ pub struct ReconcilerSettings {
     pub host_reserve: Reserve,
     /// What the users of services may be.
     pub policy: Policy,
+    /// What is to be ready before anybody asks for it.
+    pub pool: Vec<PoolTarget>,
     pub backups: BackupSettings,
 }
 
@@ -156,6 +160,7 @@ impl Reconciler {
         tasks.spawn(Arc::clone(&self).see_to_backups());
         tasks.spawn(Arc::clone(&self).trim_kept_logs());
         tasks.spawn(Arc::clone(&self).keep_database());
+        tasks.spawn(Arc::clone(&self).keep_pool());
         tasks.spawn(self.dispatch());
         tokio::select! {
             () = deposed.cancelled() => tasks.shutdown().await,
@@ -237,6 +242,7 @@ impl Reconciler {
         let mut looked_at = HashMap::new();
         loop {
             metrics::queue_length(queue.waiting());
+            self.lanes.note_looks(queue.waiting() + looks.len());
             tokio::select! {
                 slot = self.lanes.quick(), if queue.waiting() > 0 => {
                     let Some((service, interrupt)) = queue.pop() else { continue };

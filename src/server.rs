@@ -87,6 +87,8 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
     }));
     let engine: Arc<dyn Engine> = Arc::new(Timed(Arc::clone(&docker)));
     let publishing = args.publish_address.map(|address| Publishing { address, ports: args.publish_ports.clone() });
+    let policy = Policy { superuser: args.postgres_superuser, extensions: args.postgres_extensions.clone() };
+    let pool = args.pool.targets(args.dev);
     let keep_replaced = SignedDuration::try_from(args.keep_replaced)?;
     let settings = ReconcilerSettings {
         backups: BackupSettings {
@@ -105,7 +107,8 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
             age: SignedDuration::from_hours(24 * i64::from(args.event_retention)),
         },
         host_reserve: args.host_reserve,
-        policy: Policy { superuser: args.postgres_superuser, extensions: args.postgres_extensions.clone() },
+        policy: policy.clone(),
+        pool: pool.clone(),
     };
     let app = Arc::new(App::new(
         Arc::clone(&store),
@@ -120,6 +123,8 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
             backup_policy: args.backups.policy()?,
             recovery_days: args.backups.recovery_days,
             repository,
+            policy,
+            has_pool: !pool.is_empty(),
         },
     ));
     let reconciler = Reconciler::new(
@@ -173,8 +178,17 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
     };
     let serving = tokio::spawn(http::serve(listener, router, limiter, shutdown.clone()));
     tracing::info!(%address, "Serving");
-    let reconciling = Arc::new(reconciler).run(shutdown.clone());
-    let reconciling = tokio::spawn(async { tokio::join!(reconciling, following) }.map(|((), ())| ()));
+    let reconciler = Arc::new(reconciler);
+    let empties_pool = args.dev;
+    let reconciling = tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move {
+            tokio::join!(Arc::clone(&reconciler).run(shutdown), following);
+            if empties_pool {
+                reconciler.empty_pool().await;
+            }
+        }
+    });
     Ok(Server {
         address,
         shutdown,

@@ -8,7 +8,7 @@ use super::lifetime::unfit;
 use super::{App, AppError, Committed, Result, new_seed, now};
 use crate::audit::{self, Object};
 use crate::catalog::access::Access;
-use crate::catalog::{Offer, definition};
+use crate::catalog::{Offer, definition, made_of};
 use crate::domain::Stored as _;
 use crate::domain::address::Publishing;
 use crate::domain::backup_policy::{BackupPlan, BackupPolicy};
@@ -17,10 +17,11 @@ use crate::domain::id::{BackupId, IdempotencyKey, ProjectId, ServiceId};
 use crate::domain::lifetime::Lifetime;
 use crate::domain::name::ServiceName;
 use crate::domain::permission::{Permission, Principal};
+use crate::domain::pool::PoolMember;
 use crate::domain::service::{Address, Operation, Power, Published, Service, ServiceKind, SizeTier, TierSpec, Wish};
 use crate::domain::task::{Job, Task, TaskId};
 use crate::store::{Idempotency, NewService, StoreError};
-use crate::telemetry::traces;
+use crate::telemetry::{metrics, traces};
 
 /// How often a generated name or port may turn out to be taken by a concurrent request before that is an error.
 const ATTEMPTS: u32 = 1000;
@@ -103,6 +104,8 @@ impl App {
                     self.hints.project_changed(&request.project);
                     self.hints.wake(new.service.id);
                     self.hints.ask_for_snapshot();
+                    self.hints.ask_for_pool();
+                    metrics::provision(request.kind, new.member.is_some());
                     audit::accepted(viewer, "PROVISION", Object::Service(new.service.id));
                     return Ok(Committed { service: new.service, event: Some(event) });
                 }
@@ -111,7 +114,7 @@ impl App {
                     return Err(AppError::Conflict { field: "name", message });
                 }
                 Err(StoreError::NameTaken) => name = names.next().unwrap_or_else(|| base.clone()),
-                Err(StoreError::PortTaken) => {}
+                Err(StoreError::PortTaken | StoreError::Taken) => {}
                 Err(StoreError::QuotaReached) => {
                     return Err(AppError::QuotaExceeded { most: self.terms.services_per_project });
                 }
@@ -152,23 +155,31 @@ impl App {
         idempotency: Option<Idempotency>,
     ) -> Result<NewService> {
         let id = ServiceId(Uuid::now_v7());
-        let fresh = (offer.access)(&new_seed()?);
-        let access = match &request.origin {
-            Some(Origin { names, .. }) => {
-                Access { username: names.username.clone(), database: names.database.clone(), ..fresh }
-            }
-            None => fresh,
-        };
-        let sealed = self.sealer.seal(id, &access.to_bytes())?;
-        let published = match &self.terms.publishing {
-            Some(publishing) => Some(self.free_port(publishing, id).await?),
-            None => None,
-        };
         let wish = Wish {
             kind: request.kind,
             version: version.to_owned(),
             tier: chosen_tier(offer, request.tier)?,
             power: Power::On,
+        };
+        let ready = match &request.origin {
+            None => self.ready_beforehand(&wish).await?,
+            Some(_) => None,
+        };
+        let access = match (&ready, &request.origin) {
+            (Some((_, access)), _) => access.clone(),
+            (None, Some(Origin { names, .. })) => Access {
+                username: names.username.clone(),
+                database: names.database.clone(),
+                ..(offer.access)(&new_seed()?)
+            },
+            (None, None) => (offer.access)(&new_seed()?),
+        };
+        let sealed = self.sealer.seal(id, &access.to_bytes())?;
+        let member = ready.map(|(member, _)| member);
+        let published = match (&member, &self.terms.publishing) {
+            (Some(member), _) => member.published,
+            (None, Some(publishing)) => Some(self.free_port(publishing, id).await?),
+            (None, None) => None,
         };
         let address = Address { hostname: format!("{name}-{}", id.suffix()), published };
         let now = now();
@@ -183,6 +194,8 @@ impl App {
         let policy = policy.map(kept);
         let backup_plan = BackupPlan::default().with_policy(policy, id, now);
         let mut service = Service { lifetime, backup_plan, trace: traces::here(), ..accepted };
+        let member = member.map(|member| member.id);
+        service.instance = member.unwrap_or(service.instance);
         let tasks = request.origin.iter().map(|origin| {
             let task = |job| Task::new(TaskId(Uuid::now_v7()), id, job, service.created_at);
             match origin.of {
@@ -194,7 +207,19 @@ impl App {
         if let Some(task) = tasks.first() {
             service.operation = Some(Operation::queued(task.job.operation(), service.created_at));
         }
-        Ok(NewService { service, sealed, tasks, idempotency, quota: self.terms.services_per_project })
+        Ok(NewService { service, sealed, tasks, member, idempotency, quota: self.terms.services_per_project })
+    }
+
+    /// An instance that would do for `wish`, and is ready, with who may connect to it. What can't be read of one is as good as
+    /// none.
+    async fn ready_beforehand(&self, wish: &Wish) -> Result<Option<(PoolMember, Access)>> {
+        let published = self.terms.publishing.as_ref().map(|publishing| publishing.address);
+        let Some(made_of) = made_of(wish, &self.terms.policy, published).filter(|_| self.terms.has_pool) else {
+            return Ok(None);
+        };
+        let Some((member, sealed)) = self.store.pool_find(&made_of).await? else { return Ok(None) };
+        let opened = self.sealer.open(ServiceId(member.id.0), &sealed);
+        Ok(opened.ok().and_then(|bytes| Access::from_bytes(&bytes).ok()).map(|access| (member, access)))
     }
 
     /// A port that no other service has; searched from a place that depends on the id, so that two installations on

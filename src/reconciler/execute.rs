@@ -103,6 +103,7 @@ impl Reconciler {
                 return self.pull(service).await;
             }
             Step::AwaitReady(run) => return self.await_ready(service, run).await,
+            Step::Join(run) => return self.join(service, run).await,
             Step::RotateCredentials(_) => return self.rotate(service).await,
             // Seen to where it is executed.
             Step::Upgrade(_) | Step::Restore(_) => return Done::Tried,
@@ -271,6 +272,16 @@ impl Reconciler {
             Ok(Ok(false)) => self.why_not_ready(service, run).await,
             Ok(Err(error)) => error.into(),
             Err(_) => Done::Tried,
+        }
+    }
+
+    /// Neither of the two needs the other.
+    async fn join(&self, service: &Service, run: &RunId) -> Done {
+        let endpoint = Thing::Endpoint(things::endpoint(service));
+        let (connected, ready) = tokio::join!(self.engine.ensure(&endpoint), self.await_ready(service, run));
+        match connected {
+            Ok(()) => ready,
+            Err(error) => error.into(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! a lane of its own, in which no project has more than its share.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub(super) struct Lanes {
     quick: Arc<Semaphore>,
     bulk: Arc<Semaphore>,
     bulk_of_projects: Mutex<HashMap<ProjectId, Arc<Semaphore>>>,
+    looks: AtomicUsize,
 }
 
 /// A place in the lane of looks and quick calls, until it is given back or dropped.
@@ -43,6 +45,7 @@ impl Lanes {
             quick: Arc::new(Semaphore::new(quick.max(1))),
             bulk: Arc::new(Semaphore::new(BULK)),
             bulk_of_projects: Mutex::default(),
+            looks: AtomicUsize::new(0),
         }
     }
 
@@ -51,6 +54,16 @@ impl Lanes {
         let mut slot = Slot { quick: Arc::clone(&self.quick), permit: None };
         slot.take().await;
         slot
+    }
+
+    /// So many services are looked at, or wait for that.
+    pub(super) fn note_looks(&self, looks: usize) {
+        self.looks.store(looks, Ordering::Relaxed);
+    }
+
+    /// Whether anything is being done for any service.
+    pub(super) fn are_in_use(&self) -> bool {
+        self.looks.load(Ordering::Relaxed) > 0 || self.bulk.available_permits() < BULK
     }
 
     /// Waits for a slot of `project`'s. It waits for its project's share first, so that of one which wants a great many

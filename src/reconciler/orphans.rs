@@ -29,13 +29,17 @@ impl Reconciler {
     pub(super) async fn sweep(&self, grace: SignedDuration, now: Timestamp) -> Result<(), SweepError> {
         let owned = self.engine.survey().await?.owned;
         let checking = self.store.instance_list_checking().await?;
+        let pool = self.store.pool_list().await?;
         let checks = |instance: &InstanceId| checking.iter().any(|checking| checking.id == *instance);
+        let waits = |instance: &InstanceId| pool.iter().any(|member| member.id == *instance);
         let containers: HashSet<&str> =
             owned.iter().filter(|o| matches!(o.what, OwnedThing::Container(_))).map(|o| o.name.as_str()).collect();
         let old = |owned: &&Owned| owned.created_at.is_some_and(|at| now.duration_since(at) >= grace);
         for orphan in owned.iter().filter(old) {
-            // It may check a backup of a service that is destroyed.
-            if matches!(&orphan.what, OwnedThing::Container(Some(of)) | OwnedThing::Volume(Some(of)) if checks(of)) {
+            // It may check a backup of a service that is destroyed, or wait for somebody to take it.
+            if matches!(&orphan.what, OwnedThing::Container(Some(of)) | OwnedThing::Volume(Some(of))
+                if checks(of) || waits(of))
+            {
                 continue;
             }
             // Read after the list was made: what is there was made for a row that is there.

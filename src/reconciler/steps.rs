@@ -14,6 +14,8 @@ pub enum Step {
     Start,
     /// Attach it to its project's network.
     Connect,
+    /// The same of one that is ready but for that, while its server is asked whether it answers.
+    Join(RunId),
     AwaitReady(RunId),
     /// Have the server inside take the password to be.
     RotateCredentials(TaskId),
@@ -130,6 +132,7 @@ impl Step {
             Self::CreateContainer => ("CREATE_CONTAINER", Phase::CreatingContainer, Quick, Before, SILENT, true),
             Self::Start => ("START", Phase::Starting, Quick, Alongside, SILENT, true),
             Self::Connect => ("CONNECT", Phase::Starting, Quick, Before, SILENT, true),
+            Self::Join(_) => ("JOIN", Phase::Starting, Wait, Before, SILENT, true),
             Self::AwaitReady(_) => ("AWAIT_READY", Phase::WaitingForReady, Wait, Alongside, ENDED, true),
             Self::RotateCredentials(_) => {
                 ("ROTATE_CREDENTIALS", Phase::ChangingPassword, Wait, Before, SUPERSEDED, false)

@@ -19,6 +19,9 @@ const QUEUE: &str = "project_services_reconcile_queue";
 const ENGINE_SECONDS: &str = "project_services_engine_call_seconds";
 const NETWORKS_LEFT: &str = "project_services_networks_left";
 const SERVICES: &str = "project_services_services";
+const POOL: &str = "project_services_pool_instances";
+const POOL_MEMORY: &str = "project_services_pool_memory_bytes";
+const PROVISIONS: &str = "project_services_provisions_total";
 
 /// Upper bounds in seconds: from an answer out of memory to a stop that waits for a database's shutdown.
 const BUCKETS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
@@ -52,6 +55,12 @@ pub fn init() -> Result<PrometheusHandle, BuildError> {
     describe_histogram!(ENGINE_SECONDS, Unit::Seconds, "Time of a call to the engine, by call and outcome.");
     describe_gauge!(NETWORKS_LEFT, "Networks of further projects that there are addresses for.");
     describe_gauge!(SERVICES, "Services by kind and state.");
+    describe_gauge!(POOL, "Instances that are ready before anybody asks for them, by kind and version.");
+    describe_gauge!(POOL_MEMORY, Unit::Bytes, "Memory that these may take.");
+    describe_counter!(
+        PROVISIONS,
+        "Services that were accepted, by kind and whether an instance of the pool runs them."
+    );
     let kept = handle.clone();
     tokio::spawn(async move {
         loop {
@@ -119,6 +128,21 @@ pub fn engine_call(call: &'static str, outcome: &'static str, took: Duration) {
 /// There are addresses for so many networks more.
 pub fn networks_left(left: usize) {
     gauge!(NETWORKS_LEFT).set(left as f64);
+}
+
+/// So many are ready before anybody asks for them.
+pub fn pool_instances(kind: ServiceKind, version: &str, count: usize) {
+    gauge!(POOL, "kind" => kind.as_str(), "version" => version.to_owned()).set(count as f64);
+}
+
+/// All of them may take so much memory, in bytes.
+pub fn pool_memory(bytes: u64) {
+    gauge!(POOL_MEMORY).set(bytes as f64);
+}
+
+/// A service of that kind was accepted.
+pub fn provision(kind: ServiceKind, is_warm: bool) {
+    counter!(PROVISIONS, "kind" => kind.as_str(), "warm" => if is_warm { "true" } else { "false" }).increment(1);
 }
 
 /// So many services of each kind are in each state; of the others there are none.

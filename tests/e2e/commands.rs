@@ -58,6 +58,7 @@ async fn the_development_server_makes_its_keys_and_prints_a_token_that_works() {
         .args(["serve", "--dev", "--listen-address", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()])
         .env_remove("JWT_SECRET")
         .env_remove("ENCRYPTION_KEYS")
+        .env("WARM_POOL", "")
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

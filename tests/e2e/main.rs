@@ -26,6 +26,7 @@ mod metrics;
 mod networks;
 mod pages;
 mod point_in_time;
+mod pool;
 mod privilege;
 mod recover;
 mod repair;

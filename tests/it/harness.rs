@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use project_services::app::{App, Terms};
 use project_services::auth::{KeySource, TokenSettings, Verifier};
+use project_services::catalog::policy::Policy;
 use project_services::clock::Clock;
 use project_services::crypto::Sealer;
 use project_services::domain::address::Publishing;
@@ -146,6 +147,8 @@ impl Server {
             backup_policy: None,
             recovery_days: 7,
             repository: repository(directory.path()),
+            policy: Policy::default(),
+            has_pool: false,
         };
         let app = Arc::new(App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), shown, terms));
         let limiter = Arc::new(http::Limiter::new(limits.wire));

@@ -153,6 +153,8 @@ impl World {
                 backup_policy: None,
                 recovery_days: 7,
                 repository: repository(directory.path()),
+                policy: Policy::default(),
+                has_pool: true,
             },
         );
         let viewer = Principal {
@@ -184,6 +186,7 @@ impl World {
             retention: EventRetention { newest: 1_000, age: SignedDuration::from_hours(24) },
             host_reserve: Reserve(500),
             policy: Policy::default(),
+            pool: Vec::new(),
             backups: BackupSettings {
                 repository: repository(directory),
                 installation: InstallationId(Uuid::nil()),

@@ -127,6 +127,12 @@ impl Service {
         self.0.evidence.published.map(|published| published.port)
     }
 
+    /// What its container and its volume are called on the engine's host, for `docker logs` and the like. It is another name after
+    /// an upgrade, a restore into it, or `revertService`.
+    async fn container_name(&self) -> String {
+        self.0.instance.to_string()
+    }
+
     /// The environment variables to connect with, with the password left out. `revealCredentials` shows it.
     #[graphql(complexity = "list_cost(CREDENTIALS, child_complexity)")]
     async fn credentials(&self, ctx: &Context<'_>) -> Result<Vec<Credential>> {

@@ -5,9 +5,12 @@ use crate::domain::service::ErrorCode;
 use crate::reconciler::steps::Step;
 
 pub(super) fn disconnected(facts: &Facts<'_>) -> Verdict {
-    match facts.running() {
-        Some(container) if !container.connected => Verdict::Do(Step::Connect, "it is not on its project's network"),
-        _ => Verdict::Pass,
+    let Some(container) = facts.running().filter(|container| !container.connected) else { return Verdict::Pass };
+    match &container.run {
+        Some(run) if !facts.evidence.initialised => {
+            Verdict::Do(Step::Join(run.clone()), "it is ready but for its project's network")
+        }
+        _ => Verdict::Do(Step::Connect, "it is not on its project's network"),
     }
 }
 
@@ -46,6 +49,14 @@ mod tests {
         assert_eq!(case.says(disconnected), Verdict::Pass);
         case.container().connected = false;
         assert!(matches!(case.says(disconnected), Verdict::Do(Step::Connect, _)));
+    }
+
+    #[test]
+    fn what_was_ready_beforehand_is_asked_whether_it_answers_as_it_is_connected() {
+        let mut case = Case::new();
+        (case.container().connected, case.service.evidence.initialised) = (false, false);
+        let run = case.container().run.clone().unwrap();
+        assert!(matches!(case.says(disconnected), Verdict::Do(Step::Join(joined), _) if joined == run));
     }
 
     #[test]
