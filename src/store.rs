@@ -223,6 +223,12 @@ pub trait Store: Terms {
     /// All services that are not DESTROYED, of every project.
     async fn service_list_active(&self) -> Result<Vec<Service>>;
 
+    /// Of all services that are not DESTROYED, of every project, the revision, which is another one after each write.
+    async fn service_list_revisions(&self) -> Result<Vec<(ServiceId, i64)>>;
+
+    /// Those of `ids` that are not DESTROYED, in any order. Up to a thousand at once.
+    async fn service_list_of(&self, ids: &[ServiceId]) -> Result<Vec<Service>>;
+
     /// The services that are to go on and whose expiry has come by `end`, or comes by `notice` and was not told of; the soonest
     /// first.
     async fn service_list_expiring(&self, end: Timestamp, notice: Timestamp) -> Result<Vec<Service>>;

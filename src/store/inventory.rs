@@ -9,7 +9,7 @@ use diesel::sql_types::Text;
 const RECORD: &str = "__diesel_schema_migrations";
 
 /// The tables, each with the version of the migration that makes it, the first one first.
-const TABLES: [(&str, &str); 12] = [
+const TABLES: [(&str, &str); 13] = [
     ("installation", "20261123000000"),
     ("projects", "20261123000000"),
     ("services", "20261123000000"),
@@ -22,6 +22,7 @@ const TABLES: [(&str, &str); 12] = [
     ("backups", "20261126120000"),
     ("log_sections", "20261126210000"),
     ("pool_members", "20261126230000"),
+    ("destroyed_counts", "20261126233000"),
 ];
 
 /// What a database holds.

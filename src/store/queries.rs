@@ -53,6 +53,9 @@ mod pool;
 #[path = "queries/retention.rs"]
 mod retention;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
+#[path = "queries/roster.rs"]
+mod roster;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries/sealed.rs"]
 mod sealed;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
@@ -77,6 +80,7 @@ use instances::{instance_list, instance_list_checking};
 use log::{event_list, event_list_of_service, event_list_since, event_span};
 use pool::{pool_add, pool_find, pool_forget, pool_list, pool_note};
 use retention::{event_list_overdue, event_trim};
+use roster::{service_list_of, service_list_revisions};
 use sealed::{sealed_get, sealed_list_other, sealed_replace, sealed_samples};
 use sections::{section_list, section_list_all};
 use services::{
@@ -223,6 +227,14 @@ impl Store for Backend {
 
     async fn service_list_active(&self) -> Result<Vec<Service>> {
         read!(self, service_list_active())
+    }
+
+    async fn service_list_revisions(&self) -> Result<Vec<(ServiceId, i64)>> {
+        read!(self, service_list_revisions())
+    }
+
+    async fn service_list_of(&self, ids: &[ServiceId]) -> Result<Vec<Service>> {
+        read!(self, service_list_of(ids))
     }
 
     async fn service_list_expiring(&self, end: Timestamp, notice: Timestamp) -> Result<Vec<Service>> {

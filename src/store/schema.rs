@@ -37,6 +37,16 @@ diesel::table! {
     use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
     use crate::store::types::sql::{Instant, Jsonb, Uuid};
 
+    destroyed_counts (kind) {
+        kind -> Text,
+        number -> Int8,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
+    use crate::store::types::sql::{Instant, Jsonb, Uuid};
+
     installation (only_row) {
         only_row -> Int4,
         id -> Uuid,
@@ -227,6 +237,7 @@ diesel::joinable!(tasks -> services (service_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     backups,
+    destroyed_counts,
     installation,
     instances,
     log_sections,

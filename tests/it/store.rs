@@ -42,6 +42,7 @@ mod lifetime;
 mod lists;
 mod log_sections;
 mod newer;
+mod plans;
 mod pool;
 mod postgres;
 mod retention;

@@ -15,7 +15,7 @@ use crate::domain::name::ServiceName;
 use crate::domain::service::{Power, Service, ServiceKind, ServiceState};
 use crate::store::fault::Fault;
 use crate::store::rows::{EventRow, NewServiceRow, ServiceRow};
-use crate::store::schema::{instances, pool_members, services};
+use crate::store::schema::{destroyed_counts, instances, pool_members, services};
 use crate::store::types::{Id, Instant, Word};
 use crate::store::{LogSpan, NewService, Page, ServiceFilter, Slice, StoreError};
 
@@ -138,14 +138,19 @@ pub(super) async fn service_count(connection: &mut Conn, project: &ProjectId, fi
     Ok(count.unsigned_abs())
 }
 
+/// Of those that are not DESTROYED by the index `services_counted`.
 pub(super) async fn service_tally(connection: &mut Conn) -> Answer<Vec<(ServiceKind, ServiceState, u64)>> {
     let columns = (services::kind, services::state);
-    let rows: Vec<(Word<ServiceKind>, Word<ServiceState>, i64)> = services::table
+    let active: Vec<(Word<ServiceKind>, Word<ServiceState>, i64)> = services::table
+        .filter(services::destroyed_at.is_null())
         .group_by(columns)
         .select((services::kind, services::state, diesel::dsl::count_star()))
         .load(connection)
         .await?;
-    Ok(rows.into_iter().map(|(kind, state, count)| (kind.value, state.value, count.unsigned_abs())).collect())
+    let destroyed: Vec<(Word<ServiceKind>, i64)> = destroyed_counts::table.load(connection).await?;
+    let destroyed = destroyed.into_iter().map(|(kind, count)| (kind.value, ServiceState::Destroyed, count));
+    let active = active.into_iter().map(|(kind, state, count)| (kind.value, state.value, count));
+    Ok(active.chain(destroyed).map(|(kind, state, count)| (kind, state, count.unsigned_abs())).collect())
 }
 
 pub(super) async fn service_list_active(connection: &mut Conn) -> Answer<Vec<Service>> {

@@ -1,0 +1,3 @@
+DROP INDEX services_counted;
+DROP TRIGGER services_count_destroyed;
+DROP TABLE destroyed_counts;
