@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +26,7 @@ use crate::domain::id::{InstallationId, InstanceId, ServiceId};
 use crate::domain::pool::PoolTarget;
 use crate::domain::storage::Reserve;
 use crate::domain::term::{ReplicaId, Term};
-use crate::engine::{Engine, Happening, Instruments};
+use crate::engine::{Engine, EngineError, Happening, Instruments, Survey};
 use crate::hints::Hints;
 use crate::repository::Repository;
 use crate::store::Store;
@@ -43,11 +44,13 @@ mod look;
 mod note;
 mod orphans;
 mod pool;
+mod presence;
 mod queue;
 mod replace;
 mod resize;
 mod restore;
 mod retention;
+mod roster;
 mod rules;
 mod spare;
 mod steps;
@@ -58,11 +61,15 @@ mod upgrade;
 mod usage;
 
 pub use database::OwnBackups;
+use execute::failure;
 use lanes::Lanes;
 pub use look::{Looked, Memory};
+use presence::Presence;
 use queue::Queue;
 pub use retention::EventRetention;
+use roster::Roster;
 use storage::Watched;
+pub use tick::Besides;
 
 /// How often the engine is asked whether it is there, and how long it may take to answer. One that hangs, or is behind a
 /// broken line, does not end its event stream.
@@ -110,6 +117,10 @@ pub struct Reconciler {
     settings: ReconcilerSettings,
     lanes: Lanes,
     watched: Watched,
+    roster: Roster,
+    presence: Presence,
+    /// Asks for a survey ahead of the tick.
+    doubts: Notify,
     clock: fn() -> Timestamp,
     /// Of the term that this process reconciles in, or last did. Writes of another term are refused by the store.
     epoch: AtomicI64,
@@ -124,9 +135,21 @@ impl Reconciler {
         hints: Arc<Hints>,
         settings: ReconcilerSettings,
     ) -> Self {
-        let lanes = Lanes::new(settings.concurrency);
-        let (watched, epoch) = (Watched::default(), AtomicI64::new(0));
-        Self { store, engine, instruments, sealer, hints, settings, lanes, watched, clock: now, epoch }
+        Self {
+            store,
+            engine,
+            instruments,
+            sealer,
+            hints,
+            lanes: Lanes::new(settings.concurrency),
+            settings,
+            watched: Watched::default(),
+            roster: Roster::default(),
+            presence: Presence::default(),
+            doubts: Notify::new(),
+            clock: now,
+            epoch: AtomicI64::new(0),
+        }
     }
 
     /// The same with another clock, for tests that step through time.
@@ -149,9 +172,10 @@ impl Reconciler {
     async fn reconcile(self: Arc<Self>, term: Term, deposed: CancellationToken) {
         self.epoch.store(term.epoch, Ordering::Relaxed);
         let mut tasks = JoinSet::new();
+        let (surveys, surveyed) = mpsc::channel(1);
         tasks.spawn(Arc::clone(&self).follow_engine());
-        tasks.spawn(Arc::clone(&self).tick());
-        tasks.spawn(Arc::clone(&self).sweep_for_orphans());
+        tasks.spawn(Arc::clone(&self).tick(surveys));
+        tasks.spawn(Arc::clone(&self).sweep_for_orphans(surveyed));
         tasks.spawn(Arc::clone(&self).trim_logs());
         tasks.spawn(Arc::clone(&self).watch_expiry());
         tasks.spawn(Arc::clone(&self).record_usage());
@@ -172,39 +196,50 @@ impl Reconciler {
         }
     }
 
-    /// Wakes services that something happens to. After each connection everything is looked at, for what happened
-    /// before it is not in the stream.
+    /// Wakes services that something happens to. After each connection all that run are looked at, and what a survey shows to
+    /// be otherwise, for what happened before it is not in the stream. It asks for all whether an engine that was lost is back.
     async fn follow_engine(self: Arc<Self>) {
+        // What an earlier term knew may not be so any more.
+        self.presence.found();
         loop {
+            let asked_at = (self.clock)();
             match self.engine.watch().await {
                 Ok(mut happenings) => {
                     tracing::info!("Following the engine's events");
-                    self.wake_all().await;
+                    self.presence.found();
+                    self.wake_differing(Besides::Running).await;
                     let mut silence = std::pin::pin!(self.engine_silent());
                     loop {
                         tokio::select! {
                             happening = happenings.next() => match happening {
                                 Some(Happening::To(instance)) => self.wake_owner(instance).await,
-                                Some(Happening::ToSome) => self.wake_all().await,
+                                Some(Happening::ToSome) => self.doubts.notify_one(),
                                 None => break,
                             },
                             () = &mut silence => break,
                         }
                     }
                     tracing::warn!("The engine's event stream ended, or the engine does not answer");
-                    self.wake_all().await;
                 }
-                Err(error) => tracing::debug!(error = ?error, "The engine's events can't be followed"),
+                Err(error) => {
+                    tracing::debug!(error = ?error, "The engine's events can't be followed");
+                    // One that refuses is there.
+                    let is_lost = !matches!(error, EngineError::Refused { .. });
+                    if is_lost && self.presence.lost(asked_at, failure(&error)) {
+                        tracing::warn!("The engine does not answer");
+                        self.wake_minding().await;
+                    }
+                }
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 
-    /// Wakes the service that `instance` runs; all of them where the store does not tell which.
+    /// Wakes the service that `instance` runs; where the store does not tell which, a survey has to.
     async fn wake_owner(&self, instance: InstanceId) {
         match self.store.service_of(instance).await {
             Ok(service) => service.into_iter().for_each(|service| self.hints.wake(service.id)),
-            Err(_) => self.wake_all().await,
+            Err(_) => self.doubts.notify_one(),
         }
     }
 
@@ -219,14 +254,14 @@ impl Reconciler {
     }
 
     /// Apart from the tick, which must not wait for removals.
-    async fn sweep_for_orphans(self: Arc<Self>) {
-        let mut interval = self.interval();
-        loop {
-            interval.tick().await;
-            if let Err(error) = self.sweep(self.settings.orphan_grace, (self.clock)()).await {
+    async fn sweep_for_orphans(self: Arc<Self>, mut surveyed: mpsc::Receiver<Survey>) {
+        while let Some(survey) = surveyed.recv().await {
+            if let Err(error) = self.sweep(&survey.owned, self.settings.orphan_grace, (self.clock)()).await {
                 tracing::debug!(error = ?error, "The sweep for orphans was broken off");
             }
         }
+        // The tick never ends before the term does.
+        std::future::pending().await
     }
 
     fn interval(&self) -> tokio::time::Interval {

@@ -10,6 +10,7 @@ use super::Reconciler;
 use super::execute::command;
 use crate::catalog::definition;
 use crate::catalog::deployment::REFUSED;
+use crate::domain::id::ServiceId;
 use crate::domain::service::{ErrorCode, Service, ServiceState};
 
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -22,12 +23,16 @@ impl Reconciler {
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
-            let services = self.active().await.into_iter().filter(is_checked);
-            stream::iter(services).for_each_concurrent(AT_ONCE, |service| self.check_login(service)).await;
+            let services = self.known(|entry| entry.is_checked.then_some(())).await;
+            stream::iter(services).for_each_concurrent(AT_ONCE, |(id, ())| self.check_login(id)).await;
         }
     }
 
-    async fn check_login(&self, service: Service) {
+    async fn check_login(&self, id: ServiceId) {
+        let Ok(Some(service)) = self.store.service_get(id).await else { return };
+        if !is_checked(&service) {
+            return;
+        }
         let Some(refused) = self.is_refused(&service).await.filter(|refused| *refused != service.evidence.refused)
         else {
             return;
@@ -64,7 +69,7 @@ impl Reconciler {
 }
 
 /// While something is being done about it, that may be what keeps its user out.
-fn is_checked(service: &Service) -> bool {
+pub(super) fn is_checked(service: &Service) -> bool {
     let is_refused = service.error.as_ref().is_some_and(|error| error.code == ErrorCode::CredentialsRefused);
     let runs = service.state == ServiceState::Running || (service.state == ServiceState::Error && is_refused);
     runs && service.operation.is_none()

@@ -123,22 +123,33 @@ impl Reconciler {
         interrupt: &Notify,
     ) -> Result<Next, StoreError> {
         let asked_at = (self.clock)();
-        let look = match slot.briefly(self.engine.look(service.instance, &image(&service))).await {
-            Ok(observed) => {
-                memory.attempts.unseen_since = None;
-                self.watched.see(&service, &observed);
-                Look::Seen(observed)
+        let away = self.presence.away();
+        let look = match &away {
+            Some(away) => {
+                memory.note_unseen(away.since);
+                Look::Unseen(away.failure.clone())
             }
-            Err(error) => {
-                tracing::debug!(service = %service.id, error = ?error, "The engine does not tell of a service");
-                memory.note_unseen(asked_at);
-                Look::Unseen(failure(&error))
-            }
+            None => match slot.briefly(self.engine.look(service.instance, &image(&service))).await {
+                Ok(observed) => {
+                    memory.attempts.unseen_since = None;
+                    self.watched.see(&service, &observed);
+                    Look::Seen(observed)
+                }
+                Err(error) => {
+                    tracing::debug!(service = %service.id, error = ?error, "The engine does not tell of a service");
+                    memory.note_unseen(asked_at);
+                    Look::Unseen(failure(&error))
+                }
+            },
         };
         let tasks = self.store.task_list_open(service.id).await?;
         let instances = self.store.instance_list(service.id).await?;
         let has = Belongings { tasks: &tasks, instances: &instances };
         let mut plan = decide(&service, has, &look, &memory.attempts, (self.clock)());
+        if let Some(away) = away {
+            // Once the engine is back, all that show this are looked at.
+            plan.again = away.counts_at((self.clock)());
+        }
         tracing::debug!(service = %service.id, step = ?plan.step, reason = plan.reason, "Looked at a service");
         let span = traced(&service, &mut plan, asked_at);
         let log_span = span.log_span();

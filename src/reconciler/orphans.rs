@@ -12,30 +12,25 @@ use jiff::{SignedDuration, Timestamp};
 use super::Reconciler;
 use crate::domain::id::InstanceId;
 use crate::domain::service::ServiceState;
-use crate::engine::{EngineError, Owned, OwnedThing, Target};
+use crate::engine::{Owned, OwnedThing, Target};
 use crate::store::StoreError;
 
-/// Why a sweep was broken off; the next one begins anew.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum SweepError {
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 impl Reconciler {
-    /// Removes what nobody wants and is older than `grace`.
-    pub(super) async fn sweep(&self, grace: SignedDuration, now: Timestamp) -> Result<(), SweepError> {
-        let owned = self.engine.survey().await?.owned;
+    /// Removes of what a survey has found what nobody wants and is older than `grace`.
+    pub(super) async fn sweep(&self, owned: &[Owned], grace: SignedDuration, now: Timestamp) -> Result<(), StoreError> {
+        let old =
+            self.not_plainly_wanted(owned, |owned| owned.created_at.is_some_and(|at| now.duration_since(at) >= grace));
+        let old = old.await;
+        if old.is_empty() {
+            return Ok(());
+        }
         let checking = self.store.instance_list_checking().await?;
         let pool = self.store.pool_list().await?;
         let checks = |instance: &InstanceId| checking.iter().any(|checking| checking.id == *instance);
         let waits = |instance: &InstanceId| pool.iter().any(|member| member.id == *instance);
         let containers: HashSet<&str> =
             owned.iter().filter(|o| matches!(o.what, OwnedThing::Container(_))).map(|o| o.name.as_str()).collect();
-        let old = |owned: &&Owned| owned.created_at.is_some_and(|at| now.duration_since(at) >= grace);
-        for orphan in owned.iter().filter(old) {
+        for orphan in old {
             // It may check a backup of a service that is destroyed, or wait for somebody to take it.
             if matches!(&orphan.what, OwnedThing::Container(Some(of)) | OwnedThing::Volume(Some(of))
                 if checks(of) || waits(of))
@@ -76,6 +71,24 @@ impl Reconciler {
             }
         }
         Ok(())
+    }
+
+    /// Those of `owned` that `is_old` lets through, without what the services that are in mind want: nobody has to be asked for
+    /// that. They were read before the survey was made, and what has come to be unwanted since is found by the next sweep.
+    async fn not_plainly_wanted<'a>(&self, owned: &'a [Owned], is_old: impl Fn(&Owned) -> bool) -> Vec<&'a Owned> {
+        let known = self.roster.known().await;
+        let instances: HashSet<_> = known.services.values().map(|entry| entry.instance).collect();
+        let projects: HashSet<_> = known.services.values().map(|entry| &entry.project).collect();
+        let is_wanted = |owned: &Owned| match &owned.what {
+            OwnedThing::Container(Some(of)) | OwnedThing::Volume(Some(of)) => {
+                instances.contains(of) && owned.name == of.to_string()
+            }
+            OwnedThing::Network(Some(of)) => {
+                projects.contains(of) && self.engine.network_name(of).is_some_and(|name| owned.name == name)
+            }
+            _ => false,
+        };
+        owned.iter().filter(|owned| is_old(owned) && !is_wanted(owned)).collect()
     }
 
     async fn is_active(&self, instance: InstanceId) -> Result<bool, StoreError> {

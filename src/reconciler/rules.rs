@@ -32,6 +32,7 @@ mod storage;
 mod version;
 mod volume;
 
+pub(super) use limits::SILENCE;
 use outcome::Outcome;
 pub use restore::holds_up;
 

@@ -64,6 +64,11 @@ impl Watched {
         self.more.notify_one();
     }
 
+    /// Whether a service is watched.
+    pub(super) fn has(&self, service: ServiceId) -> bool {
+        locked(&self.services).get(&service).is_some_and(|sender| !sender.is_closed())
+    }
+
     /// Those that have come to run since the last call; waits until there is one.
     async fn arrivals(&self) -> Vec<watch::Receiver<Service>> {
         loop {
@@ -129,6 +134,7 @@ impl Reconciler {
                 Err(error) => {
                     tracing::debug!(service = %service.id, error = ?error, "A volume could not be measured");
                     gauge = None;
+                    self.presence.there().await;
                     // What takes too long may still be at it.
                     REOPENED.max(asked.elapsed())
                 }

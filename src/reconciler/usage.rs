@@ -1,6 +1,6 @@
 //! What services take, written down once a minute, so that the last day can be looked at.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use tokio::time::MissedTickBehavior;
 use super::Reconciler;
 use crate::catalog::definition;
 use crate::domain::history::minute_of;
-use crate::domain::id::InstanceId;
+use crate::domain::id::{InstanceId, ServiceId};
 use crate::domain::live::{Holdings, Reading, UsageRecord};
-use crate::domain::service::{Service, ServiceState};
+use crate::domain::service::ServiceKind;
 
 const INTERVAL: Duration = Duration::from_secs(60);
 /// What is held takes a process in the container to count: each so many minutes, and at once of what was not counted yet.
@@ -40,12 +40,9 @@ impl Reconciler {
     }
 
     async fn record_once(&self, readings: &Readings) {
-        let mut services = self.active().await;
-        services.retain(|service| service.state == ServiceState::Running);
-        readings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|instance, _| services.iter().any(|service| service.instance == *instance));
+        let services = self.known(|entry| entry.is_running.then_some((entry.instance, entry.kind))).await;
+        let instances: HashSet<_> = services.iter().map(|(_, (instance, _))| *instance).collect();
+        readings.lock().unwrap_or_else(PoisonError::into_inner).retain(|instance, _| instances.contains(instance));
         let measured = stream::iter(services).map(|service| self.measured(service, readings));
         let measured: Vec<_> = measured.buffer_unordered(AT_ONCE).collect().await;
         let records: Vec<_> = measured.into_iter().flatten().collect();
@@ -57,8 +54,11 @@ impl Reconciler {
     }
 
     /// None where the engine does not tell, such as of a container that has stopped in between.
-    async fn measured(&self, service: Service, readings: &Readings) -> Option<UsageRecord> {
-        let instance = service.instance;
+    async fn measured(
+        &self,
+        (service, (instance, kind)): (ServiceId, (InstanceId, ServiceKind)),
+        readings: &Readings,
+    ) -> Option<UsageRecord> {
         let before = readings.lock().unwrap_or_else(PoisonError::into_inner).get(&instance).copied();
         let is_new = before.is_none();
         let before = match before {
@@ -74,16 +74,16 @@ impl Reconciler {
         let usage = reading.since(before)?;
         let minute = minute_of((self.clock)());
         let holdings = match is_new || is_counted_in(minute) {
-            true => self.count(&service).await,
+            true => self.count(instance, kind).await,
             false => None,
         };
         let (cpu_millis, memory_bytes) = (usage.cpu_millis, usage.memory_bytes);
-        Some(UsageRecord { service: service.id, minute, cpu_millis, memory_bytes, holdings })
+        Some(UsageRecord { service, minute, cpu_millis, memory_bytes, holdings })
     }
 
-    async fn count(&self, service: &Service) -> Option<Holdings> {
-        let offer = definition(service.wish.kind).offer.as_ref()?;
-        self.instruments.holdings(service.instance, offer.data_path, offer.port).await.ok()
+    async fn count(&self, instance: InstanceId, kind: ServiceKind) -> Option<Holdings> {
+        let offer = definition(kind).offer.as_ref()?;
+        self.instruments.holdings(instance, offer.data_path, offer.port).await.ok()
     }
 }
 

@@ -10,6 +10,7 @@ mod engine;
 mod expiry;
 mod faults;
 mod passwords;
+mod presence;
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -36,7 +37,7 @@ use project_services::domain::term::ReplicaId;
 use project_services::engine::Engine;
 use project_services::hints::Hints;
 use project_services::reconciler::{
-    BackupSettings, EventRetention, Memory, OwnBackups, Reconciler, ReconcilerSettings,
+    BackupSettings, Besides, EventRetention, Memory, OwnBackups, Reconciler, ReconcilerSettings,
 };
 use project_services::store::{self, Store};
 use proptest::prelude::*;
@@ -133,6 +134,25 @@ struct World {
 }
 
 impl World {
+    /// A world with so many services that run, of which the first is this one's.
+    async fn with_running(number: u32) -> (Self, Vec<ServiceId>) {
+        let mut world = Self::new(ServiceKind::Redis).await;
+        let first = world.id;
+        let mut ids = vec![first];
+        for _ in 1..number {
+            let request = request(&world.project, ServiceKind::Redis);
+            ids.push(world.app.provision(&world.viewer, request).await.unwrap().service.id);
+        }
+        for &id in &ids {
+            (world.id, world.memory) = (id, None);
+            world.settle().await;
+            world.engine.heal(InstanceId::first_of(id));
+        }
+        (world.id, world.memory) = (first, None);
+        world.hints.woken().await;
+        (world, ids)
+    }
+
     async fn new(kind: ServiceKind) -> Self {
         CLOCK.set(Timestamp::now());
         let directory = tempfile::tempdir().unwrap();
@@ -424,21 +444,10 @@ const MANY: u32 = 50;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_tick_costs_by_node_and_wakes_only_what_is_not_as_it_should_be() {
-    let mut world = World::new(ServiceKind::Redis).await;
-    let mut ids = vec![world.id];
-    for _ in 1..MANY {
-        let request = request(&world.project, ServiceKind::Redis);
-        ids.push(world.app.provision(&world.viewer, request).await.unwrap().service.id);
-    }
-    for &id in &ids {
-        (world.id, world.memory) = (id, None);
-        world.settle().await;
-        world.engine.heal(InstanceId::first_of(id));
-    }
-    world.hints.woken().await;
+    let (world, ids) = World::with_running(MANY).await;
 
     let before = world.engine.calls();
-    world.reconciler.wake_differing().await;
+    world.reconciler.wake_differing(Besides::Nothing).await;
     assert_eq!(world.engine.calls() - before, 1, "one survey, whatever the number of services");
     assert_eq!(world.hints.woken().now_or_never(), None, "nobody is woken");
 
@@ -450,13 +459,26 @@ async fn a_tick_costs_by_node_and_wakes_only_what_is_not_as_it_should_be() {
     let stopped = *ids.last().unwrap();
     world.app.act(&world.viewer, stopped, ServiceAction::Stop).await.unwrap();
     world.hints.woken().await;
-    world.reconciler.wake_differing().await;
+    world.reconciler.wake_differing(Besides::Nothing).await;
     let expected: HashSet<_> = ids[..seen.len()].iter().copied().chain([stopped]).collect();
     assert_eq!(world.hints.woken().await, expected, "what something has befallen, and what is on its way");
 
     world.engine.script(vec![Fault::Unavailable]);
-    world.reconciler.wake_differing().await;
-    assert_eq!(world.hints.woken().await.len(), ids.len(), "an engine that does not tell may mean something for each");
+    world.reconciler.wake_differing(Besides::Nothing).await;
+    assert_eq!(world.hints.woken().await, HashSet::from([stopped]), "rows tell what is on its way");
+
+    let mut in_turn = HashSet::new();
+    for _ in 0..10 {
+        let before = world.engine.calls();
+        world.reconciler.wake_differing(Besides::Turn).await;
+        assert_eq!(world.engine.calls() - before, 1);
+        let woken = world.hints.woken().await;
+        assert!(woken.difference(&expected).count() <= ids.len() / 10);
+        in_turn.extend(woken);
+    }
+    assert_eq!(in_turn.len(), ids.len(), "in ten ticks each has its turn");
+    world.reconciler.wake_differing(Besides::Running).await;
+    assert_eq!(world.hints.woken().await.len(), ids.len(), "what happened to one that runs may be over");
 }
 
 proptest! {

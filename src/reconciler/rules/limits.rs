@@ -6,7 +6,7 @@ use super::Failure;
 use crate::domain::service::{ErrorCode, OperationKind, OperationPhase};
 
 /// How long an engine may be silent before what was RUNNING no longer counts as known.
-pub(super) const SILENCE: SignedDuration = SignedDuration::from_secs(10);
+pub(in crate::reconciler) const SILENCE: SignedDuration = SignedDuration::from_secs(10);
 
 /// How long an operation may take once it has begun. Destroying never gives up, and a rotation is given up by the number of
 /// its failures.

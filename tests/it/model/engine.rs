@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ use project_services::engine::thing::Place;
 use project_services::engine::{
     Command, Ended, Engine, EngineError, Flow, Grown, Happening, Pull, Result, Target, Thing,
 };
+use secrecy::ExposeSecret;
 use tokio::sync::{Notify, watch};
 
 use super::faults::{Befalls, Fault};
@@ -72,6 +74,9 @@ struct FakeVolume {
 pub struct FakeEngine {
     state: Mutex<State>,
     cut: Notify,
+    /// Nobody takes its calls.
+    away: watch::Sender<bool>,
+    watches: AtomicU32,
 }
 
 impl FakeEngine {
@@ -85,6 +90,11 @@ impl FakeEngine {
         self.cut.notified().await;
     }
 
+    /// Has nobody take its calls, and ends what they began, or has it take them again.
+    pub fn leave(&self, is_away: bool) {
+        self.away.send_replace(is_away);
+    }
+
     /// From now on a volume with data may be removed.
     pub fn may_remove_data(&self, may: bool) {
         self.state.lock().unwrap().may_remove_data |= may;
@@ -93,6 +103,11 @@ impl FakeEngine {
     /// How many calls were made so far, whatever came of them.
     pub fn calls(&self) -> u32 {
         self.state.lock().unwrap().calls
+    }
+
+    /// How many of them asked for its events.
+    pub fn watches(&self) -> u32 {
+        self.watches.load(Ordering::Relaxed)
     }
 
     pub fn assert_sound(&self) {
@@ -207,7 +222,7 @@ impl FakeEngine {
         let fault = {
             let mut state = self.state.lock().unwrap();
             state.calls += 1;
-            state.script.pop_front().unwrap_or(Fault::None)
+            state.script.pop_front().unwrap_or(if *self.away.borrow() { Fault::Unavailable } else { Fault::None })
         };
         match fault {
             Fault::Unavailable => return Err(EngineError::Unavailable("nobody there".into())),
@@ -276,7 +291,7 @@ fn run_id(run: u64) -> RunId {
 #[async_trait]
 impl Engine for FakeEngine {
     async fn ping(&self) -> Result<()> {
-        Ok(())
+        self.call(|_| Ok(())).await
     }
 
     async fn look(&self, instance: InstanceId, _image: &str) -> Result<Observed> {
@@ -397,6 +412,10 @@ impl Engine for FakeEngine {
                 })
                 .await;
         };
+        // Whoever asks that has logged in.
+        if input.expose_secret().ends_with("\nPING\n") {
+            return self.call(|state| running(state, instance).and_then(|_| ended(true))).await;
+        }
         self.call(|state| {
             running(state, instance)?.1.kept.prepare(input);
             Ok(())
@@ -506,7 +525,11 @@ impl Engine for FakeEngine {
     }
 
     async fn watch(&self) -> Result<BoxStream<'static, Happening>> {
-        Ok(futures_util::stream::pending().boxed())
+        self.watches.fetch_add(1, Ordering::Relaxed);
+        self.call(|_| Ok(())).await?;
+        let mut away = self.away.subscribe();
+        let left = async move { away.wait_for(|is_away| *is_away).await.map(|_| ()) };
+        Ok(futures_util::stream::pending().take_until(Box::pin(left)).boxed())
     }
 
     async fn logs(&self, _instance: InstanceId, _lines: usize) -> Result<Vec<String>> {
