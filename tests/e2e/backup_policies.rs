@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::backups::{backup_in, fact, redis, restored, running, sql, things};
 use crate::faults::backups::files;
 use crate::support::client::Client;
+use crate::support::docker::owned;
 use crate::support::eventually;
 use crate::support::server::Server;
 
@@ -99,4 +100,66 @@ async fn a_service_is_destroyed_once_its_final_backup_is_verified_and_stays_wher
     let back = restored(&client, last["id"].as_str().unwrap(), "back").await;
     let url = client.reveal(&back).await["DATABASE_URL"].clone();
     assert_eq!(sql(&server, &url, "SELECT count(*) FROM last").unwrap().trim(), "1000");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_is_destroyed_once_the_last_backup_of_each_is_verified_and_stays_where_that_fails() {
+    let server = Server::start(&[]).await;
+    let client = Client::new(&server);
+    let (rows, cache) = tokio::join!(running(&client, "POSTGRESQL", "17"), running(&client, "REDIS", "7"));
+    let url = client.reveal(&rows).await["DATABASE_URL"].clone();
+    sql(&server, &url, "CREATE TABLE last AS SELECT generate_series(1, 1000) AS n").unwrap();
+    let keys = client.reveal(&cache).await["REDIS_URL"].clone();
+    redis(&server, "7", &keys, &["SET", "last", "kept"]);
+    let end = async || {
+        let mutation = "mutation($project: ID!) {
+            destroyProject(input: {projectId: $project, finalBackup: true}) { services { id state } } }";
+        let data = client.data(mutation, json!({"project": server.project})).await;
+        data["destroyProject"]["services"].as_array().unwrap().clone()
+    };
+
+    let kept = server.directory().join("backups");
+    let _ = std::fs::remove_dir_all(&kept);
+    std::fs::write(&kept, "in the way").unwrap();
+    assert_eq!(end().await.len(), 2);
+    for id in [&rows, &cache] {
+        let failed = eventually("its last backup to fail", async || {
+            backups(&client, id).await.into_iter().find(|backup| backup["state"] == "FAILED")
+        })
+        .await;
+        assert_eq!(failed["origin"], "MANUAL", "nothing waits for it any more");
+        assert_eq!(client.settled(id, "RUNNING").await["error"], Value::Null);
+    }
+    assert_eq!(sql(&server, &url, "SELECT count(*) FROM last").unwrap().trim(), "1000");
+    assert_eq!(redis(&server, "7", &keys, &["GET", "last"]), "kept");
+    assert_eq!(things(&server), (2, 2), "nothing was destroyed, and nothing is left of trying");
+
+    std::fs::remove_file(&kept).unwrap();
+    let since = client.cursor().await;
+    let mut events = client.events(Some(&since)).await;
+    let running: Vec<_> = end().await.into_iter().map(|service| service["state"].clone()).collect();
+    assert_eq!(running, ["RUNNING", "RUNNING"], "until it is verified each is what it was");
+    let mut gone = Vec::new();
+    while gone.len() < 2 {
+        let event = events.next().await.expect("the end of both");
+        let id = event["serviceId"].as_str().unwrap();
+        if event["state"] != "RUNNING" && !gone.contains(&id.to_owned()) {
+            let last = backups(&client, id).await.remove(0);
+            assert_eq!((&last["state"], &last["origin"]), (&json!("VERIFIED"), &json!("FINAL")), "{event}");
+            gone.push(id.to_owned());
+        }
+    }
+    for id in [&rows, &cache] {
+        client.settled(id, "DESTROYED").await;
+    }
+    assert_eq!(owned(&server.test), [] as [String; 0], "nothing of either is left in the engine");
+
+    let last = backups(&client, &rows).await.remove(0);
+    let back = restored(&client, last["id"].as_str().unwrap(), "back").await;
+    let url = client.reveal(&back).await["DATABASE_URL"].clone();
+    assert_eq!(sql(&server, &url, "SELECT count(*) FROM last").unwrap().trim(), "1000");
+    let last = backups(&client, &cache).await.remove(0);
+    let back = restored(&client, last["id"].as_str().unwrap(), "cache-back").await;
+    let url = client.reveal(&back).await["REDIS_URL"].clone();
+    assert_eq!(redis(&server, "7", &url, &["GET", "last"]), "kept");
 }
