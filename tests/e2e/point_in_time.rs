@@ -13,7 +13,7 @@ use crate::support::docker::docker;
 use crate::support::eventually;
 use crate::support::server::Server;
 
-async fn keep(client: &Client, id: &str, point_in_time: bool) -> Value {
+pub async fn keep(client: &Client, id: &str, point_in_time: bool) -> Value {
     let mutation = "mutation($id: ID!, $kept: Boolean!) { setBackupPolicy(input: {id: $id, schedule: \"0 3 * * *\",
         verify: false, pointInTime: $kept}) { service { backupPolicy { pointInTime } } } }";
     client.execute(mutation, json!({"id": id, "kept": point_in_time})).await
@@ -21,13 +21,13 @@ async fn keep(client: &Client, id: &str, point_in_time: bool) -> Value {
 
 /// What it can be brought back to.
 #[derive(Debug)]
-struct Window {
-    earliest: Timestamp,
-    latest: Timestamp,
-    gaps: Vec<(Timestamp, Timestamp)>,
+pub struct Window {
+    pub earliest: Timestamp,
+    pub latest: Timestamp,
+    pub gaps: Vec<(Timestamp, Timestamp)>,
 }
 
-async fn window(client: &Client, id: &str) -> Option<Window> {
+pub async fn window(client: &Client, id: &str) -> Option<Window> {
     let query = "query($id: ID!) { service(id: $id) { recoveryWindow { earliest latest gaps { from to } } } }";
     let window = client.data(query, json!({"id": id})).await["service"]["recoveryWindow"].clone();
     let at = |value: &Value| value.as_str().unwrap().parse().unwrap();
@@ -42,7 +42,7 @@ async fn window(client: &Client, id: &str) -> Option<Window> {
 }
 
 /// Waits until it can be brought back to `at`.
-async fn reaches(client: &Client, id: &str, at: Timestamp) -> Window {
+pub async fn reaches(client: &Client, id: &str, at: Timestamp) -> Window {
     eventually(&format!("it to be kept up to {at}"), async || {
         window(client, id).await.filter(|window| at <= window.latest)
     })
@@ -54,13 +54,13 @@ async fn restore(client: &Client, id: &str, at: Timestamp, into: Value) -> Value
     client.execute(mutation, json!({"input": {"id": id, "at": at.to_string(), "into": into}})).await
 }
 
-async fn into_new(client: &Client, id: &str, at: Timestamp, name: &str) -> String {
+pub async fn into_new(client: &Client, id: &str, at: Timestamp, name: &str) -> String {
     let answer = restore(client, id, at, json!({"newService": {"name": name}})).await;
     let id = answer["data"]["restoreService"]["service"]["id"].as_str();
     id.unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
-async fn count(client: &Client, server: &Server, id: &str) -> i64 {
+pub async fn count(client: &Client, server: &Server, id: &str) -> i64 {
     let url = client.reveal(id).await["DATABASE_URL"].clone();
     let held = sql(server, &url, "SELECT count(*) || '|' || coalesce(max(n), 0) FROM ledger").unwrap();
     let (rows, last) = held.trim().split_once('|').unwrap();

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::{provisioned, psql, redis};
+use crate::support::chance::Chance;
 use crate::support::client::Client;
 use crate::support::database::Database;
 use crate::support::docker::{inspect, owned, try_docker};
@@ -25,23 +26,6 @@ struct Kills {
 
 /// The most services besides the two with data.
 const OTHERS: usize = 3;
-
-/// SplitMix64 (Steele, Lea and Flood 2014): enough for picking moments, and a run can be repeated with its seed.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(limit).unwrap()).unwrap()
-    }
-}
 
 /// Asks for something; whether it is answered, and how, is not known.
 async fn ask(client: &Client, mutation: &str, id: &str) {
@@ -104,12 +88,9 @@ async fn the_same_holds_on_postgresql() {
     everything_arrives(Server::start(&settings).await, Kills { count: 10, life: 8000 }).await;
 }
 
-#[expect(clippy::print_stderr, reason = "a run can be repeated with its seed")]
+#[expect(clippy::print_stderr, reason = "it tells how much was seen")]
 async fn everything_arrives(mut server: Server, kills: Kills) {
-    let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
-    let seed = std::env::var("CRASH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(now);
-    eprintln!("CRASH_SEED={seed}");
-    let mut chance = Chance(seed);
+    let mut chance = Chance::of("CRASH_SEED");
 
     let client = Client::new(&server);
     let beginning = client.cursor().await;

@@ -1,5 +1,6 @@
 //! A server of one's own, clients for it, and the docker command.
 
+pub mod chance;
 pub mod client;
 pub mod collector;
 pub mod database;
