@@ -1,6 +1,7 @@
 //! An installation brought back on another machine, of which there is nothing but where its backups are and the key ring:
 //! first the server's own database, as far as a snapshot of it is kept; then the services that only their backups know of; and
-//! then each service whose volume is not there is given a restore, which the next server does.
+//! then each service whose volume is not there is given a restore, to the last moment that its log brings back, which the next
+//! server does.
 //!
 //! It is done while no server works on the database, in a term of its own, and may be broken off at any point and be done
 //! again. It never takes the place of what is there: neither a database nor a volume.
@@ -15,6 +16,7 @@ mod bring;
 mod database;
 mod found;
 mod import;
+mod log;
 mod report;
 mod term;
 

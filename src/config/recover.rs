@@ -26,6 +26,9 @@ pub struct RecoverArgs {
     /// Goes on without what is damaged or opens with no key: with older backups, or none.
     #[arg(long)]
     pub skip_unreadable: bool,
+    /// Restores services from their newest backups, and leaves out what is kept of their logs beyond those.
+    #[arg(long)]
+    pub backup_only: bool,
     #[command(flatten)]
     pub store: StoreArgs,
     /// The Docker Engine: `unix://…`, `tcp://…`, `http://…` or `https://…`.

@@ -27,10 +27,13 @@ pub struct LogSection {
 impl LogSection {
     /// Whether what a backup holds can be gone on from with it.
     pub fn goes_on_from(&self, backup: &Backup) -> bool {
-        let is_within = |from, to| self.since <= from && to <= self.until;
-        backup.instance == Some(self.instance)
-            && backup.state.is_whole()
-            && backup.begun_at.zip(backup.ended_at).is_some_and(|(from, to)| is_within(from, to))
+        let spans = |(instance, time)| self.spans(instance, time);
+        backup.state.is_whole() && backup.instance.zip(backup.begun_at.zip(backup.ended_at)).is_some_and(spans)
+    }
+
+    /// Whether it holds all that an instance wrote from then to then.
+    pub fn spans(&self, instance: InstanceId, (from, to): (Timestamp, Timestamp)) -> bool {
+        self.instance == instance && self.since <= from && to <= self.until
     }
 
     /// Whether a backup was begun since it begins, so that it can be gone on from with it sooner or later.
@@ -78,6 +81,12 @@ pub struct Collected {
 /// after the next one has begun.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
 
+/// Up to when a collection that was begun then holds all that was committed, with what was kept before. `written_at` is when its
+/// last segment was last written to.
+pub fn holds_until(is_up_to_date: bool, begun_at: Timestamp, written_at: Timestamp) -> Timestamp {
+    if is_up_to_date { begun_at } else { written_at - OVERLAP }
+}
+
 /// The section that `collected` goes on with, as it is with it, or the one that begins with it. None where it has nothing new.
 /// `known` are those of the same instance.
 pub fn with_collected(
@@ -91,10 +100,7 @@ pub fn with_collected(
     let mut new = collected.segments.iter().filter(|(name, _)| fresh(name));
     let first = new.next();
     let last = new.next_back().or(first);
-    let until = |written: Timestamp| match collected.is_up_to_date {
-        true => collected.begun_at,
-        false => written - OVERLAP,
-    };
+    let until = |written: Timestamp| holds_until(collected.is_up_to_date, collected.begun_at, written);
     match (newest, first.zip(last)) {
         (Some(newest), None) => {
             let goes_on = newest.is_open && !collected.has_gap;

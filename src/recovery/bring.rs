@@ -4,13 +4,16 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::import::whole;
-use super::report::{Fate, Report};
+use super::log::{reach, together};
+use super::report::{Fate, Report, Restored};
 use super::{Brought, Installation, RecoveryError, term};
 use crate::clock::now;
 use crate::crypto::Sealer;
 use crate::domain::address::Publishing;
 use crate::domain::backup::Backup;
 use crate::domain::event::NewEvent;
+use crate::domain::id::InstanceId;
+use crate::domain::log::LogSection;
 use crate::domain::service::{Evidence, Operation, OperationKind, Power, Service, ServiceState};
 use crate::domain::task::{Job, Task, TaskId};
 use crate::engine::Survey;
@@ -25,6 +28,8 @@ pub struct Recovery<'a> {
     pub survey: &'a Survey,
     /// Where services are published that only their backups know of.
     pub publishing: Option<Publishing>,
+    /// Whether what is kept of logs is left out.
+    pub backup_only: bool,
     epoch: i64,
 }
 
@@ -36,7 +41,7 @@ impl<'a> Recovery<'a> {
         survey: &'a Survey,
         publishing: Option<Publishing>,
     ) -> Self {
-        Self { store, sealer, installation, survey, publishing, epoch: 0 }
+        Self { store, sealer, installation, survey, publishing, backup_only: false, epoch: 0 }
     }
 }
 
@@ -100,21 +105,37 @@ impl Recovery<'_> {
             return Ok(Fate::NotUnderstood);
         }
         let open = self.store.task_list_open(service.id).await?;
+        let source = self.source_of(service).await?;
         if !service.evidence.initialised
             && let Some(task) = open.iter().find(|task| task.job == Job::Restore)
             && let Some(id) = task.backup
             && let Some(backup) = self.store.backup_get(id).await?.filter(|backup| backup.state.is_whole())
+            && source.as_ref().is_none_or(|(newest, to, _)| newest.id != id || *to == task.recover_to)
         {
-            return Ok(fate(service, &backup));
+            return Ok(fate(service, &backup, task.recover_to));
         }
-        match self.newest(service).await? {
-            Some(backup) => {
-                self.have_restored(service, &backup, &open).await?;
-                Ok(fate(service, &backup))
+        match source {
+            Some((backup, to, sections)) => {
+                self.have_restored(service, (&backup, to), &sections, &open).await?;
+                Ok(fate(service, &backup, to))
             }
             None if service.evidence.initialised => Ok(Fate::Lost),
             None => Ok(Fate::Empty),
         }
+    }
+
+    /// The newest backup, and the last moment that what is kept of the log goes on to from it, if it is to; with what is known of the
+    /// log by now.
+    async fn source_of(
+        &self,
+        service: &Service,
+    ) -> Result<Option<(Backup, Option<Timestamp>, Vec<LogSection>)>, RecoveryError> {
+        let Some(backup) = self.newest(service).await? else { return Ok(None) };
+        let kept = self.installation.logs.get(&service.id).map_or(&[][..], Vec::as_slice);
+        let sections = together(kept, &self.store.section_list(service.id).await?);
+        let time = backup.begun_at.zip(backup.ended_at);
+        let reached = time.and_then(|time| reach(&sections, backup.instance, time));
+        Ok(Some((backup, reached.filter(|_| !self.backup_only), sections)))
     }
 
     /// The newest backup that is whole where backups are kept, and not known to be bad.
@@ -129,11 +150,19 @@ impl Recovery<'_> {
         Ok(None)
     }
 
-    /// Has the next server restore `backup` into the service, which has nothing now, in the version that the backup is of.
-    async fn have_restored(&self, service: &Service, backup: &Backup, open: &[Task]) -> Result<(), RecoveryError> {
+    /// Has the next server restore `backup`, up to `to`, into the service, which has nothing now, in the version that the backup is of.
+    async fn have_restored(
+        &self,
+        service: &Service,
+        (backup, to): (&Backup, Option<Timestamp>),
+        sections: &[LogSection],
+        open: &[Task],
+    ) -> Result<(), RecoveryError> {
         let now = now();
         let mut after = service.clone();
         after.generation += 1;
+        // What the lost one has written is kept by its name: what this one writes is another log.
+        after.instance = InstanceId(Uuid::now_v7());
         after.wish.version.clone_from(&backup.version);
         (after.evidence, after.error) = (Evidence::default(), None);
         (after.state, after.operation) = match service.wish.power {
@@ -143,15 +172,20 @@ impl Recovery<'_> {
         let task = Task::new(TaskId(Uuid::now_v7()), service.id, Job::Restore, now);
         // What was to be changed of what it ran is gone with that.
         let over = open.iter().filter(|task| task.job.changes_version()).map(|task| task.cancelled(now));
-        let tasks: Vec<_> = over.chain([Task { backup: Some(backup.id), ..task }]).collect();
-        let event = NewEvent::to_be_recovered(service, backup, now);
-        let write =
-            Write { service: Some(&after), tasks: &tasks, event: Some(&event), ..Write::new(self.guard(service), now) };
+        let tasks: Vec<_> = over.chain([Task { backup: Some(backup.id), recover_to: to, ..task }]).collect();
+        let event = NewEvent::to_be_recovered(service, (backup, to), now);
+        let write = Write {
+            service: Some(&after),
+            tasks: &tasks,
+            sections,
+            event: Some(&event),
+            ..Write::new(self.guard(service), now)
+        };
         self.commit(write).await
     }
 }
 
-fn fate(service: &Service, backup: &Backup) -> Fate {
-    let at: Timestamp = backup.begun_at.unwrap_or(backup.created_at);
-    if service.wish.power == Power::On { Fate::Restored(at) } else { Fate::RestoredAtStart(at) }
+fn fate(service: &Service, backup: &Backup, to: Option<Timestamp>) -> Fate {
+    let to = Restored { backup: backup.begun_at.unwrap_or(backup.created_at), to };
+    if service.wish.power == Power::On { Fate::Restored(to) } else { Fate::RestoredAtStart(to) }
 }

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::RecoveryError;
+use super::log::{find_logs, reach};
 use crate::crypto::{CryptoError, Sealer};
-use crate::domain::id::{InstallationId, ServiceId};
+use crate::domain::id::{InstallationId, InstanceId, ServiceId};
+use crate::domain::log::LogSection;
 use crate::repository::{Found, Kept, Manifest, Repository, Snapshot};
 
 /// How many snapshots of a database are listed.
@@ -27,14 +29,21 @@ pub struct Installation {
     pub snapshots: Vec<Found<Snapshot>>,
     /// Each service's, the newest first. Never empty.
     pub services: BTreeMap<ServiceId, Vec<Found<Manifest>>>,
+    /// What is kept of their logs, of those that have any.
+    pub logs: BTreeMap<ServiceId, Vec<LogSection>>,
 }
 
 /// Looks at everything that is kept, and changes nothing.
 pub async fn find(repository: &Repository, sealer: &Sealer) -> Result<Findings, RecoveryError> {
-    let Kept { backups, snapshots, unreadable } = repository.survey(sealer).await?;
+    let Kept { backups, snapshots, logs, mut unreadable } = repository.survey(sealer).await?;
     let backed = backups.iter().map(|found| found.manifest.installation.0);
     let ids: BTreeSet<_> = backed.chain(snapshots.iter().map(|found| found.manifest.installation.0)).collect();
-    let new = |id| Installation { id: InstallationId(id), snapshots: Vec::new(), services: BTreeMap::new() };
+    let new = |id| Installation {
+        id: InstallationId(id),
+        snapshots: Vec::new(),
+        services: BTreeMap::new(),
+        logs: BTreeMap::new(),
+    };
     let mut installations: BTreeMap<_, _> = ids.into_iter().map(|id| (id, new(id))).collect();
     for found in snapshots {
         if let Some(of) = installations.get_mut(&found.manifest.installation.0) {
@@ -52,7 +61,9 @@ pub async fn find(repository: &Repository, sealer: &Sealer) -> Result<Findings, 
             backups.sort_by_key(|found| std::cmp::Reverse((found.manifest.begun_at, found.manifest.backup)));
         }
     }
-    Ok(Findings { installations: installations.into_values().collect(), unreadable })
+    let mut installations: Vec<_> = installations.into_values().collect();
+    find_logs((repository, sealer), logs, &mut installations, &mut unreadable).await?;
+    Ok(Findings { installations, unreadable })
 }
 
 impl Findings {
@@ -135,6 +146,10 @@ impl fmt::Display for Installation {
             };
             writeln!(f, "    {name}  {kind} {version}  {id}")?;
             writeln!(f, "      backups: {count}, the newest of {at:.0}  {size}  {told}; {verified}")?;
+            let (instance, time) = (manifest.instance.map(InstanceId), (at, manifest.ended_at));
+            if let Some(until) = self.logs.get(id).and_then(|sections| reach(sections, instance, time)) {
+                writeln!(f, "      what was written after that is kept, up to {until:.0}")?;
+            }
         }
         Ok(())
     }

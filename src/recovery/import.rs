@@ -9,7 +9,7 @@ use super::bring::Recovery;
 use crate::clock::now;
 use crate::domain::backup::{Backup, BackupOrigin, BackupState};
 use crate::domain::event::NewEvent;
-use crate::domain::id::{ProjectId, ServiceId};
+use crate::domain::id::{InstanceId, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
 use crate::domain::service::{Address, Power, Service, ServiceState, Wish};
 use crate::repository::{Found, Manifest, Secret};
@@ -180,6 +180,7 @@ fn row(service: &Service, manifest: &Manifest, known: Option<Backup>) -> Option<
         attempts: 0,
         not_before: None,
         error: None,
+        instance: manifest.instance.map(InstanceId).or(row.instance),
         begun_at: Some(manifest.begun_at),
         ended_at: Some(manifest.ended_at),
         ..row

@@ -12,16 +12,36 @@ use crate::domain::service::Service;
 pub enum Fate {
     /// Its volume is on this engine.
     IsThere,
-    /// The next server restores it from the backup of then.
-    Restored(Timestamp),
-    /// It is stopped, and is restored from the backup of then when it is started.
-    RestoredAtStart(Timestamp),
+    /// The next server restores it.
+    Restored(Restored),
+    /// It is stopped, and is restored when it is started.
+    RestoredAtStart(Restored),
     /// It had no data yet, as far as the database tells.
     Empty,
     /// Its volume is gone and there is no backup that can be used.
     Lost,
     /// A newer version of the server has written what this one does not know.
     NotUnderstood,
+}
+
+/// What a service is restored to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restored {
+    /// When its backup was begun.
+    pub backup: Timestamp,
+    /// The last moment that its log brings back beyond that; None: that of the backup.
+    pub to: Option<Timestamp>,
+}
+
+impl fmt::Display for Restored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to {
+            Some(to) => {
+                write!(f, "restored to what it was at {to:.0}, by its backup of {:.0} and its log", self.backup)
+            }
+            None => write!(f, "restored from its backup of {:.0}", self.backup),
+        }
+    }
 }
 
 /// What was brought back.
@@ -56,10 +76,8 @@ impl fmt::Display for Report {
             let (project, name, id) = (&service.project, &service.name, service.id);
             let told = match fate {
                 Fate::IsThere => "its volume is here; it is left alone".to_owned(),
-                Fate::Restored(at) => format!("will be restored from its backup of {at:.0}"),
-                Fate::RestoredAtStart(at) => {
-                    format!("is stopped; it will be restored from its backup of {at:.0} when it is started")
-                }
+                Fate::Restored(to) => format!("will be {to}"),
+                Fate::RestoredAtStart(to) => format!("is stopped; when it is started it will be {to}"),
                 Fate::Empty => "had not run yet by then, and begins empty".to_owned(),
                 Fate::Lost => {
                     "CAN'T BE RECOVERED: its volume is gone, and there is no backup of it that can be used".to_owned()

@@ -66,6 +66,9 @@ pub struct LogPart {
     pub first: String,
     pub last: String,
     pub taken_at: Timestamp,
+    /// With what was kept before it holds all that was committed before this; None where an earlier version has written it.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
     pub written: Written,
     /// Where its content is, as that of a [`super::Manifest`].
     pub object: String,
@@ -84,7 +87,7 @@ pub struct Listed {
 }
 
 impl Listed {
-    fn parse(path: &Path) -> Option<Self> {
+    pub(super) fn parse(path: &Path) -> Option<Self> {
         let path = path.as_ref().strip_suffix(Object::MANIFEST)?;
         let (folder, name) = path.rsplit_once('/')?;
         let mut words = name.rsplitn(4, '-');
@@ -97,6 +100,22 @@ impl Listed {
             manifest: Object::from_stored(id, path.to_owned()),
             content: Object::from_stored(id, format!("{folder}/{part}")),
         })
+    }
+}
+
+impl Listed {
+    /// Where it is, with the other parts of its instance's log.
+    pub fn folder(&self) -> &str {
+        self.manifest.as_str().rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+
+    /// The name of what is written beside it, by which parts of a folder are in the order of time.
+    pub fn name(&self) -> &str {
+        self.manifest.as_str()
+    }
+
+    pub(super) fn content(&self) -> Path {
+        self.content.content()
     }
 }
 
@@ -119,6 +138,8 @@ pub struct Ends {
     pub first: String,
     pub last: String,
     pub taken_at: Timestamp,
+    /// As that of a [`LogPart`].
+    pub until: Timestamp,
 }
 
 impl Repository {
@@ -138,7 +159,7 @@ impl Repository {
         let secret = Secret { key: ContentKey::random().map_err(RepositoryError::Key)?, access: Zeroizing::default() };
         let written = self.write(&content, stream, &secret.key, &watch::channel(0).0).await?;
         let finished = async {
-            let Ends { first, last, taken_at } = ends().map_err(RepositoryError::Content)?;
+            let Ends { first, last, taken_at, until } = ends().map_err(RepositoryError::Content)?;
             let name = format!("{}-{first}-{last}-{part}", taken_at.strftime(TIME));
             let manifest = Object::from_stored(part, format!("{}/{name}", new.folder.path));
             let part = LogPart {
@@ -151,6 +172,7 @@ impl Repository {
                 first,
                 last,
                 taken_at,
+                until: Some(until),
                 written,
                 object: content.as_str().to_owned(),
             };
@@ -181,6 +203,20 @@ impl Repository {
         listed: &Listed,
         sealer: &Sealer,
     ) -> Result<(LogPart, BoxStream<'static, Result<Bytes>>)> {
+        let (part, secret) = self.log_part(listed, sealer).await?;
+        let content = self.read(&listed.content, &secret.key).await?;
+        Ok((part, content))
+    }
+
+    /// What is written beside a part.
+    ///
+    /// # Errors
+    /// As [`Repository::read_manifest`].
+    pub async fn read_log_part(&self, listed: &Listed, sealer: &Sealer) -> Result<LogPart> {
+        Ok(self.log_part(listed, sealer).await?.0)
+    }
+
+    async fn log_part(&self, listed: &Listed, sealer: &Sealer) -> Result<(LogPart, Secret)> {
         let path = listed.manifest.manifest();
         let document = document(&self.store, &path).await?;
         let (part, secret) =
@@ -191,17 +227,18 @@ impl Repository {
         if !is_it {
             return Err(damaged(&path, "it is another part's"));
         }
-        let content = self.read(&listed.content, &secret.key).await?;
-        Ok((part, content))
+        Ok((part, secret))
     }
 
-    /// Removes the parts of a folder that were taken before `since`, all of them where that is None, and what was left behind by
-    /// writings that were broken off.
+    /// Removes the parts of a folder that were taken before `since` but for the last of them, which tells from when on there is all;
+    /// all parts where it is None; and what was left behind by writings that were broken off.
     pub async fn trim_log(&self, folder: &LogFolder, since: Option<Timestamp>, now: Timestamp) -> Result<()> {
         let (parts, contents) = self.in_folder(folder).await?;
         // A name tells the time to the second.
-        let is_old = |part: &&Listed| since.is_none_or(|since| part.taken_at + SignedDuration::from_secs(1) < since);
-        for part in parts.iter().filter(is_old) {
+        let is_old = |since| move |part: &&Listed| part.taken_at + SignedDuration::from_secs(1) < since;
+        let before = since.and_then(|since| parts.iter().filter(is_old(since)).map(|part| part.taken_at).max());
+        let kept_since = before.or(since).unwrap_or(Timestamp::MAX);
+        for part in parts.iter().filter(is_old(kept_since)) {
             self.remove(&part.manifest).await?;
             self.remove(&part.content).await?;
         }
@@ -253,7 +290,8 @@ mod tests {
         let write = async |name: &str, minute: i64, content: &'static [u8]| {
             let installation = InstallationId(Uuid::nil());
             let new = NewLogPart { folder: &folder, service, instance, installation, content: "log" };
-            let ends = || Ok(Ends { first: name.to_owned(), last: name.to_owned(), taken_at: at(minute) });
+            let ends =
+                || Ok(Ends { first: name.to_owned(), last: name.to_owned(), taken_at: at(minute), until: at(minute) });
             let stream = stream::iter([Ok(Bytes::from_static(content))]).boxed();
             repository.write_log(&new, stream, ends, &sealer).await
         };
@@ -287,6 +325,8 @@ mod tests {
         assert!(kept.backups.is_empty() && kept.unreadable.is_empty(), "{kept:?}");
 
         repository.trim_log(&folder, Some(at(2)), at(3)).await.unwrap();
+        assert_eq!(repository.list_log(&folder).await.unwrap().len(), 2, "the last one before tells that there is all");
+        repository.trim_log(&folder, Some(at(3)), at(3)).await.unwrap();
         let listed = repository.list_log(&folder).await.unwrap();
         assert_eq!(listed.iter().map(|part| part.first.as_str()).collect::<Vec<_>>(), ["B"]);
         assert_eq!(read(&listed[0], &sealer).await.unwrap().1, b"second");

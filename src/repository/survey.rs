@@ -8,7 +8,7 @@ use object_store::path::Path;
 use serde::de::DeserializeOwned;
 
 use super::error::{RepositoryError, Result};
-use super::log::LogFolder;
+use super::log::{Listed, LogFolder};
 use super::manifest::{self, Manifest, Unreadable};
 use super::secret::Secret;
 use super::snapshot::Snapshot;
@@ -30,6 +30,8 @@ pub struct Found<T> {
 pub struct Kept {
     pub backups: Vec<Found<Manifest>>,
     pub snapshots: Vec<Found<Snapshot>>,
+    /// Parts of logs whose content is there.
+    pub logs: Vec<Listed>,
     /// Names of what should be a manifest, and is none that is known here.
     pub unreadable: Vec<String>,
 }
@@ -52,7 +54,10 @@ impl Repository {
         let mut names: Vec<_> = sizes.keys().filter(|name| is_looked_at(name)).collect();
         names.sort();
         let reads = stream::iter(names).map(|name| self.look_at(name, &sizes, sealer));
-        let mut kept = Kept::default();
+        let is_there = |part: &Listed| sizes.contains_key(&part.content());
+        let logs = sizes.keys().filter(|name| LogFolder::has(name)).filter_map(Listed::parse).filter(is_there);
+        let mut kept = Kept { logs: logs.collect(), ..Kept::default() };
+        kept.logs.sort_by(|one, other| one.name().cmp(other.name()));
         let mut reads = std::pin::pin!(reads.buffered(LIST_CONCURRENCY));
         while let Some(read) = reads.try_next().await? {
             match read {
@@ -87,7 +92,7 @@ impl Repository {
     }
 }
 
-/// Parts of logs are many, and of use only with a database that knows them.
+/// Parts of logs are many, and their names tell what they hold.
 fn is_looked_at(name: &Path) -> bool {
     name.as_ref().ends_with(Object::MANIFEST) && !LogFolder::has(name)
 }

@@ -40,7 +40,8 @@ pub async fn recover(args: &RecoverArgs, sealer: &Sealer) -> Result<Recovered, B
         recovery::bring_database(&url, &installation, &repository, args.skip_unreadable, &mut skipped).await?;
     let store = store::connect(&url, args.store.database_ca_file.as_deref()).await?;
     key_ring::check(store.as_ref(), sealer).await?;
-    let recovery = Recovery::new(store.as_ref(), sealer, &installation, &survey, args.publishing());
+    let mut recovery = Recovery::new(store.as_ref(), sealer, &installation, &survey, args.publishing());
+    recovery.backup_only = args.backup_only;
     Ok(Recovered::Done(recovery::bring_back(recovery, database, skipped).await?))
 }
 

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::point_in_time::{into_new, keep, reaches};
 use crate::support::client::Client;
 use crate::support::docker::{engine_socket, owned, preview, remove_owned};
 use crate::support::eventually;
@@ -176,6 +177,62 @@ async fn a_lost_machine_comes_back_with_what_it_knew_and_what_its_services_held(
     assert!(server.terminate().await.success());
     let (_, said, _) = recover(&server, store, &["--yes"]);
     assert_eq!(said.matches("its volume is here; it is left alone").count(), 2, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_of_a_log_beyond_the_newest_backup_comes_back_with_or_without_the_database() {
+    let (mut server, store) = server().await;
+    let store = store.path();
+    let client = Client::new(&server);
+    let id = running(&client, "POSTGRESQL", "17", "shop-db").await;
+    let before = client.reveal(&id).await;
+    let url = &before["DATABASE_URL"];
+    sql(&server, url, "CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g");
+    keep(&client, &id, true).await;
+    reaches(&client, &id, Timestamp::UNIX_EPOCH).await;
+    kept_by_now(store).await;
+    // What is written from here on is in the log alone, of which the database that comes back does not know.
+    let aside = tempfile::tempdir().unwrap();
+    fs::rename(store.join("sidecar"), aside.path().join("sidecar")).unwrap();
+    sql(&server, url, "INSERT INTO t SELECT g FROM generate_series(1001, 1500) g");
+    reaches(&client, &id, Timestamp::now()).await;
+    lose(&mut server);
+    let _ = fs::remove_dir_all(store.join("sidecar"));
+    let rows = |server: &Server| sql(server, url, "SELECT count(*) FROM t");
+
+    let (_, listed, _) = recover(&server, store, &[]);
+    assert!(listed.contains("what was written after that is kept, up to "), "{listed}");
+    for with_database in [false, true] {
+        if with_database {
+            fs::rename(aside.path().join("sidecar"), store.join("sidecar")).unwrap();
+        }
+        let (well, said, complaint) = recover(&server, store, &["--yes", "--backup-only"]);
+        assert!(well && said.contains("will be restored from its backup of "), "{said} {complaint}");
+        let (well, said, complaint) = recover(&server, store, &["--yes"]);
+        assert!(well && said.contains("will be restored to what it was at "), "{said} {complaint}");
+        assert_eq!(recover(&server, store, &["--yes"]).1.matches("will be restored to what it was at ").count(), 1);
+        server.restart().await;
+        let client = Client::new(&server);
+        client.settled(&id, "RUNNING").await;
+        assert_eq!(rows(&server), "1500", "with the database: {with_database}");
+        if !with_database {
+            // As if it had never been brought back.
+            let sidecar = store.join("sidecar");
+            eventually("a snapshot", async || sidecar.exists().then_some(())).await;
+            lose(&mut server);
+            fs::remove_dir_all(&sidecar).unwrap();
+        }
+    }
+
+    // What it writes now is another log, which is kept as the one before was.
+    let client = Client::new(&server);
+    sql(&server, url, "INSERT INTO t VALUES (0)");
+    let seen = reaches(&client, &id, Timestamp::now()).await;
+    assert_eq!(seen.gaps.len(), 1, "{seen:?}");
+    let again = into_new(&client, &id, seen.latest, "again").await;
+    client.settled(&again, "RUNNING").await;
+    let held = sql(&server, &client.reveal(&again).await["DATABASE_URL"], "SELECT count(*) FROM t");
+    assert_eq!(held, "1501");
 }
 
 #[tokio::test(flavor = "multi_thread")]

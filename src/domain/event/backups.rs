@@ -107,10 +107,13 @@ impl NewEvent {
     }
 
     /// Of a service whose data was lost with its machine.
-    pub fn to_be_recovered(service: &Service, backup: &Backup, now: Timestamp) -> Self {
+    pub fn to_be_recovered(service: &Service, (backup, to): (&Backup, Option<Timestamp>), now: Timestamp) -> Self {
         let (name, at) = (&service.name, backup.begun_at.unwrap_or(backup.created_at));
-        let message =
-            format!("The data of {name} was lost with its machine; it is to have that of its backup of {at:.0}.");
+        let wanted = match to {
+            Some(to) => format!("what it had at {to:.0}, by its backup of {at:.0} and its log"),
+            None => format!("that of its backup of {at:.0}"),
+        };
+        let message = format!("The data of {name} was lost with its machine; it is to have {wanted}.");
         Self { message, actor: None, occurred_at: now }
     }
 

@@ -14,6 +14,7 @@ use super::*;
 use crate::catalog::archive::{Order, Segment, facts};
 use crate::catalog::backup::facts as told;
 use crate::domain::backup::BackupErrorCode;
+use crate::domain::log::holds_until;
 use crate::engine::{Command, Ended, EngineError, Flow};
 use crate::reconciler::backups::WAITING;
 use crate::reconciler::execute::COMPLAINT;
@@ -119,7 +120,8 @@ impl Reconciler {
                     let segments = heard.reading.unbroken(follows);
                     let ends = segments.first().zip(segments.last()).zip(heard.begun_at());
                     let ((first, last), taken_at) = ends.ok_or_else(|| io::Error::other("it is no log"))?;
-                    Ok(Ends { first: first.name.clone(), last: last.name.clone(), taken_at })
+                    let until = holds_until(heard.is_up_to_date(follows), taken_at, last.written_at);
+                    Ok(Ends { first: first.name.clone(), last: last.name.clone(), taken_at, until })
                 };
                 let stream = watched(first, flowing, giving, Arc::clone(&heard));
                 let part = self.settings.backups.repository.write_log(&new, stream, ends, &self.sealer).await;
@@ -141,12 +143,12 @@ impl Reconciler {
         }
         let begun_at = heard.begun_at().ok_or_else(|| failed("it does not tell the time"))?;
         let segments = heard.reading.unbroken(archive.follows);
-        let is_all = segments.len() == heard.reading.segments.len();
+        let is_all = heard.is_all(archive.follows);
         Ok(Found::Log(Log {
             collected: Collected {
                 segments: segments.iter().map(|segment| (segment.name.clone(), segment.written_at)).collect(),
                 begun_at,
-                is_up_to_date: is_all && heard.facts.contains_key(facts::UP_TO_DATE),
+                is_up_to_date: heard.is_up_to_date(archive.follows),
                 has_gap: heard.facts.contains_key(facts::GIVEN_UP),
                 stored_bytes,
             },
@@ -167,6 +169,15 @@ impl Heard {
     /// By the clock of the server, as is what it commits.
     fn begun_at(&self) -> Option<Timestamp> {
         Timestamp::from_microsecond(self.facts.get(facts::NOW)?.parse().ok()?).ok()
+    }
+
+    /// Whether nothing of it is missing in between.
+    fn is_all(&self, follows: fn(&str, &str) -> bool) -> bool {
+        self.reading.unbroken(follows).len() == self.reading.segments.len()
+    }
+
+    fn is_up_to_date(&self, follows: fn(&str, &str) -> bool) -> bool {
+        self.is_all(follows) && self.facts.contains_key(facts::UP_TO_DATE)
     }
 
     /// Takes note of how it ended; tells why that is no good end.
