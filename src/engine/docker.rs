@@ -9,7 +9,8 @@ use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
 use bollard::models::{
-    ContainerUpdateBody, NetworkConnectRequest, NetworkDisconnectRequest, RestartPolicy, RestartPolicyNameEnum,
+    ContainerUpdateBody, HostConfig, NetworkConnectRequest, NetworkDisconnectRequest, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 use bollard::query_parameters as query;
 use futures_util::stream::BoxStream;
@@ -80,13 +81,14 @@ pub struct DockerEngine {
     labels: Labels,
     client: OnceCell<Docker>,
     networks: Networks,
+    limits_swap: OnceCell<bool>,
 }
 
 impl DockerEngine {
     pub fn new(settings: DockerSettings) -> Self {
         let labels = Labels::new(settings.installation, settings.extra_labels.clone());
         let networks = Networks::new(settings.network_template.clone(), settings.network_pool);
-        Self { settings, labels, client: OnceCell::new(), networks }
+        Self { settings, labels, client: OnceCell::new(), networks, limits_swap: OnceCell::new() }
     }
 
     /// Its calls name no version of the API, so each is answered in the engine's own. An engine that is replaced by a newer
@@ -101,6 +103,18 @@ impl DockerEngine {
                     .map_err(|error| EngineError::Unavailable(Box::new(error)))
             })
             .await
+    }
+
+    /// Whether it limits swap. It is asked only where a container has no such limit, and once: it can't change while its host runs.
+    async fn limits_swap(&self, host: Option<&HostConfig>) -> Result<bool> {
+        if observe::has_swap_limit(host) {
+            return Ok(true);
+        }
+        let ask = async || {
+            let told = within(QUICK, self.client().await?.info()).await.map_err(failure)?;
+            Ok(told.swap_limit.unwrap_or(true))
+        };
+        self.limits_swap.get_or_try_init(ask).await.copied()
     }
 
     async fn ensure_network(&self, project: &ProjectId) -> Result<()> {
@@ -261,7 +275,8 @@ impl Engine for DockerEngine {
         }
         let project = found_labels.and_then(labels::project);
         let connected = self.networks.connects(&container, project.as_ref());
-        let container = observe::container(&container, connected);
+        let limits_swap = self.limits_swap(container.host_config.as_ref()).await?;
+        let container = observe::container(&container, connected, limits_swap);
         let image = if container.status == ContainerStatus::Running { None } else { image().await? };
         Ok(Observed { container: Some(container), volume, image })
     }
@@ -351,7 +366,9 @@ impl Engine for DockerEngine {
         let name = instance.to_string();
         within(QUICK, client.update_container(&name, container::update(limits))).await.map_err(failure)?;
         let inspected = within(QUICK, client.inspect_container(&name, None::<query::InspectContainerOptions>)).await;
-        if observe::limits(inspected.map_err(failure)?.host_config.as_ref()) == *limits {
+        let host = inspected.map_err(failure)?.host_config;
+        let limits_swap = self.limits_swap(host.as_ref()).await?;
+        if observe::limits(host.as_ref(), limits_swap) == *limits {
             return Ok(());
         }
         let message = "The engine does not give the container the limits of its size.".to_owned();

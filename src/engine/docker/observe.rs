@@ -15,8 +15,8 @@ use crate::domain::service::{Published, RunId};
 /// The engine's text for "never".
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
-/// `connected`: whether it is on the network where it belongs.
-pub(super) fn container(inspected: &ContainerInspectResponse, connected: bool) -> Container {
+/// `connected`: whether it is on the network where it belongs. `limits_swap`: whether the engine does that.
+pub(super) fn container(inspected: &ContainerInspectResponse, connected: bool, limits_swap: bool) -> Container {
     let state = inspected.state.clone().unwrap_or_default();
     let exit_code = state.exit_code.unwrap_or_default();
     let out_of_memory = state.oom_killed.unwrap_or_default();
@@ -42,20 +42,28 @@ pub(super) fn container(inspected: &ContainerInspectResponse, connected: bool) -
     let labels = inspected.config.as_ref().and_then(|config| config.labels.as_ref());
     let build = labels.and_then(labels::build);
     let tier = labels.and_then(labels::tier);
-    let limits = limits(inspected.host_config.as_ref());
+    let limits = limits(inspected.host_config.as_ref(), limits_swap);
     let image = inspected.image.clone().unwrap_or_default();
     Container { status, run, health, failed_checks, restarts, connected, published, limits, tier, build, image }
 }
 
-/// What a container may take; 0 where there is no limit.
-pub(super) fn limits(host: Option<&HostConfig>) -> Limits {
+/// Whether a container was given a limit of its swap.
+pub(super) fn has_swap_limit(host: Option<&HostConfig>) -> bool {
+    host.and_then(|host| host.memory_swap).is_some_and(|figure| figure > 0)
+}
+
+/// What a container may take; 0 where there is no limit. Where the engine `limits_swap` of none, what there is of it is as it is to
+/// be.
+pub(super) fn limits(host: Option<&HostConfig>, limits_swap: bool) -> Limits {
     let figure = |of: fn(&HostConfig) -> Option<i64>| {
         let figure = host.and_then(of).and_then(|figure| u64::try_from(figure).ok());
         figure.unwrap_or_default()
     };
+    let memory_bytes = figure(|host| host.memory);
+    let is_met = !limits_swap && !has_swap_limit(host);
     Limits {
-        memory_bytes: figure(|host| host.memory),
-        memory_and_swap_bytes: figure(|host| host.memory_swap),
+        memory_bytes,
+        memory_and_swap_bytes: if is_met { memory_bytes } else { figure(|host| host.memory_swap) },
         cpu_nanos: figure(|host| host.nano_cpus),
         pids: u32::try_from(figure(|host| host.pids_limit)).unwrap_or_default(),
     }
@@ -94,6 +102,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_an_engine_can_not_limit_is_as_it_is_to_be() {
+        let seen = |swap: &str, limits_swap| {
+            let host = format!(r#"{{"Memory": 1000, "MemorySwap": {swap}, "NanoCpus": 5, "PidsLimit": 7}}"#);
+            let host: HostConfig = serde_json::from_str(&host).unwrap();
+            limits(Some(&host), limits_swap).memory_and_swap_bytes
+        };
+        assert_eq!([seen("-1", false), seen("0", false), seen("null", false)], [1000; 3]);
+        assert_eq!([seen("-1", true), seen("0", true)], [0; 2], "somebody has taken it away");
+        assert_eq!([seen("2000", true), seen("2000", false)], [2000; 2]);
+    }
+
+    #[test]
     fn what_is_published_is_what_the_engine_says_is() {
         let inspected: ContainerInspectResponse = serde_json::from_str(
             r#"{"NetworkSettings": {"Ports": {"5432/tcp": [
@@ -102,7 +122,7 @@ mod tests {
             ], "5433/tcp": null, "5434/udp": [{"HostIp": "", "HostPort": "1"}]}}}"#,
         )
         .unwrap();
-        let container = container(&inspected, true);
+        let container = container(&inspected, true, true);
         let on = |text: &str, port| Published { address: text.parse().unwrap(), port };
         assert_eq!(container.published(5432, None), Some(on("0.0.0.0", 20_001)));
         assert_eq!(container.published(5432, Some(on("::", 20_001))), Some(on("::", 20_001)));
@@ -110,6 +130,6 @@ mod tests {
         assert_eq!(container.published(5433, None), None);
         assert_eq!(container.published(5434, None), None);
         let stopped = serde_json::from_str(r#"{"NetworkSettings": {"Ports": {}}}"#).unwrap();
-        assert_eq!(super::container(&stopped, true).published, []);
+        assert_eq!(super::container(&stopped, true, true).published, []);
     }
 }
