@@ -18,7 +18,7 @@ pub(super) fn halted(facts: &Facts<'_>) -> Verdict {
     });
     let message =
         "It went on growing with its storage full, and was stopped; its data is kept. A start lets it run for ten \
-        minutes, to be cleaned up, and a larger size makes room."
+        minutes, to be cleaned up; a larger size makes room where its volume can grow."
             .to_owned();
     let failure = Failure { code: ErrorCode::StorageFull, message };
     Verdict::Fail(Failing { failure, until: None, then: up.then_some(Step::Stop) }, "it is overfull")
