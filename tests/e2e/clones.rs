@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
-use crate::backups::{redis, running, sql, things, write_on};
+use crate::backups::{ask, back_up, backup_in, redis, running, sql, things, write_on};
 use crate::restore::told;
 use crate::support::client::Client;
-use crate::support::docker::{inspect, owned, try_docker};
+use crate::support::docker::{docker, inspect, owned, try_docker};
 use crate::support::engine::Engine;
 use crate::support::eventually;
 use crate::support::server::Server;
@@ -105,6 +105,37 @@ async fn redis_is_cloned_and_a_source_that_stops_leaves_no_empty_clone() {
         }
         state => assert_eq!((state, &end["error"]["code"]), ("ERROR", &json!("RESTORE_FAILED")), "{end}"),
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wants_a_snapshot_of_a_redis_waits_for_the_one_that_another_one_reads() {
+    let server = Server::start(&[]).await;
+    let client = Client::new(&server);
+    let id = running(&client, "REDIS", "7").await;
+    let url = client.reveal(&id).await["REDIS_URL"].clone();
+    redis(&server, "7", &url, &["SET", "key", "kept"]);
+    let snapshot = || try_docker(&["exec", &id, "stat", "-c", "%s", "/data/dump.rdb"]);
+    // As a clone or a download does that takes its time.
+    let read = "echo $$ >/tmp/snapshot.lock; echo >/data/dump.rdb
+        until [ -e /tmp/read ]; do sleep 0.1; done; rm /data/dump.rdb";
+    docker(&["exec", "-d", "-u", "redis", &id, "sh", "-c", read]);
+    eventually("what another one reads", async || snapshot().ok().filter(|size| size == "1")).await;
+    let made = back_up(&client, &id).await;
+    let copy = clone(&client, &id, "copy").await;
+    eventually("both to wait", async || {
+        (docker(&["exec", &id, "ls", "/tmp"]).matches("snapshot.lock.").count() == 2).then_some(())
+    })
+    .await;
+    assert_eq!(snapshot().unwrap(), "1", "it is still being read");
+    // It ends as one that is killed does.
+    docker(&["exec", "-u", "redis", &id, "touch", "/tmp/read"]);
+    client.settled(&copy, "RUNNING").await;
+    let copied = client.reveal(&copy).await["REDIS_URL"].clone();
+    assert_eq!(redis(&server, "7", &copied, &["GET", "key"]), "kept");
+    backup_in(&client, &made, "AVAILABLE").await;
+    ask(&client, "verifyBackup", &made).await;
+    backup_in(&client, &made, "VERIFIED").await;
+    assert!(snapshot().is_err(), "nothing of either is left");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,11 +33,24 @@ field() { tell "INFO $1" | sed -n "s/^$2://p"; }
 fail() { printf '%s\n' "$1" >&2; exit 1; }
 "#;
 
-/// A snapshot takes its file's name when it is whole. What was there before goes, so that what is there then is a new one. One
+/// There is one file for all who want a snapshot, so the next one waits until it is done with. A snapshot takes its file's name when it is whole. What was there before goes, so that what is there then is a new one. One
 /// that waits for a rewriting of the append-only file begins by itself.
 pub(super) const SNAPSHOT: &str = r#"
 file=/data/dump.rdb
-trap 'rm -f "$file"' EXIT
+lock=/tmp/snapshot.lock
+echo $$ >"$lock.$$"
+until ln "$lock.$$" "$lock" 2>/dev/null; do
+  IFS= read -r owner 2>/dev/null <"$lock" || owner=
+  # One that was killed has left it.
+  if [ -n "$owner" ] && [ ! -e "/proc/$owner" ] && mkdir "$lock.mended" 2>/dev/null; then
+    IFS= read -r again 2>/dev/null <"$lock" || again=
+    [ "$again" != "$owner" ] || rm -f "$lock"
+    rmdir "$lock.mended"
+  fi
+  sleep 0.2
+done
+rm -f "$lock.$$"
+trap 'rm -f "$file" "$lock"' EXIT
 trap 'exit 1' TERM INT HUP PIPE
 rm -f "$file"
 begun=$(tell 'BGSAVE SCHEDULE')
