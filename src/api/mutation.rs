@@ -211,8 +211,9 @@ impl Mutation {
     }
 
     /// Has a service go back to what it was before its last upgrade or restore in place, its data included. What was written
-    /// since stays with what it was until now, which is kept in turn: calling this again goes forward again. A CONFLICT where
-    /// nothing is kept. Needs the permission `project:settings`.
+    /// since stays with what it was until now, which is kept in turn. Calling this again goes back further, where what it was before
+    /// that is kept as well, and otherwise to the last again, so that it comes round to each. A CONFLICT where nothing is kept. Needs
+    /// the permission `project:settings`.
     async fn revert_service(
         &self,
         ctx: &Context<'_>,

@@ -52,7 +52,8 @@ impl App {
         Err(too_fast())
     }
 
-    /// Has a service go back to what it was before its last upgrade or restore. What it is now is kept in turn.
+    /// Has a service go back to what it was before its last upgrade or restore that it did not go back from. What it is now is kept in
+    /// turn.
     pub async fn revert(&self, viewer: &Principal, id: ServiceId) -> Result<Committed> {
         let action = ServiceAction::Revert;
         for _ in 0..ATTEMPTS {
@@ -94,8 +95,7 @@ impl App {
     /// What a service can go back to.
     pub async fn replaced(&self, service: &Service) -> Result<Option<Instance>> {
         let instances = self.store.instance_list(service.id).await?;
-        let now = now();
-        Ok(instances.into_iter().find(|instance| instance.is_kept(now)))
+        Ok(Instance::gone_back_to(&instances, now()).cloned())
     }
 
     async fn changeable(&self, viewer: &Principal, id: ServiceId, action: ServiceAction) -> Result<Service> {

@@ -130,13 +130,12 @@ impl Reconciler {
         let mut after = before.run_by(new.instance, &new.wish.version, new.evidence.image.clone());
         (after.state, after.error) = (ServiceState::Provisioning, None);
         let known = self.store.instance_list(before.id).await?;
-        let (building, others): (Vec<_>, Vec<_>) = known.into_iter().partition(|known| known.id == new.instance);
+        let building: Vec<_> = known.into_iter().filter(|known| known.id == new.instance).collect();
         let replaced = Instance::replaced(before, Role::Replaced, self.settings.keep_replaced, now);
         let until = replaced.purge_at.filter(|_| moving.keeps);
         let event = event(before, &after, Kept { until, now });
-        // Of what it was before, the last is kept.
-        let gone = others.iter().map(|other| other.with_role(Role::Going));
-        let instances: Vec<_> = if moving.keeps { gone.chain([replaced]).collect() } else { Vec::new() };
+        // What was kept before stays for its own time.
+        let instances: Vec<_> = moving.keeps.then_some(replaced).into_iter().collect();
         let tasks = &[moving.task.done(now)];
         let write = Write {
             service: Some(&after),

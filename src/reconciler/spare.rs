@@ -40,7 +40,7 @@ impl Reconciler {
         if let Err(error) = self.engine.remove(&Target::Container(id)).await {
             return error.into();
         }
-        self.rewrite(service, id, Role::Replaced).await.map_or_else(Done::StoreFailed, |_| Done::Tried)
+        self.rewrite(service, id, Role::Reverted).await.map_or_else(Done::StoreFailed, |_| Done::Tried)
     }
 
     /// Removes an instance that nobody wants any more. That is written down first, so that nobody goes back to it meanwhile.

@@ -152,8 +152,8 @@ impl Service {
         definition(self.0.wish.kind).upgrades(&self.0.wish.version)
     }
 
-    /// What it was before its last upgrade or restore in place, or before it last went back: `revertService` goes back to that.
-    /// Null where nothing is kept.
+    /// What `revertService` goes to: what it was before its last upgrade or restore in place that it did not go back from, or else
+    /// what it went back from first. Null where nothing is kept.
     async fn replaced(&self, ctx: &Context<'_>) -> Result<Option<ReplacedInstance>> {
         Ok(app(ctx).replaced(&self.0).await?.map(ReplacedInstance))
     }

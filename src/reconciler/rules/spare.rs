@@ -25,7 +25,7 @@ fn is_unwanted(facts: &Facts<'_>, instance: &Instance) -> bool {
         // What goes on begins with a new one.
         Role::Building => super::version::replacing(facts).is_none(),
         Role::Going => true,
-        Role::Replaced => !instance.is_kept(facts.now),
+        Role::Replaced | Role::Reverted => !instance.is_kept(facts.now),
         // A check sees to its own.
         Role::Leaving | Role::Checking | Role::Unknown => false,
     }

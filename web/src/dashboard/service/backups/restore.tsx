@@ -207,7 +207,7 @@ function IntoNew({ project, service, entry, source, about, close, done, choice, 
 
 /** Has the name typed before what was written since is not in the service any more. */
 function InPlace({ project, service, source, about, close, done, choice, error, setError }: IntoProps) {
-  const { name, replaced } = service;
+  const { name } = service;
   const { backup, time, problem } = source;
   const [typed, setTyped] = useState("");
   const [busy, setBusy] = useState(false);
@@ -256,11 +256,6 @@ function InPlace({ project, service, source, about, close, done, choice, error, 
         {!isLost(service) && (
           <p>
             <strong>What was written to {name} since {time} is not in it any more</strong>, and comes back only by going back.
-          </p>
-        )}
-        {replaced && !isLost(service) && (
-          <p class="caution">
-            What it was until {atLength(replaced.replacedAt)}, which is kept now, is removed: only one such is kept. To keep it, go back to it first.
           </p>
         )}
         <p class="quiet">If it fails, or the service is stopped or restarted meanwhile, {name} is what it was.</p>
