@@ -1,7 +1,5 @@
 //! What is to be ready before anybody asks for it.
 
-use std::str::FromStr;
-
 use clap::Args;
 
 use crate::catalog::{ALL, Definition, definition};
@@ -51,14 +49,14 @@ fn entry(text: &str) -> Result<PoolTarget, String> {
     let mut parts = what.split(':');
     let (kind, version, tier) = (parts.next(), parts.next(), parts.next());
     let (Some(kind), Some(version), None) = (kind, version, parts.next()) else { return Err(form()) };
-    let kind = ServiceKind::from_str(kind).map_err(|_| format!("{kind} is no kind of service"))?;
+    let kind = kind.parse::<ServiceKind>().map_err(|_| format!("{kind} is no kind of service"))?;
     let definition = definition(kind);
     let offer = definition.offer.as_ref().ok_or_else(|| format!("{} can't be provisioned yet", definition.name))?;
     if !offer.versions.contains(&version) {
         return Err(format!("{} is offered in the versions {}", definition.name, offer.versions.join(", ")));
     }
     let tier = tier.map_or(Ok(SizeTier::Dev), |tier| {
-        SizeTier::from_str(tier).map_err(|_| format!("{tier} is no size: DEV, STANDARD or PERFORMANCE"))
+        tier.parse::<SizeTier>().map_err(|_| format!("{tier} is no size: DEV, STANDARD or PERFORMANCE"))
     })?;
     let (floor, ceiling) = numbers.split_once('-').unwrap_or((numbers, numbers));
     let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number <= MOST);
@@ -76,12 +74,12 @@ mod tests {
 
     #[test]
     fn an_entry_says_of_what_and_how_many() {
-        let target = |kind, version: &str, tier, (floor, ceiling)| {
-            let version = version.to_owned();
+        let target = |kind: &str, version: &str, tier, (floor, ceiling)| {
+            let (kind, version) = (kind.parse().unwrap(), version.to_owned());
             PoolTarget { kind, version, tier, floor, ceiling }
         };
-        let two = target(ServiceKind::Postgresql, "17", SizeTier::Dev, (2, 2));
-        let up_to_four = target(ServiceKind::Redis, "7", SizeTier::Standard, (0, 4));
+        let two = target("POSTGRESQL", "17", SizeTier::Dev, (2, 2));
+        let up_to_four = target("REDIS", "7", SizeTier::Standard, (0, 4));
         assert_eq!(entries("POSTGRESQL:17=2,REDIS:7:STANDARD=0-4").unwrap().0, [two, up_to_four]);
         assert_eq!(entries("").unwrap().0, []);
         for text in [

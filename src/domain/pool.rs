@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn as_many_are_ready_as_were_taken_of_late_between_a_floor_and_a_ceiling() {
-        let (kind, version, tier) = (ServiceKind::Redis, "7".to_owned(), SizeTier::Dev);
+        let (kind, version, tier) = (ServiceKind::ALL[0], "7".to_owned(), SizeTier::Dev);
         let target = PoolTarget { kind, version, tier, floor: 1, ceiling: 3 };
         assert_eq!([0, 1, 2, 9].map(|taken| target.wanted(taken)), [1, 1, 2, 3]);
     }

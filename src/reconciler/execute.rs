@@ -77,17 +77,17 @@ pub(super) fn failure(error: &EngineError) -> Failure {
 }
 
 impl Reconciler {
-    /// Does `step`. `interrupt` tells that something may have changed: it is then looked whether the step still makes sense.
+    /// Does `step`, whose parts are too large to lie on the stack within each other. `interrupt` tells that something may have changed: it is then looked whether the step still makes sense.
     /// What came of one that is left, the look that follows finds out.
     pub(super) async fn execute(&self, service: &Service, step: &Step, interrupt: &Notify) -> Done {
         if let Step::Upgrade(task) = step {
-            return self.upgrade(service, *task, interrupt).await;
+            return Box::pin(self.upgrade(service, *task, interrupt)).await;
         }
         if let Step::Restore(task) = step {
-            return self.restore(service, *task, interrupt).await;
+            return Box::pin(self.restore(service, *task, interrupt)).await;
         }
         let left = step.traits().left;
-        let mut attempt = std::pin::pin!(self.attempt(service, step));
+        let mut attempt = Box::pin(self.attempt(service, step));
         loop {
             tokio::select! {
                 done = &mut attempt => return done,
