@@ -17,7 +17,7 @@ ENGINE :=
 export RUST_TEST_THREADS ?= 3
 TEST_LABEL := dev.project-services.test
 
-.PHONY: help run test build web fmt lint doc deny advisories schema check engine images compiler node clients clean-test
+.PHONY: help run test bench build web fmt lint doc deny advisories schema check engine images compiler node clients clean-test
 
 help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ test: engine images compiler web clients ## Runs all tests, also those on a real
 	npm --prefix web test --silent
 	trap 'make --no-print-directory clean-test' EXIT
 	$(ON_ENGINE) .ci/with-s3 .ci/with-postgres cargo test --locked $(ARGS)
+
+bench: engine images compiler web node ## Measures the server beside its peers, for docs/performance.md.
+	npm --prefix benches/peers ci --no-audit --no-fund --loglevel=error
+	$(ON_ENGINE) .ci/with-postgres cargo bench --locked $(patsubst benches/%.rs,--bench %,$(wildcard benches/*.rs))
 
 build: compiler web ## Builds the server.
 	cargo build --locked
