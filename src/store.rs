@@ -175,6 +175,9 @@ pub trait Terms: Send + Sync {
 /// they are kept as they are.
 #[async_trait]
 pub trait Store: Terms {
+    /// How many calls have read since the store was opened, for what it tells of what a request costs.
+    fn read_count(&self) -> u64;
+
     /// Answers when the database takes changes: something is written, and taken back, unless something was written anyway
     /// within the last seconds.
     async fn ping(&self) -> Result<()>;
@@ -190,6 +193,9 @@ pub trait Store: Terms {
     async fn service_create(&self, new: &NewService, event: &NewEvent) -> Result<ServiceEvent>;
 
     async fn service_get(&self, id: ServiceId) -> Result<Option<Service>>;
+
+    /// Those of the services that there are, in any order.
+    async fn service_list_of(&self, ids: &[ServiceId]) -> Result<Vec<Service>>;
 
     /// The service that `instance` runs or ran, or that has it besides.
     async fn service_of(&self, instance: InstanceId) -> Result<Option<Service>>;
@@ -273,6 +279,9 @@ pub trait Store: Terms {
     /// The instances that a service has besides the one that runs it, those first whose role is the newest.
     async fn instance_list(&self, service: ServiceId) -> Result<Vec<Instance>>;
 
+    /// The same of several services.
+    async fn instance_list_of(&self, services: &[ServiceId]) -> Result<Vec<Instance>>;
+
     /// Those of all services that check a backup.
     async fn instance_list_checking(&self) -> Result<Vec<Instance>>;
 
@@ -287,6 +296,13 @@ pub trait Store: Terms {
     /// A page of backups, the newest first.
     async fn backup_list(&self, of: &BackupsOf, page: Page<BackupId>) -> Result<Slice<Backup>>;
 
+    /// The same page of each of several services; those without backups may be left out.
+    async fn backup_list_of_services(
+        &self,
+        services: &[ServiceId],
+        page: Page<BackupId>,
+    ) -> Result<Vec<(ServiceId, Slice<Backup>)>>;
+
     /// All backups of a service, the newest first.
     async fn backup_list_all(&self, service: ServiceId) -> Result<Vec<Backup>>;
 
@@ -297,6 +313,9 @@ pub trait Store: Terms {
 
     /// The sealed credentials; None once the service is DESTROYED, or if there is none of that id.
     async fn sealed_get(&self, id: ServiceId) -> Result<Option<Sealed>>;
+
+    /// The same of several services; those without are left out.
+    async fn sealed_list_of(&self, services: &[ServiceId]) -> Result<Vec<(ServiceId, Sealed)>>;
 
     /// Every key that credentials of services are sealed with, by id, each with up to `limit` of them, the newest first.
     async fn sealed_samples(&self, limit: u32) -> Result<Vec<(String, Vec<(ServiceId, Sealed)>)>>;
@@ -332,6 +351,13 @@ pub trait Store: Terms {
 
     /// A page of one service's events, in order.
     async fn event_list_of_service(&self, service: ServiceId, page: Page<i64>) -> Result<Slice<ServiceEvent>>;
+
+    /// The same page of each of several services; those without events may be left out.
+    async fn event_list_of_services(
+        &self,
+        services: &[ServiceId],
+        page: Page<i64>,
+    ) -> Result<Vec<(ServiceId, Slice<ServiceEvent>)>>;
 
     /// Records what services took in a minute. Of each the last day is kept, and nothing of one that is DESTROYED.
     async fn usage_record(&self, records: &[UsageRecord]) -> Result<()>;

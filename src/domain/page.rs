@@ -47,7 +47,7 @@ pub enum BackupsOf {
 
 /// A part of a list, by the position of what comes before and after it. The list is sorted by position, and so is what
 /// comes back, also where the part is counted from the end.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Page<P> {
     /// Only what comes behind it.
     pub after: Option<P>,

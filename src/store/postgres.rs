@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use diesel::result::Error;
@@ -92,6 +93,13 @@ macro_rules! snapshot {
     };
 }
 
+/// The rows that a query finds.
+macro_rules! rows {
+    ($connection:expr, $query:expr) => {
+        diesel_async::RunQueryDsl::load($query, $connection).await
+    };
+}
+
 /// Locks the rows that a query finds until the transaction ends
 /// (<https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-ROWS>).
 macro_rules! lock {
@@ -115,6 +123,7 @@ pub struct Backend {
     term: Pool<Conn>,
     server: Server,
     condition: Arc<Condition>,
+    reads: AtomicU64,
 }
 
 /// Connections for one purpose. They are made when they are first needed.
@@ -152,6 +161,7 @@ impl Backend {
             term: server.pool(TERM, RESERVED_LOCK_TIMEOUT)?,
             server,
             condition: Arc::new(Condition::new(name)),
+            reads: AtomicU64::new(0),
         })
     }
 
@@ -169,6 +179,7 @@ impl Backend {
             term: self.term.clone(),
             server: self.server.clone(),
             condition: Arc::clone(&self.condition),
+            reads: AtomicU64::new(0),
         })
     }
 

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use diesel::prelude::*;
@@ -74,18 +75,19 @@ mod term;
 #[path = "queries/usage.rs"]
 mod usage;
 
-use backups::{backup_count, backup_get, backup_list, backup_list_all, backup_list_open};
+use backups::{backup_count, backup_get, backup_list, backup_list_all, backup_list_of_services, backup_list_open};
 use commit::commit;
-use instances::{instance_list, instance_list_checking};
-use log::{event_list, event_list_of_service, event_list_since, event_span};
+use instances::{instance_list, instance_list_checking, instance_list_of};
+use log::{event_list, event_list_of_service, event_list_of_services, event_list_since, event_span};
 use pool::{pool_add, pool_find, pool_forget, pool_list, pool_note};
 use retention::{event_list_overdue, event_trim};
 use roster::{service_list_of, service_list_revisions};
-use sealed::{sealed_get, sealed_list_other, sealed_replace, sealed_samples};
+use sealed::{sealed_get, sealed_list_of, sealed_list_other, sealed_replace, sealed_samples};
 use sections::{section_list, section_list_all};
 use services::{
     port_list, service_count, service_create, service_find_by_key, service_get, service_list, service_list_active,
-    service_list_at, service_list_backup_due, service_list_expiring, service_list_names, service_of, service_tally,
+    service_list_at, service_list_backup_due, service_list_expiring, service_list_names, service_list_of, service_of,
+    service_tally,
 };
 use tasks::task_list_open;
 use term::{term_current, term_replace, term_take};
@@ -98,6 +100,7 @@ macro_rules! read {
     };
     ($backend:ident, $lane:ident, $query:ident($($argument:expr),*)) => {
         $backend.noted(within(async {
+            $backend.reads.fetch_add(1, Ordering::Relaxed);
             let mut lease = $backend.$lane().await?;
             let result = $query(lease.connection(), $($argument),*).await;
             settle(lease, result).await
@@ -110,6 +113,7 @@ macro_rules! read {
 macro_rules! read_at_once {
     ($backend:ident, $query:ident($($argument:expr),*)) => {
         $backend.noted(within(async {
+            $backend.reads.fetch_add(1, Ordering::Relaxed);
             let mut lease = $backend.reader().await?;
             let result =
                 snapshot!(lease.connection(), async |connection| $query(connection, $($argument),*).await).await;
@@ -161,6 +165,11 @@ impl Backend {
 
 #[async_trait]
 impl Store for Backend {
+    fn read_count(&self) -> u64 {
+        // Queries have a method of that name as well.
+        AtomicU64::load(&self.reads, Ordering::Relaxed)
+    }
+
     async fn ping(&self) -> Result<()> {
         match self.condition().is_proven() {
             true => self.noted(self.admit(Purpose::Request)),
@@ -185,6 +194,10 @@ impl Store for Backend {
 
     async fn service_get(&self, id: ServiceId) -> Result<Option<Service>> {
         read!(self, service_get(id))
+    }
+
+    async fn service_list_of(&self, ids: &[ServiceId]) -> Result<Vec<Service>> {
+        read!(self, service_list_of(ids))
     }
 
     async fn service_of(&self, instance: InstanceId) -> Result<Option<Service>> {
@@ -285,6 +298,10 @@ impl Store for Backend {
         read!(self, instance_list(service))
     }
 
+    async fn instance_list_of(&self, services: &[ServiceId]) -> Result<Vec<Instance>> {
+        read!(self, instance_list_of(services))
+    }
+
     async fn section_list(&self, service: ServiceId) -> Result<Vec<LogSection>> {
         read!(self, section_list(service))
     }
@@ -299,6 +316,14 @@ impl Store for Backend {
 
     async fn backup_list(&self, of: &BackupsOf, page: Page<BackupId>) -> Result<Slice<Backup>> {
         read!(self, backup_list(of, page))
+    }
+
+    async fn backup_list_of_services(
+        &self,
+        services: &[ServiceId],
+        page: Page<BackupId>,
+    ) -> Result<Vec<(ServiceId, Slice<Backup>)>> {
+        read!(self, backup_list_of_services(services, page))
     }
 
     async fn backup_list_all(&self, service: ServiceId) -> Result<Vec<Backup>> {
@@ -319,6 +344,10 @@ impl Store for Backend {
 
     async fn sealed_get(&self, id: ServiceId) -> Result<Option<Sealed>> {
         read!(self, sealed_get(id))
+    }
+
+    async fn sealed_list_of(&self, services: &[ServiceId]) -> Result<Vec<(ServiceId, Sealed)>> {
+        read!(self, sealed_list_of(services))
     }
 
     async fn sealed_samples(&self, limit: u32) -> Result<Vec<(String, Vec<(ServiceId, Sealed)>)>> {
@@ -356,6 +385,14 @@ impl Store for Backend {
 
     async fn event_list_of_service(&self, service: ServiceId, page: Page<i64>) -> Result<Slice<ServiceEvent>> {
         read!(self, event_list_of_service(service, page))
+    }
+
+    async fn event_list_of_services(
+        &self,
+        services: &[ServiceId],
+        page: Page<i64>,
+    ) -> Result<Vec<(ServiceId, Slice<ServiceEvent>)>> {
+        read!(self, event_list_of_services(services, page))
     }
 
     async fn event_list(&self, project: &ProjectId, page: Page<i64>) -> Result<Slice<ServiceEvent>> {

@@ -262,7 +262,7 @@ impl<'a> From<&'a Sealed> for SealedChange<'a> {
     }
 }
 
-#[derive(Queryable, Selectable, Insertable)]
+#[derive(Queryable, QueryableByName, Selectable, Insertable)]
 #[diesel(table_name = service_events)]
 pub struct EventRow {
     project_id: Word<ProjectId>,
@@ -278,6 +278,10 @@ pub struct EventRow {
 }
 
 impl EventRow {
+    pub fn service(&self) -> ServiceId {
+        ServiceId(self.service_id.0)
+    }
+
     /// `service` as it is after what happened, and the state that it was in before; None where there was none.
     pub fn new(sequence: i64, previous_state: Option<ServiceState>, service: &Service, event: &NewEvent) -> Self {
         let (service, event) = (service.clone(), event.clone());

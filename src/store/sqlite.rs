@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use diesel::result::Error;
@@ -53,6 +54,14 @@ macro_rules! snapshot {
     };
 }
 
+/// The rows that a query finds. They are decoded by the thread that reads them: to hand them on, each value would be copied.
+macro_rules! rows {
+    ($connection:expr, $query:expr) => {{
+        let query = $query;
+        $connection.spawn_blocking(move |connection| diesel::RunQueryDsl::load(query, connection)).await
+    }};
+}
+
 /// There are no locks of rows: the one writer has them all.
 macro_rules! lock {
     ($query:expr, $mode:ident) => {
@@ -83,6 +92,7 @@ pub struct Backend {
     /// SQLite lets waiting writers poll, unfairly and with growing pauses; a queue hands over at once, in order.
     writer: Arc<Semaphore>,
     keeper: Arc<Keeper>,
+    reads: AtomicU64,
 }
 
 impl Backend {
@@ -118,7 +128,7 @@ impl Backend {
             .map_err(|error| StoreError::Failed(error.into()))?;
         tokio::spawn(keeper::watch(Arc::downgrade(&keeper)));
         keeper::check(&keeper).map_err(|error| StoreError::Unavailable(error.into()))?;
-        Ok(Self { pool, writer: Arc::new(Semaphore::new(1)), keeper })
+        Ok(Self { pool, writer: Arc::new(Semaphore::new(1)), keeper, reads: AtomicU64::new(0) })
     }
 
     async fn reader(&self) -> Result<Lease> {

@@ -57,8 +57,8 @@ impl ToSql<sql::Uuid, Pg> for Id {
 }
 
 impl FromSql<sql::Uuid, Sqlite> for Id {
-    fn from_sql(value: Raw<'_, Sqlite>) -> deserialize::Result<Self> {
-        Ok(Self(uuid::Uuid::try_parse(&text(value)?)?))
+    fn from_sql(mut value: Raw<'_, Sqlite>) -> deserialize::Result<Self> {
+        Ok(Self(uuid::Uuid::try_parse(value.read_text())?))
     }
 }
 
@@ -107,8 +107,8 @@ impl ToSql<sql::Instant, Pg> for Instant {
 }
 
 impl FromSql<sql::Instant, Sqlite> for Instant {
-    fn from_sql(value: Raw<'_, Sqlite>) -> deserialize::Result<Self> {
-        Ok(Self(text(value)?.parse()?))
+    fn from_sql(mut value: Raw<'_, Sqlite>) -> deserialize::Result<Self> {
+        Ok(Self(value.read_text().parse()?))
     }
 }
 
@@ -166,8 +166,8 @@ impl<T: Debug + Serialize + DeserializeOwned + Stored> ToSql<sql::Jsonb, Pg> for
 }
 
 impl<T: Debug + Serialize + DeserializeOwned + Stored> FromSql<sql::Jsonb, Sqlite> for Json<T> {
-    fn from_sql(value: Raw<'_, Sqlite>) -> deserialize::Result<Self> {
-        Ok(Self::read(text(value)?.as_bytes()))
+    fn from_sql(mut value: Raw<'_, Sqlite>) -> deserialize::Result<Self> {
+        Ok(Self::read(value.read_text().as_bytes()))
     }
 }
 
@@ -193,18 +193,24 @@ impl<T: Debug + Display + FromStr + Stored> From<T> for Word<T> {
     }
 }
 
-impl<T, DB> FromSql<Text, DB> for Word<T>
-where
-    DB: Backend,
-    T: Debug + Display + FromStr + Stored,
-    String: FromSql<Text, DB>,
-{
-    fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
-        let text = String::from_sql(value)?;
-        Ok(match text.parse::<T>() {
+impl<T: Debug + Display + FromStr + Stored> Word<T> {
+    fn read(text: &str) -> Self {
+        match text.parse::<T>() {
             Ok(value) => Self { value, known: true },
-            Err(_) => Self { value: T::unknown(&text), known: false },
-        })
+            Err(_) => Self { value: T::unknown(text), known: false },
+        }
+    }
+}
+
+impl<T: Debug + Display + FromStr + Stored> FromSql<Text, Pg> for Word<T> {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        Ok(Self::read(std::str::from_utf8(value.as_bytes())?))
+    }
+}
+
+impl<T: Debug + Display + FromStr + Stored> FromSql<Text, Sqlite> for Word<T> {
+    fn from_sql(mut value: Raw<'_, Sqlite>) -> deserialize::Result<Self> {
+        Ok(Self::read(value.read_text()))
     }
 }
 
@@ -220,8 +226,4 @@ impl<T: Debug + Display + FromStr + Stored> ToSql<Text, Sqlite> for Word<T> {
         out.set_value(self.value.to_string());
         Ok(IsNull::No)
     }
-}
-
-fn text(value: Raw<'_, Sqlite>) -> deserialize::Result<String> {
-    <String as FromSql<Text, Sqlite>>::from_sql(value)
 }

@@ -1,10 +1,13 @@
 //! Backups of services.
 
+use std::collections::HashMap;
+
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{BigInt, Bool};
 use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::super::Db;
 use super::{Answer, Conn, one_more, slice};
@@ -13,7 +16,7 @@ use crate::domain::id::{BackupId, ServiceId};
 use crate::store::fault::Fault;
 use crate::store::rows::backup::BackupRow;
 use crate::store::schema::backups;
-use crate::store::types::Id;
+use crate::store::types::{Id, sql};
 use crate::store::{BackupsOf, Page, Slice, StoreError};
 
 pub(super) async fn backup_get(connection: &mut Conn, id: BackupId) -> Answer<Option<Backup>> {
@@ -40,6 +43,39 @@ pub(super) async fn backup_list(connection: &mut Conn, of: &BackupsOf, page: Pag
     query = if page.from_end { query.order(backups::id.asc()) } else { query.order(backups::id.desc()) };
     let rows: Vec<BackupRow> = query.load(connection).await?;
     Ok(slice(rows, page.limit, page.from_end))
+}
+
+/// The same page of each of several services. One without backups may be left out.
+pub(super) async fn backup_list_of_services(
+    connection: &mut Conn,
+    services: &[ServiceId],
+    page: Page<BackupId>,
+) -> Answer<Vec<(ServiceId, Slice<Backup>)>> {
+    // As with events, but that the newest are the first.
+    let (order, within, no_end) = if page.from_end { ("ASC", "<=", Uuid::max()) } else { ("DESC", ">=", Uuid::nil()) };
+    let ids: Vec<String> = (5..5 + services.len()).map(|place| format!("${place}")).collect();
+    let mut query = diesel::sql_query(format!(
+        "SELECT backup.* FROM services AS service JOIN backups AS backup ON backup.service_id = service.id \
+         WHERE service.id IN ({ids}) AND backup.id < $1 AND backup.id > $2 AND backup.id {within} COALESCE(( \
+             SELECT beyond.id FROM backups AS beyond WHERE beyond.service_id = service.id \
+             AND beyond.id < $1 AND beyond.id > $2 ORDER BY beyond.id {order} LIMIT 1 OFFSET $3 \
+         ), $4) ORDER BY backup.id {order}",
+        ids = ids.join(", "),
+    ))
+    .into_boxed::<Db>()
+    .bind::<sql::Uuid, _>(Id(page.after.map_or(Uuid::max(), |BackupId(id)| id)))
+    .bind::<sql::Uuid, _>(Id(page.before.map_or(Uuid::nil(), |BackupId(id)| id)))
+    .bind::<BigInt, _>(i64::from(page.limit))
+    .bind::<sql::Uuid, _>(Id(no_end));
+    for service in services {
+        query = query.bind::<sql::Uuid, _>(Id(service.0));
+    }
+    let mut of_each: HashMap<ServiceId, Vec<BackupRow>> = HashMap::new();
+    let rows: Vec<BackupRow> = query.load(connection).await?;
+    for row in rows {
+        of_each.entry(row.service()).or_default().push(row);
+    }
+    Ok(of_each.into_iter().map(|(service, rows)| (service, slice(rows, page.limit, page.from_end))).collect())
 }
 
 /// All of a service, the newest first.

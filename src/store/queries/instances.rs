@@ -24,6 +24,17 @@ pub(super) async fn instance_list(connection: &mut Conn, service: ServiceId) -> 
     Ok(rows.into_iter().map(Instance::from).collect())
 }
 
+/// Those of several services, each service's with the newest role first.
+pub(super) async fn instance_list_of(connection: &mut Conn, services: &[ServiceId]) -> Answer<Vec<Instance>> {
+    let rows: Vec<InstanceRow> = instances::table
+        .filter(instances::service_id.eq_any(services.iter().map(|service| Id(service.0))))
+        .select(InstanceRow::as_select())
+        .order((instances::since.desc(), instances::id.desc()))
+        .load(connection)
+        .await?;
+    Ok(rows.into_iter().map(Instance::from).collect())
+}
+
 /// Those that check a backup, of all services.
 pub(super) async fn instance_list_checking(connection: &mut Conn) -> Answer<Vec<Instance>> {
     let rows: Vec<InstanceRow> = instances::table

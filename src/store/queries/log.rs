@@ -1,6 +1,9 @@
 //! The log of events of each project.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 
 use super::super::{Db, notify};
@@ -10,7 +13,7 @@ use crate::domain::id::{ProjectId, ServiceId};
 use crate::store::fault::Fault;
 use crate::store::rows::EventRow;
 use crate::store::schema::{projects, service_events};
-use crate::store::types::Id;
+use crate::store::types::{Id, sql};
 use crate::store::{Page, Slice, StoreError};
 
 /// Takes the next place in a project's log. The row stays locked until the transaction ends, so whoever takes the place
@@ -41,14 +44,13 @@ pub(super) async fn event_list_since(
     after: i64,
     limit: u32,
 ) -> Answer<Vec<ServiceEvent>> {
-    let rows: Vec<EventRow> = service_events::table
-        .filter(service_events::project_id.eq(project.as_str()))
+    let query = service_events::table
+        .filter(service_events::project_id.eq(project.as_str().to_owned()))
         .filter(service_events::sequence.gt(after))
         .select(EventRow::as_select())
         .order(service_events::sequence)
-        .limit(limit.into())
-        .load(connection)
-        .await?;
+        .limit(limit.into());
+    let rows: Vec<EventRow> = rows!(connection, query)?;
     let events: Vec<ServiceEvent> = rows.into_iter().map(ServiceEvent::from).collect();
     // The log has no gap but where it was trimmed.
     if events.iter().zip(after + 1..).any(|(event, place)| event.sequence != place) {
@@ -69,8 +71,8 @@ pub(super) async fn event_list(
     project: &ProjectId,
     page: Page<i64>,
 ) -> Answer<Slice<ServiceEvent>> {
-    events(connection, service_events::table.filter(service_events::project_id.eq(project.as_str())).into_boxed(), page)
-        .await
+    let of_project = service_events::table.filter(service_events::project_id.eq(project.as_str().to_owned()));
+    events(connection, of_project.into_boxed(), page).await
 }
 
 pub(super) async fn event_list_of_service(
@@ -82,9 +84,43 @@ pub(super) async fn event_list_of_service(
         .await
 }
 
+/// The same page of each of several services. One without events may be left out.
+pub(super) async fn event_list_of_services(
+    connection: &mut Conn,
+    services: &[ServiceId],
+    page: Page<i64>,
+) -> Answer<Vec<(ServiceId, Slice<ServiceEvent>)>> {
+    // The place of the first event beyond the page ends it, so that no more than that is read of a long log. `$` counts
+    // parameters in both databases.
+    let (order, within, no_end) = if page.from_end { ("DESC", ">=", 0) } else { ("ASC", "<=", i64::MAX) };
+    let ids: Vec<String> = (4..4 + services.len()).map(|place| format!("${place}")).collect();
+    let mut query = diesel::sql_query(format!(
+        "SELECT event.* FROM services AS service JOIN service_events AS event ON event.service_id = service.id \
+         WHERE service.id IN ({ids}) AND event.sequence > $1 AND event.sequence < $2 \
+         AND event.sequence {within} COALESCE(( \
+             SELECT beyond.sequence FROM service_events AS beyond WHERE beyond.service_id = service.id \
+             AND beyond.sequence > $1 AND beyond.sequence < $2 ORDER BY beyond.sequence {order} LIMIT 1 OFFSET $3 \
+         ), {no_end}) ORDER BY event.sequence {order}",
+        ids = ids.join(", "),
+    ))
+    .into_boxed::<Db>()
+    .bind::<BigInt, _>(page.after.unwrap_or(0))
+    .bind::<BigInt, _>(page.before.unwrap_or(i64::MAX))
+    .bind::<BigInt, _>(i64::from(page.limit));
+    for service in services {
+        query = query.bind::<sql::Uuid, _>(Id(service.0));
+    }
+    let mut of_each: HashMap<ServiceId, Vec<EventRow>> = HashMap::new();
+    let rows: Vec<EventRow> = query.load(connection).await?;
+    for row in rows {
+        of_each.entry(row.service()).or_default().push(row);
+    }
+    Ok(of_each.into_iter().map(|(service, rows)| (service, slice(rows, page.limit, page.from_end))).collect())
+}
+
 async fn events(
     connection: &mut Conn,
-    of: service_events::BoxedQuery<'_, Db>,
+    of: service_events::BoxedQuery<'static, Db>,
     page: Page<i64>,
 ) -> Answer<Slice<ServiceEvent>> {
     let mut query = of.select(EventRow::as_select()).limit(one_more(page.limit));
@@ -96,6 +132,6 @@ async fn events(
     }
     let place = service_events::sequence;
     query = if page.from_end { query.order(place.desc()) } else { query.order(place.asc()) };
-    let rows: Vec<EventRow> = query.load(connection).await?;
+    let rows: Vec<EventRow> = rows!(connection, query)?;
     Ok(slice(rows, page.limit, page.from_end))
 }

@@ -16,6 +16,16 @@ pub(super) async fn sealed_get(connection: &mut Conn, id: ServiceId) -> Answer<O
     Ok(sealed.flatten().map(Sealed::from_bytes))
 }
 
+pub(super) async fn sealed_list_of(connection: &mut Conn, of: &[ServiceId]) -> Answer<Vec<(ServiceId, Sealed)>> {
+    let rows: Vec<(Id, Vec<u8>)> = services::table
+        .filter(services::id.eq_any(of.iter().map(|service| Id(service.0))))
+        .filter(services::sealed.is_not_null())
+        .select((services::id, services::sealed.assume_not_null()))
+        .load(connection)
+        .await?;
+    Ok(rows.into_iter().map(|(Id(id), sealed)| (ServiceId(id), Sealed::from_bytes(sealed))).collect())
+}
+
 pub(super) async fn sealed_samples(
     connection: &mut Conn,
     limit: u32,

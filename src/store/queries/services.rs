@@ -42,8 +42,14 @@ pub(super) async fn service_create(connection: &mut Conn, new: &NewService, even
 }
 
 pub(super) async fn service_get(connection: &mut Conn, id: ServiceId) -> Answer<Option<Service>> {
-    let row = services::table.find(Id(id.0)).select(ServiceRow::as_select()).first(connection).await.optional()?;
-    Ok(row.map(Service::from))
+    let rows: Vec<ServiceRow> = rows!(connection, services::table.find(Id(id.0)).select(ServiceRow::as_select()))?;
+    Ok(rows.into_iter().next().map(Service::from))
+}
+
+pub(super) async fn service_list_of(connection: &mut Conn, ids: &[ServiceId]) -> Answer<Vec<Service>> {
+    let of_those = services::table.filter(services::id.eq_any(ids.iter().map(|id| Id(id.0)).collect::<Vec<_>>()));
+    let rows: Vec<ServiceRow> = rows!(connection, of_those.select(ServiceRow::as_select()))?;
+    Ok(rows.into_iter().map(Service::from).collect())
 }
 
 pub(super) async fn service_of(connection: &mut Conn, instance: InstanceId) -> Answer<Option<Service>> {
@@ -72,8 +78,8 @@ pub(super) async fn service_find_by_key(
 }
 
 /// The services of a project that a filter lets through.
-fn filtered<'a>(project: &'a ProjectId, filter: &'a ServiceFilter) -> services::BoxedQuery<'a, Db> {
-    let mut query = services::table.filter(services::project_id.eq(project.as_str())).into_boxed();
+fn filtered(project: &ProjectId, filter: &ServiceFilter) -> services::BoxedQuery<'static, Db> {
+    let mut query = services::table.filter(services::project_id.eq(project.as_str().to_owned())).into_boxed();
     if let Some(kinds) = &filter.kinds {
         query = query.filter(services::kind.eq_any(kinds.iter().map(|kind| kind.as_str())));
     }
@@ -119,7 +125,7 @@ pub(super) async fn service_list(
         (true, false) => query.order((services::name.asc(), services::id.asc())),
         (true, true) => query.order((services::name.desc(), services::id.desc())),
     };
-    let rows: Vec<ServiceRow> = query.load(connection).await?;
+    let rows: Vec<ServiceRow> = rows!(connection, query)?;
     Ok(slice(rows, page.limit, page.from_end))
 }
 

@@ -10,7 +10,7 @@ use crate::domain::service::{ServiceKind, TierSpec};
 use crate::store::schema::backups;
 use crate::store::types::{Id, Instant, Json, Word};
 
-#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Queryable, QueryableByName, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = backups, treat_none_as_null = true)]
 pub struct BackupRow {
     id: Id,
@@ -41,6 +41,10 @@ pub struct BackupRow {
 }
 
 impl BackupRow {
+    pub fn service(&self) -> ServiceId {
+        ServiceId(self.service_id.0)
+    }
+
     /// What is written at `now` of a backup that was read.
     pub fn written(backup: &Backup, now: Timestamp) -> Self {
         let (backup, bytes) = (backup.clone(), |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX));

@@ -140,4 +140,17 @@ async fn backups_are_listed_the_newest_first(database: Database) {
         assert_eq!(listed(Page { before: Some(ids[1]), from_end: true, ..FIRST }).await, (ids[..1].to_vec(), false));
         assert_eq!(store.backup_count(&of).await.unwrap(), 3);
     }
+    let (after, before) = (Some(ids[0]), Some(ids[2]));
+    for page in [
+        FIRST,
+        Page { after, ..FIRST },
+        Page { before, limit: 1, from_end: true, ..FIRST },
+        Page { after, before, limit: 1, from_end: false },
+        Page { limit: 3, ..FIRST },
+    ] {
+        let mut many = store.backup_list_of_services(&[other.id, one.id], page).await.unwrap();
+        many.sort_by_key(|(service, _)| *service != one.id);
+        let alone = store.backup_list(&BackupsOf::Service(one.id), page).await.unwrap();
+        assert_eq!((many[0].1.rows.clone(), many[0].1.has_more), (alone.rows, alone.has_more), "{page:?}");
+    }
 }

@@ -127,7 +127,7 @@ async fn pages_walk_a_projects_services_both_ways(database: Database) {
 
 async fn pages_walk_a_services_events_both_ways(database: Database) {
     let store = database.connect().await;
-    let (mine, other) = (service("demo", "mine"), service("demo", "other"));
+    let (mine, other, nobody) = (service("demo", "mine"), service("demo", "other"), service("demo", "nobody"));
     create(&*store, &mine).await;
     create(&*store, &other).await;
     let mut all = vec![1];
@@ -138,6 +138,13 @@ async fn pages_walk_a_services_events_both_ways(database: Database) {
     check_pages(&all, async |page| {
         let slice = store.event_list_of_service(mine.id, page).await.unwrap();
         assert!(slice.rows.iter().all(|event| event.service == mine.id));
+        for service in [mine.id, other.id] {
+            let alone = store.event_list_of_service(service, page).await.unwrap();
+            let many = store.event_list_of_services(&[other.id, nobody.id, mine.id], page).await.unwrap();
+            let found = many.into_iter().find(|(of, _)| *of == service).map(|(_, slice)| slice);
+            let found = found.unwrap_or(Slice { rows: Vec::new(), has_more: false });
+            assert_eq!((found.rows, found.has_more), (alone.rows, alone.has_more), "{page:?}");
+        }
         Slice { rows: slice.rows.into_iter().map(|event| event.sequence).collect(), has_more: slice.has_more }
     })
     .await;
