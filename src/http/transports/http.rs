@@ -1,7 +1,6 @@
 //! GraphQL over HTTP (http-spec.graphql.org/September2026).
 //!
-//! Of async-graphql-axum the extractor reads bodies, the response writes what was executed, and the protocol tells
-//! WebSockets that speak GraphQL. Ours is the rest of it, because that crate
+//! Of async-graphql-axum the response writes what was executed, and the protocol tells WebSockets that speak GraphQL. Ours is the rest of it, because that crate
 //! - executes mutations that come by GET, and bodies of other types, which a page of any site can send unasked;
 //! - takes a request without a query, and says of a bad one neither which parameter it is nor that in GraphQL;
 //! - answers in one media type, whatever `Accept` says, with 200 for what was not executed, and `data` in it;
@@ -44,7 +43,7 @@ pub async fn post(State(parts): State<Parts>, caller: Caller, headers: HeaderMap
     let mut held = parts.limiter.hold(&identity, caller.address.0);
     let received = body::receive(&parts.limiter, &identity, &headers, body, &mut held).await;
     let asked = match received {
-        Ok(bytes) => parameters::from_body(bytes).await,
+        Ok(bytes) => parameters::from_body(&bytes),
         Err(refusal) => return refusal.answer(media),
     };
     if let Err(full) = held.replace(asked.weight()) {

@@ -1,30 +1,9 @@
 //! The parameters of a GraphQL request, however they came (GraphQL over HTTP, "Request Parameters").
 
-use async_graphql::{BatchRequest, ParseRequestError, Request, Value as Argument, Variables};
-use async_graphql_axum::GraphQLBatchRequest;
-use axum::body::Body;
-use axum::extract::FromRequest as _;
-use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use async_graphql::{Request, Value as Argument, Variables};
 use serde_json::{Map, Value};
 
 use crate::api::error::Error;
-
-/// What the library can't read; [`explain`] says why.
-struct Unreadable;
-
-impl From<ParseRequestError> for Unreadable {
-    fn from(_: ParseRequestError) -> Self {
-        Self
-    }
-}
-
-impl IntoResponse for Unreadable {
-    fn into_response(self) -> Response {
-        StatusCode::BAD_REQUEST.into_response()
-    }
-}
 
 /// What one HTTP request asks for.
 pub enum Asked {
@@ -34,17 +13,22 @@ pub enum Asked {
 }
 
 /// Reads what stands in a body of JSON.
-pub async fn from_body(bytes: Vec<u8>) -> Asked {
-    let bytes = Bytes::from(bytes);
-    let mut body = axum::http::Request::new(Body::from(bytes.clone()));
-    *body.method_mut() = Method::POST;
-    match GraphQLBatchRequest::<Unreadable>::from_request(body, &()).await.map(GraphQLBatchRequest::into_inner) {
-        // The library takes a request without a query for one that is empty.
-        Ok(BatchRequest::Single(request)) if !request.query.is_empty() => Asked::One(Box::new(Ok(tidy(request)))),
-        Ok(BatchRequest::Batch(requests)) if requests.iter().all(|request| !request.query.is_empty()) => {
-            Asked::Many(requests.into_iter().map(|request| Ok(tidy(request))).collect())
+pub fn from_body(bytes: &[u8]) -> Asked {
+    // The library's own type for both keeps all of a body before it tells which of them it is.
+    let is_batch = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    // It also takes a request without a query for one that is empty.
+    if is_batch {
+        match serde_json::from_slice::<Vec<Request>>(bytes) {
+            Ok(requests) if !requests.is_empty() && requests.iter().all(|request| !request.query.is_empty()) => {
+                Asked::Many(requests.into_iter().map(|request| Ok(tidy(request))).collect())
+            }
+            _ => explain(bytes),
         }
-        _ => explain(&bytes),
+    } else {
+        match serde_json::from_slice::<Request>(bytes) {
+            Ok(request) if !request.query.is_empty() => Asked::One(Box::new(Ok(tidy(request)))),
+            _ => explain(bytes),
+        }
     }
 }
 
