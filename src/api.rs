@@ -8,28 +8,27 @@ use std::sync::Arc;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Context, Request, SDLExportOptions};
 
-use self::extensions::error_codes::ErrorCodes;
-use self::extensions::meter::Meter;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::domain::permission::Principal;
 
+mod batches;
 mod documents;
 pub mod error;
+mod error_codes;
 mod execution_permit;
-mod extensions;
 mod guard;
+mod meter;
 mod mutation;
 mod query;
+mod schema;
 mod subscription;
 mod subscription_quota;
 mod types;
 
 pub use documents::limits::Limits;
 pub use execution_permit::ExecutionPermit;
-
-/// The schema that [`schema`] builds.
-pub type Schema = async_graphql::Schema<query::Query, mutation::Mutation, subscription::Subscription>;
+pub use schema::Schema;
 
 /// Who sent a request. The HTTP layer puts it into the request's data; a request without it is anonymous.
 #[derive(Debug, Clone)]
@@ -46,13 +45,16 @@ pub struct RequestId(pub String);
 /// The schema over the use cases. Tokens expire by `clock`.
 pub fn schema(app: Arc<App>, limits: Limits, clock: Clock) -> Schema {
     let quota = Arc::new(subscription_quota::SubscriptionQuota::new(&limits));
-    let mut builder = builder();
-    if !limits.introspection {
-        builder = builder.disable_introspection().disable_suggestions();
-    }
     let limits = Arc::new(limits);
-    let codes = ErrorCodes { limits: Arc::clone(&limits) };
-    builder.extension(Meter).extension(codes).data(limits).data(quota).data(clock).data(app).finish()
+    let builder = || {
+        let mut builder = builder();
+        if !limits.introspection {
+            builder = builder.disable_introspection().disable_suggestions();
+        }
+        let builder = builder.data(Arc::clone(&limits)).data(Arc::clone(&quota));
+        builder.data(clock.clone()).data(Arc::clone(&app))
+    };
+    Schema::new(builder, Arc::clone(&limits), clock.clone())
 }
 
 /// The schema in GraphQL's definition language, as it is committed in `schema.graphql`.
@@ -71,13 +73,7 @@ pub struct Operation {
 /// What operation `request` would run; None when its document does not say, for instance because it is no GraphQL at all, or
 /// too much of it.
 pub fn operation(schema: &Schema, request: &mut Request) -> Option<Operation> {
-    let limits = schema.data::<Arc<Limits>>()?;
-    limits.check_text(&request.query).ok()?;
-    let name = request.operation_name.clone();
-    let document = request.parsed_query().ok()?;
-    let selected = documents::operation::selected(document, name.as_deref())?;
-    let root_fields = documents::root_fields(document, selected).clamp(1, limits.root_fields.max(1));
-    Some(Operation { kind: selected.ty, root_fields: u32::try_from(root_fields).unwrap_or(u32::MAX) })
+    schema.operation(request)
 }
 
 fn builder() -> async_graphql::SchemaBuilder<query::Query, mutation::Mutation, subscription::Subscription> {

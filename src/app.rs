@@ -24,6 +24,7 @@ use crate::hints::Hints;
 use crate::repository::Repository;
 use crate::store::{BoxError, Store, StoreError};
 
+pub use crate::crypto::Sealed;
 pub use crate::store::Committed;
 
 pub mod actions;

@@ -6,6 +6,7 @@ use async_graphql::parser::types::{ExecutableDocument, OperationDefinition};
 mod expansion;
 pub mod limits;
 pub mod operation;
+pub mod proven;
 pub mod root_field;
 pub mod text;
 mod tokens;

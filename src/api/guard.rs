@@ -1,6 +1,7 @@
 //! Who is asking.
 
 use async_graphql::{Context, Guard};
+use jiff::Timestamp;
 
 use super::Identity;
 use super::error::{Error, Result};
@@ -16,14 +17,20 @@ pub struct Authenticated;
 
 impl Guard for Authenticated {
     async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
-        let refusal = match ctx.data_opt::<Identity>() {
-            Some(Identity::Known(viewer)) if viewer.ends_at() > ctx.data_unchecked::<Clock>().now() => return Ok(()),
-            Some(Identity::Known(_)) => EXPIRED,
-            Some(Identity::Anonymous(reason)) => reason,
-            None => MISSING,
-        };
+        let now = ctx.data_unchecked::<Clock>().now();
+        let Some(refusal) = refusal(ctx.data_opt::<Identity>(), now) else { return Ok(()) };
         audit::request_refused(refusal);
         Err(Error::unauthenticated(refusal).into())
+    }
+}
+
+/// Why the guard does not let a sender through; None where it does.
+pub fn refusal(sender: Option<&Identity>, now: Timestamp) -> Option<&str> {
+    match sender {
+        Some(Identity::Known(viewer)) if viewer.ends_at() > now => None,
+        Some(Identity::Known(_)) => Some(EXPIRED),
+        Some(Identity::Anonymous(reason)) => Some(reason),
+        None => Some(MISSING),
     }
 }
 

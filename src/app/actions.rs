@@ -1,5 +1,7 @@
 //! Actions on a service that is there.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
 use super::lifetime::is_protected;
@@ -145,13 +147,16 @@ impl App {
     }
 
     /// The credentials with their password left out, for everybody who sees the service.
-    pub async fn shown_credentials(&self, service: &Service) -> Result<Vec<Shown>> {
+    /// `sealed` is what [`Self::sealed_of`] found of it.
+    pub fn shown_credentials(&self, service: &Service, sealed: Option<&Sealed>) -> Vec<Shown> {
         // What can't be opened is shown by its keys; that it can't is the service's own error.
-        let access = match self.access(service.id).await {
-            Err(AppError::Internal(_)) => None,
-            access => access?,
-        };
-        Ok(shown(service.wish.kind, access.as_ref(), &service.address.hostname))
+        let access = sealed.and_then(|sealed| self.opened(service.id, sealed).ok());
+        shown(service.wish.kind, access.as_ref(), &service.address.hostname)
+    }
+
+    /// Services' credentials as they are stored; those of destroyed ones are left out.
+    pub async fn sealed_of(&self, services: &[ServiceId]) -> Result<HashMap<ServiceId, Sealed>> {
+        Ok(self.store.sealed_list_of(services).await?.into_iter().collect())
     }
 
     /// The sealed credentials, and the same with a password to be.

@@ -1,9 +1,12 @@
 //! Backups: asked for, listed, verified and deleted.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
 use super::actions::{ATTEMPTS, busy, too_fast};
 use super::lifetime::is_protected;
+use super::queries::by_page;
 use super::{App, AppError, Committed, Result, now, visible};
 use crate::audit::{self, Object};
 use crate::catalog::definition;
@@ -18,6 +21,9 @@ use crate::store::{BackupsOf, Guard, StoreError, Write};
 
 /// The longest note, in characters.
 pub const MAX_NOTE: usize = 200;
+
+/// A page of a service's backups.
+pub type BackupPage = (ServiceId, Page<BackupId>);
 
 /// A backup that was asked for something, and the event of that; None where nothing was written.
 pub struct Asked {
@@ -119,6 +125,21 @@ impl App {
             visible(viewer, project)?;
         }
         Ok(self.store.backup_list(of, page).await?)
+    }
+
+    /// Pages of services' backups, with one query for each page that differs. The services are such that the viewer was given; one
+    /// without backups may be left out.
+    pub async fn backups_of(&self, pages: &[BackupPage]) -> Result<HashMap<BackupPage, Slice<Backup>>> {
+        let mut found = HashMap::new();
+        for (page, services) in by_page(pages) {
+            if let [service] = *services {
+                found.insert((service, page), self.store.backup_list(&BackupsOf::Service(service), page).await?);
+                continue;
+            }
+            let slices = self.store.backup_list_of_services(&services, page).await?;
+            found.extend(slices.into_iter().map(|(service, slice)| ((service, page), slice)));
+        }
+        Ok(found)
     }
 
     /// How many backups there are. A service is one that the viewer was given.

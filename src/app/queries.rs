@@ -1,5 +1,8 @@
 //! Reading. What a viewer can't see does not exist.
 
+use std::collections::HashMap;
+use std::hash::Hash;
+
 use super::{App, Result, now, visible};
 use crate::audit::{self, Object};
 use crate::domain::event::ServiceEvent;
@@ -8,6 +11,9 @@ use crate::domain::id::{Cursor, ProjectId, ServiceId};
 use crate::domain::page::{Page, ServiceFilter, Slice};
 use crate::domain::permission::{Denied, Principal};
 use crate::domain::service::Service;
+
+/// A page of a service's events.
+pub type EventPage = (ServiceId, Page<i64>);
 
 /// How much of a project's log can be read.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +33,23 @@ impl App {
             return Ok(None);
         }
         Ok(service)
+    }
+
+    /// The same of several; those that do not exist for the viewer are left out.
+    pub async fn services_seen(&self, viewer: &Principal, ids: &[ServiceId]) -> Result<HashMap<ServiceId, Service>> {
+        if let [id] = *ids {
+            return Ok(self.service(viewer, id).await?.map(|service| (id, service)).into_iter().collect());
+        }
+        let mut found: HashMap<_, _> =
+            self.store.service_list_of(ids).await?.into_iter().map(|service| (service.id, service)).collect();
+        found.retain(|id, service| {
+            let is_visible = viewer.sees(&service.project);
+            if !is_visible {
+                audit::refused(viewer, "READ", Object::Service(*id), Denied::NotVisible);
+            }
+            is_visible
+        });
+        Ok(found)
     }
 
     /// What a service took and held, up to now; None where the viewer sees no such service.
@@ -91,8 +114,31 @@ impl App {
         Ok(self.store.event_list(project, page).await?)
     }
 
-    /// A page of a service's events, oldest first. `service` is one that the viewer was given.
-    pub async fn events_of(&self, service: ServiceId, page: Page<i64>) -> Result<Slice<ServiceEvent>> {
-        Ok(self.store.event_list_of_service(service, page).await?)
+    /// Pages of services' events, oldest first, with one query for each page that differs. The services are such that the viewer
+    /// was given; one without events may be left out.
+    pub async fn events_of(&self, pages: &[EventPage]) -> Result<HashMap<EventPage, Slice<ServiceEvent>>> {
+        let mut found = HashMap::new();
+        for (page, services) in by_page(pages) {
+            if let [service] = *services {
+                found.insert((service, page), self.store.event_list_of_service(service, page).await?);
+                continue;
+            }
+            let slices = self.store.event_list_of_services(&services, page).await?;
+            found.extend(slices.into_iter().map(|(service, slice)| ((service, page), slice)));
+        }
+        Ok(found)
     }
+}
+
+/// The services of which the same page is asked for, each once.
+pub(super) fn by_page<P: Copy + Eq + Hash>(pages: &[(ServiceId, Page<P>)]) -> HashMap<Page<P>, Vec<ServiceId>> {
+    let mut services: HashMap<_, Vec<_>> = HashMap::new();
+    for (service, page) in pages {
+        services.entry(*page).or_default().push(*service);
+    }
+    for services in services.values_mut() {
+        services.sort_unstable();
+        services.dedup();
+    }
+    services
 }

@@ -1,5 +1,7 @@
 //! Bringing a service to another version, and back.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
 use super::actions::{ATTEMPTS, busy, too_fast};
@@ -96,6 +98,16 @@ impl App {
     pub async fn replaced(&self, service: &Service) -> Result<Option<Instance>> {
         let instances = self.store.instance_list(service.id).await?;
         Ok(Instance::gone_back_to(&instances, now()).cloned())
+    }
+
+    /// The same of several services; those that can't are left out.
+    pub async fn replaced_of(&self, services: &[ServiceId]) -> Result<HashMap<ServiceId, Instance>> {
+        let (instances, now) = (self.store.instance_list_of(services).await?, now());
+        let mut replaced = HashMap::new();
+        for instance in instances.into_iter().filter(|instance| instance.is_kept(now)) {
+            replaced.entry(instance.service).or_insert(instance);
+        }
+        Ok(replaced)
     }
 
     async fn changeable(&self, viewer: &Principal, id: ServiceId, action: ServiceAction) -> Result<Service> {

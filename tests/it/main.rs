@@ -31,6 +31,7 @@ mod live;
 mod model;
 mod origin;
 mod point_in_time;
+mod reads;
 mod repository;
 mod responses;
 mod schema;

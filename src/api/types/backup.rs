@@ -8,13 +8,13 @@ use super::enums::ServiceKind;
 use super::ids::{backup_cursor, parse_backup_cursor};
 use super::page::{PageArguments, PageInfo, other_side};
 use super::service::Service;
-use crate::api::app;
 use crate::api::documents::limits::list_cost;
 use crate::api::error::Result;
 use crate::api::guard::viewer;
+use crate::api::{app, batches};
 use crate::domain::backup;
 use crate::domain::id::BackupId;
-use crate::domain::page::{BackupsOf, Page};
+use crate::domain::page::{BackupsOf, Page, Slice};
 
 /// How many facts a verification has as a rule.
 const FACTS: usize = 20;
@@ -95,7 +95,7 @@ impl Backup {
 
     /// Whose it is; it may be DESTROYED by now.
     async fn service(&self, ctx: &Context<'_>) -> Result<Option<Service>> {
-        Ok(app(ctx).service(viewer(ctx)?, self.0.service).await?.map(Service))
+        Ok(batches::service(ctx, self.0.service).await?.map(Service))
     }
 
     /// What the service was called when it was asked for.
@@ -238,8 +238,15 @@ pub struct BackupConnection {
 impl BackupConnection {
     pub async fn load(ctx: &Context<'_>, of: BackupsOf, arguments: PageArguments) -> Result<Self> {
         let page = arguments.parse(parse_backup_cursor)?;
-        let slice = app(ctx).backups(viewer(ctx)?, &of, page).await?;
+        let slice = slice(ctx, &of, page).await?;
         Ok(Self { of, page, backups: slice.rows.into_iter().map(Backup).collect(), has_more: slice.has_more })
+    }
+}
+
+async fn slice(ctx: &Context<'_>, of: &BackupsOf, page: Page<BackupId>) -> Result<Slice<backup::Backup>> {
+    match of {
+        BackupsOf::Service(service) => batches::backups(ctx, *service, page).await,
+        BackupsOf::Project(_) => Ok(app(ctx).backups(viewer(ctx)?, of, page).await?),
     }
 }
 
@@ -261,7 +268,7 @@ impl BackupConnection {
         let (first, last) = (self.backups.first().map(|b| b.0.id), self.backups.last().map(|b| b.0.id));
         let has_other = match other_side(&self.page, first, last) {
             None => false,
-            Some(page) => !app(ctx).backups(viewer(ctx)?, &self.of, page).await?.rows.is_empty(),
+            Some(page) => !slice(ctx, &self.of, page).await?.rows.is_empty(),
         };
         Ok(PageInfo::new(&self.page, self.has_more, has_other, (first.map(backup_cursor), last.map(backup_cursor))))
     }

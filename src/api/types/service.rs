@@ -14,10 +14,10 @@ use super::page::{PageArguments, page_cost};
 use super::recovery_window::RecoveryWindow;
 use super::service_event_connection::{ServiceEventConnection, Source};
 use super::storage::{ServiceStorage, StorageEnforcement};
-use crate::api::app;
 use crate::api::documents::limits::list_cost;
 use crate::api::error::Result;
 use crate::api::guard::viewer;
+use crate::api::{app, batches};
 use crate::app::actions::viewer_actions;
 use crate::catalog::definition;
 use crate::domain::page::BackupsOf;
@@ -136,13 +136,14 @@ impl Service {
     /// The environment variables to connect with, with the password left out. `revealCredentials` shows it.
     #[graphql(complexity = "list_cost(CREDENTIALS, child_complexity)")]
     async fn credentials(&self, ctx: &Context<'_>) -> Result<Vec<Credential>> {
-        let shown = app(ctx).shown_credentials(&self.0).await?;
+        let sealed = batches::sealed(ctx, self.0.id).await?;
+        let shown = app(ctx).shown_credentials(&self.0, sealed.as_ref());
         Ok(shown.into_iter().map(Credential::Shown).collect())
     }
 
     /// Exactly which of these actions would be accepted from you now: the buttons to show.
     async fn viewer_actions(&self, ctx: &Context<'_>) -> Result<Vec<ServiceAction>> {
-        let is_kept = app(ctx).replaced(&self.0).await?.is_some();
+        let is_kept = batches::replaced(ctx, self.0.id).await?.is_some();
         Ok(viewer_actions(viewer(ctx)?, &self.0, is_kept).into_iter().map(ServiceAction::from).collect())
     }
 
@@ -155,7 +156,7 @@ impl Service {
     /// What `revertService` goes to: what it was before its last upgrade or restore in place that it did not go back from, or else
     /// what it went back from first. Null where nothing is kept.
     async fn replaced(&self, ctx: &Context<'_>) -> Result<Option<ReplacedInstance>> {
-        Ok(app(ctx).replaced(&self.0).await?.map(ReplacedInstance))
+        Ok(batches::replaced(ctx, self.0.id).await?.map(ReplacedInstance))
     }
 
     /// Its backups, the newest first. Give `first` (and `after`) to page forwards or `last` (and `before`) to page backwards; the

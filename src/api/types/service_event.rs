@@ -7,9 +7,8 @@ use super::enums::ServiceState;
 use super::operation::Operation;
 use super::service::Service;
 use super::service_connection::ServiceEdge;
-use crate::api::app;
+use crate::api::batches;
 use crate::api::error::Result;
-use crate::api::guard::viewer;
 use crate::app::AppError;
 use crate::domain::event;
 use crate::domain::id::Cursor;
@@ -39,7 +38,7 @@ impl ServiceEvent {
 
     /// The service that it happened to, as it is now.
     async fn service(&self, ctx: &Context<'_>) -> Result<Service> {
-        let service = app(ctx).service(viewer(ctx)?, self.0.service).await?;
+        let service = batches::service(ctx, self.0.service).await?;
         Ok(Service(service.ok_or(AppError::NotFound("service"))?))
     }
 

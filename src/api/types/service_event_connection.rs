@@ -4,9 +4,9 @@ use async_graphql::{Context, Object};
 
 use super::page::{PageArguments, PageInfo, other_side};
 use super::service_event::ServiceEvent;
-use crate::api::app;
 use crate::api::error::Result;
 use crate::api::guard::viewer;
+use crate::api::{app, batches};
 use crate::domain::event;
 use crate::domain::id::{Cursor, ProjectId, ServiceId};
 use crate::domain::page::{Page, Slice};
@@ -22,7 +22,7 @@ impl Source {
     async fn slice(&self, ctx: &Context<'_>, page: Page<i64>) -> Result<Slice<event::ServiceEvent>> {
         Ok(match self {
             Self::Project(project) => app(ctx).events(viewer(ctx)?, project, page).await?,
-            Self::Service(_, service) => app(ctx).events_of(*service, page).await?,
+            Self::Service(_, service) => batches::events(ctx, *service, page).await?,
         })
     }
 }

@@ -18,8 +18,10 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 
-use crate::api::documents::{root_field, text, variables};
+use crate::api::documents::{operation, root_field, text, variables};
 use crate::api::error::{Cause, Code, Error};
+use crate::api::meter::Meter;
+use crate::api::schema::Validated;
 use crate::api::{Limits, RequestId};
 
 /// How the library begins when it can't convert an argument.
@@ -139,6 +141,10 @@ impl Extension for RequestErrors {
             errors
         })?;
         self.limits.check_complexity(result.complexity)?;
+        if let Some((document, _)) = self.seen.document.get() {
+            let chosen = self.seen.operation_name.get().and_then(|name| name.as_deref());
+            is_valid(ctx, document, chosen);
+        }
         Ok(result)
     }
 
@@ -235,6 +241,17 @@ impl Seen {
 
     fn id(&self) -> &str {
         self.request_id.get().map_or("", String::as_str)
+    }
+}
+
+/// Tells of a document that the names in it are the schema's.
+fn is_valid(ctx: &ExtensionContext<'_>, document: &ExecutableDocument, chosen: Option<&str>) {
+    let Some(asked) = operation::asked(document, chosen).map(Arc::new) else { return };
+    if let Some(meter) = ctx.data_opt::<Arc<Meter>>() {
+        meter.learn(&asked);
+    }
+    if let Some(validated) = ctx.data_opt::<Arc<Validated>>() {
+        let _ = validated.set((document.clone(), asked));
     }
 }
 
