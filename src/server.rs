@@ -44,9 +44,6 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Files that are kept for the database, the engine and the log, and for connections that are about to end.
 const OTHER_FILES: usize = 256;
 
-/// How late a subscriber may hear of another replica's change when word of it was lost.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
-
 /// A server that serves.
 pub struct Server {
     address: SocketAddr,
@@ -283,13 +280,12 @@ fn metrics(store: Arc<dyn Store>, counted: PrometheusHandle) -> http::Metrics {
     })
 }
 
-/// Passes on what other replicas change, and every now and then has everybody look, for word of it may be lost.
-async fn follow_store(store: Arc<dyn Store>, hints: Arc<Hints>, shutdown: CancellationToken) {
+/// Passes on what other replicas change, and has everybody look where word of it may have been lost.
+pub async fn follow_store(store: Arc<dyn Store>, hints: Arc<Hints>, shutdown: CancellationToken) {
     if !store.is_shared() {
         return;
     }
     let mut notices = store.notices();
-    let mut interval = tokio::time::interval(LOOK_INTERVAL);
     loop {
         tokio::select! {
             notice = notices.next() => match notice {
@@ -301,7 +297,6 @@ async fn follow_store(store: Arc<dyn Store>, hints: Arc<Hints>, shutdown: Cancel
                 Some(Notice::Connected) => hints.all_changed(),
                 None => return,
             },
-            _ = interval.tick() => hints.all_changed(),
             () = shutdown.cancelled() => return,
         }
     }

@@ -382,7 +382,7 @@ pub trait Store: Terms {
 /// Word of a change that any replica made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// From now on changes are told; what came before may have been missed.
+    /// From now on changes are told, as far as they can be; what came before may have been missed.
     Connected,
     Changed {
         project: ProjectId,
