@@ -17,6 +17,7 @@ mod documents;
 pub mod error;
 mod error_codes;
 mod execution_permit;
+pub mod fan_out;
 mod guard;
 mod meter;
 mod mutation;

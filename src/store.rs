@@ -233,7 +233,7 @@ pub trait Store: Terms {
     async fn service_list_revisions(&self) -> Result<Vec<(ServiceId, i64)>>;
 
     /// Those of `ids` that are not DESTROYED, in any order. Up to a thousand at once.
-    async fn service_list_of(&self, ids: &[ServiceId]) -> Result<Vec<Service>>;
+    async fn service_list_active_of(&self, ids: &[ServiceId]) -> Result<Vec<Service>>;
 
     /// The services that are to go on and whose expiry has come by `end`, or comes by `notice` and was not told of; the soonest
     /// first.

@@ -2,7 +2,7 @@
 //! counted by their quota.
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use async_graphql::parser::types::OperationType;
@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
 use crate::api::documents::operation::Asked;
+use crate::api::fan_out::Pursuit;
 use crate::telemetry::metrics;
 use crate::telemetry::traces::{self, Span};
 
@@ -54,10 +55,22 @@ impl Meter {
         response
     }
 
-    /// Measures the answers to a request that may have several. It is counted when they are over.
-    pub fn follow<'s>(self: Arc<Self>, responses: BoxStream<'s, Response>) -> BoxStream<'s, Response> {
-        let mut answers = Answers { meter: Arc::clone(&self), code: None };
-        self.span.around(responses).inspect(move |response| answers.note(response)).boxed()
+    /// Measures the answers to a request that may have several. It is counted when they are over, or with a `pursuit` when that
+    /// is; of what is executed for all who listen, each of them is counted instead.
+    pub fn follow<'s>(
+        self: Arc<Self>,
+        pursuit: Option<&Pursuit>,
+        responses: BoxStream<'s, Response>,
+    ) -> BoxStream<'s, Response> {
+        let begin = || Mutex::new(Answers { meter: Arc::clone(&self), code: None });
+        let answers = match pursuit.map(Pursuit::subscriber) {
+            None => Some(Arc::new(begin())),
+            Some(Some(subscriber)) => subscriber.counted(begin),
+            Some(None) => None,
+        };
+        let Some(answers) = answers else { return responses };
+        let note = move |response: &Response| answers.lock().unwrap_or_else(PoisonError::into_inner).note(response);
+        self.span.around(responses).inspect(note).boxed()
     }
 
     fn note(&self, code: &str) {

@@ -9,15 +9,16 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
-use async_graphql::{Request, Response, ValidationMode};
-use futures_util::FutureExt;
+use async_graphql::{Data, Request, Response, ValidationMode};
 use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt};
 
 use super::batches::Batches;
 use super::documents::limits::Limits;
 use super::documents::operation::Asked;
 use super::documents::proven::{Identified, Proven, ProvenDocuments};
 use super::error_codes::ErrorCodes;
+use super::fan_out::{FanOut, Pursuit};
 use super::meter::Meter;
 use super::mutation::Mutation;
 use super::query::Query;
@@ -37,6 +38,7 @@ struct Inner {
     quick: Plain,
     limits: Arc<Limits>,
     clock: Clock,
+    fan_out: Arc<FanOut>,
     proven: ProvenDocuments,
 }
 
@@ -53,7 +55,8 @@ impl Schema {
         let exact = builder().extension(ErrorCodes { limits: Arc::clone(&limits) }).finish();
         // All that it is given is valid.
         let quick = builder().validation_mode(ValidationMode::Fast).finish();
-        Self(Arc::new(Inner { exact, quick, limits, clock, proven: ProvenDocuments::default() }))
+        let (proven, fan_out) = (ProvenDocuments::default(), Arc::default());
+        Self(Arc::new(Inner { exact, quick, limits, clock, fan_out, proven }))
     }
 
     /// Executes a query or a mutation.
@@ -85,8 +88,22 @@ impl Schema {
     /// Executes any operation; a subscription has many responses.
     pub fn execute_stream(&self, request: Request) -> BoxStream<'static, Response> {
         let meter = Arc::new(Meter::begin());
-        let responses = self.0.exact.execute_stream(prepared(request, &meter));
-        meter.follow(responses)
+        let responses = self.0.exact.execute_stream(prepared(request, &meter)).boxed();
+        meter.follow(None, responses)
+    }
+
+    /// The same of a subscription that may be executed several times, or for several who listen.
+    pub fn execute_for(&self, pursuit: &Arc<Pursuit>, request: Request) -> BoxStream<'static, Response> {
+        let meter = Arc::new(Meter::begin());
+        let mut session = Data::default();
+        session.insert(Arc::clone(pursuit));
+        let request = prepared(request, &meter);
+        let responses = self.0.exact.execute_stream_with_session_data(request, Arc::new(session)).boxed();
+        meter.follow(Some(pursuit), responses)
+    }
+
+    pub fn fan_out(&self) -> &Arc<FanOut> {
+        &self.0.fan_out
     }
 
     /// What operation `request` would run; None when its document does not say, for instance because it is no GraphQL at all, or

@@ -9,6 +9,7 @@ use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
 
 use super::error::{Error, Result};
+use super::fan_out::Pursuit;
 use super::guard::{Authenticated, expired, viewer};
 use super::subscription_quota::{SubscriptionPermit, SubscriptionQuota};
 use super::types::date_time::DateTime;
@@ -19,6 +20,7 @@ use super::types::service_event::ServiceEvent;
 use super::{ExecutionPermit, app};
 use crate::app::AppError;
 use crate::app::live::MAX_TAIL;
+use crate::app::subscriptions::{Beginning, News};
 use crate::catalog::connections_limit;
 use crate::clock::Clock;
 use crate::domain::permission::Principal;
@@ -42,8 +44,13 @@ impl Subscription {
         let viewer = viewer(ctx)?;
         let watch = Watch::open(ctx, viewer, "serviceEvents")?;
         let project = parse_project("projectId", &project_id)?;
-        let events = app(ctx).service_events(viewer, project, after.as_deref()).await?;
-        Ok(watch.follow(events.map(|event| event.map(ServiceEvent))))
+        let beginning = match (watch.from(), after.as_deref()) {
+            (Some(position), _) => Beginning::Behind(position),
+            (None, Some(cursor)) => Beginning::After(cursor),
+            (None, None) => Beginning::Now,
+        };
+        let events = app(ctx).service_events(viewer, project, beginning).await?;
+        Ok(watch.pursue(events).map(|event| event.map(ServiceEvent)))
     }
 
     /// The service as it is now, at once, and again after each change. Ends when the service is destroyed.
@@ -55,8 +62,8 @@ impl Subscription {
         let viewer = viewer(ctx)?;
         let watch = Watch::open(ctx, viewer, "serviceChanged")?;
         let id = parse_service("id", &id)?;
-        let services = app(ctx).service_changes(viewer, id).await?;
-        Ok(watch.follow(services.map(|service| service.map(Service))))
+        let services = app(ctx).service_changes(viewer, id, watch.from()).await?;
+        Ok(watch.pursue(services).map(|service| service.map(Service)))
     }
 
     /// What the service's server writes: its last lines, and then each as it comes, also after restarts. Ends when the
@@ -103,15 +110,54 @@ struct Watch {
     ends_at: Timestamp,
     /// Its caller's leave for it to be executed.
     execution: Option<ExecutionPermit>,
-    _subscription: SubscriptionPermit,
+    /// Where it goes on by another execution.
+    pursuit: Option<Arc<Pursuit>>,
+    /// None where it is open for longer than this execution.
+    _subscription: Option<SubscriptionPermit>,
 }
 
 impl Watch {
     fn open(ctx: &Context<'_>, viewer: &Principal, field: &'static str) -> Result<Self> {
-        let subscription = ctx.data_unchecked::<Arc<SubscriptionQuota>>().acquire(&viewer.subject, field)?;
-        let clock = ctx.data_unchecked::<Clock>().clone();
+        let acquire = || ctx.data_unchecked::<Arc<SubscriptionQuota>>().acquire(&viewer.subject, field);
+        let (clock, ends_at) = (ctx.data_unchecked::<Clock>().clone(), viewer.ends_at());
+        let pursuit = ctx.data_opt::<Arc<Pursuit>>().cloned();
+        let subscription = match pursuit.as_deref().map(Pursuit::subscriber) {
+            None => Some(acquire()?),
+            Some(None) => None,
+            Some(Some(subscriber)) => {
+                subscriber.open(|| (clock.clone(), ends_at), acquire)?;
+                None
+            }
+        };
         let execution = ctx.data_opt::<ExecutionPermit>().cloned();
-        Ok(Self { clock, ends_at: viewer.ends_at(), execution, _subscription: subscription })
+        Ok(Self { clock, ends_at, execution, pursuit, _subscription: subscription })
+    }
+
+    /// Behind which place it begins, where that is known by another one than the client.
+    fn from(&self) -> Option<i64> {
+        self.pursuit.as_ref().and_then(|pursuit| pursuit.from())
+    }
+
+    /// The same as [`Self::follow`]; and the end, where it goes on by another execution once all was told that there is.
+    fn pursue<T>(self, news: impl Stream<Item = Result<News<T>, AppError>>) -> impl Stream<Item = Result<T>> {
+        let pursuit = self.pursuit.clone();
+        let items = stream! {
+            let mut news = pin!(news);
+            while let Some(told) = news.next().await {
+                match (told, pursuit.as_deref()) {
+                    (Ok(News::Item(item, position)), pursuit) => {
+                        if let Some(pursuit) = pursuit {
+                            pursuit.reach(position);
+                        }
+                        yield Ok(item);
+                    }
+                    (Ok(News::CaughtUp(position)), Some(pursuit)) if pursuit.catch_up(position) => return,
+                    (Ok(News::CaughtUp(_)), _) => {}
+                    (Err(error), _) => yield Err(error),
+                }
+            }
+        };
+        self.follow(items)
     }
 
     /// `items` until the token expires; then, or when an item is an error, that error and the end. Whatever follows of an item

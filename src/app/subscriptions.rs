@@ -14,28 +14,48 @@ use crate::domain::service::{Service, ServiceState};
 /// How many events are read at once.
 const PAGE: u32 = 100;
 
+/// Where a stream of events begins.
+#[derive(Debug, Clone, Copy)]
+pub enum Beginning<'a> {
+    /// With what happens from now on.
+    Now,
+    /// Behind the event of this cursor, as a client gives it.
+    After(&'a str),
+    /// Behind the event in this place.
+    Behind(i64),
+}
+
+/// What a stream has to tell.
+#[derive(Debug)]
+pub enum News<T> {
+    /// Something that is to be shown, and its place: an event's sequence or a service's revision.
+    Item(T, i64),
+    /// All that there is was told, up to this place. It comes before each time that the stream waits.
+    CaughtUp(i64),
+}
+
 impl App {
-    /// Each event of the project from now on, in order; with `after`, all that came since that cursor first. Fails where some
+    /// Each event of the project from now on, in order; with `beginning`, all that came since that first. Fails where some
     /// of them are not kept any more, at first or for a reader that falls so far behind.
     pub async fn service_events(
         self: &Arc<Self>,
         viewer: &Principal,
         project: ProjectId,
-        after: Option<&str>,
-    ) -> Result<impl Stream<Item = Result<ServiceEvent>> + use<>> {
+        beginning: Beginning<'_>,
+    ) -> Result<impl Stream<Item = Result<News<ServiceEvent>>> + use<>> {
         visible(viewer, &project)?;
         let mut hints = self.hints.subscribe(&project);
         let span = self.store.event_span(&project).await?;
-        let mut position = match after {
-            None => span.last,
-            Some(text) => {
-                Cursor::decode(&project, text).ok().filter(|sequence| *sequence <= span.last).ok_or_else(|| {
-                    AppError::BadInput {
-                        field: "after",
-                        message: "It is not a cursor of this project's events.".to_owned(),
-                    }
-                })?
-            }
+        let mut position = match beginning {
+            Beginning::Now => span.last,
+            Beginning::Behind(position) => position,
+            Beginning::After(text) => Cursor::decode(&project, text)
+                .ok()
+                .filter(|sequence| *sequence <= span.last)
+                .ok_or_else(|| AppError::BadInput {
+                    field: "after",
+                    message: "It is not a cursor of this project's events.".to_owned(),
+                })?,
         };
         if position < span.start() {
             Err(AppError::CursorExpired)?;
@@ -51,9 +71,10 @@ impl App {
                     }
                     for event in events {
                         position = event.sequence;
-                        yield event;
+                        yield News::Item(event, position);
                     }
                 }
+                yield News::CaughtUp(position);
                 if hints.changed().await.is_err() {
                     return;
                 }
@@ -61,28 +82,31 @@ impl App {
         })
     }
 
-    /// The service as it is now and after each change, until it is destroyed.
+    /// The service as it is now and after each change, until it is destroyed; of what was `shown` already, an earlier
+    /// revision, only what is newer.
     pub async fn service_changes(
         self: &Arc<Self>,
         viewer: &Principal,
         id: ServiceId,
-    ) -> Result<impl Stream<Item = Result<Service>> + use<>> {
+        shown: Option<i64>,
+    ) -> Result<impl Stream<Item = Result<News<Service>>> + use<>> {
         let service = self.service(viewer, id).await?.ok_or(AppError::NotFound("service"))?;
         let mut hints = self.hints.subscribe(&service.project);
         let app = Arc::clone(self);
+        let mut shown = shown.unwrap_or(i64::MIN);
         Ok(try_stream! {
-            let mut shown = None;
             loop {
                 hints.mark_unchanged();
                 let Some(service) = app.store.service_get(id).await? else { return };
-                if shown != Some(service.revision) {
-                    shown = Some(service.revision);
+                if shown < service.revision {
+                    shown = service.revision;
                     let destroyed = service.state == ServiceState::Destroyed;
-                    yield service;
+                    yield News::Item(service, shown);
                     if destroyed {
                         return;
                     }
                 }
+                yield News::CaughtUp(shown);
                 if hints.changed().await.is_err() {
                     return;
                 }

@@ -64,7 +64,7 @@ impl Roster {
             known.services.retain(|id, _| there.contains(id));
         }
         for ids in changed.chunks(BATCH) {
-            let services = store.service_list_of(ids).await?;
+            let services = store.service_list_active_of(ids).await?;
             known.services.extend(services.iter().map(|service| (service.id, Entry::of(service))));
         }
         Ok(changed)

@@ -81,7 +81,7 @@ use instances::{instance_list, instance_list_checking, instance_list_of};
 use log::{event_list, event_list_of_service, event_list_of_services, event_list_since, event_span};
 use pool::{pool_add, pool_find, pool_forget, pool_list, pool_note};
 use retention::{event_list_overdue, event_trim};
-use roster::{service_list_of, service_list_revisions};
+use roster::{service_list_active_of, service_list_revisions};
 use sealed::{sealed_get, sealed_list_of, sealed_list_other, sealed_replace, sealed_samples};
 use sections::{section_list, section_list_all};
 use services::{
@@ -246,8 +246,8 @@ impl Store for Backend {
         read!(self, service_list_revisions())
     }
 
-    async fn service_list_of(&self, ids: &[ServiceId]) -> Result<Vec<Service>> {
-        read!(self, service_list_of(ids))
+    async fn service_list_active_of(&self, ids: &[ServiceId]) -> Result<Vec<Service>> {
+        read!(self, service_list_active_of(ids))
     }
 
     async fn service_list_expiring(&self, end: Timestamp, notice: Timestamp) -> Result<Vec<Service>> {

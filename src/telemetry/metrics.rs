@@ -11,6 +11,8 @@ use crate::domain::service::{ServiceKind, ServiceState};
 const REQUESTS: &str = "project_services_requests_total";
 const REQUEST_SECONDS: &str = "project_services_request_seconds";
 const SUBSCRIPTIONS: &str = "project_services_subscriptions";
+const SHARED_EXECUTIONS: &str = "project_services_shared_executions_total";
+const SHARED_DELIVERIES: &str = "project_services_shared_deliveries_total";
 const EVENTS: &str = "project_services_events_total";
 const ACTIONS: &str = "project_services_reconcile_actions_total";
 const BACKUPS: &str = "project_services_backup_actions_total";
@@ -40,6 +42,8 @@ pub fn init() -> Result<PrometheusHandle, BuildError> {
     );
     describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "Time to answer a query or mutation with the field in it.");
     describe_gauge!(SUBSCRIPTIONS, "Subscriptions that are open, by field.");
+    describe_counter!(SHARED_EXECUTIONS, "Answers to subscriptions that were executed for all who want the same.");
+    describe_counter!(SHARED_DELIVERIES, "How many subscribers were told them.");
     describe_counter!(EVENTS, "Events that were written to projects' logs.");
     describe_counter!(ACTIONS, "Actions of the reconciler, by action, reason and outcome.");
     describe_counter!(
@@ -93,6 +97,12 @@ impl Drop for OpenSubscription {
     fn drop(&mut self) {
         gauge!(SUBSCRIPTIONS, "field" => self.0).decrement(1.0);
     }
+}
+
+/// One answer was executed for so many subscribers.
+pub fn answer_shared(subscribers: usize) {
+    counter!(SHARED_EXECUTIONS).increment(1);
+    counter!(SHARED_DELIVERIES).increment(subscribers as u64);
 }
 
 /// An event was committed.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use project_services::api::fan_out::FanOut;
 use project_services::app::{App, Terms};
 use project_services::auth::{KeySource, TokenSettings, Verifier};
 use project_services::catalog::policy::Policy;
@@ -90,6 +91,7 @@ pub struct Server {
     pub shutdown: CancellationToken,
     pub sockets: TaskTracker,
     pub client: reqwest::Client,
+    pub fan_out: Arc<FanOut>,
     _executor: http::Executor,
     /// Where the store is, as `store.db`.
     pub directory: tempfile::TempDir,
@@ -154,8 +156,10 @@ impl Server {
         let limiter = Arc::new(http::Limiter::new(limits.wire));
         let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
         let executor = http::Executor::new().unwrap();
+        let schema = api::schema(Arc::clone(&app), limits.requests, limits.clock.unwrap_or_else(Clock::system));
+        let fan_out = Arc::clone(schema.fan_out());
         let router = http::router(Parts {
-            schema: api::schema(Arc::clone(&app), limits.requests, limits.clock.unwrap_or_else(Clock::system)),
+            schema,
             executor: executor.handle(),
             verifier: Arc::new(Verifier::new(tokens)),
             downloads: server::downloads(app),
@@ -181,6 +185,7 @@ impl Server {
             shutdown,
             sockets,
             client: reqwest::Client::new(),
+            fan_out,
             _executor: executor,
             directory,
         }

@@ -18,6 +18,7 @@ mod cursors;
 mod errors;
 mod event_stream;
 mod exports;
+mod fan_out;
 mod frontends;
 mod fuzz;
 mod guards;

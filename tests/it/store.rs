@@ -35,7 +35,7 @@ mod backups;
 mod chain;
 mod changes;
 mod credentials;
-mod fixture;
+pub mod fixture;
 mod handles;
 mod instances;
 mod lifetime;

@@ -11,13 +11,15 @@ use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response};
 use async_stream::stream;
 use futures_util::stream::BoxStream;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
+use super::answer;
 use crate::api::error::Error;
+use crate::api::fan_out::{Heard, Listener, Payload, Pursuit, Reading, Subscriber, Topic, Wish};
 use crate::api::{Identity, RequestId};
 use crate::http::Parts;
 use crate::http::limits::{ConnectionSlot, HeldBytes};
@@ -58,6 +60,16 @@ impl Drop for Executor {
         }
     }
 }
+
+/// What a client is told of an operation.
+pub enum Answer {
+    Own(Box<Response>),
+    /// What others are told as well, as [`answer::json`] writes it.
+    Shared(Payload),
+}
+
+/// Where what is shared goes at once if there is room for it.
+pub type Direct = Arc<dyn Fn(Payload) -> Result<(), Payload> + Send + Sync>;
 
 /// A request, and who sent it.
 pub struct Signed {
@@ -101,26 +113,103 @@ impl Parts {
         }
     }
 
-    /// The responses to any operation: one, unless it is a subscription. To be polled in a task of [`Self::spawn`].
-    pub fn responses(&self, operation: Option<OperationType>, signed: Signed) -> BoxStream<'static, Response> {
+    /// The answers to any operation: one, unless it is a subscription. To be polled in a task of [`Self::spawn`].
+    ///
+    /// What others hear as well goes to `direct`, as long as there is room; the rest comes out here, in its place.
+    pub fn answers(
+        &self,
+        operation: Option<OperationType>,
+        mut signed: Signed,
+        direct: Direct,
+    ) -> BoxStream<'static, Answer> {
         let parts = self.clone();
         if operation != Some(OperationType::Subscription) {
             let response = async move { parts.execute(signed).await.unwrap_or_else(Error::into_response) };
-            return response.into_stream().boxed();
+            return response.map(|response| Answer::Own(Box::new(response))).into_stream().boxed();
         }
+        let Some(topic) = Topic::of(&mut signed.request, &signed.identity) else {
+            return parts.own_answers(signed).boxed();
+        };
+        parts.shared_answers(signed, Arc::new(topic), direct).boxed()
+    }
+
+    /// A subscription's, executed for nobody else.
+    fn own_answers(self, signed: Signed) -> impl Stream<Item = Answer> {
         let held = (signed.slot.in_use(), Arc::clone(&signed.held));
         let permit = self.limiter.execution(&signed.identity, signed.address);
-        let responses = stream! {
+        stream! {
             let _held = held;
             permit.acquire().await;
-            let mut responses = parts.schema.execute_stream(signed.into_request().data(permit.clone()));
+            let mut responses = self.schema.execute_stream(signed.into_request().data(permit.clone()));
             while let Some(response) = responses.next().await {
                 // A client that is slow to take it keeps nothing from its others.
                 permit.release();
-                yield response;
+                yield Answer::Own(Box::new(response));
             }
-        };
-        responses.boxed()
+        }
+    }
+
+    /// A subscription's, which is executed by itself until it has caught up with what others hear.
+    fn shared_answers(self, signed: Signed, mut topic: Arc<Topic>, direct: Direct) -> impl Stream<Item = Answer> {
+        let _in_use = signed.slot.in_use();
+        let permit = self.limiter.execution(&signed.identity, signed.address);
+        let subscriber = Arc::<Subscriber>::default();
+        let Signed { request, id, identity, held, .. } = signed;
+        let mut first = Some((request, held));
+        let (mut from, mut is_alone) = (None, false);
+        stream! {
+            let _in_use = _in_use;
+            loop {
+                let pursuit = Pursuit::own(Arc::clone(&subscriber), from, !is_alone);
+                permit.acquire().await;
+                // It takes memory until it is executed.
+                let (request, held) = first.take().map_or_else(|| (topic.request(), None), |(request, held)| (request, Some(held)));
+                let request = request.data(identity.clone()).data(id.clone()).data(permit.clone());
+                let mut responses = self.schema.execute_for(&pursuit, request);
+                while let Some(response) = responses.next().await {
+                    permit.release();
+                    yield Answer::Own(Box::new(response));
+                }
+                drop((responses, held));
+                permit.release();
+                let Some(position) = pursuit.caught_up() else { return };
+                let wish = Wish { topic: Arc::clone(&topic), position, permit: permit.clone(), direct: direct.clone() };
+                let Some(listener) = self.join(wish, id.clone()) else {
+                    from = Some(position);
+                    continue;
+                };
+                topic = Arc::clone(listener.topic());
+                loop {
+                    let heard = tokio::select! {
+                        biased;
+                        () = subscriber.expired() => None,
+                        heard = listener.next() => Some(heard),
+                    };
+                    match heard {
+                        Some(Heard::Payload(payload)) => yield Answer::Shared(payload),
+                        Some(Heard::Over) => return,
+                        Some(Heard::Behind(position)) => {
+                            from = Some(position);
+                            break;
+                        }
+                        Some(Heard::Failed(position)) => {
+                            // Who does not get on together with others does so alone.
+                            is_alone = from.replace(position) == Some(position);
+                            break;
+                        }
+                        None => {
+                            from = Some(listener.leave());
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn join(&self, wish: Wish, id: RequestId) -> Option<Listener> {
+        let reading = Reading { schema: &self.schema, executor: &self.executor, id, write: answer::json };
+        self.schema.fan_out().join(wish, reading)
     }
 
     /// Runs `work`, which follows an operation's responses, until it is done or what is given back is dropped.

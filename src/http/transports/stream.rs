@@ -4,7 +4,8 @@
 //! As on a WebSocket each operation is a task, which hands its results over through a short queue: a client that takes
 //! none for too long loses the operation, and costs bounded memory until then.
 
-use async_graphql::Response;
+use std::sync::Arc;
+
 use async_graphql::parser::types::OperationType;
 use async_stream::stream;
 use axum::body::Body;
@@ -17,7 +18,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::accept::Framing;
 use super::answer;
-use super::execution::Signed;
+use super::execution::{Answer, Signed};
+use crate::api::fan_out::Payload;
 use crate::http::Parts;
 
 /// Results that wait for a slow client.
@@ -29,10 +31,19 @@ const BOUNDARY: &str = "graphql";
 /// One thing that the client hears.
 enum Event {
     /// A response as JSON without line breaks.
-    Next(String),
+    Next(Payload),
     Complete,
     /// So that proxies don't take the connection for dead.
     KeepAlive,
+}
+
+impl Event {
+    fn into_payload(self) -> Payload {
+        match self {
+            Self::Next(payload) => payload,
+            Self::Complete | Self::KeepAlive => Payload::default(),
+        }
+    }
 }
 
 impl Framing {
@@ -77,8 +88,13 @@ pub fn answer(
     framing: Framing,
 ) -> axum::response::Response {
     let (events, mut queue) = mpsc::channel(QUEUE);
-    let responses = parts.responses(operation, signed);
-    let following = parts.spawn(operation, parts.sockets.track_future(run(parts.clone(), responses, events)));
+    let shared = events.clone();
+    let direct = Arc::new(move |payload| {
+        let sent = shared.try_send(Event::Next(payload));
+        sent.map_err(|refused| refused.into_inner().into_payload())
+    });
+    let answers = parts.answers(operation, signed, direct);
+    let following = parts.spawn(operation, parts.sockets.track_future(run(parts.clone(), answers, events)));
     let texts = stream! {
         let _following = following;
         if framing == Framing::Multipart {
@@ -101,7 +117,7 @@ pub fn answer(
 }
 
 /// Runs an operation until it is complete, its client is gone or too slow, or the server goes.
-async fn run(parts: Parts, mut responses: BoxStream<'static, Response>, events: mpsc::Sender<Event>) {
+async fn run(parts: Parts, mut answers: BoxStream<'static, Answer>, events: mpsc::Sender<Event>) {
     let limits = &parts.socket_limits;
     let mut keep_alive = interval_at(Instant::now() + limits.ping_interval, limits.ping_interval);
     keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -109,8 +125,9 @@ async fn run(parts: Parts, mut responses: BoxStream<'static, Response>, events: 
         let event = tokio::select! {
             () = parts.shutdown.cancelled() => return,
             () = events.closed() => return,
-            response = responses.next() => match response {
-                Some(response) => Event::Next(answer::json(&response)),
+            next = answers.next() => match next {
+                Some(Answer::Own(response)) => Event::Next(answer::json(&response).into()),
+                Some(Answer::Shared(payload)) => Event::Next(payload),
                 None => Event::Complete,
             },
             _ = keep_alive.tick() => Event::KeepAlive,

@@ -25,14 +25,15 @@ use tracing::Instrument;
 
 mod protocol;
 
-use protocol::{Close, Dialect, Incoming, Outgoing, answered, close, reading_failed};
+use protocol::{Close, Dialect, Incoming, Outgoing, answered, close, reading_failed, shared};
 
 use super::accept::Media;
 use super::answer::{self, Body};
 use super::caller::{Caller, authorization};
-use super::execution::Signed;
+use super::execution::{Answer, Signed};
 use super::parameters;
 use crate::api::error::{Code, Error, retry_seconds};
+use crate::api::fan_out::Payload;
 use crate::api::{self, Identity, RequestId};
 use crate::audit;
 use crate::http::limits::inbound::Inbound;
@@ -106,9 +107,18 @@ pub fn accept(
 
 /// A result of an operation; None says that there are no more.
 struct OperationResult {
-    id: String,
+    id: Arc<str>,
     number: u64,
-    response: Option<Response>,
+    answer: Option<Answer>,
+}
+
+impl OperationResult {
+    fn into_payload(self) -> Payload {
+        match self.answer {
+            Some(Answer::Shared(payload)) => payload,
+            Some(Answer::Own(_)) | None => Payload::default(),
+        }
+    }
 }
 
 struct Operation {
@@ -129,7 +139,7 @@ struct Connection {
     inbound: Arc<Inbound>,
     /// None until `connection_init` was accepted.
     identity: Option<Identity>,
-    operations: HashMap<String, Operation>,
+    operations: HashMap<Arc<str>, Operation>,
     /// How many operations were begun.
     begun: u64,
     results: mpsc::Sender<OperationResult>,
@@ -247,7 +257,7 @@ impl Connection {
 
     async fn begin(&mut self, id: Option<String>, payload: Option<Value>, held: Option<HeldBytes>) -> Step {
         let Some(identity) = self.identity.clone() else { return Err(Some(Close::new(4401, "Unauthorized"))) };
-        let Some(id) = id.filter(|id| !id.is_empty()) else {
+        let Some(id) = id.filter(|id| !id.is_empty()).map(Arc::<str>::from) else {
             return Err(Some(Close::invalid("An operation needs an id")));
         };
         let payload = payload.unwrap_or_default();
@@ -288,16 +298,23 @@ impl Connection {
             client = %self.address.0, trace_id = tracing::field::Empty);
         let slot = Arc::clone(&self.slot);
         let signed = Signed { request, id: request_id, identity, address: self.address.0, slot, held: Arc::new(held) };
-        let mut responses = self.parts.responses(operation, signed);
-        let (results, of) = (self.results.clone(), id.clone());
+        let (results, of) = (self.results.clone(), Arc::clone(&id));
+        let direct = {
+            let (results, id) = (results.clone(), Arc::clone(&id));
+            Arc::new(move |payload| {
+                let result = OperationResult { id: Arc::clone(&id), number, answer: Some(Answer::Shared(payload)) };
+                results.try_send(result).map_err(|refused| refused.into_inner().into_payload())
+            })
+        };
+        let mut answers = self.parts.answers(operation, signed, direct);
         let task = async move {
-            while let Some(response) = responses.next().await {
-                let result = OperationResult { id: of.clone(), number, response: Some(response) };
+            while let Some(answer) = answers.next().await {
+                let result = OperationResult { id: Arc::clone(&of), number, answer: Some(answer) };
                 if results.send(result).await.is_err() {
                     return;
                 }
             }
-            let _ = results.send(OperationResult { id: of, number, response: None }).await;
+            let _ = results.send(OperationResult { id: of, number, answer: None }).await;
         };
         let task = span.in_scope(|| self.parts.spawn(operation, task));
         self.operations.insert(id, Operation { number, _task: task });
@@ -307,22 +324,26 @@ impl Connection {
     /// The client wants no more of an operation. It may have ended by itself already.
     async fn end(&mut self, id: Option<String>) -> Step {
         let Some(id) = id else { return Err(Some(Close::invalid("An operation has an id"))) };
-        if self.operations.remove(&id).is_some() && self.dialect == Dialect::Legacy {
+        if self.operations.remove(id.as_str()).is_some() && self.dialect == Dialect::Legacy {
             return self.send::<()>("complete", Some(&id), None).await;
         }
         Ok(())
     }
 
-    async fn deliver(&mut self, OperationResult { id, number, response }: OperationResult) -> Step {
+    async fn deliver(&mut self, OperationResult { id, number, answer }: OperationResult) -> Step {
         // What an operation left behind that has ended is not the next one's of that id.
         if self.operations.get(&id).is_none_or(|operation| operation.number != number) {
             return Ok(());
         }
-        match response {
-            Some(response) if answer::was_executed(&response) => {
+        match answer {
+            Some(Answer::Shared(payload)) => {
+                let text = shared(self.dialect.result(), &id, &payload);
+                self.write(Message::Text(text.into())).await
+            }
+            Some(Answer::Own(response)) if answer::was_executed(&response) => {
                 self.send(self.dialect.result(), Some(&id), Some(Body::of(&response))).await
             }
-            Some(response) => {
+            Some(Answer::Own(response)) => {
                 self.operations.remove(&id);
                 self.refuse(&id, &response).await
             }

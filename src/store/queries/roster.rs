@@ -17,7 +17,7 @@ pub(super) async fn service_list_revisions(connection: &mut Conn) -> Answer<Vec<
     Ok(rows.into_iter().map(|(id, revision)| (ServiceId(id.0), revision)).collect())
 }
 
-pub(super) async fn service_list_of(connection: &mut Conn, ids: &[ServiceId]) -> Answer<Vec<Service>> {
+pub(super) async fn service_list_active_of(connection: &mut Conn, ids: &[ServiceId]) -> Answer<Vec<Service>> {
     let rows: Vec<ServiceRow> = services::table
         .filter(services::id.eq_any(ids.iter().map(|id| Id(id.0))))
         .filter(services::destroyed_at.is_null())

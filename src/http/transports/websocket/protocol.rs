@@ -75,6 +75,16 @@ pub struct Outgoing<'a, P> {
     pub payload: Option<P>,
 }
 
+/// The same as [`Outgoing`] of a payload that is JSON already.
+pub fn shared(kind: &str, id: &str, payload: &str) -> String {
+    let id = serde_json::to_string(id).unwrap_or_default();
+    let mut text = String::with_capacity(kind.len() + id.len() + payload.len() + 32);
+    for part in ["{\"type\":\"", kind, "\",\"id\":", &id, ",\"payload\":", payload, "}"] {
+        text.push_str(part);
+    }
+    text
+}
+
 /// What is wrong with a frame or a message has a close code (RFC 6455, section 7.4.1); after other failures nobody listens
 /// any more.
 pub fn reading_failed(error: axum::Error) -> Option<Close> {
