@@ -2,7 +2,8 @@
 //! parts of a multipart body.
 //!
 //! As on a WebSocket each operation is a task, which hands its results over through a short queue: a client that takes
-//! none for too long loses the operation, and costs bounded memory until then.
+//! none for too long loses the operation, and costs bounded memory until then. What is told to many goes into the queue past
+//! the task.
 
 use std::sync::Arc;
 

@@ -3,7 +3,8 @@
 //!
 //! Each connection is one task that reads and writes, and each of its operations is a task of its own. They hand their
 //! results over through one short queue, in turn: a slow client slows its own operations down and costs bounded memory,
-//! and an operation that always has a result can't keep the others from theirs.
+//! and an operation that always has a result can't keep the others from theirs. What is told to many connections comes into
+//! the queue past the operation's task, which sleeps as long as there is room.
 
 use std::collections::HashMap;
 use std::pin::pin;
