@@ -25,7 +25,6 @@ mod live;
 mod metrics;
 mod networks;
 mod pages;
-mod pgbench;
 mod point_in_time;
 mod pool;
 mod privilege;

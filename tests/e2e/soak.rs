@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::backups::{ask, backup_in, running, sql, things, write_on};
+use crate::backups::{ask, backup, running, sql, things, write_on};
 use crate::clones::clone;
 use crate::faults::backups::files;
 use crate::point_in_time::{count, into_new, keep, reaches, window};
 use crate::support::chance::Chance;
 use crate::support::client::Client;
 use crate::support::docker::owned;
-use crate::support::eventually;
 use crate::support::server::Server;
+use crate::support::{eventually, within};
 
 /// Kills in a run that is one test of many.
 const KILLS: usize = 6;
@@ -28,6 +28,8 @@ const LIFE: u64 = 4000;
 const ROW: usize = 3;
 /// How many copies there are at once.
 const COPIES: usize = 3;
+/// How long something may take that is begun anew after each kill.
+const LONG: Duration = Duration::from_secs(300);
 /// How many rows may be committed beyond those in the ledger.
 const AHEAD: u64 = 200;
 
@@ -61,6 +63,34 @@ struct Copy {
     id: String,
     of: Work,
     rows: Bounds,
+}
+
+/// Waits until something that was restored or cloned runs, however much else is done beside it.
+async fn come(client: &Client, id: &str) {
+    within(LONG, &format!("{id} to run"), async || {
+        let service = client.service(id).await;
+        assert!(service["error"].is_null() && service["state"] != "ERROR", "{service}");
+        (service["state"] == "RUNNING" && service["operation"].is_null()).then_some(())
+    })
+    .await;
+}
+
+/// The same of a backup.
+async fn comes_to(client: &Client, id: &str, state: &str) {
+    within(LONG, &format!("{id} to be {state}"), async || {
+        let backup = backup(client, id).await;
+        assert!(backup["state"] != "FAILED" || !backup["phase"].is_null(), "{backup}");
+        (backup["state"] == state && backup["phase"].is_null()).then_some(())
+    })
+    .await;
+}
+
+/// Has a backup be restored into a new service.
+async fn into_another(client: &Client, backup: &str, name: &str) -> String {
+    let mutation = "mutation($id: ID!, $name: String!) {
+        restoreService(input: {backupId: $id, into: {newService: {name: $name}}}) { service { id } } }";
+    let restored = client.data(mutation, json!({"id": backup, "name": name})).await;
+    restored["restoreService"]["service"]["id"].as_str().unwrap().to_owned()
 }
 
 struct Soak {
@@ -129,10 +159,7 @@ impl Soak {
                 }
                 let kept = whole[self.chance.below(whole.len())];
                 let (backup, rows) = (kept.id.clone(), kept.rows);
-                let mutation = "mutation($id: ID!, $name: String!) {
-                    restoreService(input: {backupId: $id, into: {newService: {name: $name}}}) { service { id } } }";
-                let restored = client.data(mutation, json!({"id": backup, "name": self.name()})).await;
-                let id = restored["restoreService"]["service"]["id"].as_str().unwrap().to_owned();
+                let id = into_another(client, &backup, &self.name()).await;
                 self.copies.push(Copy { id, of: work, rows });
             }
             Work::Moment => {
@@ -154,18 +181,17 @@ impl Soak {
     async fn settle(&mut self, server: &Server, client: &Client) {
         for kept in &mut self.backups {
             if kept.rows.most.is_none() {
-                backup_in(client, &kept.id, "AVAILABLE").await;
+                comes_to(client, &kept.id, "AVAILABLE").await;
                 kept.rows.most = Some(self.ledger.load(Ordering::Relaxed) + AHEAD);
                 *self.ended.entry(Work::Backup).or_default() += 1;
             } else if kept.verifying {
-                backup_in(client, &kept.id, "VERIFIED").await;
+                comes_to(client, &kept.id, "VERIFIED").await;
                 (kept.verifying, kept.verified) = (false, true);
                 *self.ended.entry(Work::Verify).or_default() += 1;
             }
         }
         for copy in std::mem::take(&mut self.copies) {
-            let service = client.settled(&copy.id, "RUNNING").await;
-            assert!(service["error"].is_null(), "{service}");
+            come(client, &copy.id).await;
             let most = copy.rows.most.unwrap_or_else(|| self.committed() + AHEAD);
             let rows = u64::try_from(count(client, server, &copy.id).await).unwrap();
             assert!((copy.rows.least..=most).contains(&rows), "{:?}: {rows} of {:?} to {most}", copy.of, copy.rows);
