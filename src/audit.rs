@@ -124,7 +124,9 @@ mod tests {
         let written = Arc::new(AtomicU32::new(0));
         let line = || {
             let written = Arc::clone(&written);
-            write(move || drop(written.fetch_add(1, Ordering::Relaxed)));
+            write(move || {
+                written.fetch_add(1, Ordering::Relaxed);
+            });
         };
         let ((), withheld) = withholding(async { line() }).await;
         withheld.discard();
