@@ -56,10 +56,10 @@ pub(super) async fn backup_list_of_services(
     let ids: Vec<String> = (5..5 + services.len()).map(|place| format!("${place}")).collect();
     let mut query = diesel::sql_query(format!(
         "SELECT backup.* FROM services AS service JOIN backups AS backup ON backup.service_id = service.id \
-         WHERE service.id IN ({ids}) AND backup.id < $1 AND backup.id > $2 AND backup.id {within} COALESCE(( \
+         WHERE backup.id < $1 AND backup.id > $2 AND backup.id {within} COALESCE(( \
              SELECT beyond.id FROM backups AS beyond WHERE beyond.service_id = service.id \
              AND beyond.id < $1 AND beyond.id > $2 ORDER BY beyond.id {order} LIMIT 1 OFFSET $3 \
-         ), $4) ORDER BY backup.id {order}",
+         ), $4) AND service.id IN ({ids}) ORDER BY backup.id {order}",
         ids = ids.join(", "),
     ))
     .into_boxed::<Db>()

@@ -90,17 +90,17 @@ pub(super) async fn event_list_of_services(
     services: &[ServiceId],
     page: Page<i64>,
 ) -> Answer<Vec<(ServiceId, Slice<ServiceEvent>)>> {
-    // The place of the first event beyond the page ends it, so that no more than that is read of a long log. `$` counts
-    // parameters in both databases.
+    // The place of the first event beyond the page ends it, so that no more than that is read of a long log. PostgreSQL counts
+    // parameters by their numbers, SQLite by where each stands first.
     let (order, within, no_end) = if page.from_end { ("DESC", ">=", 0) } else { ("ASC", "<=", i64::MAX) };
     let ids: Vec<String> = (4..4 + services.len()).map(|place| format!("${place}")).collect();
     let mut query = diesel::sql_query(format!(
         "SELECT event.* FROM services AS service JOIN service_events AS event ON event.service_id = service.id \
-         WHERE service.id IN ({ids}) AND event.sequence > $1 AND event.sequence < $2 \
+         WHERE event.sequence > $1 AND event.sequence < $2 \
          AND event.sequence {within} COALESCE(( \
              SELECT beyond.sequence FROM service_events AS beyond WHERE beyond.service_id = service.id \
              AND beyond.sequence > $1 AND beyond.sequence < $2 ORDER BY beyond.sequence {order} LIMIT 1 OFFSET $3 \
-         ), {no_end}) ORDER BY event.sequence {order}",
+         ), {no_end}) AND service.id IN ({ids}) ORDER BY event.sequence {order}",
         ids = ids.join(", "),
     ))
     .into_boxed::<Db>()
