@@ -181,7 +181,7 @@ impl Heard {
             say(&format!("message {}", std::str::from_utf8(payload).unwrap()));
         }
         let heard = self.heard.fetch_add(1, Ordering::Relaxed) + 1;
-        if heard % self.count == 0 {
+        if heard.is_multiple_of(self.count) {
             say(&format!("heard {} {}", self.count, now()));
         }
     }
