@@ -12,7 +12,6 @@ use project_services::domain::event::NewEvent;
 use project_services::domain::permission::{Principal, Projects};
 use project_services::domain::service::ServiceState;
 use project_services::hints::Hints;
-use project_services::http::SocketLimits;
 use project_services::server::follow_store;
 use project_services::store::{Guard, Write};
 use serde_json::{Value, json};
@@ -25,7 +24,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::harness::{BOTH, PATIENCE, Server, Socket, demo, eventually, in_seconds, repository, sign, sign_as, token};
+use crate::harness::{
+    BOTH, Limits, PATIENCE, Server, Socket, demo, eventually, in_seconds, repository, sign, sign_as, token,
+};
 use crate::instruments::FakeInstruments;
 use crate::store::fixture::{self, Database};
 
@@ -199,8 +200,10 @@ async fn who_does_not_read_keeps_nobody_waiting_and_hears_all_the_same() {
     let message = "x".repeat(20_000);
     let query =
         "subscription { serviceEvents(projectId: \"demo\") { cursor a: message b: message c: message d: message } }";
-    let patient = SocketLimits { patience: Duration::from_secs(300), ..SocketLimits::default() };
-    let server = Server::start_with_limits(patient).await;
+    let mut patient = Limits::default();
+    patient.sockets.patience = Duration::from_secs(300);
+    patient.wire.request_time = Duration::from_secs(300);
+    let server = Server::start_limited(patient).await;
     let id = redis(&server).await;
     let mut slow = deaf(&server).await;
     let subscribe = json!({"type": "subscribe", "id": "1", "payload": {"query": query}});
