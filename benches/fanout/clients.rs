@@ -63,7 +63,11 @@ impl Clients {
 
     /// Waits until each has heard another message: how many were heard, and when the last one was.
     pub fn all_heard(&mut self) -> (usize, u64) {
-        let line = self.line();
+        let mut line = self.line();
+        // The last of them may be connected after the first has heard.
+        while line == "connected" {
+            line = self.line();
+        }
         let (heard, at) = line.strip_prefix("heard ").and_then(|rest| rest.split_once(' ')).expect("a count");
         (heard.parse().unwrap(), at.parse().unwrap())
     }
