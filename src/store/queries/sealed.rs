@@ -30,7 +30,9 @@ pub(super) async fn sealed_samples(
     connection: &mut Conn,
     limit: u32,
 ) -> Answer<Vec<(String, Vec<(ServiceId, Sealed)>)>> {
+    // Those that are DESTROYED have none; said so that the index `services_active` is taken, which has no history.
     let keys: Vec<String> = services::table
+        .filter(services::destroyed_at.is_null())
         .filter(services::sealed_key_id.is_not_null())
         .select(services::sealed_key_id.assume_not_null())
         .distinct()
@@ -40,6 +42,7 @@ pub(super) async fn sealed_samples(
     let mut samples = Vec::new();
     for key in keys {
         let rows: Vec<(Id, Vec<u8>)> = services::table
+            .filter(services::destroyed_at.is_null())
             .filter(services::sealed_key_id.eq(&key))
             .filter(services::sealed.is_not_null())
             .select((services::id, services::sealed.assume_not_null()))
