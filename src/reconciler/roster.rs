@@ -81,7 +81,7 @@ impl Known {
         let behind = self.last.map_or(Bound::Unbounded, Bound::Excluded);
         let ids = self.services.range((behind, Bound::Unbounded)).chain(&self.services).map(|(id, _)| *id);
         let turn: Vec<_> = ids.take(number.min(self.services.len())).collect();
-        self.last = turn.last().copied();
+        self.last = turn.last().copied().or(self.last);
         turn.into_iter().collect()
     }
 }
@@ -223,6 +223,7 @@ mod tests {
         let (service, _) = well();
         known.services = (1..=5).map(|n| (id(n), Entry::of(&service))).collect();
         assert_eq!(known.turn(2), HashSet::from([id(1), id(2)]));
+        assert!(known.turn(0).is_empty());
         known.services.remove(&id(2));
         known.services.insert(id(6), Entry::of(&service));
         assert_eq!(known.turn(2), HashSet::from([id(3), id(4)]));

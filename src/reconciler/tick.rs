@@ -3,6 +3,7 @@
 //! how often a container was started, a look at each service does in its turn.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -15,6 +16,9 @@ use crate::engine::Survey;
 const TURNS: usize = 10;
 /// How many have it in one tick at most. Of more services each has it less often.
 const TURN: usize = 50;
+
+/// Between two surveys that doubts ask for, of which a busy engine may give many.
+const DOUBTED: Duration = Duration::from_millis(500);
 
 /// What is looked at besides what is not as it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +42,9 @@ impl Reconciler {
             if let Some(survey) = self.wake_differing(besides).await {
                 // It comes again with the next one.
                 let _ = sweep.try_send(survey);
+            }
+            if besides == Besides::Nothing {
+                tokio::time::sleep(DOUBTED).await;
             }
         }
     }
