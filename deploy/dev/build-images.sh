@@ -192,7 +192,7 @@ postgres() { # major version; its files are in $root/usr/lib/postgresql/MAJOR
   local prefix=$root/usr/lib/postgresql/$1
   rm -rf "$prefix"/include "$prefix"/lib/{pkgconfig,pgxs,postgresql/pgxs} "$prefix"/lib/python* "$prefix"/share/{doc,man,locale}
   rm -f "$prefix"/lib/*.a "$prefix"/lib/lib{ecpg,pgtypes}* "$prefix"/lib/{,postgresql/}*pl{perl,python3,tcl}* "$prefix"/lib/{,postgresql/}llvm*
-  rm -f "$prefix"/bin/{ecpg,pgbench,pg_upgrade,pg_test_*,oid2name,vacuumlo,pg_config} "$prefix/pg-symlinks.json"
+  rm -f "$prefix"/bin/{ecpg,pg_upgrade,pg_test_*,oid2name,vacuumlo,pg_config} "$prefix/pg-symlinks.json"
   chmod 755 "$prefix"/bin/*
   # At the end of the sample: initdb rewrites the first line that names each of these settings.
   printf "\nlisten_addresses = '*'\nunix_socket_directories = '/var/run/postgresql, /tmp'\n" >>"$(find "$prefix/share" -name postgresql.conf.sample)"

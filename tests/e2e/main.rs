@@ -25,6 +25,7 @@ mod live;
 mod metrics;
 mod networks;
 mod pages;
+mod pgbench;
 mod point_in_time;
 mod pool;
 mod privilege;

@@ -66,7 +66,7 @@ struct Copy {
 }
 
 /// Waits until something that was restored or cloned runs, however much else is done beside it.
-async fn come(client: &Client, id: &str) {
+pub async fn come(client: &Client, id: &str) {
     within(LONG, &format!("{id} to run"), async || {
         let service = client.service(id).await;
         assert!(service["error"].is_null() && service["state"] != "ERROR", "{service}");
@@ -76,7 +76,7 @@ async fn come(client: &Client, id: &str) {
 }
 
 /// The same of a backup.
-async fn comes_to(client: &Client, id: &str, state: &str) {
+pub async fn comes_to(client: &Client, id: &str, state: &str) {
     within(LONG, &format!("{id} to be {state}"), async || {
         let backup = backup(client, id).await;
         assert!(backup["state"] != "FAILED" || !backup["phase"].is_null(), "{backup}");
@@ -86,7 +86,7 @@ async fn comes_to(client: &Client, id: &str, state: &str) {
 }
 
 /// Has a backup be restored into a new service.
-async fn into_another(client: &Client, backup: &str, name: &str) -> String {
+pub async fn into_another(client: &Client, backup: &str, name: &str) -> String {
     let mutation = "mutation($id: ID!, $name: String!) {
         restoreService(input: {backupId: $id, into: {newService: {name: $name}}}) { service { id } } }";
     let restored = client.data(mutation, json!({"id": backup, "name": name})).await;
