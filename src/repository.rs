@@ -159,7 +159,7 @@ impl Repository {
         Ok(ahead(content.boxed()))
     }
 
-    /// Writes `manifest` beside its content, which has to be there.
+    /// Writes `manifest` beside its content, which has to be there, and removes what earlier tries have left beside both.
     ///
     /// # Errors
     /// [`RepositoryError::Missing`] and [`RepositoryError::Damaged`] where the content is not there, or not as long as it
@@ -172,7 +172,17 @@ impl Repository {
             return Err(damaged(&object.content(), "it is not as long as what was written"));
         }
         self.store.put(&object.manifest(), PutPayload::from(document)).await?;
+        for path in [object.manifest(), object.content()] {
+            self.remove_staged(&path).await?;
+        }
         Ok(())
+    }
+
+    async fn remove_staged(&self, path: &Path) -> Result<()> {
+        match &self.directory {
+            Some(directory) => staged::remove(directory.clone(), path.to_string()).await,
+            None => Ok(()),
+        }
     }
 
     /// # Errors
@@ -223,9 +233,7 @@ impl Repository {
                 Ok(()) | Err(RepositoryError::Missing(_)) => {}
                 Err(error) => return Err(error),
             }
-            if let Some(directory) = &self.directory {
-                staged::remove(directory.clone(), path.to_string()).await?;
-            }
+            self.remove_staged(&path).await?;
         }
         Ok(())
     }

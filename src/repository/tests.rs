@@ -224,7 +224,10 @@ async fn a_manifest_is_beside_its_content_and_opens_with_the_key_ring() {
     assert!(matches!(read, Err(RepositoryError::Missing(_))), "{read:?}");
 
     manifest.written = bench.write(&object, b"content", &secret.key).await;
+    let staged = bench.file(&object).display().to_string() + "#1";
+    fs::write(&staged, "half").unwrap();
     bench.repository.write_manifest(&manifest, &secret, &sealer).await.unwrap();
+    assert!(!fs::exists(&staged).unwrap(), "what an earlier try has left goes");
     let (read, opened) = bench.repository.read_manifest(&object, &sealer).await.unwrap();
     assert_eq!((&read, &opened.access), (&manifest, &secret.access));
     assert_eq!(bench.read(&object, &opened.key).await.unwrap(), b"content");
