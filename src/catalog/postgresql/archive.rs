@@ -57,7 +57,8 @@ sync ready 2>/dev/null || sync
 
 /// The server is asked for nothing while nothing was committed: what transactions have ended and which go on tells that. Where
 /// something was, a transaction of its own is the last in a segment that is ended with it, so that there is always one
-/// after each moment that is asked for. $3 is the share, what follows was kept. No more than so many segments are given at once.
+/// after each moment that is asked for. While others wait none is ended: however small, each takes the room of a whole one, and a
+/// sidecar that is killed again and again would fill the share with them. $3 is the share, what follows was kept. No more than so many segments are given at once.
 const COLLECT: &str = r#"
 share=$3
 shift 3
@@ -81,7 +82,18 @@ tell "now=$now"
 seen= segment=
 read -r seen segment 2>/dev/null <seen || :
 snapshot=$(ask 'SELECT pg_current_snapshot()')
-if [ -e "ready/$segment.missed" ] || [ "$snapshot" != "$seen" ]; then
+late= waits=
+for path in ready/*; do
+  case ${path##*/} in
+    '*' | *.missed) ;;
+    *) waits=yes ;;
+  esac
+done
+if [ ! -e "ready/$segment.missed" ] && [ "$snapshot" = "$seen" ]; then
+  :
+elif [ -n "$waits" ]; then
+  late=yes
+else
   ask 'SELECT pg_current_xact_id()' >/dev/null
   seen=$(ask 'SELECT pg_current_snapshot()')
   segment=$(ask 'SELECT pg_walfile_name(pg_switch_wal())')
@@ -107,7 +119,7 @@ for path in ready/*; do
   cat "$path"
   n=$((n + 1)) last=$name
 done
-if [ -n "$more" ]; then
+if [ -n "$more$late" ]; then
   tell 'more=yes'
 elif [ ! -e "$PGDATA/pg_wal/archive_status/$segment.ready" ]; then
   tell 'up to date=yes'

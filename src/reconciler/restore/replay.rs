@@ -44,14 +44,20 @@ impl Reconciler {
         // Nothing was committed since the newest was taken, or it would not be the newest: so there is nothing to stop at.
         let is_all = newest.is_some_and(|newest| newest + SLOW < to);
         let listed = listed.into_iter().filter(|part| !is_all || part.last <= section.last).collect();
-        let parts = needed(listed, (begun, to), archive.follows)?;
+        let parts = needed(listed, begun, &section.last, archive.follows)?;
         let (repository, sealer) = (repository.clone(), Arc::clone(&self.sealer));
         let stream = stream! {
             for part in parts {
                 match repository.read_log(&part, &sealer).await {
-                    Ok((_, mut content)) => while let Some(piece) = content.next().await {
-                        yield piece.map_err(Trouble::from);
-                    },
+                    Ok((told, mut content)) => {
+                        while let Some(piece) = content.next().await {
+                            yield piece.map_err(Trouble::from);
+                        }
+                        // When it was taken tells nothing: more may have waited then than it has.
+                        if !is_all && told.until.is_some_and(|until| until > to) {
+                            return;
+                        }
+                    }
                     Err(error) => {
                         yield Err(error.into());
                         return;
@@ -157,11 +163,12 @@ impl Replay {
     }
 }
 
-/// Those of the parts that hold what was written from the first moment up to the second, each going on where the one before it
-/// ends. `listed` is in the order of first segments.
+/// Those of the parts that hold what was written from that moment up to the segment `end`, and on up to a gap, each going on where the
+/// one before it ends. `listed` is in the order of first segments.
 fn needed(
     mut listed: Vec<Listed>,
-    (from, to): (Timestamp, Timestamp),
+    from: Timestamp,
+    end: &str,
     follows: fn(&str, &str) -> bool,
 ) -> Result<Vec<Listed>, RepositoryError> {
     listed.sort_by_key(|part| part.taken_at);
@@ -173,14 +180,15 @@ fn needed(
                 continue;
             }
             if part.first > last.last && !follows(&last.last, &part.first) {
-                return Err(RepositoryError::Missing(format!("What was written after {}", last.last)));
+                break;
             }
         }
-        let is_beyond = part.taken_at > to;
         needed.push(part);
-        if is_beyond {
-            break;
-        }
     }
-    Ok(needed)
+    match needed.last() {
+        Some(last) if last.last.as_str() < end => {
+            Err(RepositoryError::Missing(format!("What was written after {}", last.last)))
+        }
+        _ => Ok(needed),
+    }
 }
