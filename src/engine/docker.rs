@@ -8,10 +8,7 @@ use async_trait::async_trait;
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
-use bollard::models::{
-    ContainerUpdateBody, HostConfig, NetworkConnectRequest, NetworkDisconnectRequest, RestartPolicy,
-    RestartPolicyNameEnum,
-};
+use bollard::models::{ContainerUpdateBody, HostConfig, NetworkConnectRequest, RestartPolicy, RestartPolicyNameEnum};
 use bollard::query_parameters as query;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
@@ -164,20 +161,8 @@ impl DockerEngine {
             Err(error) => return Err(failure(error)),
         }
         match container.place {
-            Place::Unassigned => self.leave_no_network(container.instance).await,
+            Place::Unassigned => network::leave_none(client, container.instance).await,
             Place::Network(_) | Place::Isolated(_) => Ok(()),
-        }
-    }
-
-    /// Takes a container off the network that stands for having none, beside which the engine lets it have no other.
-    async fn leave_no_network(&self, instance: InstanceId) -> Result<()> {
-        let request = NetworkDisconnectRequest { container: instance.to_string(), force: None };
-        let left = within(SLOW, self.client().await?.disconnect_network(container::NO_NETWORK, request)).await;
-        match left {
-            Err(BollardError::DockerResponseServerError { message, .. }) if message.contains("is not connected") => {
-                Ok(())
-            }
-            outcome => outcome.map_err(failure),
         }
     }
 

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bollard::Docker;
 use bollard::errors::Error as BollardError;
 use bollard::models::{
-    ContainerInspectResponse, EndpointSettings, Ipam, IpamConfig, NetworkCreateRequest, NetworkInspect,
+    ContainerInspectResponse, EndpointSettings, Ipam, IpamConfig, NetworkCreateRequest, NetworkDisconnectRequest,
+    NetworkInspect,
 };
 use bollard::query_parameters::ListNetworksOptions;
 use ipnet::Ipv4Net;
@@ -16,7 +17,7 @@ use tokio::sync::{Mutex, OnceCell};
 use super::container::NO_NETWORK;
 use super::labels::Labels;
 use super::{QUICK, SLOW, failure, found, within};
-use crate::domain::id::ProjectId;
+use crate::domain::id::{InstanceId, ProjectId};
 use crate::domain::network::{AddressPool, NetworkTemplate};
 use crate::domain::service::ErrorCode;
 use crate::engine::{EngineError, Result};
@@ -161,6 +162,15 @@ impl Networks {
         } else if before == usize::MAX {
             tracing::info!(left, of, "There are addresses for more projects' networks");
         }
+    }
+}
+
+/// Takes a container off the network that stands for having none, beside which the engine lets it have no other.
+pub(super) async fn leave_none(client: &Docker, instance: InstanceId) -> Result<()> {
+    let request = NetworkDisconnectRequest { container: instance.to_string(), force: None };
+    match within(SLOW, client.disconnect_network(NO_NETWORK, request)).await {
+        Err(BollardError::DockerResponseServerError { message, .. }) if message.contains("is not connected") => Ok(()),
+        outcome => outcome.map_err(failure),
     }
 }
 
