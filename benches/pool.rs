@@ -22,7 +22,7 @@ use support::client::Client;
 use support::eventually;
 use support::server::Server;
 
-const ROUNDS: usize = 50;
+const ROUNDS: usize = 20;
 const LOG: &str = "warn,project_services::server=info,project_services::reconciler::pool=info";
 
 #[tokio::main]
