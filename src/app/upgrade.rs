@@ -103,11 +103,12 @@ impl App {
     /// The same of several services; those that can't are left out.
     pub async fn replaced_of(&self, services: &[ServiceId]) -> Result<HashMap<ServiceId, Instance>> {
         let (instances, now) = (self.store.instance_list_of(services).await?, now());
-        let mut replaced = HashMap::new();
-        for instance in instances.into_iter().filter(|instance| instance.is_kept(now)) {
-            replaced.entry(instance.service).or_insert(instance);
+        let mut of_each: HashMap<ServiceId, Vec<Instance>> = HashMap::new();
+        for instance in instances {
+            of_each.entry(instance.service).or_default().push(instance);
         }
-        Ok(replaced)
+        let gone_back_to = |(id, of_it): (ServiceId, Vec<_>)| Some((id, Instance::gone_back_to(&of_it, now)?.clone()));
+        Ok(of_each.into_iter().filter_map(gone_back_to).collect())
     }
 
     async fn changeable(&self, viewer: &Principal, id: ServiceId, action: ServiceAction) -> Result<Service> {

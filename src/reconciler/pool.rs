@@ -134,17 +134,17 @@ impl Reconciler {
     async fn sort_out(&self, members: Vec<PoolMember>) -> Result<(Vec<PoolMember>, HashSet<InstanceId>), PoolError> {
         let (mut ready, mut gone) = (Vec::new(), HashSet::new());
         for member in members {
-            if member.state != MemberState::Ready {
-                self.drop_member(&member).await?;
+            let seen = self.engine.look(member.id, &definition(member.kind).image(&member.version)).await?;
+            if self.store.service_of(member.id).await?.is_some() {
+                // It was taken just now.
                 continue;
             }
-            let seen = self.engine.look(member.id, &definition(member.kind).image(&member.version)).await?;
-            let is_taken = seen.container.as_ref().is_some_and(|container| container.connected);
-            if is_taken {
-                // The store was put back to before that: the data is somebody's, and stays.
+            if self.is_somebodys(&member, &seen).await? {
                 tracing::warn!(instance = %member.id, "An instance of the pool was taken already, and is left alone");
                 self.store.pool_forget(self.epoch(), member.id).await?;
                 gone.insert(member.id);
+            } else if member.state != MemberState::Ready {
+                self.drop_member(&member).await?;
             } else if !is_well(&seen) {
                 tracing::info!(instance = %member.id, "An instance of the pool is not well any more, and goes");
                 self.drop_member(&member).await?;
@@ -156,6 +156,25 @@ impl Reconciler {
             }
         }
         Ok((ready, gone))
+    }
+
+    /// Whether the store was put back to before somebody took it, as far as the engine tells: then the data is theirs, and stays. What
+    /// was taken is on a network for as long as there is a container. Where there is none, and it was not seen in this term, only
+    /// a volume that nothing was written to is nobody's; it goes with a container that is made to look into it.
+    async fn is_somebodys(&self, member: &PoolMember, seen: &Observed) -> Result<bool, PoolError> {
+        match &seen.container {
+            Some(container) => Ok(container.connected),
+            None if seen.volume != Volume::Ours || member.seen_in == self.epoch() => Ok(false),
+            None => {
+                let Some(offer) = definition(member.kind).offer.as_ref() else { return Ok(true) };
+                let nobody = (offer.access)(&Seed([0; Seed::LENGTH]));
+                let deployment = (offer.deployment)(&member.wish(), &nobody, &self.settings.policy);
+                self.engine.ensure(&things::container_of_member(member, deployment)).await?;
+                self.engine.remove(&Target::Unused { instance: member.id, data_path: offer.data_path }).await?;
+                let image = definition(member.kind).image(&member.version);
+                Ok(self.engine.look(member.id, &image).await?.volume == Volume::Ours)
+            }
+        }
     }
 
     /// Those that nobody is to take: of what is not asked for, more than are wanted, or made otherwise than they would be now.

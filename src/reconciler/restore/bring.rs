@@ -82,7 +82,7 @@ impl Reconciler {
         let settle = able.settle.filter(|_| content.replay.is_none());
         match settle {
             Some(settle) => {
-                self.lay_out(new, access, content, Some(progress)).await?;
+                self.lay_out(&roomy(new, offer), access, content, Some(progress)).await?;
                 let settling = Command { limit: Some(FLOWING), ..command(settle(access)) };
                 let ended = self.engine.run(new.instance, &settling).await?;
                 if ended.exit_code != Some(0) {
@@ -120,8 +120,7 @@ impl Reconciler {
         self.remove_instance(new.instance).await?;
         self.engine.pull(&image(new), Pull::Absent, watch::channel(None).0).await?;
         self.engine.ensure(&things::volume(new)).await?;
-        let roomy = roomy(new, offer);
-        self.start_alone(new, || (offer.deployment)(&roomy.wish, access, &self.settings.policy).idle()).await?;
+        self.start_alone(new, || (offer.deployment)(&new.wish, access, &self.settings.policy).idle()).await?;
         self.flow_in(new, able, content, progress).await
     }
 
