@@ -149,9 +149,10 @@ impl Reconciler {
                 tracing::info!(instance = %member.id, "An instance of the pool is not well any more, and goes");
                 self.drop_member(&member).await?;
                 gone.insert(member.id);
-            } else if member.seen_in == self.epoch()
-                || self.store.pool_note(&PoolMember { seen_in: self.epoch(), ..member.clone() }).await?
-            {
+            } else if member.seen_in == self.epoch() {
+                ready.push(member);
+            } else if self.store.pool_note(&PoolMember { seen_in: self.epoch(), ..member.clone() }).await? {
+                tracing::info!(instance = %member.id, "An instance is ready since an earlier start");
                 ready.push(member);
             }
         }

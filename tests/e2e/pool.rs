@@ -169,6 +169,46 @@ async fn one_is_the_pool_s_or_a_service_s_whenever_the_server_is_killed() {
     ready(&server.test, 2, &instances).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_put_back_to_before_one_was_taken_loses_nobody_s_data() {
+    let mut server = Server::start(&[("WARM_POOL", "REDIS:7=2")]).await;
+    in_pool(&server, 2).await;
+    ready(&server.test, 2, &[]).await;
+    server.kill();
+    let before = tempfile::tempdir().unwrap();
+    let files = ["project-services.db", "project-services.db-wal"];
+    let (kept, there) = (before.path().to_owned(), server.directory().to_owned());
+    for file in files {
+        std::fs::copy(there.join(file), kept.join(file)).unwrap();
+    }
+    server.restart().await;
+    let still = || server.log().matches("An instance is ready since an earlier start").count();
+    eventually("both to be seen again", async || (still() == 2).then_some(())).await;
+    let client = Client::new(&server);
+    let mut taken = Vec::new();
+    for _ in 0..2 {
+        let id = client.provision("REDIS", "7").await["id"].as_str().unwrap().to_owned();
+        client.settled(&id, "RUNNING").await;
+        taken.push(run_by(&server, &id).await);
+    }
+    server.kill();
+    for file in files {
+        std::fs::copy(kept.join(file), there.join(file)).unwrap();
+    }
+    // One of them has its container still.
+    docker(&["rm", "--force", &taken[0]]);
+    server.restart().await;
+    let noted = || server.log().matches("was taken already, and is left alone").count();
+    eventually("both to be left alone", async || (noted() == 2).then_some(())).await;
+    for instance in &taken {
+        docker(&["volume", "inspect", instance]);
+    }
+    let client = Client::new(&server);
+    let id = client.provision("REDIS", "7").await["id"].as_str().unwrap().to_owned();
+    client.settled(&id, "RUNNING").await;
+    assert!(!taken.contains(&run_by(&server, &id).await), "nobody gets what is somebody's");
+}
+
 async fn running_as(server: &Server, ids: &[String]) -> Vec<String> {
     let mut instances = Vec::new();
     for id in ids {
