@@ -43,10 +43,21 @@ export function Dialog(props: DialogProps) {
   );
   // Not where it is asked for: a row that keeps its contents to itself would keep the focus from going back.
   return createPortal(
-    <dialog ref={dialog} class={props.class} aria-labelledby={title} onClose={() => gone.current || props.close()}>
+    <dialog
+      ref={dialog}
+      class={props.class}
+      aria-labelledby={title}
+      // The browser would give the focus back before the page knows that it is closed, and what is pressed in between would be lost.
+      onCancel={(event) => {
+        if (event.target !== event.currentTarget) return;
+        event.preventDefault();
+        props.close();
+      }}
+      onClose={() => gone.current || props.close()}
+    >
       <header>
         <h2 id={title}>{props.title}</h2>
-        <button type="button" class="bare" aria-label="Close" onClick={() => dialog.current?.close()}>
+        <button type="button" class="bare" aria-label="Close" onClick={props.close}>
           <Icon sign="close" />
         </button>
       </header>
