@@ -21,8 +21,9 @@ pub struct Backup {
     /// tells facts that a restore wants to know, and what went wrong.
     pub take: fn(&Access) -> Change,
     /// In a container of the same image that does nothing: lays out what comes in as [`PIECES`] reads it, so that a server of that
-    /// version starts with it. Ends by itself once it has all of it, and fails where it has not.
-    pub lay_out: fn(version: &str) -> Change,
+    /// version starts with it. Ends by itself once it has all of it, and fails where it has not. Of what was verified it need not
+    /// check again what every file holds.
+    pub lay_out: fn(version: &str, is_verified: bool) -> Change,
     /// In the same container, once it is laid out: has the image's own program read it as a server of that version does when it starts,
     /// and from then on that lets in whom the access names, and nobody has it take no writes. None where only a server can.
     pub settle: Option<fn(&Access) -> Change>,

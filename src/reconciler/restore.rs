@@ -18,7 +18,7 @@ use crate::catalog::access::Access;
 use crate::catalog::backup::Backup as Ability;
 use crate::catalog::definition;
 use crate::catalog::deployment::Deployment;
-use crate::domain::backup::{Backup, BackupErrorCode};
+use crate::domain::backup::{Backup, BackupErrorCode, BackupState};
 use crate::domain::event::NewEvent;
 use crate::domain::observed::ContainerStatus;
 use crate::domain::service::{ErrorCode, Operation, OperationPhase, Service};
@@ -185,6 +185,7 @@ impl Reconciler {
     async fn content_of(&self, backup: &Backup, recover_to: Option<Timestamp>) -> Result<Content, Trouble> {
         let (manifest, secret) = self.manifest_of(backup).await?;
         let mut content = Content::of_backup(&self.settings.backups.repository, (&manifest, &secret)).await?;
+        content.is_verified = backup.state == BackupState::Verified;
         if let Some(to) = recover_to {
             content.replay = Some(Box::new(self.replay_of(backup, to).await?));
         }

@@ -54,7 +54,8 @@ fn take(access: &Access) -> Change {
     as_postgres(&["set -eu", WHO, TAKE].concat(), access)
 }
 
-/// A volume that was marked has all of it. Where the image has what checks every file against the manifest, that is done as well.
+/// A volume that was marked has all of it. Where the image has what checks every file against the manifest, that is done as well, by
+/// its length alone ($1) where it was restored and read before: what comes in is sealed, so it is still that.
 const LAY_OUT: &str = r#"
 cd /var/lib/postgresql/data
 rm -rf pgdata .initialised
@@ -62,7 +63,7 @@ mkdir -m 700 pgdata
 pieces | { tar -x -f - -C pgdata && cat >/dev/null; }
 mark=$(told mark)
 [ -e pgdata/backup_label ] && [ -e pgdata/backup_manifest ] || { echo 'It is not whole.' >&2; exit 1; }
-if command -v pg_verifybackup >/dev/null; then pg_verifybackup -q -n pgdata; fi"#;
+if command -v pg_verifybackup >/dev/null; then pg_verifybackup -q -n $1 pgdata; fi"#;
 
 /// Marks the volume, durably and last of all, as what it has the data of was.
 pub(super) const MARK_AS: &str = r#"
@@ -72,8 +73,10 @@ sync .initialised.new 2>/dev/null || sync
 mv .initialised.new .initialised
 sync . 2>/dev/null || sync"#;
 
-fn lay_out(_: &str) -> Change {
-    Change { command: shell(&[PIECES, LAY_OUT, MARK_AS].concat()), user: "postgres", input: SecretString::default() }
+fn lay_out(_: &str, is_verified: bool) -> Change {
+    let mut command = shell(&[PIECES, LAY_OUT, MARK_AS].concat());
+    command.extend(["lay-out", if is_verified { "--skip-checksums" } else { "" }].map(str::to_owned));
+    Change { command, user: "postgres", input: SecretString::default() }
 }
 
 /// Reads statements up to `\quit`. In single-user mode the server reads the log up to the end of the backup, and has all of it

@@ -112,7 +112,7 @@ case $1 in
 esac
 sync . 2>/dev/null || sync"#;
 
-fn lay_out(version: &str) -> Change {
+fn lay_out(version: &str, _: bool) -> Change {
     in_version(&[PIECES, PLACE, CLEAR, LAY_OUT, KEEP].concat(), version)
 }
 

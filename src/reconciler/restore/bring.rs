@@ -145,8 +145,8 @@ impl Reconciler {
         content: Content,
         progress: Option<&watch::Sender<u64>>,
     ) -> Result<(), Trouble> {
+        let laying_out = (able.lay_out)(&new.wish.version, content.is_verified);
         let (broken, content) = content.in_pieces(progress.cloned());
-        let laying_out = (able.lay_out)(&new.wish.version);
         let command = Command { limit: Some(FLOWING), kept: COMPLAINT, ..command(laying_out) };
         let laying = self.engine.pump(new.instance, &command, Flow { input: Some(content), output: None });
         let ended = tokio::select! {

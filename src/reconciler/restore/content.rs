@@ -29,6 +29,8 @@ type Facts = BTreeMap<String, String>;
 pub(in crate::reconciler) struct Content {
     /// What it is: an ability's [`content`](ability::Backup::content).
     pub kind: String,
+    /// Whether all of it was restored and read before.
+    pub is_verified: bool,
     /// What is read on from it, if anything.
     pub replay: Option<Box<Replay>>,
     /// How long it is, in bytes, where that is known.
@@ -44,6 +46,7 @@ impl Content {
         let stream = repository.read(&object, &secret.key).await?;
         Ok(Self {
             kind: manifest.content.clone(),
+            is_verified: false,
             replay: None,
             bytes: Some(manifest.written.content_bytes),
             stream: stream.map(|piece| piece.map_err(Trouble::from)).boxed(),
@@ -53,7 +56,7 @@ impl Content {
 
     /// What a stream of that kind gives.
     pub fn of(kind: &str, stream: BoxStream<'static, Result<Bytes, Trouble>>) -> Self {
-        Self { kind: kind.to_owned(), bytes: None, replay: None, stream, facts: Arc::default() }
+        Self { kind: kind.to_owned(), is_verified: false, bytes: None, replay: None, stream, facts: Arc::default() }
     }
 
     /// What a service holds, which has to run until all of it has flowed.
@@ -82,7 +85,14 @@ impl Content {
                 Err(error) => yield Err(failed(error.to_string())),
             }
         };
-        Self { kind: able.content.to_owned(), bytes: None, replay: None, stream: stream.boxed(), facts: told }
+        Self {
+            kind: able.content.to_owned(),
+            is_verified: false,
+            bytes: None,
+            replay: None,
+            stream: stream.boxed(),
+            facts: told,
+        }
     }
 
     /// As what lays it out takes it, up to where it breaks off, and word of that; tells by `progress` how much has flowed.
@@ -181,7 +191,8 @@ mod tests {
         let come = async |bytes| {
             let parts = ["ab", "cde"].map(|part| Ok(Bytes::from(part)));
             let stream = futures_util::stream::iter(parts).boxed();
-            let content = Content { kind: String::new(), bytes, replay: None, stream, facts: Arc::default() };
+            let content =
+                Content { kind: String::new(), is_verified: false, bytes, replay: None, stream, facts: Arc::default() };
             let (broken, pieces) = content.in_pieces(None);
             let came = pieces.collect::<Vec<_>>().await.concat();
             (String::from_utf8(came).unwrap(), broken.take().is_some())
