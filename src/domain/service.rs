@@ -330,6 +330,9 @@ pub struct Evidence {
     /// until it takes them again.
     #[serde(default)]
     pub frozen: bool,
+    /// Its log is wanted, and its container was made before a log could be kept: it is from its next start on.
+    #[serde(default)]
+    pub log_awaits_start: bool,
 }
 
 /// A service as the store keeps it.

@@ -114,9 +114,13 @@ impl Reconciler {
             return Err(Trouble::Left);
         }
         let found = match self.collected(&row, archive, &course.kept).await? {
-            collect::Found::AtNextStart => return Ok(PAUSE),
+            collect::Found::AtNextStart => {
+                self.note_log_awaits_start(&row, true).await?;
+                return Ok(PAUSE);
+            }
             collect::Found::Log(found) => found,
         };
+        self.note_log_awaits_start(&row, false).await?;
         course.kept.clear();
         let sections = self.note_collected(&row, archive, &found.collected).await?;
         metrics::backup("COLLECT_LOG", "OK");
@@ -130,6 +134,26 @@ impl Reconciler {
             false if waits >= MUCH.min(share_mib(&row) / 64) => SOON,
             false => PAUSE,
         })
+    }
+
+    /// Notes whether a start is awaited, where that is news.
+    async fn note_log_awaits_start(&self, row: &Service, awaits: bool) -> Result<(), Trouble> {
+        if row.evidence.log_awaits_start == awaits {
+            return Ok(());
+        }
+        let now = (self.clock)();
+        let mut after = row.clone();
+        after.evidence.log_awaits_start = awaits;
+        let event = awaits.then(|| NewEvent::log_awaits_start(row, now));
+        let guard = Guard::Term { epoch: self.epoch(), read: row };
+        let write = Write { service: Some(&after), event: event.as_ref(), ..Write::new(guard, now) };
+        match self.store.commit(write).await {
+            Ok(_) => self.hints.project_changed(&row.project),
+            // The next collection finds it again.
+            Err(StoreError::Stale) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
     }
 
     /// Notes what was kept, and gives the sections as they are with it.

@@ -3,13 +3,16 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::CreateContainerOptionsBuilder;
+use bollard::{API_DEFAULT_VERSION, Docker};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::backups::{running, sql, things, write_on};
 use crate::faults::backups::files;
 use crate::support::client::Client;
-use crate::support::docker::docker;
+use crate::support::docker::{docker, engine_socket, inspect};
 use crate::support::eventually;
 use crate::support::server::Server;
 
@@ -205,4 +208,59 @@ async fn while_nothing_can_be_kept_it_runs_on_and_what_there_is_no_room_for_is_t
     let redis = running(&client, "REDIS", "7").await;
     let refused = keep(&client, &redis, true).await;
     assert_eq!(refused["errors"][0]["extensions"]["field"], "pointInTime", "{refused}");
+}
+
+/// Has its container be one of before servers kept their log, which runs.
+async fn make_of_before(id: &str) {
+    let made = inspect(id);
+    let mut container = made["Config"].clone();
+    let archives = |word: &Value| word.as_str().unwrap().starts_with("archive_");
+    let words = container["Cmd"].as_array().unwrap().clone();
+    let kept = words.iter().enumerate().filter(|(at, word)| {
+        !archives(word) && !(word.as_str() == Some("-c") && words.get(at + 1).is_some_and(archives))
+    });
+    container["Cmd"] = kept.map(|(_, word)| word.clone()).collect();
+    assert!(container["Cmd"].as_array().unwrap().len() < words.len(), "{words:?}");
+    for (key, label) in container["Labels"].as_object_mut().unwrap() {
+        if key.ends_with(".build") {
+            *label = json!("0".repeat(64));
+        }
+    }
+    container["HostConfig"] = made["HostConfig"].clone();
+    container["NetworkingConfig"] = json!({"EndpointsConfig": made["NetworkSettings"]["Networks"]});
+    docker(&["rm", "--force", id]);
+    let engine = Docker::connect_with_unix(&engine_socket(), 60, API_DEFAULT_VERSION).unwrap();
+    let options = CreateContainerOptionsBuilder::new().name(id).build();
+    let body: ContainerCreateBody = serde_json::from_value(container).unwrap();
+    engine.create_container(Some(options), body).await.unwrap();
+    docker(&["start", id]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_before_runs_on_and_says_that_its_log_is_kept_from_its_next_start_on() {
+    let mut server = Server::start(&[]).await;
+    let id = running(&Client::new(&server), "POSTGRESQL", "17").await;
+    server.kill();
+    make_of_before(&id).await;
+    let run = inspect(&id)["State"]["StartedAt"].clone();
+    server.restart().await;
+    let client = Client::new(&server);
+    client.settled(&id, "RUNNING").await;
+
+    let awaits = async || {
+        let query = "query($id: ID!) { service(id: $id) { backupPolicy { pointInTimeAwaitsRestart } events(last: 3) {
+            nodes { message } } } }";
+        let service = client.data(query, json!({"id": id})).await["service"].clone();
+        let told = service["events"].to_string().contains("is kept from its next start on");
+        let awaits = service["backupPolicy"]["pointInTimeAwaitsRestart"] == true;
+        awaits.then(|| assert!(told, "{service}"))
+    };
+    keep(&client, &id, true).await;
+    eventually("it to be told", &awaits).await;
+    assert_eq!(inspect(&id)["State"]["StartedAt"], run);
+
+    client.act("restartService", &id).await;
+    client.settled(&id, "RUNNING").await;
+    reaches(&client, &id, Timestamp::UNIX_EPOCH).await;
+    assert!(awaits().await.is_none());
 }

@@ -18,7 +18,7 @@ const usual = ["STOP", "RESTART", "RESIZE", "DESTROY"];
 const orders = service(2, { name: "orders", viewerActions: [...usual, "CREATE_BACKUP"] });
 const sessions = service(1, { name: "sessions", state: "STOPPED", viewerActions: ["START", "DESTROY"] });
 const keep = { keepLast: 3, keepDaily: 7, keepWeekly: 4, keepMonthly: 0 };
-const daily = { schedule: "0 3 * * *", ...keep, verify: true, pointInTime: false, nextRunAt: ago(-7200) };
+const daily = { schedule: "0 3 * * *", ...keep, verify: true, pointInTime: false, pointInTimeAwaitsRestart: false, nextRunAt: ago(-7200) };
 const former = service(4, { name: "former", state: "DESTROYED", viewerActions: [], backupPolicy: daily });
 
 /** @param {number} number @param {object} given */

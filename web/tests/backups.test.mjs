@@ -190,7 +190,7 @@ test("a schedule is said in plain words where it is a simple one", () => {
 });
 
 const keep = { keepLast: 3, keepDaily: 7, keepWeekly: 4, keepMonthly: 0 };
-const policy = { schedule: "0 3 * * *", ...keep, verify: true, pointInTime: true, nextRunAt: "2026-02-01T03:12:00Z" };
+const policy = { schedule: "0 3 * * *", ...keep, verify: true, pointInTime: true, pointInTimeAwaitsRestart: false, nextRunAt: "2026-02-01T03:12:00Z" };
 
 test("what a policy keeps is said, and when it comes next", () => {
   const none = { keepLast: 0, keepDaily: 0, keepWeekly: 0, keepMonthly: 0 };
@@ -221,7 +221,7 @@ test("a form comes back to the policy that filled it", () => {
   ])) {
     const form = formOf({ ...policy, schedule });
     assert.equal(form.rhythm, rhythm);
-    const { nextRunAt, ...same } = { ...policy, schedule };
+    const { nextRunAt, pointInTimeAwaitsRestart, ...same } = { ...policy, schedule };
     assert.deepEqual(inputOf("svc_1", form), { id: "svc_1", ...same });
   }
   const first = formOf(null);

@@ -11,7 +11,7 @@ const local = (time) => new Date(Date.parse(time) - 60_000 * new Date(time).getT
 
 const usual = ["STOP", "RESTART", "DESTROY", "CREATE_BACKUP"];
 const keep = { keepLast: 3, keepDaily: 7, keepWeekly: 4, keepMonthly: 0 };
-const daily = { schedule: "0 3 * * *", ...keep, verify: true, pointInTime: false, nextRunAt: ago(-7200) };
+const daily = { schedule: "0 3 * * *", ...keep, verify: true, pointInTime: false, pointInTimeAwaitsRestart: false, nextRunAt: ago(-7200) };
 /** @typedef {Omit<ReturnType<typeof service>, "operation" | "backupPolicy"> & { operation: object | null, backupPolicy: object | null }} Service */
 let revision = 1;
 const orders = (/** @type {object} */ given = {}) =>

@@ -5,17 +5,21 @@ use jiff::Timestamp;
 
 use super::date_time::DateTime;
 use crate::domain::backup_policy;
+use crate::domain::service::Service;
 
 /// A policy, and when it asks for something next.
 pub struct BackupPolicy {
     policy: backup_policy::BackupPolicy,
     due_at: Option<Timestamp>,
+    log_awaits_start: bool,
 }
 
 impl BackupPolicy {
-    pub fn of(plan: &backup_policy::BackupPlan) -> Option<Self> {
+    pub fn of(service: &Service) -> Option<Self> {
+        let plan = &service.backup_plan;
         let policy = plan.policy.clone()?;
-        Some(Self { policy, due_at: plan.due_at })
+        let log_awaits_start = policy.point_in_time && service.evidence.log_awaits_start;
+        Some(Self { policy, due_at: plan.due_at, log_awaits_start })
     }
 }
 
@@ -56,6 +60,12 @@ impl BackupPolicy {
     /// Whether what is written in between is kept as well: see `recoveryWindow`.
     async fn point_in_time(&self) -> bool {
         self.policy.point_in_time
+    }
+
+    /// Whether `pointInTime` begins with the service's next start only, for its container was made before it could be done. Restart the
+    /// service to begin now; until then its `recoveryWindow` does not go on.
+    async fn point_in_time_awaits_restart(&self) -> bool {
+        self.log_awaits_start
     }
 
     /// When it is backed up next. It is past while the service does not run: then it is backed up once it does.

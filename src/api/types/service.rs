@@ -175,7 +175,7 @@ impl Service {
 
     /// When it is backed up by itself, and what is kept of that; null: only when somebody asks for it.
     async fn backup_policy(&self) -> Option<BackupPolicy> {
-        BackupPolicy::of(&self.0.backup_plan)
+        BackupPolicy::of(&self.0)
     }
 
     /// The moments that `restoreService` can bring it back to, with `at`; null where there is none: with a `backupPolicy` whose

@@ -138,6 +138,16 @@ impl NewEvent {
         Self { message, actor: None, occurred_at: now }
     }
 
+    /// Of a service whose container was made before what is written could be kept.
+    pub fn log_awaits_start(service: &Service, now: Timestamp) -> Self {
+        let name = &service.name;
+        let message = format!(
+            "What {name} writes is kept from its next start on, for its container is of before that could be done. Restart it \
+             to begin now."
+        );
+        Self { message, actor: None, occurred_at: now }
+    }
+
     /// Of a service that has what a backup holds, or what it held at a later moment.
     pub fn restored(service: &Service, (backup, to): (&Backup, Option<Timestamp>), now: Timestamp) -> Self {
         let (name, of, at) = (&service.name, &backup.service_name, backup.created_at);

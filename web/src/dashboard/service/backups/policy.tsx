@@ -55,7 +55,12 @@ function Plain({ policy, service }: { policy: Policy; service: Service }) {
         )}
         {verify ? ", and each is verified." : ". They are not verified."}
       </p>
-      {pointInTime && <p>What is written in between is kept as well.</p>}
+      {pointInTime &&
+        (policy.pointInTimeAwaitsRestart ? (
+          <p>What is written in between is kept from its next start on. Restart it to begin now.</p>
+        ) : (
+          <p>What is written in between is kept as well.</p>
+        ))}
       {kept && <p class="quiet">{kept}</p>}
       {turn && nextRunAt && (
         <p class="quiet">
