@@ -33,6 +33,7 @@ pub mod backups;
 pub mod clone;
 pub mod console;
 pub mod export;
+pub mod feed;
 pub mod key_ring;
 pub mod key_rotation;
 pub mod lifetime;
@@ -156,6 +157,7 @@ pub struct App {
     hints: Arc<Hints>,
     instruments: Arc<dyn Instruments>,
     terms: Terms,
+    feeds: feed::Feeds,
     gauges: live::Gauges,
     consoles: console::Consoles,
     exports: console::Consoles,
@@ -169,8 +171,8 @@ impl App {
         instruments: Arc<dyn Instruments>,
         terms: Terms,
     ) -> Self {
-        let (gauges, consoles, exports) = Default::default();
-        Self { store, sealer, hints, instruments, terms, gauges, consoles, exports }
+        let (feeds, gauges, consoles, exports) = Default::default();
+        Self { store, sealer, hints, instruments, terms, feeds, gauges, consoles, exports }
     }
 
     /// How many services that are not destroyed a project may have.

@@ -247,7 +247,7 @@ impl Mutation {
     ) -> Result<Option<CreateBackupPayload>> {
         let id = parse_service("id", &input.id)?;
         let asked = app(ctx).create_backup(viewer(ctx)?, id, input.note).await?;
-        Ok(Some(CreateBackupPayload { backup: Backup(asked.backup), event: asked.event.map(ServiceEvent) }))
+        Ok(Some(CreateBackupPayload { backup: Backup(asked.backup), event: asked.event.map(ServiceEvent::from) }))
     }
 
     /// Has a service backed up by itself, by a schedule, or not any more. One that is stopped is backed up once it runs again, and
@@ -272,7 +272,7 @@ impl Mutation {
     ) -> Result<Option<VerifyBackupPayload>> {
         let id = parse_backup("backupId", &input.backup_id)?;
         let asked = app(ctx).verify_backup(viewer(ctx)?, id).await?;
-        Ok(Some(VerifyBackupPayload { backup: Backup(asked.backup), event: asked.event.map(ServiceEvent) }))
+        Ok(Some(VerifyBackupPayload { backup: Backup(asked.backup), event: asked.event.map(ServiceEvent::from) }))
     }
 
     /// Removes a backup for good, from where it is kept as well. Needs the permission `project:delete`.
@@ -283,7 +283,7 @@ impl Mutation {
     ) -> Result<Option<DeleteBackupPayload>> {
         let id = parse_backup("backupId", &input.backup_id)?;
         let asked = app(ctx).delete_backup(viewer(ctx)?, id).await?;
-        Ok(Some(DeleteBackupPayload { backup: Backup(asked.backup), event: asked.event.map(ServiceEvent) }))
+        Ok(Some(DeleteBackupPayload { backup: Backup(asked.backup), event: asked.event.map(ServiceEvent::from) }))
     }
 
     /// Restores a backup or, with `id` and `at`, what a service held at a moment of its `recoveryWindow`. Into `newService`: makes a service of it, with the backup's version, user and database and a password of
@@ -392,5 +392,5 @@ async fn act(
 }
 
 fn told(Committed { service, event }: Committed) -> (Service, Option<ServiceEvent>) {
-    (Service(service), event.map(ServiceEvent))
+    (Service(service), event.map(ServiceEvent::from))
 }

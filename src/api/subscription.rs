@@ -50,7 +50,7 @@ impl Subscription {
             (None, None) => Beginning::Now,
         };
         let events = app(ctx).service_events(viewer, project, beginning).await?;
-        Ok(watch.pursue(events).map(|event| event.map(ServiceEvent)))
+        Ok(watch.pursue(events).map(|event| event.map(ServiceEvent::from)))
     }
 
     /// The service as it is now, at once, and again after each change. Ends when the service is destroyed.
@@ -63,7 +63,7 @@ impl Subscription {
         let watch = Watch::open(ctx, viewer, "serviceChanged")?;
         let id = parse_service("id", &id)?;
         let services = app(ctx).service_changes(viewer, id, watch.from()).await?;
-        Ok(watch.pursue(services).map(|service| service.map(Service)))
+        Ok(watch.pursue(services).map(|service| service.map(|service| Service(Arc::unwrap_or_clone(service)))))
     }
 
     /// What the service's server writes: its last lines, and then each as it comes, also after restarts. Ends when the

@@ -1,18 +1,15 @@
-//! Streams that read on in the store whenever a hint says "look". A slow reader holds one page and nothing else.
+//! Streams that read on in the project's feed whenever a hint says "look". A slow reader holds one page and nothing else.
 
 use std::sync::Arc;
 
 use async_stream::try_stream;
 use futures_util::Stream;
 
+use super::feed::Happened;
 use super::{App, AppError, Result, visible};
-use crate::domain::event::ServiceEvent;
 use crate::domain::id::{Cursor, ProjectId, ServiceId};
 use crate::domain::permission::Principal;
 use crate::domain::service::{Service, ServiceState};
-
-/// How many events are read at once.
-const PAGE: u32 = 100;
 
 /// Where a stream of events begins.
 #[derive(Debug, Clone, Copy)]
@@ -42,9 +39,10 @@ impl App {
         viewer: &Principal,
         project: ProjectId,
         beginning: Beginning<'_>,
-    ) -> Result<impl Stream<Item = Result<News<ServiceEvent>>> + use<>> {
+    ) -> Result<impl Stream<Item = Result<News<Happened>>> + use<>> {
         visible(viewer, &project)?;
-        let mut hints = self.hints.subscribe(&project);
+        let feed = self.feeds.of(&project, &self.hints);
+        let mut hints = feed.hints();
         let span = self.store.event_span(&project).await?;
         let mut position = match beginning {
             Beginning::Now => span.last,
@@ -65,13 +63,13 @@ impl App {
             loop {
                 hints.mark_unchanged();
                 loop {
-                    let events = app.store.event_list_since(&project, position, PAGE).await?;
-                    if events.is_empty() {
+                    let behind = feed.events(&*app.store, position, span.last).await?;
+                    if behind.is_empty() {
                         break;
                     }
-                    for event in events {
-                        position = event.sequence;
-                        yield News::Item(event, position);
+                    for happened in behind {
+                        position = happened.event.sequence;
+                        yield News::Item(happened, position);
                     }
                 }
                 yield News::CaughtUp(position);
@@ -89,27 +87,32 @@ impl App {
         viewer: &Principal,
         id: ServiceId,
         shown: Option<i64>,
-    ) -> Result<impl Stream<Item = Result<News<Service>>> + use<>> {
+    ) -> Result<impl Stream<Item = Result<News<Arc<Service>>>> + use<>> {
         let service = self.service(viewer, id).await?.ok_or(AppError::NotFound("service"))?;
-        let mut hints = self.hints.subscribe(&service.project);
+        let feed = self.feeds.of(&service.project, &self.hints);
+        let mut hints = feed.hints();
+        // What came to be in between is looked for as well.
+        hints.mark_changed();
         let app = Arc::clone(self);
-        let mut shown = shown.unwrap_or(i64::MIN);
+        let (mut shown, mut latest) = (shown.unwrap_or(i64::MIN), Arc::new(service));
         Ok(try_stream! {
             loop {
-                hints.mark_unchanged();
-                let Some(service) = app.store.service_get(id).await? else { return };
-                if shown < service.revision {
-                    shown = service.revision;
-                    let destroyed = service.state == ServiceState::Destroyed;
-                    yield News::Item(service, shown);
+                if shown < latest.revision {
+                    shown = latest.revision;
+                    let destroyed = latest.state == ServiceState::Destroyed;
+                    yield News::Item(latest, shown);
                     if destroyed {
                         return;
                     }
+                } else {
+                    yield News::CaughtUp(shown);
+                    if hints.changed().await.is_err() {
+                        return;
+                    }
                 }
-                yield News::CaughtUp(shown);
-                if hints.changed().await.is_err() {
-                    return;
-                }
+                hints.mark_unchanged();
+                let Some(now) = feed.service(&*app.store, id).await? else { return };
+                latest = now;
             }
         })
     }

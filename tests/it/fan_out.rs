@@ -173,6 +173,43 @@ async fn who_comes_from_an_earlier_place_misses_nothing_and_joins_the_others() {
 }
 
 #[tokio::test]
+async fn what_happens_is_read_once_however_many_ask_for_something_else_of_it() {
+    const DOCUMENTS: usize = 10;
+    let server = Server::start().await;
+    let (id, other) = (redis(&server).await, redis(&server).await);
+    let mut socket = Socket::ready(&server, Some(&demo())).await;
+    for n in 0..DOCUMENTS {
+        let events =
+            format!("subscription {{ serviceEvents(projectId: \"demo\") {{ n{n}: cursor service {{ revision }} }} }}");
+        socket.subscribe(&format!("events {n}"), &events, json!({})).await;
+        let changed = format!("subscription($id: ID!) {{ serviceChanged(id: $id) {{ n{n}: state revision }} }}");
+        for (whose, id) in [("one", &id), ("other", &other)] {
+            socket.subscribe(&format!("{whose} {n}"), &changed, json!({"id": id})).await;
+        }
+    }
+    // Each shows the service as it is, first of all.
+    for _ in 0..2 * DOCUMENTS {
+        socket.json().await;
+    }
+    until_listening(&server, &[1; 3 * DOCUMENTS]).await;
+    for round in 0..3 {
+        let before = server.store.read_count();
+        let revision = server.settle(&id, [ServiceState::Running, ServiceState::Stopped][round % 2]).await.revision;
+        for _ in 0..2 * DOCUMENTS {
+            let message = socket.json().await;
+            assert!(!message["id"].as_str().unwrap().starts_with("other"), "{message}");
+            let told = &message["payload"]["data"];
+            let told = [&told["serviceEvents"]["service"]["revision"], &told["serviceChanged"]["revision"]];
+            assert!(told.contains(&&json!(revision)), "{message}");
+        }
+        // What is written is read before; then the log, and at once all services that somebody asks for. The first time they
+        // may still be about to look for what came to be before they listened.
+        let read = server.store.read_count() - before;
+        assert!(round == 0 || read == 3, "{read} queries");
+    }
+}
+
+#[tokio::test]
 async fn one_connection_may_listen_often() {
     let server = Server::start().await;
     let id = redis(&server).await;

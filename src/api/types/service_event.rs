@@ -1,5 +1,7 @@
 //! What happened to a service.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, Object};
 
 use super::date_time::DateTime;
@@ -10,14 +12,35 @@ use super::service_connection::ServiceEdge;
 use crate::api::batches;
 use crate::api::error::Result;
 use crate::app::AppError;
-use crate::domain::event;
+use crate::app::feed::Happened;
 use crate::domain::id::Cursor;
+use crate::domain::{event, service};
 
-pub struct ServiceEvent(pub event::ServiceEvent);
+pub struct ServiceEvent {
+    event: Arc<event::ServiceEvent>,
+    /// Where it was read with the event.
+    service: Option<Arc<service::Service>>,
+}
 
 impl ServiceEvent {
+    pub fn sequence(&self) -> i64 {
+        self.event.sequence
+    }
+
     pub fn position(&self) -> String {
-        Cursor::encode(&self.0.project, self.0.sequence)
+        Cursor::encode(&self.event.project, self.event.sequence)
+    }
+}
+
+impl From<event::ServiceEvent> for ServiceEvent {
+    fn from(event: event::ServiceEvent) -> Self {
+        Self { event: Arc::new(event), service: None }
+    }
+}
+
+impl From<Happened> for ServiceEvent {
+    fn from(Happened { event, service }: Happened) -> Self {
+        Self { event, service }
     }
 }
 
@@ -33,25 +56,28 @@ impl ServiceEvent {
 
     /// The service that it happened to.
     async fn service_id(&self) -> ID {
-        self.0.service.to_string().into()
+        self.event.service.to_string().into()
     }
 
     /// The service that it happened to, as it is now.
     async fn service(&self, ctx: &Context<'_>) -> Result<Service> {
-        let service = batches::service(ctx, self.0.service).await?;
+        if let Some(service) = &self.service {
+            return Ok(Service(service::Service::clone(service)));
+        }
+        let service = batches::service(ctx, self.event.service).await?;
         Ok(Service(service.ok_or(AppError::NotFound("service"))?))
     }
 
     /// The service's revision from then on, to tell which of several answers about it is the newest; null on events from
     /// before the server counted it.
     async fn revision(&self) -> Option<i64> {
-        self.0.revision
+        self.event.revision
     }
 
     /// On a service's first event the service, as it is now, with its place in the project's list, for clients that append
     /// it to a connection; null on every other event.
     async fn created_service(&self, ctx: &Context<'_>) -> Result<Option<ServiceEdge>> {
-        match self.0.previous_state {
+        match self.event.previous_state {
             None => Ok(Some(ServiceEdge(self.service(ctx).await?))),
             Some(_) => Ok(None),
         }
@@ -60,37 +86,37 @@ impl ServiceEvent {
     /// On the event that a service is destroyed by its id, for clients that take it out of their lists; null on every other
     /// event.
     async fn destroyed_service_id(&self) -> Option<ID> {
-        let is_destroyed = self.0.state == crate::domain::service::ServiceState::Destroyed;
-        is_destroyed.then(|| self.0.service.to_string().into())
+        let is_destroyed = self.event.state == crate::domain::service::ServiceState::Destroyed;
+        is_destroyed.then(|| self.event.service.to_string().into())
     }
 
     /// The state that it was in before; null on a service's first event.
     async fn previous_state(&self) -> Option<ServiceState> {
-        self.0.previous_state.map(Into::into)
+        self.event.previous_state.map(Into::into)
     }
 
     /// The state that it was in from then on.
     async fn state(&self) -> ServiceState {
-        self.0.state.into()
+        self.event.state.into()
     }
 
     /// What was being done about it from then on; null when nothing was.
     async fn operation(&self) -> Option<Operation> {
-        self.0.operation.clone().map(Operation)
+        self.event.operation.clone().map(Operation)
     }
 
     /// One sentence for people. It never holds a secret.
     async fn message(&self) -> &str {
-        &self.0.message
+        &self.event.message
     }
 
     /// Who did it: the `sub` of their token. Null when the system did it.
     async fn actor(&self) -> Option<&str> {
-        self.0.actor.as_deref()
+        self.event.actor.as_deref()
     }
 
     /// When it happened.
     async fn occurred_at(&self) -> DateTime {
-        DateTime(self.0.occurred_at)
+        DateTime(self.event.occurred_at)
     }
 }

@@ -39,7 +39,7 @@ impl ServiceEventConnection {
         let (Source::Project(project) | Source::Service(project, _)) = &of;
         let page = arguments.parse(|text| Cursor::decode(project, text).ok())?;
         let slice = of.slice(ctx, page).await?;
-        let events = slice.rows.into_iter().map(ServiceEvent).collect();
+        let events = slice.rows.into_iter().map(ServiceEvent::from).collect();
         Ok(Self { of, page, events, has_more: slice.has_more })
     }
 }
@@ -60,10 +60,11 @@ impl ServiceEventConnection {
     /// Where the page lies in the list.
     async fn page_info(&self, ctx: &Context<'_>) -> Result<PageInfo> {
         let (first, last) = (self.events.first(), self.events.last());
-        let has_other = match other_side(&self.page, first.map(|e| e.0.sequence), last.map(|e| e.0.sequence)) {
-            None => false,
-            Some(page) => !self.of.slice(ctx, page).await?.rows.is_empty(),
-        };
+        let has_other =
+            match other_side(&self.page, first.map(ServiceEvent::sequence), last.map(ServiceEvent::sequence)) {
+                None => false,
+                Some(page) => !self.of.slice(ctx, page).await?.rows.is_empty(),
+            };
         let cursors = (first.map(ServiceEvent::position), last.map(ServiceEvent::position));
         Ok(PageInfo::new(&self.page, self.has_more, has_other, cursors))
     }
