@@ -45,8 +45,9 @@ use crate::telemetry::traces;
 /// Results that wait for a slow client, for a whole connection.
 const QUEUE: usize = 8;
 
-/// Memory that each WebSocket takes to read, in bytes; the library's own choice is 128 KiB.
-const READ_BUFFER: usize = 4096;
+/// Memory that each WebSocket takes to read, in bytes, and how much it reads at once; the library's own choice is 128 KiB.
+/// Most that a client says is shorter than this, and most of the time it says nothing.
+const READ_BUFFER: usize = 1024;
 
 /// Switches to WebSocket. A client that speaks neither subprotocol is told so by a close code, since the browser's API
 /// shows it nothing else.
@@ -155,7 +156,7 @@ impl Connection {
         self.count_inbound(&Identity::Anonymous(String::new()));
         let limits = self.parts.socket_limits.clone();
         let (shutdown, slot) = (self.parts.shutdown.clone(), Arc::clone(&self.slot));
-        let mut shutdown = pin!(shutdown.cancelled());
+        let (mut shutdown, mut evicted) = (pin!(shutdown.cancelled()), pin!(slot.evicted()));
         let mut init_timeout = pin!(sleep(limits.init_timeout));
         let mut ping = interval_at(Instant::now() + limits.ping_interval, limits.ping_interval);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -166,7 +167,7 @@ impl Connection {
                 () = &mut init_timeout, if self.identity.is_none() => {
                     return Some(Close::new(4408, "Connection initialisation timeout"));
                 }
-                () = slot.evicted() => return Some(Close::new(1013, "Others need the connection")),
+                () = &mut evicted => return Some(Close::new(1013, "Others need the connection")),
                 () = &mut silence => return Some(Close::new(1008, "No answer to a ping")),
                 _ = ping.tick() => self.ping().await,
                 Some(result) = queue.recv() => self.deliver(result).await,
@@ -178,7 +179,8 @@ impl Connection {
                             answered(&mut self.socket, limits.patience).await;
                             return None;
                         }
-                        Some(Ok(message)) => self.receive(message).await,
+                        // It comes rarely; in place its future would take that memory for as long as the connection is there.
+                        Some(Ok(message)) => Box::pin(self.receive(message)).await,
                         Some(Err(error)) => return reading_failed(error),
                     }
                 }
