@@ -13,8 +13,9 @@ use crate::domain::service::{Power, Service, ServiceKind, ServiceState};
 use crate::engine::survey::{Activity, Sighting};
 use crate::store::{Store, StoreError};
 
-/// How many rows are read at once, so that they are never all in memory.
-const BATCH: usize = 200;
+/// How many rows are read at once, so that they are never all in memory. The system's allocator keeps for each thread that
+/// reads what it once took.
+const BATCH: usize = 50;
 
 #[derive(Default)]
 pub(super) struct Roster(Mutex<Known>);
