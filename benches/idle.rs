@@ -7,7 +7,8 @@
 //! 3. Processor time over a minute, with the engine there and away. Target: under 1 % of a core.
 //! 4. The time of `/metrics`, and the same with much history.
 //!
-//! `SECONDS=330` measures for so long, which has more of what is done rarely in it; `BINARY` names another build to compare with.
+//! `SECONDS=330` measures for so long, which has more of what is done rarely in it; `BINARY` names another build to compare with;
+//! `FILLING=1` measures only the second of the installations, and so on.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -38,15 +39,17 @@ const SETTLES: Duration = Duration::from_secs(180);
 async fn main() {
     let mut urls = vec![None];
     urls.extend(std::env::var("TEST_DATABASE_URL").ok().map(Some));
+    let only: Option<usize> = std::env::var("FILLING").ok().map(|text| text.parse().unwrap());
     for url in urls {
         println!("\n{}", if url.is_some() { "PostgreSQL" } else { "SQLite" });
-        for filling in [
+        let fillings = [
             Filling { stopped: 0, running: 0, history: 0, kept: false },
             Filling { stopped: SERVICES, running: 0, history: 0, kept: false },
             Filling { stopped: SERVICES, running: 0, history: HISTORY, kept: false },
             Filling { stopped: SERVICES - RUNNING, running: RUNNING, history: 0, kept: true },
-        ] {
-            measure(&filling, url.as_deref()).await;
+        ];
+        for (_, filling) in fillings.iter().enumerate().filter(|(n, _)| only.is_none_or(|only| only == *n)) {
+            measure(filling, url.as_deref()).await;
         }
     }
 }
