@@ -178,6 +178,10 @@ pub trait Store: Terms {
     /// How many calls have read since the store was opened, for what it tells of what a request costs.
     fn read_count(&self) -> u64;
 
+    /// How many transactions that write were committed since the store was opened. Writes that wait at the same time may share
+    /// one.
+    fn commit_count(&self) -> u64;
+
     /// Answers when the database takes changes: something is written, and taken back, unless something was written anyway
     /// within the last seconds.
     async fn ping(&self) -> Result<()>;

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use diesel_async::pooled_connection::deadpool::Object;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::Conn;
 
@@ -12,13 +11,11 @@ use super::Conn;
 pub struct Lease {
     connection: Option<Object<Conn>>,
     since: Instant,
-    /// The right to write, on SQLite.
-    _writer: Option<OwnedSemaphorePermit>,
 }
 
 impl Lease {
-    pub fn new(connection: Object<Conn>, writer: Option<OwnedSemaphorePermit>) -> Self {
-        Self { connection: Some(connection), since: Instant::now(), _writer: writer }
+    pub fn new(connection: Object<Conn>) -> Self {
+        Self { connection: Some(connection), since: Instant::now() }
     }
 
     pub fn connection(&mut self) -> &mut Conn {

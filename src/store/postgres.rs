@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use diesel::result::Error;
@@ -80,9 +80,16 @@ const TABLES: &str = "SELECT relname::text AS name FROM pg_class \
                       WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid) \
                       AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)";
 
+/// Runs a query in a transaction of its own.
 macro_rules! transaction {
-    ($connection:expr, $body:expr) => {
-        diesel_async::AsyncConnection::transaction($connection, $body)
+    ($backend:ident, $purpose:expr, $lane:ident, $query:expr) => {
+        async {
+            let mut lease = $backend.$lane($purpose).await?;
+            let result = diesel_async::AsyncConnection::transaction(lease.connection(), $query).await;
+            let written = settle(lease, result).await?;
+            $backend.commits.fetch_add(1, Ordering::Relaxed);
+            Ok(written)
+        }
     };
 }
 
@@ -124,6 +131,7 @@ pub struct Backend {
     server: Server,
     condition: Arc<Condition>,
     reads: AtomicU64,
+    commits: Arc<AtomicU64>,
 }
 
 /// Connections for one purpose. They are made when they are first needed.
@@ -162,6 +170,7 @@ impl Backend {
             server,
             condition: Arc::new(Condition::new(name)),
             reads: AtomicU64::new(0),
+            commits: Arc::default(),
         })
     }
 
@@ -180,6 +189,7 @@ impl Backend {
             server: self.server.clone(),
             condition: Arc::clone(&self.condition),
             reads: AtomicU64::new(0),
+            commits: Arc::clone(&self.commits),
         })
     }
 
@@ -216,6 +226,10 @@ impl Backend {
         Ok(())
     }
 
+    fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
     fn condition(&self) -> &Condition {
         &self.condition
     }
@@ -223,7 +237,7 @@ impl Backend {
 
 async fn lease(pool: &Pool<Conn>) -> Result<Lease> {
     let connection = pool.get().await.map_err(|error| StoreError::Unavailable(error.into()))?;
-    Ok(Lease::new(connection, None))
+    Ok(Lease::new(connection))
 }
 
 impl Server {

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use tokio::time::timeout;
@@ -26,9 +24,8 @@ use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::task::Task;
 use crate::domain::term::{ReplicaId, Term};
 use crate::store::fault::{CALL_TIMEOUT, Fault};
-use crate::store::schema::{installation, store_probes};
 use crate::store::trouble::Purpose;
-use crate::store::types::Id;
+use crate::store::write::OwnedWrite;
 use crate::store::{
     BackupsOf, Committed, Copied, LogSpan, NewService, Notice, Page, Result, Retention, ServiceFilter, Slice, Store,
     StoreError, Terms, Write,
@@ -41,6 +38,9 @@ mod backups;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries/commit.rs"]
 mod commit;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
+#[path = "queries/installation.rs"]
+mod installation;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries/instances.rs"]
 mod instances;
@@ -77,6 +77,7 @@ mod usage;
 
 use backups::{backup_count, backup_get, backup_list, backup_list_all, backup_list_of_services, backup_list_open};
 use commit::commit;
+use installation::{installation_ensure, installation_find, probe};
 use instances::{instance_list, instance_list_checking, instance_list_of};
 use log::{event_list, event_list_of_service, event_list_of_services, event_list_since, event_span};
 use pool::{pool_add, pool_find, pool_forget, pool_list, pool_note};
@@ -123,7 +124,8 @@ macro_rules! read_at_once {
     };
 }
 
-/// Runs one query in a write transaction of its own, for a request, or to record what is the case.
+/// Runs one query in a write transaction, for a request, or to record what is the case. What it is given has to be its own, for it
+/// may be run by another thread.
 macro_rules! write {
     ($backend:ident, $query:ident($($argument:expr),*)) => {
         write!($backend, Purpose::Request, writer, $query($($argument),*))
@@ -133,12 +135,8 @@ macro_rules! write {
     };
     ($backend:ident, $purpose:expr, $lane:ident, $query:ident($($argument:expr),*)) => {{
         let span = traces::write(stringify!($query));
-        let written = within(async {
-            let mut lease = $backend.$lane($purpose).await?;
-            let result =
-                transaction!(lease.connection(), async |connection| $query(connection, $($argument),*).await).await;
-            settle(lease, result).await
-        });
+        let query = async move |connection: &mut Conn| $query(connection, $($argument),*).await;
+        let written = within(transaction!($backend, $purpose, $lane, query));
         let written = $backend.confirmed($purpose, span.around(written).await);
         written.inspect_err(|error| span.failed(&error.to_string()))
     }};
@@ -170,6 +168,10 @@ impl Store for Backend {
         AtomicU64::load(&self.reads, Ordering::Relaxed)
     }
 
+    fn commit_count(&self) -> u64 {
+        self.commits()
+    }
+
     async fn ping(&self) -> Result<()> {
         match self.condition().is_proven() {
             true => self.noted(self.admit(Purpose::Request)),
@@ -189,7 +191,8 @@ impl Store for Backend {
     }
 
     async fn service_create(&self, new: &NewService, event: &NewEvent) -> Result<ServiceEvent> {
-        counted(write!(self, service_create(new, event)), Some(event))
+        let (creation, told) = (new.clone(), event.clone());
+        counted(write!(self, service_create(&creation, &told)), Some(event))
     }
 
     async fn service_get(&self, id: ServiceId) -> Result<Option<Service>> {
@@ -275,11 +278,13 @@ impl Store for Backend {
     }
 
     async fn pool_add(&self, member: &PoolMember, sealed: &Sealed) -> Result<()> {
-        write!(self, Purpose::Record, pool_add(member, sealed))
+        let (member, sealed) = (member.clone(), sealed.clone());
+        write!(self, Purpose::Record, pool_add(&member, &sealed))
     }
 
     async fn pool_note(&self, member: &PoolMember) -> Result<bool> {
-        write!(self, Purpose::Record, pool_note(member))
+        let member = member.clone();
+        write!(self, Purpose::Record, pool_note(&member))
     }
 
     async fn pool_forget(&self, epoch: i64, id: InstanceId) -> Result<()> {
@@ -287,7 +292,8 @@ impl Store for Backend {
     }
 
     async fn commit(&self, write: Write<'_>) -> Result<Committed> {
-        counted(write!(self, write.guard.purpose(), commit(write)), write.event)
+        let owned = OwnedWrite::from(write);
+        counted(write!(self, write.guard.purpose(), commit(owned.borrowed())), write.event)
     }
 
     async fn task_list_open(&self, service: ServiceId) -> Result<Vec<Task>> {
@@ -364,7 +370,8 @@ impl Store for Backend {
     }
 
     async fn sealed_replace(&self, id: ServiceId, old: &Sealed, new: &Sealed) -> Result<bool> {
-        write!(self, sealed_replace(id, old, new))
+        let (old, new) = (old.clone(), new.clone());
+        write!(self, sealed_replace(id, &old, &new))
     }
 
     async fn event_list_since(&self, project: &ProjectId, after: i64, limit: u32) -> Result<Vec<ServiceEvent>> {
@@ -380,7 +387,8 @@ impl Store for Backend {
     }
 
     async fn event_trim(&self, project: &ProjectId, keep: Retention, limit: u32) -> Result<u64> {
-        write!(self, Purpose::Record, event_trim(project, keep, limit))
+        let project = project.clone();
+        write!(self, Purpose::Record, event_trim(&project, keep, limit))
     }
 
     async fn event_list_of_service(&self, service: ServiceId, page: Page<i64>) -> Result<Slice<ServiceEvent>> {
@@ -400,7 +408,8 @@ impl Store for Backend {
     }
 
     async fn usage_record(&self, records: &[UsageRecord]) -> Result<()> {
-        write!(self, Purpose::Record, usage_record(records))
+        let records = records.to_vec();
+        write!(self, Purpose::Record, usage_record(&records))
     }
 
     async fn usage_list(&self, service: ServiceId, since: Timestamp) -> Result<Vec<UsageRecord>> {
@@ -427,15 +436,18 @@ impl Terms for Backend {
     }
 
     async fn term_take(&self, seen: &Term, holder: ReplicaId) -> Result<Option<Term>> {
-        write!(self, Purpose::Record, term_writer, term_take(seen, holder))
+        let seen = *seen;
+        write!(self, Purpose::Record, term_writer, term_take(&seen, holder))
     }
 
     async fn term_renew(&self, term: &Term) -> Result<Option<Term>> {
-        write!(self, Purpose::Record, term_writer, term_replace(term, Term { beat: term.beat + 1, ..*term }))
+        let seen = *term;
+        write!(self, Purpose::Record, term_writer, term_replace(&seen, Term { beat: seen.beat + 1, ..seen }))
     }
 
     async fn term_release(&self, term: &Term) -> Result<()> {
-        write!(self, Purpose::Record, term_writer, term_replace(term, Term { holder: None, ..*term })).map(|_| ())
+        let seen = *term;
+        write!(self, Purpose::Record, term_writer, term_replace(&seen, Term { holder: None, ..seen })).map(|_| ())
     }
 
     fn is_shared(&self) -> bool {
@@ -473,26 +485,6 @@ async fn settle<T>(mut lease: Lease, answer: Answer<T>) -> Result<T> {
             Err(error)
         }
     }
-}
-
-/// Both are one row's: what others write at the same time is not waited for.
-async fn probe(connection: &mut Conn) -> Answer<()> {
-    let id = Id(uuid::Uuid::now_v7());
-    diesel::insert_into(store_probes::table).values(store_probes::id.eq(id)).execute(connection).await?;
-    diesel::delete(store_probes::table.find(id)).execute(connection).await?;
-    Ok(())
-}
-
-async fn installation_find(connection: &mut Conn) -> Answer<Option<InstallationId>> {
-    let id = installation::table.select(installation::id).first::<Id>(connection).await.optional()?;
-    Ok(id.map(|Id(id)| InstallationId(id)))
-}
-
-async fn installation_ensure(connection: &mut Conn, id: InstallationId) -> Answer<InstallationId> {
-    let row = (installation::only_row.eq(1), installation::id.eq(Id(id.0)));
-    diesel::insert_into(installation::table).values(row).on_conflict_do_nothing().execute(connection).await?;
-    let Id(id) = installation::table.select(installation::id).first(connection).await?;
-    Ok(InstallationId(id))
 }
 
 /// What to ask for, to learn whether there is more than `limit`.

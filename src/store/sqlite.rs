@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
 use diesel::result::Error;
-use diesel::{ConnectionError, SqliteConnection};
-use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel::{Connection, ConnectionError, ConnectionResult, SqliteConnection};
+use diesel_async::pooled_connection::deadpool::Pool;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
-use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
-use tokio::sync::Semaphore;
 
 use super::copied::Copied;
 use super::fault::{Fault, Verdict};
@@ -22,7 +21,7 @@ use super::trouble::{Condition, Purpose, Trouble};
 use super::{BoxError, Notice, Result, StoreError};
 use crate::domain::id::{ProjectId, ServiceId};
 
-type Conn = SyncConnectionWrapper<SqliteConnection>;
+type Conn = SyncConnectionWrapper<SqliteConnection, Threads>;
 type Db = diesel::sqlite::Sqlite;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
@@ -40,11 +39,16 @@ const IS_SHARED: bool = false;
 const SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
                         PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -512;";
 
-/// Takes the write lock at once: a transaction that reads before it writes would fail when another one wrote in between,
-/// whatever the timeout.
+/// Has a query run by the thread that writes, whatever it is for, and waits until it is committed.
 macro_rules! transaction {
-    ($connection:expr, $body:expr) => {
-        $connection.immediate_transaction($body)
+    ($backend:ident, $purpose:expr, $lane:ident, $query:expr) => {
+        async {
+            $backend.admit($purpose)?;
+            let savepoint = move |connection: &mut Conn| {
+                super::threads::at_once(diesel_async::AsyncConnection::transaction(connection, $query))
+            };
+            $backend.writer.write(savepoint).await
+        }
     };
 }
 
@@ -80,18 +84,21 @@ mod place;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries.rs"]
 mod queries;
+mod threads;
+mod writer;
 
 pub use birth::make_way;
 use keeper::Keeper;
 pub use keeper::check_file as check;
 use lease::Lease;
 pub use pending::copy_before;
+use threads::Threads;
+use writer::Writer;
 
 pub struct Backend {
-    // Ends before the keeper, whose connection has to be the last one.
+    // Both end before the keeper, whose connection has to be the last one.
     pool: Pool<Conn>,
-    /// SQLite lets waiting writers poll, unfairly and with growing pauses; a queue hands over at once, in order.
-    writer: Arc<Semaphore>,
+    writer: Writer,
     keeper: Arc<Keeper>,
     reads: AtomicU64,
 }
@@ -115,38 +122,31 @@ impl Backend {
         config.custom_setup = Box::new(move |url| {
             let (url, keeper) = (url.to_owned(), Arc::clone(&watched));
             async move {
-                let mut connection = Conn::establish(&url).await?;
-                connection.batch_execute(SETTINGS).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
-                // It may have opened another file by now.
-                keeper.in_place().map_err(|error| ConnectionError::BadConnection(error.to_string()))?;
-                Ok(connection)
+                let opened = tokio::task::spawn_blocking({
+                    let keeper = Arc::clone(&keeper);
+                    move || open(&url, &keeper)
+                });
+                let opened = opened.await.map_err(|error| ConnectionError::BadConnection(error.to_string()))?;
+                Ok(Conn::with_runtime(opened?, Threads::Any(keeper)))
             }
             .boxed()
         });
-        let pool = Pool::builder(AsyncDieselConnectionManager::new_with_config(url, config))
+        let pool = Pool::builder(AsyncDieselConnectionManager::new_with_config(url.clone(), config))
             .max_size(CONNECTIONS)
             .build()
             .map_err(|error| StoreError::Failed(error.into()))?;
         tokio::spawn(keeper::watch(Arc::downgrade(&keeper)));
         keeper::check(&keeper).map_err(|error| StoreError::Unavailable(error.into()))?;
-        Ok(Self { pool, writer: Arc::new(Semaphore::new(1)), keeper, reads: AtomicU64::new(0) })
+        let writer = Writer::start(url, Arc::clone(&keeper)).map_err(|error| StoreError::Unavailable(error.into()))?;
+        let backend = Self { pool, writer, keeper, reads: AtomicU64::new(0) };
+        // Should the file be taken away, there is one that reads what it held.
+        backend.reader().await?.give_back();
+        Ok(backend)
     }
 
     async fn reader(&self) -> Result<Lease> {
-        Ok(Lease::new(self.connection().await?, None))
-    }
-
-    async fn writer(&self, purpose: Purpose) -> Result<Lease> {
-        // Queued ahead of the pool, so that waiting writers leave its connections to readers.
-        let writer = Arc::clone(&self.writer).acquire_owned().await;
-        let writer = writer.map_err(|error| StoreError::Unavailable(error.into()))?;
-        self.admit(purpose)?;
-        Ok(Lease::new(self.connection().await?, Some(writer)))
-    }
-
-    async fn connection(&self) -> Result<Object<Conn>> {
         match self.pool.get().await {
-            Ok(connection) => Ok(connection),
+            Ok(connection) => Ok(Lease::new(connection)),
             Err(error) => self.keeper.in_place().and(Err(StoreError::Unavailable(error.into()))),
         }
     }
@@ -172,8 +172,8 @@ impl Backend {
         self.reader().await
     }
 
-    async fn term_writer(&self, purpose: Purpose) -> Result<Lease> {
-        self.writer(purpose).await
+    fn commits(&self) -> u64 {
+        self.writer.commits()
     }
 
     /// Who waits to write holds no connection, and waits in order, so that there is nothing to be reserved.
@@ -202,8 +202,25 @@ async fn notify(_: &mut Conn, _: &ProjectId, _: ServiceId) -> Result<(), Fault> 
     Ok(())
 }
 
-/// Says what a fault is for the caller.
+/// A connection as all are, to the file that the keeper has open.
+fn open(url: &str, keeper: &Keeper) -> ConnectionResult<SqliteConnection> {
+    let in_place = || keeper.in_place().map_err(|error| ConnectionError::BadConnection(error.to_string()));
+    // Where there is none, another one would be begun.
+    in_place()?;
+    let mut connection = SqliteConnection::establish(url)?;
+    connection.batch_execute(SETTINGS).map_err(ConnectionError::CouldntSetupConfiguration)?;
+    // It may have opened another file by now.
+    in_place()?;
+    Ok(connection)
+}
+
+/// The error tells it all, whatever has become of the connection.
 async fn judge(fault: Fault, _: &mut Conn, _: Duration) -> StoreError {
+    told(fault)
+}
+
+/// Says what a fault is for the caller.
+fn told(fault: Fault) -> StoreError {
     if let Fault::Database(error) = &fault
         && let Some(trouble) = diagnose(error)
     {

@@ -106,3 +106,74 @@ pub struct Committed {
     /// The change's event, in its place in the log.
     pub event: Option<ServiceEvent>,
 }
+
+/// A write with parts of its own, for a thread that outlives who asks for it.
+pub(super) struct OwnedWrite {
+    guard: OwnedGuard,
+    read: Service,
+    now: Timestamp,
+    service: Option<Service>,
+    sealed: Option<Reseal>,
+    tasks: Vec<Task>,
+    instances: Vec<Instance>,
+    forgotten: Vec<Instance>,
+    backups: Vec<Backup>,
+    lost: Option<Backup>,
+    sections: Vec<LogSection>,
+    sections_lost: Vec<LogSection>,
+    event: Option<NewEvent>,
+}
+
+enum OwnedGuard {
+    Revision,
+    Term { epoch: i64 },
+    State { one_of: Vec<ServiceState> },
+}
+
+impl From<Write<'_>> for OwnedWrite {
+    fn from(write: Write<'_>) -> Self {
+        Self {
+            guard: match write.guard {
+                Guard::Revision(_) => OwnedGuard::Revision,
+                Guard::Term { epoch, .. } => OwnedGuard::Term { epoch },
+                Guard::State { one_of, .. } => OwnedGuard::State { one_of: one_of.to_vec() },
+            },
+            read: write.guard.read().clone(),
+            now: write.now,
+            service: write.service.cloned(),
+            sealed: write.sealed.cloned(),
+            tasks: write.tasks.to_vec(),
+            instances: write.instances.to_vec(),
+            forgotten: write.forgotten.to_vec(),
+            backups: write.backups.to_vec(),
+            lost: write.lost.cloned(),
+            sections: write.sections.to_vec(),
+            sections_lost: write.sections_lost.to_vec(),
+            event: write.event.cloned(),
+        }
+    }
+}
+
+impl OwnedWrite {
+    pub fn borrowed(&self) -> Write<'_> {
+        let read = &self.read;
+        Write {
+            guard: match &self.guard {
+                OwnedGuard::Revision => Guard::Revision(read),
+                OwnedGuard::Term { epoch } => Guard::Term { epoch: *epoch, read },
+                OwnedGuard::State { one_of } => Guard::State { read, one_of },
+            },
+            now: self.now,
+            service: self.service.as_ref(),
+            sealed: self.sealed.as_ref(),
+            tasks: &self.tasks,
+            instances: &self.instances,
+            forgotten: &self.forgotten,
+            backups: &self.backups,
+            lost: self.lost.as_ref(),
+            sections: &self.sections,
+            sections_lost: &self.sections_lost,
+            event: self.event.as_ref(),
+        }
+    }
+}

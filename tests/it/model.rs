@@ -11,6 +11,7 @@ mod expiry;
 mod faults;
 mod passwords;
 mod presence;
+mod writes;
 
 use std::cell::Cell;
 use std::collections::HashSet;

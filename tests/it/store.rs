@@ -36,6 +36,7 @@ mod chain;
 mod changes;
 mod credentials;
 pub mod fixture;
+mod group_commit;
 mod handles;
 mod instances;
 mod lifetime;
