@@ -24,6 +24,7 @@ pub struct Server {
     pub test: String,
     pub project: String,
     pub address: String,
+    command: Vec<String>,
     environment: Vec<(String, String)>,
     directory: TempDir,
     process: Option<Child>,
@@ -32,6 +33,11 @@ pub struct Server {
 impl Server {
     /// Starts a server on a free port, with settings besides the tests' own.
     pub async fn start(settings: &[(&str, &str)]) -> Self {
+        Self::start_as(&[binary()], settings).await
+    }
+
+    /// The same of another build, or with something that watches it: these words come before `serve`.
+    pub async fn start_as(command: &[&str], settings: &[(&str, &str)]) -> Self {
         let test = Uuid::now_v7().simple().to_string()[20..].to_owned();
         let directory = tempfile::tempdir().unwrap();
         let own = [
@@ -46,7 +52,8 @@ impl Server {
         let given = settings.iter().map(|(key, value)| (*key, (*value).to_owned()));
         let environment = own.into_iter().chain(given).map(|(key, value)| (key.to_owned(), value)).collect();
         let project = format!("e2e-{test}");
-        let mut server = Self { test, project, address: String::new(), environment, directory, process: None };
+        let command = command.iter().map(|word| (*word).to_owned()).collect();
+        let mut server = Self { test, project, address: String::new(), command, environment, directory, process: None };
         server.restart().await;
         server
     }
@@ -58,6 +65,7 @@ impl Server {
             test: self.test.clone(),
             project: self.project.clone(),
             address: String::new(),
+            command: self.command.clone(),
             environment: self.environment.clone(),
             directory,
             process: None,
@@ -83,7 +91,8 @@ impl Server {
         self.kill();
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
         let skip = self.log().len();
-        let process = Command::new(binary())
+        let process = Command::new(&self.command[0])
+            .args(&self.command[1..])
             .arg("serve")
             .env_clear()
             .envs(std::env::vars().filter(|(key, _)| key == "PATH" || key == "DOCKER_HOST"))
