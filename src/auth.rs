@@ -3,6 +3,7 @@
 //! Which keys are good, and for which algorithms, is configured. A token only says which of them it was signed with
 //! (RFC 8725, section 3.1); keys that its header brings or points to (`jwk`, `jku`, `x5c`, `x5u`) are never looked at.
 
+use jiff::Timestamp;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation, decode, decode_header, encode};
 use secrecy::{ExposeSecret, SecretString};
@@ -15,11 +16,13 @@ mod claims;
 mod json;
 mod jwks;
 mod key;
+mod verified;
 
 pub use claims::ClaimName;
 use claims::Claims;
 pub use jwks::{JwksSettings, JwksUrl, Location, Pace};
 pub use key::{Key, KeyError, PUBLIC_ALGORITHMS};
+use verified::VerifiedTokens;
 
 /// The least length of a secret, in bytes: that of HS256's digest (RFC 7518, section 3.2).
 pub const MIN_SECRET_LENGTH: usize = 32;
@@ -98,6 +101,7 @@ pub struct Verifier {
     validation: Validation,
     projects_claim: ClaimName,
     permissions_claim: ClaimName,
+    verified: VerifiedTokens,
 }
 
 enum Keys {
@@ -128,7 +132,7 @@ impl Verifier {
             KeySource::Jwks(settings) => Keys::Set(jwks::KeySet::start(settings)),
         };
         let (projects_claim, permissions_claim) = (settings.projects_claim.clone(), settings.permissions_claim.clone());
-        Self { keys, validation, projects_claim, permissions_claim }
+        Self { keys, validation, projects_claim, permissions_claim, verified: VerifiedTokens::default() }
     }
 
     /// Whether there is a key to verify anything with.
@@ -150,6 +154,17 @@ impl Verifier {
 
     /// Verifies a token.
     pub async fn verify(&self, token: &str) -> Result<Principal, AuthError> {
+        // Keys of a set come and go, and what they have signed with them.
+        let Keys::One(_) = &self.keys else { return self.verify_anew(token).await };
+        if let Some(principal) = self.verified.find(token, Timestamp::now()) {
+            return Ok(principal);
+        }
+        let principal = self.verify_anew(token).await?;
+        self.verified.keep(token, &principal);
+        Ok(principal)
+    }
+
+    async fn verify_anew(&self, token: &str) -> Result<Principal, AuthError> {
         let header = decode_header(token).map_err(|_| AuthError::Invalid)?;
         // It lists what has to be understood for the token to mean what it says (RFC 7515, section 4.1.11); none is.
         if header.crit.is_some() {
@@ -217,7 +232,7 @@ mod tests {
     use super::*;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use jiff::{SignedDuration, Timestamp};
+    use jiff::SignedDuration;
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
