@@ -83,6 +83,8 @@ impl Default for SocketLimits {
 
 /// All routes, to be served by [`serve`], which says where a request comes from.
 pub fn router(parts: Parts) -> Router {
+    // Each layer hands a clone on.
+    let parts = Arc::new(parts);
     let graphql = get(transports::get).post(transports::post).fallback(transports::other_method);
     let graphql = graphql.layer(from_fn_with_state(parts.clone(), origin::check)).layer(from_fn(trace::follow));
     let probes = Router::new().route("/healthz", get(health::alive)).route("/readyz", get(health::ready));

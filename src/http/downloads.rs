@@ -31,7 +31,7 @@ pub struct Refused {
 pub type Downloads = Arc<dyn Fn(String) -> BoxFuture<'static, Result<Download, Refused>> + Send + Sync>;
 
 /// GET /exports/{ticket}
-pub async fn begin(State(parts): State<Parts>, Path(ticket): Path<String>) -> Response {
+pub async fn begin(State(parts): State<Arc<Parts>>, Path(ticket): Path<String>) -> Response {
     // What is downloaded is all that somebody holds.
     let private = [(header::CACHE_CONTROL, "no-store"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
     match (parts.downloads)(ticket).await {

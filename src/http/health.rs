@@ -56,7 +56,7 @@ pub fn coalesced(readiness: Readiness) -> Readiness {
 
 /// Lets an address ask only so often.
 pub async fn meter(
-    State(parts): State<Parts>,
+    State(parts): State<Arc<Parts>>,
     Extension(ClientAddress(address)): Extension<ClientAddress>,
     request: Request,
     next: Next,
@@ -73,7 +73,7 @@ pub async fn alive() -> &'static str {
 }
 
 /// GET /readyz: 200 when all that the work needs is there, 503 otherwise, with what each part says.
-pub async fn ready(State(parts): State<Parts>) -> Response {
+pub async fn ready(State(parts): State<Arc<Parts>>) -> Response {
     let ready = (parts.readiness)().await;
     let status = match (&ready.store, &ready.engine, &ready.keys) {
         (Ok(()), Ok(()), Ok(())) => StatusCode::OK,

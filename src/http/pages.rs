@@ -1,6 +1,8 @@
 //! The pages for browsers. `make web` builds them into web/dist; the binary holds what was there when it was compiled, and
 //! nothing that a page loads comes from elsewhere.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -52,7 +54,7 @@ const NO_PAGES: &str = "<!doctype html>
 ";
 
 /// GET /: the dashboard. Pages of the allowed origins may embed it, and it takes tokens from them only.
-pub async fn dashboard(State(parts): State<Parts>, headers: HeaderMap) -> Response {
+pub async fn dashboard(State(parts): State<Arc<Parts>>, headers: HeaderMap) -> Response {
     let embedders: Vec<String> = parts.allowed_origins.iter().map(ToString::to_string).collect();
     let ancestors = if embedders.is_empty() { "'none'".to_owned() } else { embedders.join(" ") };
     let text = Built::get("index.html").map_or_else(
@@ -82,7 +84,7 @@ pub async fn dashboard(State(parts): State<Parts>, headers: HeaderMap) -> Respon
 }
 
 /// GET /graphiql.
-pub async fn graphiql(State(parts): State<Parts>, headers: HeaderMap) -> Response {
+pub async fn graphiql(State(parts): State<Arc<Parts>>, headers: HeaderMap) -> Response {
     if !parts.limiter.limits().graphiql {
         return (StatusCode::NOT_FOUND, "GraphiQL is switched off.\n").into_response();
     }

@@ -1,6 +1,8 @@
 //! GraphQL as it comes over the wire: over HTTP, over WebSocket, as an event stream. What they share is here as well: who
 //! calls, what a request says, what the client wants to read, how a response is written, and how operations are run.
 
+use std::sync::Arc;
+
 use async_graphql_axum::GraphQLProtocol;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -26,7 +28,7 @@ pub use http::{other_method, post};
 
 /// GET of the address that everything is at: a WebSocket, GraphiQL for a browser, or a query.
 pub async fn get(
-    State(parts): State<Parts>,
+    State(parts): State<Arc<Parts>>,
     caller: Caller,
     headers: HeaderMap,
     uri: Uri,

@@ -1,6 +1,7 @@
 //! Where a request comes from, also when proxies hand it on.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::HeaderMap;
@@ -18,7 +19,7 @@ pub struct ClientAddress(pub IpAddr);
 
 /// Finds the address out.
 pub async fn resolve(
-    State(parts): State<Parts>,
+    State(parts): State<Arc<Parts>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     mut request: Request,
     next: Next,

@@ -10,6 +10,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -60,7 +61,7 @@ impl FromStr for Origin {
 const EXPOSED: &str = "x-request-id, retry-after";
 
 /// Lets a request through or refuses it by its origin, and tells browsers what allowed pages may send and read.
-pub async fn check(State(parts): State<Parts>, request: Request, next: Next) -> Response {
+pub async fn check(State(parts): State<Arc<Parts>>, request: Request, next: Next) -> Response {
     let mut response = match request.headers().get(header::ORIGIN).cloned() {
         None => next.run(request).await,
         Some(origin) if is_allowed(&origin, request.headers(), &parts.allowed_origins) => {

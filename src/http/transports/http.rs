@@ -28,7 +28,7 @@ use crate::api::{self, Identity};
 use crate::http::Parts;
 use crate::http::limits::{Excess, HeldBytes};
 
-pub async fn post(State(parts): State<Parts>, caller: Caller, headers: HeaderMap, body: Body) -> Response {
+pub async fn post(State(parts): State<Arc<Parts>>, caller: Caller, headers: HeaderMap, body: Body) -> Response {
     let Some(accepted) = Accepted::by(&headers) else { return not_acceptable() };
     let media = accepted.media();
     // Other types could be sent by a page of any site without asking first (CSRF), so they are never executed.
@@ -58,7 +58,7 @@ pub async fn post(State(parts): State<Parts>, caller: Caller, headers: HeaderMap
 }
 
 /// Runs the query that stands in the address, in its `pairs`.
-pub async fn get(parts: Parts, caller: Caller, headers: &HeaderMap, pairs: Vec<(String, String)>) -> Response {
+pub async fn get(parts: Arc<Parts>, caller: Caller, headers: &HeaderMap, pairs: Vec<(String, String)>) -> Response {
     let Some(accepted) = Accepted::by(headers) else { return not_acceptable() };
     let identity = parts.identify(authorization(headers)).await;
     if let Err(excess) = parts.limiter.count(&identity, caller.address.0, 1) {

@@ -52,7 +52,7 @@ const READ_BUFFER: usize = 1024;
 /// Switches to WebSocket. A client that speaks neither subprotocol is told so by a close code, since the browser's API
 /// shows it nothing else.
 pub fn accept(
-    parts: Parts,
+    parts: Arc<Parts>,
     caller: Caller,
     headers: &HeaderMap,
     protocol: Option<GraphQLProtocol>,
@@ -130,7 +130,7 @@ struct Operation {
 }
 
 struct Connection {
-    parts: Parts,
+    parts: Arc<Parts>,
     dialect: Dialect,
     request_id: String,
     address: ClientAddress,
