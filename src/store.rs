@@ -5,8 +5,10 @@
 
 mod copied;
 mod fault;
+mod first;
 mod incoming;
 mod inventory;
+mod kept;
 mod listen;
 mod postgres;
 mod rows;
@@ -214,7 +216,7 @@ pub trait Store: Terms {
         project: &ProjectId,
         filter: &ServiceFilter,
         page: Page<ServiceId>,
-    ) -> Result<Slice<Service>>;
+    ) -> Result<Slice<Arc<Service>>>;
 
     /// The same, and how much of the project's log there was at the moment of which the page tells.
     async fn service_list_at(
@@ -222,7 +224,7 @@ pub trait Store: Terms {
         project: &ProjectId,
         filter: &ServiceFilter,
         page: Page<ServiceId>,
-    ) -> Result<(Slice<Service>, LogSpan)>;
+    ) -> Result<(Slice<Arc<Service>>, LogSpan)>;
 
     /// How many services a filter finds, whatever the page.
     async fn service_count(&self, project: &ProjectId, filter: &ServiceFilter) -> Result<u64>;

@@ -109,7 +109,7 @@ impl Mutation {
     ) -> Result<Option<DestroyProjectPayload>> {
         let project = parse_project("projectId", &input.project_id)?;
         let services = app(ctx).destroy_project(viewer(ctx)?, &project, input.ending()?).await?;
-        Ok(Some(DestroyProjectPayload { services: services.into_iter().map(Service).collect() }))
+        Ok(Some(DestroyProjectPayload { services: services.into_iter().map(Service::from).collect() }))
     }
 
     /// Protects a service from being destroyed, or takes that back. While it is protected, `destroyService` is a CONFLICT. So is
@@ -349,7 +349,7 @@ impl Mutation {
     ) -> Result<Option<RunSqlPayload>> {
         let id = parse_service("id", &input.id)?;
         let (service, table) = app(ctx).run_sql(viewer(ctx)?, id, input.statement).await?;
-        Ok(Some(RunSqlPayload { service: Service(service), result: Some(table.into()) }))
+        Ok(Some(RunSqlPayload { service: service.into(), result: Some(table.into()) }))
     }
 
     /// Lists keys of a running service which holds keys, a page at a time, as Redis' SCAN does. It can change nothing. Needs
@@ -362,7 +362,7 @@ impl Mutation {
         let id = parse_service("id", &input.id)?;
         let (service, page) = app(ctx).scan_keys(viewer(ctx)?, id, input.parse()?).await?;
         Ok(Some(ScanKeysPayload {
-            service: Service(service),
+            service: service.into(),
             keys: page.keys.into_iter().map(RedisKey).collect(),
             next_cursor: page.next.map(|cursor| cursor.to_string()),
             total: page.total.try_into().unwrap_or(i32::MAX),
@@ -378,7 +378,7 @@ impl Mutation {
     ) -> Result<Option<ReadKeyPayload>> {
         let id = parse_service("id", &input.id)?;
         let (service, value) = app(ctx).read_key(viewer(ctx)?, id, parse_key(&input.key_base64)?).await?;
-        Ok(Some(ReadKeyPayload { service: Service(service), value: value.map(Into::into) }))
+        Ok(Some(ReadKeyPayload { service: service.into(), value: value.map(Into::into) }))
     }
 }
 
@@ -392,5 +392,5 @@ async fn act(
 }
 
 fn told(Committed { service, event }: Committed) -> (Service, Option<ServiceEvent>) {
-    (Service(service), event.map(ServiceEvent::from))
+    (service.into(), event.map(ServiceEvent::from))
 }

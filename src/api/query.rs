@@ -34,7 +34,7 @@ impl Query {
     async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "An object's id.")] id: ID) -> Result<Option<Node>> {
         let viewer = viewer(ctx)?;
         Ok(match node_id::parse(&id)? {
-            NodeId::Service(id) => app(ctx).service(viewer, id).await?.map(|service| Node::Service(Service(service))),
+            NodeId::Service(id) => app(ctx).service(viewer, id).await?.map(|service| Node::Service(service.into())),
             NodeId::Project(id) => app(ctx).sees(viewer, &id).then_some(Node::Project(Project(id))),
             NodeId::Kind(definition) => Some(Node::CatalogEntry(CatalogEntry(definition))),
         })
@@ -89,7 +89,7 @@ impl Query {
         #[graphql(desc = "The service's id.")] id: ID,
     ) -> Result<Option<Service>> {
         let id = parse_service("id", &id)?;
-        Ok(app(ctx).service(viewer(ctx)?, id).await?.map(Service))
+        Ok(app(ctx).service(viewer(ctx)?, id).await?.map(Service::from))
     }
 
     /// What a service took and held up to now; the server remembers a day. Null when the service does not exist, or when it is

@@ -63,7 +63,7 @@ impl Subscription {
         let watch = Watch::open(ctx, viewer, "serviceChanged")?;
         let id = parse_service("id", &id)?;
         let services = app(ctx).service_changes(viewer, id, watch.from()).await?;
-        Ok(watch.pursue(services).map(|service| service.map(|service| Service(Arc::unwrap_or_clone(service)))))
+        Ok(watch.pursue(services).map(|service| service.map(Service)))
     }
 
     /// What the service's server writes: its last lines, and then each as it comes, also after restarts. Ends when the

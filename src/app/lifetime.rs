@@ -1,5 +1,7 @@
 //! How long services are there: protection from being destroyed, an expiry, and the end of a whole project.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::actions::{ATTEMPTS, too_fast};
@@ -194,7 +196,7 @@ impl App {
         loop {
             let page = Page { after, before: None, limit: PAGE, from_end: false };
             let found = self.store.service_list(project, &ServiceFilter::default(), page).await?;
-            services.extend(found.rows);
+            services.extend(found.rows.into_iter().map(Arc::unwrap_or_clone));
             after = services.last().map(|service: &Service| service.id);
             if !found.has_more {
                 return Ok(services);

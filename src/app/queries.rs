@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use super::{App, Result, now, visible};
 use crate::audit::{self, Object};
@@ -73,7 +74,7 @@ impl App {
         project: &ProjectId,
         filter: &ServiceFilter,
         page: Page<ServiceId>,
-    ) -> Result<Slice<Service>> {
+    ) -> Result<Slice<Arc<Service>>> {
         visible(viewer, project)?;
         Ok(self.store.service_list(project, filter, page).await?)
     }
@@ -85,7 +86,7 @@ impl App {
         project: &ProjectId,
         filter: &ServiceFilter,
         page: Page<ServiceId>,
-    ) -> Result<(Slice<Service>, LogCursors)> {
+    ) -> Result<(Slice<Arc<Service>>, LogCursors)> {
         visible(viewer, project)?;
         let (slice, span) = self.store.service_list_at(project, filter, page).await?;
         let (oldest, newest) = (Cursor::encode(project, span.start()), Cursor::encode(project, span.last));

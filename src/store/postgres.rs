@@ -25,6 +25,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::copied::Copied;
 use super::fault::{CALL_TIMEOUT, Fault, Verdict};
 use super::inventory;
+use super::kept::KeptServices;
 use super::trouble::{Condition, Purpose, Trouble};
 use super::{BoxError, Notice, Result, StoreError, listen};
 use crate::domain::id::{ProjectId, ServiceId};
@@ -132,6 +133,7 @@ pub struct Backend {
     condition: Arc<Condition>,
     reads: AtomicU64,
     commits: Arc<AtomicU64>,
+    kept: KeptServices,
 }
 
 /// Connections for one purpose. They are made when they are first needed.
@@ -171,6 +173,7 @@ impl Backend {
             condition: Arc::new(Condition::new(name)),
             reads: AtomicU64::new(0),
             commits: Arc::default(),
+            kept: KeptServices::default(),
         })
     }
 
@@ -190,6 +193,7 @@ impl Backend {
             condition: Arc::clone(&self.condition),
             reads: AtomicU64::new(0),
             commits: Arc::clone(&self.commits),
+            kept: KeptServices::default(),
         })
     }
 

@@ -220,8 +220,8 @@ impl Store for Backend {
         project: &ProjectId,
         filter: &ServiceFilter,
         page: Page<ServiceId>,
-    ) -> Result<Slice<Service>> {
-        read!(self, service_list(project, filter, page))
+    ) -> Result<Slice<Arc<Service>>> {
+        read!(self, service_list(&self.kept, project, filter, page))
     }
 
     async fn service_list_at(
@@ -229,8 +229,8 @@ impl Store for Backend {
         project: &ProjectId,
         filter: &ServiceFilter,
         page: Page<ServiceId>,
-    ) -> Result<(Slice<Service>, LogSpan)> {
-        read_at_once!(self, service_list_at(project, filter, page))
+    ) -> Result<(Slice<Arc<Service>>, LogSpan)> {
+        read_at_once!(self, service_list_at(&self.kept, project, filter, page))
     }
 
     async fn service_count(&self, project: &ProjectId, filter: &ServiceFilter) -> Result<u64> {

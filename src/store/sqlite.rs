@@ -17,6 +17,7 @@ use futures_util::{FutureExt, StreamExt};
 
 use super::copied::Copied;
 use super::fault::{Fault, Verdict};
+use super::kept::KeptServices;
 use super::trouble::{Condition, Purpose, Trouble};
 use super::{BoxError, Notice, Result, StoreError};
 use crate::domain::id::{ProjectId, ServiceId};
@@ -101,6 +102,7 @@ pub struct Backend {
     writer: Writer,
     keeper: Arc<Keeper>,
     reads: AtomicU64,
+    kept: KeptServices,
 }
 
 impl Backend {
@@ -138,7 +140,7 @@ impl Backend {
         tokio::spawn(keeper::watch(Arc::downgrade(&keeper)));
         keeper::check(&keeper).map_err(|error| StoreError::Unavailable(error.into()))?;
         let writer = Writer::start(url, Arc::clone(&keeper)).map_err(|error| StoreError::Unavailable(error.into()))?;
-        let backend = Self { pool, writer, keeper, reads: AtomicU64::new(0) };
+        let backend = Self { pool, writer, keeper, reads: AtomicU64::new(0), kept: KeptServices::default() };
         // Should the file be taken away, there is one that reads what it held.
         backend.reader().await?.give_back();
         Ok(backend)

@@ -95,7 +95,7 @@ impl Backup {
 
     /// Whose it is; it may be DESTROYED by now.
     async fn service(&self, ctx: &Context<'_>) -> Result<Option<Service>> {
-        Ok(batches::service(ctx, self.0.service).await?.map(Service))
+        Ok(batches::service(ctx, self.0.service).await?.map(Service::from))
     }
 
     /// What the service was called when it was asked for.

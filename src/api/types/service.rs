@@ -1,5 +1,7 @@
 //! A service.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, Object};
 
 use super::backup::BackupConnection;
@@ -28,7 +30,13 @@ const CREDENTIALS: usize = 6;
 /// How many versions the kinds have at most.
 const VERSIONS: usize = 3;
 
-pub struct Service(pub service::Service);
+pub struct Service(pub Arc<service::Service>);
+
+impl From<service::Service> for Service {
+    fn from(service: service::Service) -> Self {
+        Self(Arc::new(service))
+    }
+}
 
 /// A managed service of a project.
 #[Object]

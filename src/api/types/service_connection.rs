@@ -1,5 +1,7 @@
 //! Pages of services.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Enum, InputObject, Object};
 
 use super::enums::{ServiceKind, ServiceState};
@@ -120,7 +122,7 @@ impl ServiceConnection {
 
     /// The page's services, each with its cursor.
     async fn edges(&self) -> Vec<ServiceEdge> {
-        self.services.iter().map(|service| ServiceEdge(Service(service.0.clone()))).collect()
+        self.services.iter().map(|service| ServiceEdge(Service(Arc::clone(&service.0)))).collect()
     }
 
     /// Where the page lies in the list.

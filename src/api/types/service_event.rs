@@ -62,10 +62,10 @@ impl ServiceEvent {
     /// The service that it happened to, as it is now.
     async fn service(&self, ctx: &Context<'_>) -> Result<Service> {
         if let Some(service) = &self.service {
-            return Ok(Service(service::Service::clone(service)));
+            return Ok(Service(Arc::clone(service)));
         }
         let service = batches::service(ctx, self.event.service).await?;
-        Ok(Service(service.ok_or(AppError::NotFound("service"))?))
+        Ok(service.ok_or(AppError::NotFound("service"))?.into())
     }
 
     /// The service's revision from then on, to tell which of several answers about it is the newest; null on events from

@@ -1,5 +1,7 @@
 //! The rows of services, without their credentials.
 
+use std::sync::Arc;
+
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
@@ -14,6 +16,8 @@ use crate::domain::id::{IdempotencyKey, InstanceId, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
 use crate::domain::service::{Power, Service, ServiceKind, ServiceState};
 use crate::store::fault::Fault;
+use crate::store::first::First;
+use crate::store::kept::{KeptServices, Version};
 use crate::store::rows::{EventRow, NewServiceRow, ServiceRow};
 use crate::store::schema::{destroyed_counts, instances, pool_members, services};
 use crate::store::types::{Id, Instant, Word};
@@ -96,46 +100,87 @@ fn filtered(project: &ProjectId, filter: &ServiceFilter) -> services::BoxedQuery
     query
 }
 
-pub(super) async fn service_list(
-    connection: &mut Conn,
+/// Where a page of services lies: the ids of its cursors, with the names that they had in a list by name.
+type Bounds = [Option<(ServiceId, Option<String>)>; 2];
+
+async fn bounds(connection: &mut Conn, filter: &ServiceFilter, page: Page<ServiceId>) -> Answer<Option<Bounds>> {
+    let mut bounds = [page.after, page.before].map(|cursor| cursor.map(|id| (id, None)));
+    if filter.order.is_by_name() {
+        for (ServiceId(id), name) in bounds.iter_mut().flatten() {
+            *name = services::table.find(Id(*id)).select(services::name).first(connection).await.optional()?;
+            if name.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(bounds))
+}
+
+/// The rows of a page and those behind it, in its order.
+fn paged(
     project: &ProjectId,
     filter: &ServiceFilter,
     page: Page<ServiceId>,
-) -> Answer<Slice<Service>> {
-    let mut query = filtered(project, filter).select(ServiceRow::as_select()).limit(one_more(page.limit));
-    for (cursor, is_ahead) in [(page.after, false), (page.before, true)] {
-        let Some(ServiceId(id)) = cursor else { continue };
+    bounds: &Bounds,
+) -> services::BoxedQuery<'static, Db> {
+    let mut query = filtered(project, filter);
+    for (bound, is_ahead) in bounds.iter().zip([false, true]) {
+        let Some((ServiceId(id), name)) = bound else { continue };
         let grows = filter.order.is_descending() == is_ahead;
-        if !filter.order.is_by_name() {
-            query = if grows { query.filter(services::id.gt(Id(id))) } else { query.filter(services::id.lt(Id(id))) };
+        let Some(name) = name else {
+            query = if grows { query.filter(services::id.gt(Id(*id))) } else { query.filter(services::id.lt(Id(*id))) };
             continue;
-        }
-        let name = services::table.find(Id(id)).select(services::name).first::<String>(connection).await.optional()?;
-        let Some(name) = name else { return Ok(Slice { rows: Vec::new(), has_more: false }) };
+        };
         let same = services::name.eq(name.clone());
         query = if grows {
-            query.filter(services::name.gt(name).or(same.and(services::id.gt(Id(id)))))
+            query.filter(services::name.gt(name.clone()).or(same.and(services::id.gt(Id(*id)))))
         } else {
-            query.filter(services::name.lt(name).or(same.and(services::id.lt(Id(id)))))
+            query.filter(services::name.lt(name.clone()).or(same.and(services::id.lt(Id(*id)))))
         };
     }
-    query = match (filter.order.is_by_name(), filter.order.is_descending() != page.from_end) {
+    match (filter.order.is_by_name(), filter.order.is_descending() != page.from_end) {
         (false, false) => query.order(services::id.asc()),
         (false, true) => query.order(services::id.desc()),
         (true, false) => query.order((services::name.asc(), services::id.asc())),
         (true, true) => query.order((services::name.desc(), services::id.desc())),
+    }
+}
+
+/// What a page shows is of one moment: where a service of it is not kept as it is by now, all of them are read.
+pub(super) async fn service_list(
+    connection: &mut Conn,
+    kept: &KeptServices,
+    project: &ProjectId,
+    filter: &ServiceFilter,
+    page: Page<ServiceId>,
+) -> Answer<Slice<Arc<Service>>> {
+    let Some(bounds) = bounds(connection, filter, page).await? else {
+        return Ok(Slice { rows: Vec::new(), has_more: false });
     };
-    let rows: Vec<ServiceRow> = rows!(connection, query)?;
-    Ok(slice(rows, page.limit, page.from_end))
+    let versions = (services::id, services::revision, services::updated_at);
+    let query = paged(project, filter, page, &bounds).select(versions);
+    let versions: Vec<Version> = rows!(connection, First { query, rows: one_more(page.limit) })?;
+    let found = match kept.find(&versions) {
+        Some(found) => found,
+        None => {
+            let query = paged(project, filter, page, &bounds).select(ServiceRow::as_select());
+            let rows: Vec<ServiceRow> = rows!(connection, First { query, rows: one_more(page.limit) })?;
+            let found: Vec<_> = rows.into_iter().map(|row| Arc::new(Service::from(row))).collect();
+            kept.keep(&found);
+            found
+        }
+    };
+    Ok(slice(found, page.limit, page.from_end))
 }
 
 pub(super) async fn service_list_at(
     connection: &mut Conn,
+    kept: &KeptServices,
     project: &ProjectId,
     filter: &ServiceFilter,
     page: Page<ServiceId>,
-) -> Answer<(Slice<Service>, LogSpan)> {
-    let slice = service_list(connection, project, filter, page).await?;
+) -> Answer<(Slice<Arc<Service>>, LogSpan)> {
+    let slice = service_list(connection, kept, project, filter, page).await?;
     Ok((slice, event_span(connection, project).await?))
 }
 

@@ -1,5 +1,7 @@
 //! Filters, counts and pages.
 
+use std::sync::Arc;
+
 use project_services::domain::page::ServiceOrder;
 use project_services::domain::service::{Service, ServiceKind, ServiceState};
 use project_services::store::{Page, ServiceFilter, Slice};
@@ -14,6 +16,7 @@ contract! {
     pages_walk_a_services_events_both_ways,
     pages_walk_a_projects_events_both_ways,
     pages_walk_in_every_order,
+    a_list_shows_what_was_written_since_it_was_last_read,
     a_search_finds_names_by_a_part_and_nothing_by_signs,
 }
 
@@ -123,6 +126,28 @@ async fn pages_walk_a_projects_services_both_ways(database: Database) {
         Slice { rows: slice.rows.into_iter().map(|service| service.id).collect(), has_more: slice.has_more }
     })
     .await;
+}
+
+async fn a_list_shows_what_was_written_since_it_was_last_read(database: Database) {
+    let (store, another) = (database.connect().await, database.connect().await);
+    let [first, last] = ["first", "last"].map(|name| service("demo", name));
+    create(&*store, &first).await;
+    create(&*store, &last).await;
+    let page = Page { after: None, before: None, limit: 100, from_end: false };
+    let listed = async |filter: &ServiceFilter| {
+        let slice = store.service_list(&project("demo"), filter, page).await.unwrap();
+        slice.rows.into_iter().map(Arc::unwrap_or_clone).collect::<Vec<_>>()
+    };
+    let all = ServiceFilter { include_destroyed: true, ..ServiceFilter::default() };
+    let were = [read(&*store, first.id).await, read(&*store, last.id).await];
+    for _ in 0..2 {
+        assert_eq!(listed(&all).await, were);
+    }
+    destroy(&*another, first.id).await;
+    append(&*another, &last, "written elsewhere").await.unwrap();
+    let are = [read(&*store, first.id).await, read(&*store, last.id).await];
+    assert_eq!((listed(&all).await, are[0].state), (are.to_vec(), ServiceState::Destroyed));
+    assert_eq!(listed(&ServiceFilter::default()).await, are[1..]);
 }
 
 async fn pages_walk_a_services_events_both_ways(database: Database) {

@@ -1,5 +1,7 @@
 //! Rows as a newer version of the server may write them: shown as far as they are known, beside others, and left alone.
 
+use std::sync::Arc;
+
 use project_services::domain::service::{ErrorCode, OperationKind, OperationPhase, Service, ServiceKind, ServiceState};
 use project_services::store::{Guard, Page, ServiceFilter, StoreError, Write};
 
@@ -39,7 +41,8 @@ async fn rows_of_a_newer_version_are_listed_beside_others_and_left_alone(databas
     }
     create(&*store, &last).await;
     let page = Page { after: None, before: None, limit: 100, from_end: false };
-    let listed = store.service_list(&project("demo"), &ServiceFilter::default(), page).await.unwrap().rows;
+    let slice = store.service_list(&project("demo"), &ServiceFilter::default(), page).await.unwrap();
+    let listed: Vec<Service> = slice.rows.into_iter().map(Arc::unwrap_or_clone).collect();
     let understood: Vec<_> = listed.iter().filter(|service| service.understood).map(|service| service.id).collect();
     assert_eq!((listed.len(), understood), (NEWER.len() + 2, vec![first.id, last.id]));
     assert_eq!(store.service_list_active().await.unwrap().len(), listed.len());
