@@ -26,6 +26,7 @@ use super::subscription::Subscription;
 use super::{Identity, Operation, documents, guard};
 use crate::audit;
 use crate::clock::Clock;
+use super::types::list::AtOnce;
 
 pub type Plain = async_graphql::Schema<Query, Mutation, Subscription>;
 
@@ -54,7 +55,7 @@ impl Schema {
     ) -> Self {
         let exact = builder().extension(ErrorCodes { limits: Arc::clone(&limits) }).finish();
         // All that it is given is valid.
-        let quick = builder().validation_mode(ValidationMode::Fast).finish();
+        let quick = builder().data(AtOnce).validation_mode(ValidationMode::Fast).finish();
         let (proven, fan_out) = (ProvenDocuments::default(), Arc::default());
         Self(Arc::new(Inner { exact, quick, limits, clock, fan_out, proven }))
     }

@@ -14,6 +14,7 @@ pub mod ids;
 pub mod inputs;
 pub mod instance;
 pub mod limits;
+pub mod list;
 pub mod live;
 pub mod node_id;
 pub mod operation;

@@ -43,7 +43,17 @@ fn queries(id: &str) -> Vec<(&'static str, Value)> {
     let page = "query($p: ID!, $first: Int, $after: String) { services(projectId: $p, first: $first, after: $after) { \
                 nodes { id name tier { tier } } pageInfo { endCursor hasNextPage } } }";
     let service = "query($id: ID!, $also: Boolean = false) { service(id: $id) { name state @include(if: $also) } viewer { subject } }";
+    let at_once = "query($p: ID!) { services(projectId: $p) { nodes { __typename key: id id revision projectId name kind version \
+                   restartPending state hostname port externalHost externalPort containerName expiresAt createdAt updatedAt \
+                   ...More ... on Service { name kind } ... { state } } } } fragment More on Service { name also: version __typename }";
+    let one_waits = "query($p: ID!) { services(projectId: $p) { nodes { id ... on Node { id } viewerActions name } } }";
+    let one_is_left_out =
+        "query($p: ID!, $also: Boolean!) { services(projectId: $p) { nodes { id name @include(if: $also) } } }";
     vec![
+        (at_once, json!({"p": "demo"})),
+        (one_waits, json!({"p": "demo"})),
+        (one_is_left_out, json!({"p": "demo", "also": true})),
+        (one_is_left_out, json!({"p": "demo", "also": false})),
         (page, json!({"p": "demo"})),
         (page, json!({"p": "demo", "first": 1})),
         (page, json!({"p": "demo", "first": 2, "after": "no cursor"})),

@@ -11,6 +11,7 @@ use super::credential::Credential;
 use super::date_time::DateTime;
 use super::enums::{ServiceAction, ServiceKind, ServiceState};
 use super::instance::ReplacedInstance;
+use super::list::plain;
 use super::operation::{Operation, ServiceError};
 use super::page::{PageArguments, page_cost};
 use super::recovery_window::RecoveryWindow;
@@ -38,38 +39,63 @@ impl From<service::Service> for Service {
     }
 }
 
+plain!(Service {
+    "id" => shown_id,
+    "revision" => revision,
+    "projectId" => project_id,
+    "name" => name,
+    "kind" => kind,
+    "version" => version,
+    "restartPending" => restart_pending,
+    "state" => state,
+    "hostname" => hostname,
+    "port" => port,
+    "externalHost" => external_host,
+    "externalPort" => external_port,
+    "containerName" => container_name,
+    "expiresAt" => expires_at,
+    "createdAt" => created_at,
+    "updatedAt" => updated_at,
+});
+
+impl Service {
+    fn shown_id(&self, _: &Context<'_>) -> ID {
+        self.0.id.to_string().into()
+    }
+}
+
 /// A managed service of a project.
 #[Object]
 impl Service {
     /// Identifies the service; opaque.
-    pub async fn id(&self) -> ID {
-        self.0.id.to_string().into()
+    pub async fn id(&self, ctx: &Context<'_>) -> ID {
+        self.shown_id(ctx)
     }
 
     /// Counts its changes: of two answers about a service the one of the higher revision is the newer, whatever order they
     /// came in.
-    async fn revision(&self) -> i64 {
+    fn revision(&self) -> i64 {
         self.0.revision
     }
 
     /// The project that it belongs to.
-    async fn project_id(&self) -> ID {
+    fn project_id(&self) -> ID {
         self.0.project.to_string().into()
     }
 
     /// What people call it: 1 to 40 lower-case letters, digits and hyphens. Its own in its project among the services
     /// that are not destroyed.
-    async fn name(&self) -> &str {
+    fn name(&self) -> &str {
         self.0.name.as_str()
     }
 
     /// What it is.
-    async fn kind(&self) -> ServiceKind {
+    fn kind(&self) -> ServiceKind {
         self.0.wish.kind.into()
     }
 
     /// The version of what it is, such as "17".
-    async fn version(&self) -> &str {
+    fn version(&self) -> &str {
         &self.0.wish.version
     }
 
@@ -91,13 +117,13 @@ impl Service {
     }
 
     /// Whether it runs in another size than `tier`, some of which the server inside, or its volume, takes only when it is started.
-    async fn restart_pending(&self) -> bool {
+    fn restart_pending(&self) -> bool {
         let is_told = definition(self.0.wish.kind).offer.as_ref().is_some_and(|offer| offer.live_resize.is_some());
         (!is_told && self.0.is_outgrown()) || self.0.grows_at_start()
     }
 
     /// What is true of it right now.
-    async fn state(&self) -> ServiceState {
+    fn state(&self) -> ServiceState {
         self.0.state.into()
     }
 
@@ -113,12 +139,12 @@ impl Service {
     }
 
     /// The host name that containers on the project's network reach it by.
-    async fn hostname(&self) -> &str {
+    fn hostname(&self) -> &str {
         &self.0.address.hostname
     }
 
     /// The TCP port that it listens on at `hostname`.
-    async fn port(&self) -> u16 {
+    fn port(&self) -> u16 {
         // A service exists of offered kinds only.
         definition(self.0.wish.kind).offer.as_ref().map_or(0, |offer| offer.port)
     }
@@ -126,18 +152,18 @@ impl Service {
     /// The address that it is also published on, outside the project's network, as the engine tells; null while it is
     /// not: before it is started, while it is stopped, and always where the server publishes nothing or the project's
     /// network has no way out.
-    async fn external_host(&self) -> Option<String> {
+    fn external_host(&self) -> Option<String> {
         self.0.evidence.published.map(|published| published.address.to_string())
     }
 
     /// The TCP port that it is published on at `externalHost`; null while it is not. A start gives it the same one again.
-    async fn external_port(&self) -> Option<u16> {
+    fn external_port(&self) -> Option<u16> {
         self.0.evidence.published.map(|published| published.port)
     }
 
     /// What its container and its volume are called on the engine's host, for `docker logs` and the like. It is another name after
     /// an upgrade, a restore into it, or `revertService`.
-    async fn container_name(&self) -> String {
+    fn container_name(&self) -> String {
         self.0.instance.to_string()
     }
 
@@ -198,17 +224,17 @@ impl Service {
     }
 
     /// When it is destroyed by itself, with its data; null: never. An event says so an hour before.
-    async fn expires_at(&self) -> Option<DateTime> {
+    fn expires_at(&self) -> Option<DateTime> {
         self.0.lifetime.expires_at.map(DateTime)
     }
 
     /// When it was asked for.
-    async fn created_at(&self) -> DateTime {
+    fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
     /// When it last changed.
-    async fn updated_at(&self) -> DateTime {
+    fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
     }
 

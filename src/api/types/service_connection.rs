@@ -6,6 +6,7 @@ use async_graphql::{Context, Enum, InputObject, Object};
 
 use super::enums::{ServiceKind, ServiceState};
 use super::ids::{parse_service_cursor, service_cursor};
+use super::list::List;
 use super::page::{PageArguments, PageInfo, other_side};
 use super::service::Service;
 use crate::api::app;
@@ -116,8 +117,8 @@ impl ServiceConnection {
 #[Object]
 impl ServiceConnection {
     /// The page's services.
-    async fn nodes(&self) -> &[Service] {
-        &self.services
+    async fn nodes(&self) -> List<'_, Service> {
+        List(&self.services)
     }
 
     /// The page's services, each with its cursor.

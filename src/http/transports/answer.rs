@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_graphql::{Response, ServerError, Value};
-use async_graphql_axum::GraphQLResponse;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Serialize;
@@ -23,26 +22,56 @@ pub const HEADERS: [(HeaderName, &str); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
 ];
 
-/// A response as the specification wants it written: `data` is there if and only if the operation was executed
-/// (GraphQL specification, section 7.1).
-#[derive(Serialize)]
-pub struct Body<'a> {
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [ServerError],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a Value>,
+/// The response in its JSON form, without line breaks, as the specification wants it written: `data` is there if and only if
+/// the operation was executed (GraphQL specification, section 7.1).
+pub fn json(response: &Response) -> String {
+    let mut out = vec![b'{'];
+    if !response.errors.is_empty() {
+        out.extend_from_slice(b"\"errors\":");
+        put_as_is(&response.errors, &mut out);
+    }
+    if was_executed(response) {
+        out.extend_from_slice(if response.errors.is_empty() { b"\"data\":" } else { b",\"data\":" });
+        put(&response.data, &mut out);
+    }
+    out.push(b'}');
+    // Lists write names, and texts as JSON has them.
+    String::from_utf8(out).unwrap_or_default()
 }
 
-impl<'a> Body<'a> {
-    pub fn of(response: &'a Response) -> Self {
-        Self { errors: &response.errors, data: was_executed(response).then_some(&response.data) }
+/// Writes a value. Of what lists have written themselves it is a copy.
+fn put(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Binary(json) => out.extend_from_slice(json),
+        Value::List(values) => {
+            out.push(b'[');
+            for (index, value) in values.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                put(value, out);
+            }
+            out.push(b']');
+        }
+        Value::Object(members) => {
+            out.push(b'{');
+            for (index, (name, value)) in members.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                put_as_is(name, out);
+                out.push(b':');
+                put(value, out);
+            }
+            out.push(b'}');
+        }
+        value => put_as_is(value, out),
     }
 }
 
-/// The response in its JSON form, without line breaks.
-pub fn json(response: &Response) -> String {
+fn put_as_is(value: &impl Serialize, out: &mut Vec<u8>) {
     // Responses are made of values that all have a JSON form.
-    serde_json::to_string(&Body::of(response)).unwrap_or_default()
+    let _ = serde_json::to_writer(out, value);
 }
 
 /// Whether execution began. Errors from before it have no path, those of resolvers have one.
@@ -51,18 +80,14 @@ pub fn was_executed(response: &Response) -> bool {
 }
 
 /// The answer to a well-formed request.
-pub fn of(response: Response, media: Media) -> axum::response::Response {
-    if !was_executed(&response) {
-        return write(refused(&response, media), &Body::of(&response), media);
-    }
+pub fn of(response: &Response, media: Media) -> axum::response::Response {
     let partial = StatusCode::from_u16(PARTIAL_SUCCESS).unwrap_or_default();
     let status = match media {
+        _ if !was_executed(response) => refused(response, media),
         Media::GraphqlResponse if !response.errors.is_empty() => partial,
         _ => StatusCode::OK,
     };
-    let mut answer = GraphQLResponse::from(response).into_response();
-    answer.headers_mut().remove(header::CONTENT_TYPE);
-    (status, [(header::CONTENT_TYPE, media.content_type())], HEADERS, answer).into_response()
+    write(status, json(response), media)
 }
 
 /// The status of what was not executed: 400 for a document that can't be parsed, 422 for one that is not valid or whose
@@ -79,12 +104,13 @@ fn refused(response: &Response, media: Media) -> StatusCode {
 
 /// The answers to the requests of a batch.
 pub fn of_batch(responses: &[Response], media: Media) -> axum::response::Response {
-    write(StatusCode::OK, &responses.iter().map(Body::of).collect::<Vec<_>>(), media)
+    let responses: Vec<_> = responses.iter().map(json).collect();
+    write(StatusCode::OK, format!("[{}]", responses.join(",")), media)
 }
 
 /// The answer to what is no request that could be executed.
 pub fn refusal(status: StatusCode, error: Error, media: Media) -> axum::response::Response {
-    write(status, &Body::of(&error.into_response()), media)
+    write(status, json(&error.into_response()), media)
 }
 
 /// The answer to one request too many. 429 in either media type, since the request was not even read.
@@ -112,8 +138,6 @@ fn code_of(error: &ServerError) -> Option<&Value> {
     error.extensions.as_ref().and_then(|extensions| extensions.get("code"))
 }
 
-fn write(status: StatusCode, body: &impl Serialize, media: Media) -> axum::response::Response {
-    // Responses are made of values that all have a JSON form.
-    let body = serde_json::to_vec(body).unwrap_or_default();
+fn write(status: StatusCode, body: String, media: Media) -> axum::response::Response {
     (status, [(header::CONTENT_TYPE, media.content_type())], HEADERS, body).into_response()
 }

@@ -1,6 +1,6 @@
 //! GraphQL over HTTP (http-spec.graphql.org/September2026).
 //!
-//! Of async-graphql-axum the response writes what was executed, and the protocol tells WebSockets that speak GraphQL. Ours is the rest of it, because that crate
+//! Of async-graphql-axum the protocol tells WebSockets that speak GraphQL. Ours is the rest of it, because that crate
 //! - executes mutations that come by GET, and bodies of other types, which a page of any site can send unasked;
 //! - takes a request without a query, and says of a bad one neither which parameter it is nor that in GraphQL;
 //! - answers in one media type, whatever `Accept` says, with 200 for what was not executed, and `data` in it;
@@ -112,7 +112,7 @@ impl Operations<'_> {
             (Err(refusal), _) => Err(refusal),
         };
         match answered {
-            Ok(response) => answer::of(response, media),
+            Ok(response) => answer::of(&response, media),
             Err(Refusal::TooMany(excess)) => answer::too_many(excess, media),
             Err(Refusal::Status(status, error)) => {
                 let mut response = answer::refusal(status, error, media);

@@ -26,10 +26,10 @@ use tracing::Instrument;
 
 mod protocol;
 
-use protocol::{Close, Dialect, Incoming, Outgoing, answered, close, reading_failed, shared};
+use protocol::{Close, Dialect, Incoming, Outgoing, answered, close, reading_failed, written};
 
 use super::accept::Media;
-use super::answer::{self, Body};
+use super::answer;
 use super::caller::{Caller, authorization};
 use super::execution::{Answer, Signed};
 use super::parameters;
@@ -344,7 +344,7 @@ impl Connection {
                 self.write(Message::Text(text.into())).await
             }
             Some(Answer::Own(response)) if answer::was_executed(&response) => {
-                self.send(self.dialect.result(), Some(&id), Some(Body::of(&response))).await
+                self.result(self.dialect.result(), &id, &answer::json(&response)).await
             }
             Some(Answer::Own(response)) => {
                 self.operations.remove(&id);
@@ -362,7 +362,7 @@ impl Connection {
         match self.dialect {
             Dialect::Modern => self.send("error", Some(id), Some(&response.errors)).await,
             Dialect::Legacy => {
-                self.send("data", Some(id), Some(Body::of(response))).await?;
+                self.result("data", id, &answer::json(response)).await?;
                 self.send::<()>("complete", Some(id), None).await
             }
         }
@@ -373,6 +373,10 @@ impl Connection {
             self.send::<()>("ka", None, None).await?;
         }
         self.write(Message::Ping(Bytes::new())).await
+    async fn result(&mut self, kind: &str, id: &str, payload: &str) -> Step {
+        self.write(Message::Text(written(kind, id, payload).into())).await
+    }
+
     }
 
     async fn send<P: Serialize>(&mut self, kind: &str, id: Option<&str>, payload: Option<P>) -> Step {

@@ -76,7 +76,7 @@ pub struct Outgoing<'a, P> {
 }
 
 /// The same as [`Outgoing`] of a payload that is JSON already.
-pub fn shared(kind: &str, id: &str, payload: &str) -> String {
+pub fn written(kind: &str, id: &str, payload: &str) -> String {
     let id = serde_json::to_string(id).unwrap_or_default();
     let mut text = String::with_capacity(kind.len() + id.len() + payload.len() + 32);
     for part in ["{\"type\":\"", kind, "\",\"id\":", &id, ",\"payload\":", payload, "}"] {
