@@ -69,6 +69,8 @@ pub struct Operation {
     pub kind: OperationType,
     /// Fields at its root, those in fragments included, each as often as it is asked for; never more than are let through.
     pub root_fields: u32,
+    /// Whether it has kept its thread for next to no time when it was executed last.
+    pub is_brief: bool,
 }
 
 /// What operation `request` would run; None when its document does not say, for instance because it is no GraphQL at all, or

@@ -5,8 +5,11 @@
 //! executed before without an error. What fails in the quick one is executed again in the exact one, which tells how it fails.
 
 use std::any::TypeId;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
 use async_graphql::{Data, Request, Response, ValidationMode};
@@ -23,10 +26,10 @@ use super::meter::Meter;
 use super::mutation::Mutation;
 use super::query::Query;
 use super::subscription::Subscription;
+use super::types::list::AtOnce;
 use super::{Identity, Operation, documents, guard};
 use crate::audit;
 use crate::clock::Clock;
-use super::types::list::AtOnce;
 
 pub type Plain = async_graphql::Schema<Query, Mutation, Subscription>;
 
@@ -111,7 +114,7 @@ impl Schema {
     /// too much of it.
     pub(super) fn operation(&self, request: &mut Request) -> Option<Operation> {
         if let Some(proven) = self.0.proven.find(request) {
-            return Some(proven.operation);
+            return Some(proven.operation(&request.variables));
         }
         self.0.limits.check_text(&request.query).ok()?;
         let name = request.operation_name.clone();
@@ -121,7 +124,8 @@ impl Schema {
     fn operation_in(&self, document: &ExecutableDocument, name: Option<&str>) -> Option<Operation> {
         let selected = documents::operation::selected(document, name)?;
         let root_fields = documents::root_fields(document, selected).clamp(1, self.0.limits.root_fields.max(1));
-        Some(Operation { kind: selected.ty, root_fields: u32::try_from(root_fields).unwrap_or(u32::MAX) })
+        let root_fields = u32::try_from(root_fields).unwrap_or(u32::MAX);
+        Some(Operation { kind: selected.ty, root_fields, is_brief: false })
     }
 
     /// The request's document, where it needs neither parsing nor validation.
@@ -143,14 +147,28 @@ impl Schema {
         if let Some(identity) = identity(request) {
             quick.data.insert(identity.clone());
         }
-        let execution = AssertUnwindSafe(self.0.quick.execute(quick)).catch_unwind();
+        let mut kept = Duration::ZERO;
+        let execution = AssertUnwindSafe(timed(self.0.quick.execute(quick), &mut kept)).catch_unwind();
         let (executed, withheld) = audit::withholding(execution).await;
+        proven.executed(kept);
         let response = executed.ok().filter(|response| response.errors.is_empty());
         if response.is_none() {
             withheld.discard();
         }
         response
     }
+}
+
+/// Does it, and measures for how long at a time it keeps its thread.
+async fn timed<T>(work: impl Future<Output = T>, longest: &mut Duration) -> T {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        let begun = Instant::now();
+        let polled = work.as_mut().poll(cx);
+        *longest = (*longest).max(begun.elapsed());
+        polled
+    })
+    .await
 }
 
 /// The request with what the exact schema finds in its data.

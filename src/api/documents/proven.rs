@@ -2,7 +2,9 @@
 //! what was found out about them holds for as long as the server runs.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition};
 use async_graphql::{Name, Request, Value, Variables};
@@ -18,6 +20,8 @@ const MAX_TEXT: usize = 8 << 10;
 const MAX_TEXTS: usize = 64 << 10;
 /// How many shapes of variables are remembered of a document.
 const MAX_SHAPES: usize = 64;
+/// What keeps its thread for less than this is brief, in microseconds: to hand it to another thread takes some twenty.
+const BRIEF_MICROS: u64 = 500;
 
 type Digest = [u8; 32];
 
@@ -25,18 +29,31 @@ type Digest = [u8; 32];
 pub struct Proven {
     pub document: ExecutableDocument,
     pub asked: Arc<Asked>,
-    pub operation: Operation,
+    operation: Operation,
     text: usize,
     /// The variables in which any text is as good as another one for the validation.
     texts: Vec<Name>,
     /// Digests of the variables that it was executed with, but for those texts.
     shapes: Mutex<HashSet<Digest>>,
+    /// For how long at a time it kept its thread when it was executed last, in microseconds.
+    kept: AtomicU64,
 }
 
 impl Proven {
     /// Whether it needs no validation with these variables.
     pub fn takes(&self, variables: &Variables) -> bool {
         lock(&self.shapes).contains(&shape(&self.texts, variables))
+    }
+
+    /// Notes for how long at a time an execution has kept its thread.
+    pub fn executed(&self, kept: Duration) {
+        self.kept.store(u64::try_from(kept.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// What it would run with these variables.
+    pub fn operation(&self, variables: &Variables) -> Operation {
+        let is_brief = self.kept.load(Ordering::Relaxed) < BRIEF_MICROS && self.takes(variables);
+        Operation { is_brief, ..self.operation }
     }
 }
 
@@ -78,7 +95,8 @@ impl ProvenDocuments {
         let proven = generations.find(digest).unwrap_or_else(|| {
             let texts = operation::selected(document, asked.name.as_deref()).map(texts).unwrap_or_default();
             let (document, asked) = (document.clone(), Arc::clone(asked));
-            let proven = Arc::new(Proven { document, asked, operation, text, texts, shapes: Mutex::default() });
+            let (shapes, kept) = (Mutex::default(), AtomicU64::new(u64::MAX));
+            let proven = Arc::new(Proven { document, asked, operation, text, texts, shapes, kept });
             generations.keep(digest, Arc::clone(&proven));
             proven
         });
@@ -178,7 +196,7 @@ mod tests {
     fn remember(known: &ProvenDocuments, request: &Request) {
         let document = parse_query(&request.query).unwrap();
         let asked = Arc::new(operation::asked(&document, None).unwrap());
-        let operation = Operation { kind: OperationType::Query, root_fields: 1 };
+        let operation = Operation { kind: OperationType::Query, root_fields: 1, is_brief: false };
         known.remember(Identified::of(request).unwrap(), &document, &asked, operation);
     }
 
@@ -201,6 +219,21 @@ mod tests {
         }
         assert!(known.find(&request("{ a }", value!({}))).is_none());
         assert!(known.find(&request(QUERY, value!({})).operation_name("other")).is_none());
+    }
+
+    #[test]
+    fn it_is_brief_as_long_as_it_was_the_last_time() {
+        let known = ProvenDocuments::default();
+        let asked = request(QUERY, value!({"id": "a", "first": 1}));
+        let otherwise = request(QUERY, value!({"id": "a", "first": 2}));
+        remember(&known, &asked);
+        let proven = known.find(&asked).unwrap();
+        assert!(!proven.operation(&asked.variables).is_brief);
+        for (micros, is_brief) in [(BRIEF_MICROS - 1, true), (BRIEF_MICROS, false), (0, true)] {
+            proven.executed(Duration::from_micros(micros));
+            assert_eq!(proven.operation(&asked.variables).is_brief, is_brief, "{micros}");
+            assert!(!proven.operation(&otherwise.variables).is_brief, "nothing is known of those variables");
+        }
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub struct Signed {
     pub slot: Arc<ConnectionSlot>,
     /// What it takes of the memory for requests, until it is executed.
     pub held: Arc<HeldBytes>,
+    /// Whether it takes less time than another thread would take to hear of it. It is executed where it was read then.
+    pub is_brief: bool,
 }
 
 impl Signed {
@@ -100,10 +102,12 @@ impl Parts {
         timeout_at(deadline, permit.acquire()).await.map_err(|_| Error::timed_out())?;
         let held = (permit, signed.slot.in_use(), Arc::clone(&signed.held));
         let schema = self.schema.clone();
-        let executing = self.executor.spawn(in_context(async move {
+        let is_brief = signed.is_brief;
+        let execution = in_context(async move {
             let _held = held;
             timeout_at(deadline, schema.execute(signed.into_request())).await
-        }));
+        });
+        let executing = if is_brief { tokio::spawn(execution) } else { self.executor.spawn(execution) };
         match executing.await {
             Ok(executed) => executed.map_err(|_| Error::timed_out()),
             Err(error) => {

@@ -105,10 +105,11 @@ impl Operations<'_> {
         };
         let operation = api::operation(&self.parts.schema, &mut request);
         let kind = operation.map(|operation| operation.kind);
+        let is_brief = operation.is_some_and(|operation| operation.is_brief);
         let framing = self.accepted.framing(kind);
         let answered = match (self.check(operation, framing.is_some()), framing) {
-            (Ok(()), Some(framing)) => return stream::answer(self.parts, kind, self.signed(request), framing),
-            (Ok(()), None) => self.execute(request).await,
+            (Ok(()), Some(framing)) => return stream::answer(self.parts, kind, self.signed(request, false), framing),
+            (Ok(()), None) => self.execute(request, is_brief).await,
             (Err(refusal), _) => Err(refusal),
         };
         match answered {
@@ -151,7 +152,8 @@ impl Operations<'_> {
 
     async fn one_of_many(&self, mut request: Request) -> Result<async_graphql::Response, Refusal> {
         self.check(api::operation(&self.parts.schema, &mut request), false)?;
-        self.execute(request).await
+        // Many of them together are not brief.
+        self.execute(request, false).await
     }
 
     /// Fails with why the operation can't be executed this way, or not now. Its first root field was counted when it came.
@@ -173,15 +175,15 @@ impl Operations<'_> {
         counted.map_err(Refusal::TooMany)
     }
 
-    async fn execute(&self, request: Request) -> Result<async_graphql::Response, Refusal> {
-        let executed = self.parts.execute(self.signed(request)).await;
+    async fn execute(&self, request: Request, is_brief: bool) -> Result<async_graphql::Response, Refusal> {
+        let executed = self.parts.execute(self.signed(request, is_brief)).await;
         executed.map_err(|error| Refusal::Status(StatusCode::SERVICE_UNAVAILABLE, error))
     }
 
-    fn signed(&self, request: Request) -> Signed {
+    fn signed(&self, request: Request, is_brief: bool) -> Signed {
         let Caller { request_id, address, slot, .. } = self.caller.clone();
         let (identity, held) = (self.identity.clone(), Arc::clone(&self.held));
-        Signed { request, id: request_id, identity, address: address.0, slot, held }
+        Signed { request, id: request_id, identity, address: address.0, slot, held, is_brief }
     }
 }
 

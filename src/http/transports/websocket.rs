@@ -300,7 +300,8 @@ impl Connection {
         let span = tracing::info_span!(target: audit::TARGET, parent: None, "websocket", id = request_id.0,
             client = %self.address.0, trace_id = tracing::field::Empty);
         let slot = Arc::clone(&self.slot);
-        let signed = Signed { request, id: request_id, identity, address: self.address.0, slot, held: Arc::new(held) };
+        let (address, held, is_brief) = (self.address.0, Arc::new(held), false);
+        let signed = Signed { request, id: request_id, identity, address, slot, held, is_brief };
         let (results, of) = (self.results.clone(), Arc::clone(&id));
         let direct = {
             let (results, id) = (results.clone(), Arc::clone(&id));
@@ -339,10 +340,7 @@ impl Connection {
             return Ok(());
         }
         match answer {
-            Some(Answer::Shared(payload)) => {
-                let text = shared(self.dialect.result(), &id, &payload);
-                self.write(Message::Text(text.into())).await
-            }
+            Some(Answer::Shared(payload)) => self.result(self.dialect.result(), &id, &payload).await,
             Some(Answer::Own(response)) if answer::was_executed(&response) => {
                 self.result(self.dialect.result(), &id, &answer::json(&response)).await
             }
@@ -373,10 +371,10 @@ impl Connection {
             self.send::<()>("ka", None, None).await?;
         }
         self.write(Message::Ping(Bytes::new())).await
-    async fn result(&mut self, kind: &str, id: &str, payload: &str) -> Step {
-        self.write(Message::Text(written(kind, id, payload).into())).await
     }
 
+    async fn result(&mut self, kind: &str, id: &str, payload: &str) -> Step {
+        self.write(Message::Text(written(kind, id, payload).into())).await
     }
 
     async fn send<P: Serialize>(&mut self, kind: &str, id: Option<&str>, payload: Option<P>) -> Step {
