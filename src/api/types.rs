@@ -36,7 +36,6 @@ use service::Service;
 /// An object with an id that is its own among all objects.
 #[derive(Interface)]
 #[graphql(field(name = "id", ty = "ID", desc = "Identifies the object among all objects; opaque."))]
-#[expect(clippy::large_enum_variant, reason = "it lives until it is resolved, and most are services")]
 pub enum Node {
     Service(Service),
     Project(Project),
