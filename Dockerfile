@@ -17,7 +17,8 @@ FROM ${BUILD_BASE} AS build
 WORKDIR /build
 # The dependencies alone, over empty sources: this layer lasts until Cargo.toml or Cargo.lock changes.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src benches data && touch src/lib.rs benches/latency.rs && echo 'fn main() {}' >src/main.rs \
+RUN mkdir src benches data && touch src/lib.rs && echo 'fn main() {}' >src/main.rs \
+    && touch $(sed -n '/^\[\[bench\]\]$/{n;s|^name = "\(.*\)"$|benches/\1.rs|p}' Cargo.toml) \
     && cargo build --release --locked
 COPY build.rs ./
 COPY --from=web /web/dist web/dist
