@@ -42,6 +42,7 @@ test: engine images compiler web clients ## Runs all tests, also those on a real
 	$(ON_ENGINE) .ci/with-s3 .ci/with-postgres cargo test --locked $(ARGS)
 
 bench: engine images compiler web node ## Measures the server beside its peers, for docs/performance.md.
+	deploy/dev/need.sh strace:strace zstd:zstd mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs
 	npm --prefix benches/peers ci --no-audit --no-fund --loglevel=error
 	$(ON_ENGINE) .ci/with-postgres cargo bench --locked $(patsubst benches/%.rs,--bench %,$(wildcard benches/*.rs))
 
