@@ -18,6 +18,7 @@ pub struct Hints {
     backups: Notify,
     database: Notify,
     pool: Notify,
+    missed: Notify,
 }
 
 impl Hints {
@@ -32,12 +33,18 @@ impl Hints {
         }
     }
 
-    /// Says that any project's log may have grown.
+    /// Says that hints may have been missed: any project's log may have grown, and any service may have to be looked at.
     pub fn all_changed(&self) {
+        self.missed.notify_one();
         let projects = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
         for sender in projects.values() {
             sender.send_modify(|count| *count = count.wrapping_add(1));
         }
+    }
+
+    /// Returns when that was said since the last call. For one caller at a time.
+    pub async fn missed(&self) {
+        self.missed.notified().await;
     }
 
     /// A receiver that changes whenever the project may have news. Subscribe before you read.

@@ -38,6 +38,7 @@ impl Reconciler {
             let besides = tokio::select! {
                 _ = interval.tick() => Besides::Turn,
                 () = self.doubts.notified() => Besides::Nothing,
+                () = self.hints.missed() => Besides::Nothing,
             };
             if let Some(survey) = self.wake_differing(besides).await {
                 // It comes again with the next one.
