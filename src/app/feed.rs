@@ -145,8 +145,7 @@ impl Feed {
         let kept = events.len().max(KEPT);
         before.events.extend(happened(events, &services));
         while before.events.len() > kept {
-            before.events.pop_front();
-            before.start += 1;
+            before.start = before.events.pop_front().map_or(before.start, |oldest| oldest.event.sequence);
         }
         before.asked.clear();
         before.services = services;
