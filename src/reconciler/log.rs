@@ -145,9 +145,7 @@ impl Reconciler {
         let mut after = row.clone();
         after.evidence.log_awaits_start = awaits;
         let event = awaits.then(|| NewEvent::log_awaits_start(row, now));
-        let guard = Guard::Term { epoch: self.epoch(), read: row };
-        let write = Write { service: Some(&after), event: event.as_ref(), ..Write::new(guard, now) };
-        match self.store.commit(write).await {
+        match self.observe(row, &after, event.as_ref(), now).await {
             Ok(_) => self.hints.project_changed(&row.project),
             // The next collection finds it again.
             Err(StoreError::Stale) => {}
