@@ -49,7 +49,6 @@ export function Dialog(props: DialogProps) {
       aria-labelledby={title}
       // The browser would give the focus back before the page knows that it is closed, and what is pressed in between would be lost.
       onCancel={(event) => {
-        if (event.target !== event.currentTarget) return;
         event.preventDefault();
         props.close();
       }}
