@@ -9,10 +9,11 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
+use crate::domain::address::Publishing;
 use crate::domain::id::BuildDigest;
 use crate::domain::lifecycle::ServiceAction;
 use crate::domain::limits::Limits;
-use crate::domain::service::{ServiceKind, SizeTier, TierSpec, Wish};
+use crate::domain::service::{Published, ServiceKind, SizeTier, TierSpec, Wish};
 
 pub mod access;
 pub mod archive;
@@ -98,10 +99,10 @@ pub struct Offer {
     pub versions: &'static [&'static str],
     /// One of each size, smallest first.
     pub tiers: [TierSpec; 3],
-    /// The TCP port that the server inside listens on.
-    pub port: u16,
-    /// How many clients a service of a size serves at once.
-    pub connections: fn(&TierSpec) -> u32,
+    /// Where the server inside listens; the first is the main one, which a service is known by.
+    pub endpoints: &'static [Endpoint],
+    /// How many clients a service of a size serves at once; None where it does not count them.
+    pub connections: Option<fn(&TierSpec) -> u32>,
     /// Where in the container the volume with its data is.
     pub data_path: &'static str,
     /// How long a clean shutdown may take before the engine kills it.
@@ -118,9 +119,8 @@ pub struct Offer {
     /// A file by which a container that is made anew puts back what locks a service's user out; None where a start does that
     /// anyway.
     pub repair: Option<fn(&Access, &Policy) -> File>,
-    /// What has a running server take the passwords of an access, and no others; None where the kind can't change them while
-    /// it runs.
-    pub live_rotation: Option<fn(&Wish, &Access) -> Change>,
+    /// None where the kind can't change its passwords.
+    pub rotation: Option<Rotation>,
     /// None where the server inside takes a new size only when it is started.
     pub live_resize: Option<LiveResize>,
     /// None where the server inside can't be kept from writing while it runs: it is stopped then.
@@ -137,6 +137,40 @@ pub struct Offer {
     pub dump: Option<Dump>,
     /// None where nothing but a backup can be brought back.
     pub archive: Option<Archive>,
+}
+
+/// What a kind may be able to do besides what all are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ability {
+    LiveRotation,
+    RotationByRestart,
+    LiveResize,
+    StorageGuard,
+    Upgrade,
+    Backup,
+    PointInTime,
+    Export,
+    Sql,
+    Keys,
+}
+
+/// A TCP port that the server inside listens on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its own among those of its kind.
+    pub name: &'static str,
+    pub port: u16,
+    /// What is spoken there, as the scheme of a URL.
+    pub protocol: &'static str,
+}
+
+/// How a kind changes its passwords.
+#[derive(Clone, Copy)]
+pub struct Rotation {
+    /// What has a running server take the passwords of an access, and no others.
+    pub change: fn(&Wish, &Access) -> Change,
+    /// Whether nobody loses a connection by it. Otherwise the server inside begins anew, in the container that it has.
+    pub is_live: bool,
 }
 
 /// How a kind takes a new size while it runs.
@@ -177,11 +211,29 @@ impl Definition {
         &offer.versions[..place.unwrap_or_default()]
     }
 
+    /// What services of this kind can do; nothing while it is announced only.
+    pub fn abilities(&self) -> Vec<Ability> {
+        let Some(offer) = &self.offer else { return Vec::new() };
+        let has = [
+            (Ability::LiveRotation, offer.rotation.is_some_and(|rotation| rotation.is_live)),
+            (Ability::RotationByRestart, offer.rotation.is_some_and(|rotation| !rotation.is_live)),
+            (Ability::LiveResize, offer.live_resize.is_some()),
+            (Ability::StorageGuard, offer.storage_guard.is_some()),
+            (Ability::Upgrade, offer.upgrade.is_some()),
+            (Ability::Backup, offer.backup.is_some()),
+            (Ability::PointInTime, offer.archive.is_some()),
+            (Ability::Export, offer.dump.is_some()),
+            (Ability::Sql, offer.sql.is_some()),
+            (Ability::Keys, offer.keys.is_some()),
+        ];
+        has.into_iter().filter_map(|(ability, has)| has.then_some(ability)).collect()
+    }
+
     /// Whether `action` can be done to a service of this kind in any state.
     pub fn is_able(&self, action: ServiceAction) -> bool {
         let can = |able: fn(&Offer) -> bool, otherwise| self.offer.as_ref().map_or(otherwise, able);
         match action {
-            ServiceAction::RotateCredentials => can(|offer| offer.live_rotation.is_some(), true),
+            ServiceAction::RotateCredentials => can(|offer| offer.rotation.is_some(), true),
             ServiceAction::RunSql => can(|offer| offer.sql.is_some(), false),
             ServiceAction::BrowseKeys => can(|offer| offer.keys.is_some(), false),
             ServiceAction::CreateBackup | ServiceAction::Restore => can(|offer| offer.backup.is_some(), false),
@@ -203,6 +255,11 @@ impl Offer {
         self.versions[0]
     }
 
+    /// The port of the main endpoint.
+    pub fn port(&self) -> u16 {
+        self.endpoints[0].port
+    }
+
     /// None where no such size is offered.
     pub fn tier(&self, tier: SizeTier) -> Option<TierSpec> {
         self.tiers.iter().find(|offered| offered.tier == tier).copied()
@@ -211,7 +268,24 @@ impl Offer {
 
 /// How many clients a service serves at once; None where there is no telling.
 pub fn connections_limit(wish: &Wish) -> Option<u32> {
-    definition(wish.kind).offer.as_ref().map(|offer| (offer.connections)(&wish.tier))
+    Some(definition(wish.kind).offer.as_ref()?.connections?(&wish.tier))
+}
+
+/// Where a service of `kind` can be published whose search begins at the place `start`; None where no ports are left. `held` are the
+/// kinds of what is published with the ports of their main endpoints: the others' follow. Who is quicker has the main one for
+/// sure; that one of the others is taken shows when the container is started.
+pub fn free_port(
+    publishing: &Publishing,
+    kind: ServiceKind,
+    held: &[(ServiceKind, u16)],
+    start: u128,
+) -> Option<Published> {
+    let count = |kind| definition(kind).offer.as_ref().map_or(1, |offer| offer.endpoints.len());
+    let taken: Vec<_> = held
+        .iter()
+        .flat_map(|&(kind, port)| (0..count(kind)).filter_map(move |n| port.checked_add(u16::try_from(n).ok()?)))
+        .collect();
+    publishing.choose(&taken, start, count(kind))
 }
 
 /// What a container for `wish` is made from, as a digest; None where its kind is not offered. It is that of a container which
@@ -295,7 +369,7 @@ mod tests {
     #[test]
     fn a_kind_offers_what_it_is_able_to_do_and_no_more() {
         let able = postgresql::DEFINITION;
-        let offer = able.offer.map(|offer| Offer { live_rotation: None, sql: None, ..offer });
+        let offer = able.offer.map(|offer| Offer { rotation: None, sql: None, ..offer });
         let unable = Definition { offer, ..able };
         for &action in ServiceAction::ALL {
             let is_ability = matches!(action, ServiceAction::RotateCredentials | ServiceAction::RunSql);

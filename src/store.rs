@@ -253,7 +253,7 @@ pub trait Store: Terms {
     async fn service_list_names(&self, project: &ProjectId) -> Result<Vec<ServiceName>>;
 
     /// The host ports on which services that are not DESTROYED are published.
-    async fn port_list(&self) -> Result<Vec<u16>>;
+    async fn port_list(&self) -> Result<Vec<(ServiceKind, u16)>>;
 
     /// The instances of the pool, whatever has come of them, those that have had their state longest first.
     async fn pool_list(&self) -> Result<Vec<PoolMember>>;

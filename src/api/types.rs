@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod console;
 pub mod credential;
 pub mod date_time;
+pub mod endpoint;
 pub mod enums;
 pub mod history;
 pub mod ids;

@@ -187,7 +187,7 @@ impl App {
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             again.tick().await;
-            if let Ok(holdings) = self.instruments.holdings(instance, offer.data_path, offer.port).await {
+            if let Ok(holdings) = self.instruments.holdings(instance, offer.data_path, offer.port()).await {
                 counted.send_replace(Some(holdings));
             }
         }

@@ -8,7 +8,7 @@ use super::lifetime::unfit;
 use super::{App, AppError, Committed, Result, new_seed, now};
 use crate::audit::{self, Object};
 use crate::catalog::access::Access;
-use crate::catalog::{Offer, definition, made_of};
+use crate::catalog::{Offer, definition, free_port, made_of};
 use crate::domain::Stored as _;
 use crate::domain::address::Publishing;
 use crate::domain::backup_policy::{BackupPlan, BackupPolicy};
@@ -178,7 +178,7 @@ impl App {
         let member = ready.map(|(member, _)| member);
         let published = match (&member, &self.terms.publishing) {
             (Some(member), _) => member.published,
-            (None, Some(publishing)) => Some(self.free_port(publishing, id).await?),
+            (None, Some(publishing)) => Some(self.free_port(publishing, wish.kind, id).await?),
             (None, None) => None,
         };
         let address = Address { hostname: format!("{name}-{}", id.suffix()), published };
@@ -222,11 +222,11 @@ impl App {
         Ok(opened.ok().and_then(|bytes| Access::from_bytes(&bytes).ok()).map(|access| (member, access)))
     }
 
-    /// A port that no other service has; searched from a place that depends on the id, so that two installations on
+    /// Ports that no other service has; searched from a place that depends on the id, so that two installations on
     /// one host rarely meet.
-    async fn free_port(&self, publishing: &Publishing, id: ServiceId) -> Result<Published> {
+    async fn free_port(&self, publishing: &Publishing, kind: ServiceKind, id: ServiceId) -> Result<Published> {
         let taken = self.store.port_list().await?;
-        let found = publishing.choose(&taken, id.0.as_u128());
+        let found = free_port(publishing, kind, &taken, id.0.as_u128());
         let message = "Every port that services may be published on is taken.";
         found.ok_or_else(|| AppError::Conflict { field: "projectId", message: message.to_owned() })
     }

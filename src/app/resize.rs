@@ -74,7 +74,7 @@ impl App {
     /// What is on the service's volume; of one that does not run what was counted last. None where nobody knows.
     async fn stored_mib(&self, service: &Service, offer: &Offer) -> Result<Option<u64>> {
         if service.state == ServiceState::Running {
-            let counted = self.instruments.holdings(service.instance, offer.data_path, offer.port).await;
+            let counted = self.instruments.holdings(service.instance, offer.data_path, offer.port()).await;
             return Ok(Some(counted.map_err(unanswered)?.storage_bytes >> 20));
         }
         Ok(service.evidence.storage.used_mib)

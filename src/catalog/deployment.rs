@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::Endpoint;
 use crate::domain::id::BuildDigest;
 use crate::domain::limits::Limits;
 use crate::domain::service::TierSpec;
@@ -48,7 +49,8 @@ pub struct Deployment {
     pub tmpfs: &'static [(&'static str, &'static str)],
     /// Put into the volume before each creation of the container.
     pub files: Vec<File>,
-    pub port: u16,
+    /// What it listens on; the first is the main one.
+    pub endpoints: &'static [Endpoint],
     pub tier: TierSpec,
     /// Size of /dev/shm in MiB; it counts towards the memory limit.
     pub shared_memory_mib: u32,
@@ -96,13 +98,18 @@ impl Deployment {
     /// guesses: see [`super::build`].
     pub(super) fn digest(&self) -> BuildDigest {
         let Self { image, entrypoint, command, environment, user, data_path, second_path, tmpfs, files, .. } = self;
-        let Self { port, tier, shared_memory_mib, pids, stop_signal, stop_grace, health_check, .. } = self;
+        let Self { endpoints, tier, shared_memory_mib, pids, stop_signal, stop_grace, health_check, .. } = self;
         let files: Vec<_> =
             files.iter().map(|file| (file.path, Some(file.content.as_slice()).filter(|_| !file.salted))).collect();
+        // As it was when there was but one.
+        let ports = match endpoints {
+            [only] => serde_json::json!(only.port),
+            several => several.iter().map(|endpoint| endpoint.port).collect(),
+        };
         // Storage is the volume's.
         let limits = (tier.memory_mib, tier.cpu_millis, shared_memory_mib, pids);
         let inside = (image, entrypoint, command, environment, user, health_check);
-        let around = (data_path, second_path, tmpfs, port, stop_signal, stop_grace.as_secs());
+        let around = (data_path, second_path, tmpfs, ports, stop_signal, stop_grace.as_secs());
         let text = serde_json::json!([inside, around, limits, files]).to_string();
         BuildDigest(Sha256::digest(text).into())
     }
@@ -167,6 +174,29 @@ impl Question<'_> {
         format!("case $({client} 2>&1) in {}) true ;; *) false ;; esac", patterns.join(" | "))
     }
 }
+
+/// The beginning of a script that is told files and lines. Each ends with a line of its own that is a full stop, so that nothing is done
+/// with half of one. A file takes the old one's place at once and durably, under a name of its own until then: another that was left
+/// behind may be at it as well. `put` reads the file $1 in the current directory, which is one that the server can't write to.
+pub(super) const TOLD: &str = r#"set -eu
+lines() {
+  while IFS= read -r line; do
+    [ "$line" != . ] || return 0
+    printf '%s\n' "$line"
+  done
+  return 1
+}
+put() {
+  new=$1.$$
+  trap 'rm -f "$new"' EXIT
+  rm -f "$new"
+  lines >"$new"
+  chmod 444 "$new"
+  sync "$new" 2>/dev/null || sync
+  mv -f "$new" "$1"
+  sync . 2>/dev/null || sync
+}
+"#;
 
 /// A shell's words that run `script`.
 pub(super) fn shell(script: &str) -> Vec<String> {

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::access::Access;
 use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
 use super::policy::Policy;
-use super::{Credential, Definition, Offer, StorageGuard, credential, tiers};
+use super::{Credential, Definition, Endpoint, Offer, Rotation, StorageGuard, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 mod archive;
@@ -25,6 +25,8 @@ const DATA: &str = "/var/lib/postgresql/data";
 /// The image runs the scripts in it once the database is initialised, before it listens on TCP.
 const INIT_SCRIPTS: &str = "/docker-entrypoint-initdb.d";
 
+const ENDPOINTS: &[Endpoint] = &[Endpoint { name: "postgresql", port: PORT, protocol: "postgresql" }];
+
 pub static DEFINITION: Definition = Definition {
     kind: ServiceKind::Postgresql,
     name: "PostgreSQL",
@@ -34,8 +36,8 @@ pub static DEFINITION: Definition = Definition {
     offer: Some(Offer {
         versions: &["17", "16", "15"],
         tiers: tiers([256, 500, 1024], [512, 1000, 5 * 1024], [1024, 2000, 20 * 1024]),
-        port: PORT,
-        connections: max_connections,
+        endpoints: ENDPOINTS,
+        connections: Some(max_connections),
         data_path: DATA,
         stop_grace: STOP_GRACE,
         access: Access::with_database,
@@ -43,7 +45,7 @@ pub static DEFINITION: Definition = Definition {
         deployment,
         login: repair::login,
         repair: Some(repair::file),
-        live_rotation: Some(credential_change),
+        rotation: Some(Rotation { change: credential_change, is_live: true }),
         live_resize: None,
         storage_guard: Some(StorageGuard { forbid: forbid_writes, allow: allow_writes }),
         sql: Some(console::CONSOLE),
@@ -123,7 +125,7 @@ fn deployment(wish: &Wish, access: &Access, policy: &Policy) -> Deployment {
             roles::first_start(access, policy),
             File { path: "mark-initialised.sh", content: Zeroizing::new(roles::MARK.into()), salted: false },
         ],
-        port: PORT,
+        endpoints: ENDPOINTS,
         tier: wish.tier,
         shared_memory_mib: wish.tier.memory_mib / 4,
         pids: 200,

@@ -6,9 +6,9 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::access::{Access, digest};
-use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
+use super::deployment::{Change, Deployment, File, Question, TOLD, entrypoint, shell};
 use super::policy::Policy;
-use super::{Credential, Definition, LiveResize, Offer, StorageGuard, credential, tiers};
+use super::{Credential, Definition, Endpoint, LiveResize, Offer, Rotation, StorageGuard, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 mod backup;
@@ -24,6 +24,8 @@ const POLICY: &str = "volatile-lru";
 /// What the server says to who comes when `maxclients` are connected.
 const FULL: &str = "max number of clients reached";
 
+const ENDPOINTS: &[Endpoint] = &[Endpoint { name: "redis", port: PORT, protocol: "redis" }];
+
 pub static DEFINITION: Definition = Definition {
     kind: ServiceKind::Redis,
     name: "Redis",
@@ -33,8 +35,8 @@ pub static DEFINITION: Definition = Definition {
     offer: Some(Offer {
         versions: &["7", "6"],
         tiers: tiers([128, 500, 512], [256, 1000, 2 * 1024], [512, 2000, 10 * 1024]),
-        port: PORT,
-        connections: max_clients,
+        endpoints: ENDPOINTS,
+        connections: Some(max_clients),
         data_path: DATA,
         stop_grace: STOP_GRACE,
         access: Access::with_password,
@@ -42,7 +44,7 @@ pub static DEFINITION: Definition = Definition {
         deployment,
         login,
         repair: None,
-        live_rotation: Some(credential_change),
+        rotation: Some(Rotation { change: credential_change, is_live: true }),
         live_resize: Some(LiveResize { change: size_change, memory_for_data: maxmemory_mib }),
         storage_guard: Some(StorageGuard { forbid: forbid_writes, allow: allow_writes }),
         sql: None,
@@ -101,7 +103,7 @@ fn deployment(wish: &Wish, access: &Access, _: &Policy) -> Deployment {
                 salted: false,
             },
         ],
-        port: PORT,
+        endpoints: ENDPOINTS,
         tier: wish.tier,
         shared_memory_mib: 1,
         pids: 64,
@@ -155,31 +157,14 @@ fn digests(access: &Access) -> String {
     access.passwords().map(|password| ["#", &digest(password)].concat()).collect::<Vec<_>>().join(" ")
 }
 
-/// Puts a new configuration in place, which is what a restart goes by, and then tells the running server. Both come by
-/// standard input, each with a line of its own that ends it, so that nothing is done with half of one. The file takes the
-/// old one's place at once and durably, under a name of its own until then: another that was left behind may be at it as
-/// well. Whatever redis-cli says, it exits with 0: all $1 answers have to be OK. A rewriting of the append-only file is begun, or
-/// was before.
+/// Puts a new configuration in place, which is what a restart goes by, and then tells the running server. Whatever redis-cli says, it
+/// exits with 0: all $1 answers have to be OK. A rewriting of the append-only file is begun, or was before.
 ///
 /// Redis keeps no connection in reserve: while clients have taken all of them nobody can tell it anything. So it is tried
 /// for a while, for clients come and go.
-const CHANGE: &str = r#"set -eu
-lines() {
-  while IFS= read -r line; do
-    [ "$line" != . ] || return 0
-    printf '%s\n' "$line"
-  done
-  return 1
-}
+const CHANGE: &str = r#"
 cd /data/.service
-new=redis.conf.$$
-trap 'rm -f "$new"' EXIT
-rm -f "$new"
-lines >"$new"
-chmod 444 "$new"
-sync "$new" 2>/dev/null || sync
-mv -f "$new" redis.conf
-sync . 2>/dev/null || sync
+put redis.conf
 commands=$(lines)
 tell() { printf '%s\n' "$commands" | timeout -k 1 5 redis-cli -h 127.0.0.1 -p 6379 2>&1; }
 n=0
@@ -246,7 +231,7 @@ fn change(wish: &Wish, access: &Access, commands: &[&str]) -> Change {
     let password = access.password.expose_secret();
     let input = Zeroizing::new([&configuration, ".\nAUTH ", password, "\n", &commands, "\n.\n"].concat());
     let answers = 1 + commands.lines().count();
-    let mut command = shell(CHANGE);
+    let mut command = shell(&[TOLD, CHANGE].concat());
     command.extend(["change".to_owned(), answers.to_string()]);
     // The files in the volume are root's, so that the server can't change them. It has no capabilities here either.
     Change { command, user: "root", input: SecretString::from(input.as_str()) }

@@ -41,11 +41,16 @@ pub struct Container {
 }
 
 impl Container {
-    /// Where its port `inside` is published; where `meant` to be, if there is a choice.
-    pub fn published(&self, inside: u16, meant: Option<Published>) -> Option<Published> {
-        let mut outside = self.published.iter().filter(|port| port.inside == inside).map(|port| port.outside);
-        let first = outside.clone().next();
-        outside.find(|outside| Some(*outside) == meant).or(first)
+    /// Where the first of its ports `inside` is published, with the others behind it; where `meant` to be, if there is a choice.
+    pub fn published(&self, inside: &[u16], meant: Option<Published>) -> Option<Published> {
+        let is_there = |inside, outside| self.published.contains(&PublishedPort { inside, outside });
+        let follow = |first: Published| {
+            inside.iter().enumerate().all(|(n, port)| first.at(n).is_some_and(|at| is_there(*port, at)))
+        };
+        let main = self.published.iter().filter(|port| Some(&port.inside) == inside.first());
+        let mut whole = main.map(|port| port.outside).filter(|outside| follow(*outside));
+        let first = whole.clone().next();
+        whole.find(|outside| Some(*outside) == meant).or(first)
     }
 }
 

@@ -181,11 +181,20 @@ pub struct TierSpec {
     pub storage_mib: u32,
 }
 
-/// A host address and port that a service is published on.
+/// The host address and port that a service's main endpoint is published on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
     pub address: IpAddr,
     pub port: u16,
+}
+
+impl Published {
+    /// Where the endpoint is published that is `place` behind the main one: their ports follow each other. None beyond the last
+    /// port that there is.
+    pub fn at(self, place: usize) -> Option<Self> {
+        let port = self.port.checked_add(u16::try_from(place).ok()?)?;
+        Some(Self { port, ..self })
+    }
 }
 
 impl fmt::Display for Published {

@@ -38,7 +38,7 @@ pub struct Container {
     /// What it is called on its project's network, and inside.
     pub hostname: String,
     pub place: Place,
-    /// The host address and port that its server is published on, if any.
+    /// Where its main endpoint is published, if it is; the others are on the ports behind.
     pub published: Option<Published>,
     pub deployment: Deployment,
     /// Borne by the container from then on, so that what it was made from can be compared.

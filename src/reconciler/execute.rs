@@ -9,8 +9,8 @@ use super::rules::Failure;
 use super::steps::{Left, Step};
 use super::{Reconciler, things};
 use crate::catalog::access::Access;
-use crate::catalog::definition;
 use crate::catalog::deployment::{Change, Deployment};
+use crate::catalog::{definition, free_port};
 use crate::crypto::Sealed;
 use crate::domain::event::NewEvent;
 use crate::domain::id::InstanceId;
@@ -245,7 +245,9 @@ impl Reconciler {
             Err(error) => return Done::StoreFailed(error),
         };
         let mut after = service.clone();
-        after.address.published = publishing.choose_behind(&taken, published.port).or(Some(published));
+        let kind = service.wish.kind;
+        let next = free_port(publishing, kind, &taken, publishing.place_behind(published.port));
+        after.address.published = next.or(Some(published));
         match self.observe(service, &after, None, (self.clock)()).await {
             Ok(_) => {
                 self.hints.project_changed(&service.project);
@@ -314,9 +316,9 @@ impl Reconciler {
             Ok(unsealed) => unsealed,
             Err(done) => return done,
         };
-        let rotation = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.live_rotation);
+        let rotation = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.rotation);
         let Some(rotation) = rotation else { return Done::Failed(withdrawn()) };
-        let command = command(rotation(&service.wish, &access));
+        let command = command((rotation.change)(&service.wish, &access));
         let complaint = match self.engine.run(service.instance, &command).await {
             Ok(ended) if ended.exit_code == Some(0) => None,
             Ok(ended) => Some(ended.output),

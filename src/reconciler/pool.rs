@@ -17,7 +17,7 @@ use super::look::pause_after;
 use super::{Reconciler, things};
 use crate::catalog::access::{Access, Seed};
 use crate::catalog::deployment::Deployment;
-use crate::catalog::{Offer, definition, made_of};
+use crate::catalog::{Offer, definition, free_port, made_of};
 use crate::domain::id::{InstanceId, ServiceId};
 use crate::domain::observed::{ContainerStatus, Health, Observed, Volume};
 use crate::domain::pool::{MemberState, PoolMember, PoolTarget};
@@ -241,7 +241,7 @@ impl Reconciler {
         let sealed = self.sealer.seal(ServiceId(id.0), &access.to_bytes());
         let sealed = sealed.map_err(|error| PoolError::Other(error.to_string()))?;
         let published = match &self.settings.publishing {
-            Some(publishing) => publishing.choose(&self.store.port_list().await?, id.0.as_u128()),
+            Some(publishing) => free_port(publishing, wish.kind, &self.store.port_list().await?, id.0.as_u128()),
             None => None,
         };
         let member = PoolMember {

@@ -83,7 +83,7 @@ impl Reconciler {
 
     async fn count(&self, instance: InstanceId, kind: ServiceKind) -> Option<Holdings> {
         let offer = definition(kind).offer.as_ref()?;
-        self.instruments.holdings(instance, offer.data_path, offer.port).await.ok()
+        self.instruments.holdings(instance, offer.data_path, offer.port()).await.ok()
     }
 }
 

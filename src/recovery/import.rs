@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::RecoveryError;
 use super::bring::Recovery;
+use crate::catalog::free_port;
 use crate::clock::now;
 use crate::domain::backup::{Backup, BackupOrigin, BackupState};
 use crate::domain::event::NewEvent;
@@ -87,7 +88,7 @@ impl Recovery<'_> {
             }
         };
         let published = match &self.publishing {
-            Some(publishing) => publishing.choose(&self.store.port_list().await?, id.0.as_u128()),
+            Some(publishing) => free_port(publishing, manifest.kind, &self.store.port_list().await?, id.0.as_u128()),
             None => None,
         };
         let wish =

@@ -265,7 +265,7 @@ impl Store for Backend {
         read!(self, service_list_names(project))
     }
 
-    async fn port_list(&self) -> Result<Vec<u16>> {
+    async fn port_list(&self) -> Result<Vec<(ServiceKind, u16)>> {
         read!(self, port_list())
     }
 

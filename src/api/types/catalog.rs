@@ -2,10 +2,11 @@
 
 use async_graphql::{Enum, ID, Object};
 
+use super::endpoint::{CatalogEndpoint, ENDPOINTS};
 use super::enums::{ServiceKind, SizeTier};
 use super::node_id;
 use crate::api::documents::limits::list_cost;
-use crate::catalog::Definition;
+use crate::catalog::{self, Definition};
 use crate::domain::service;
 
 /// How many sizes an offer has.
@@ -78,10 +79,47 @@ impl CatalogEntry {
         self.0.offer.as_ref().is_some_and(|offer| offer.live_resize.is_some())
     }
 
+    /// Where a service of this kind listens; the first is the main one. Empty while it is coming soon.
+    #[graphql(complexity = "list_cost(ENDPOINTS, child_complexity)")]
+    async fn endpoints(&self) -> Vec<CatalogEndpoint> {
+        self.0.offer.iter().flat_map(|offer| offer.endpoints).map(CatalogEndpoint).collect()
+    }
+
+    /// What services of this kind can do besides what all can. Empty while it is coming soon.
+    async fn abilities(&self) -> Vec<ServiceAbility> {
+        self.0.abilities().into_iter().map(ServiceAbility::from).collect()
+    }
+
     /// The environment variables that a service of this kind generates.
     async fn credential_keys(&self) -> &[&str] {
         self.0.credential_keys
     }
+}
+
+/// What a kind of service may be able to do.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "catalog::Ability")]
+pub enum ServiceAbility {
+    /// `rotateCredentials` ends no connection.
+    LiveRotation,
+    /// `rotateCredentials` starts the server inside anew, which ends connections.
+    RotationByRestart,
+    /// `resizeService` ends no connection.
+    LiveResize,
+    /// When its storage is full it goes on to be read and to delete. Without this it is stopped then.
+    StorageGuard,
+    /// `upgradeService` brings it to another version.
+    Upgrade,
+    /// It can be backed up, restored and cloned.
+    Backup,
+    /// It can be restored to any moment.
+    PointInTime,
+    /// `exportService` gives what it holds in the form of its own tools.
+    Export,
+    /// `runSql` reads its tables.
+    Sql,
+    /// `scanKeys` and `readKey` show what it holds.
+    Keys,
 }
 
 pub struct TierSpec(pub service::TierSpec);

@@ -9,6 +9,7 @@ use super::backup_policy::BackupPolicy;
 use super::catalog::TierSpec;
 use super::credential::Credential;
 use super::date_time::DateTime;
+use super::endpoint::{ENDPOINTS, ServiceEndpoint};
 use super::enums::{ServiceAction, ServiceKind, ServiceState};
 use super::instance::ReplacedInstance;
 use super::list::plain;
@@ -146,7 +147,7 @@ impl Service {
     /// The TCP port that it listens on at `hostname`.
     fn port(&self) -> u16 {
         // A service exists of offered kinds only.
-        definition(self.0.wish.kind).offer.as_ref().map_or(0, |offer| offer.port)
+        definition(self.0.wish.kind).offer.as_ref().map_or(0, |offer| offer.port())
     }
 
     /// The address that it is also published on, outside the project's network, as the engine tells; null while it is
@@ -159,6 +160,17 @@ impl Service {
     /// The TCP port that it is published on at `externalHost`; null while it is not. A start gives it the same one again.
     fn external_port(&self) -> Option<u16> {
         self.0.evidence.published.map(|published| published.port)
+    }
+
+    /// Where it listens; the first is the main one, whose are `port` and `externalPort`.
+    #[graphql(complexity = "list_cost(ENDPOINTS, child_complexity)")]
+    async fn endpoints(&self) -> Vec<ServiceEndpoint> {
+        let endpoints = definition(self.0.wish.kind).offer.as_ref().map_or(&[][..], |offer| offer.endpoints);
+        let published = self.0.evidence.published;
+        let places = endpoints.iter().enumerate();
+        places
+            .map(|(n, endpoint)| ServiceEndpoint { endpoint, published: published.and_then(|first| first.at(n)) })
+            .collect()
     }
 
     /// What its container and its volume are called on the engine's host, for `docker logs` and the like. It is another name after

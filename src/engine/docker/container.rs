@@ -13,6 +13,7 @@ use crate::catalog::copy::SOURCE;
 use crate::catalog::deployment::{CHECK_LIMIT, Deployment, FILES, File, UNHEALTHY_AFTER};
 use crate::domain::id::InstanceId;
 use crate::domain::limits::Limits;
+use crate::domain::service::Published;
 use crate::engine::thing::{Container, Place};
 use crate::engine::{EngineError, Result};
 
@@ -43,7 +44,7 @@ pub(super) fn body(container: &Container, network: &str, labels: &HashMap<String
         entrypoint: Some(deployment.entrypoint.clone()),
         cmd: Some(deployment.command.clone()),
         env: Some(environment.collect()),
-        exposed_ports: Some(vec![port(deployment)]),
+        exposed_ports: Some(ports(deployment).collect()),
         labels: Some(labels.clone()),
         stop_signal: Some(deployment.stop_signal.to_owned()),
         stop_timeout: i64::try_from(deployment.stop_grace.as_secs()).ok(),
@@ -101,15 +102,14 @@ fn host(container: &Container, network: &str, labels: &HashMap<String, String>) 
         // A start sets `always`, for with anything less the engine does not bring it back after a crash of its own.
         restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
         network_mode: Some(network.to_owned()),
-        port_bindings: container.published.filter(|_| !matches!(container.place, Place::Isolated(_))).map(
-            |published| {
-                let binding = PortBinding {
-                    host_ip: Some(published.address.to_string()),
-                    host_port: Some(published.port.to_string()),
-                };
-                HashMap::from([(port(deployment), Some(vec![binding]))])
-            },
-        ),
+        port_bindings: container.published.filter(|_| !matches!(container.place, Place::Isolated(_))).map(|first| {
+            let binding = |published: Published| PortBinding {
+                host_ip: Some(published.address.to_string()),
+                host_port: Some(published.port.to_string()),
+            };
+            let places = ports(deployment).enumerate();
+            places.map(|(n, port)| (port, first.at(n).map(|published| vec![binding(published)]))).collect()
+        }),
         mounts: Some(mounts(container, labels)),
         ..Default::default()
     }
@@ -171,8 +171,8 @@ fn limit(name: &str, value: i64) -> ResourcesUlimits {
     ResourcesUlimits { name: Some(name.to_owned()), soft: Some(value), hard: Some(value) }
 }
 
-fn port(deployment: &Deployment) -> String {
-    format!("{}/tcp", deployment.port)
+fn ports(deployment: &Deployment) -> impl Iterator<Item = String> {
+    deployment.endpoints.iter().map(|endpoint| format!("{}/tcp", endpoint.port))
 }
 
 /// Room in a volume with a limit of its own, so that one that is full can be started: the files of a start need some, and

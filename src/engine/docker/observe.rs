@@ -124,11 +124,11 @@ mod tests {
         .unwrap();
         let container = container(&inspected, true, true);
         let on = |text: &str, port| Published { address: text.parse().unwrap(), port };
-        assert_eq!(container.published(5432, None), Some(on("0.0.0.0", 20_001)));
-        assert_eq!(container.published(5432, Some(on("::", 20_001))), Some(on("::", 20_001)));
-        assert_eq!(container.published(5432, Some(on("127.0.0.1", 20_001))), Some(on("0.0.0.0", 20_001)));
-        assert_eq!(container.published(5433, None), None);
-        assert_eq!(container.published(5434, None), None);
+        assert_eq!(container.published(&[5432], None), Some(on("0.0.0.0", 20_001)));
+        assert_eq!(container.published(&[5432], Some(on("::", 20_001))), Some(on("::", 20_001)));
+        assert_eq!(container.published(&[5432], Some(on("127.0.0.1", 20_001))), Some(on("0.0.0.0", 20_001)));
+        assert_eq!(container.published(&[5433], None), None);
+        assert_eq!(container.published(&[5434], None), None);
         let stopped = serde_json::from_str(r#"{"NetworkSettings": {"Ports": {}}}"#).unwrap();
         assert_eq!(super::container(&stopped, true, true).published, []);
     }

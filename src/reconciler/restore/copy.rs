@@ -121,7 +121,7 @@ impl Reconciler {
     /// Tells how much is there by now. What can't be measured is no matter of the copy.
     async fn tell_copied<T>(&self, new: &Service, progress: &watch::Sender<u64>) -> T {
         let offer = definition(new.wish.kind).offer.as_ref();
-        let (path, port) = offer.map_or(("/", 0), |offer| (offer.data_path, offer.port));
+        let (path, port) = offer.map_or(("/", 0), |offer| (offer.data_path, offer.port()));
         loop {
             tokio::time::sleep(MEASURED).await;
             if let Ok(held) = self.instruments.holdings(new.instance, path, port).await {

@@ -73,4 +73,16 @@ mod tests {
         case.seen.container = None;
         assert_eq!(case.plan().after.evidence.published, None);
     }
+
+    #[test]
+    fn several_endpoints_are_published_one_behind_the_other_or_count_as_not_published() {
+        let mut case = Case::new();
+        let at = |port| Published { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port };
+        let port = |inside, outside| PublishedPort { inside, outside: at(outside) };
+        let container = case.container();
+        container.published = vec![port(1, 20_000), port(1, 30_000), port(2, 20_001)];
+        assert_eq!(container.published(&[1, 2], Some(at(30_000))), Some(at(20_000)));
+        assert_eq!(container.published(&[1], Some(at(30_000))), Some(at(30_000)));
+        assert_eq!(container.published(&[2, 1], None), None);
+    }
 }

@@ -74,7 +74,8 @@ impl<'a> Outcome<'a> {
         }
         self.after.evidence.published = seen.container.as_ref().and_then(|container| {
             let offer = definition(self.service.wish.kind).offer.as_ref()?;
-            container.published(offer.port, self.service.address.published)
+            let inside: Vec<_> = offer.endpoints.iter().map(|endpoint| endpoint.port).collect();
+            container.published(&inside, self.service.address.published)
         });
     }
 

@@ -25,7 +25,7 @@ impl Reconciler {
         let (id, offer) = (moving.service.id, moving.offer);
         loop {
             tokio::time::sleep(MEASURED).await;
-            let held = self.instruments.holdings(moving.new.instance, offer.data_path, offer.port).await;
+            let held = self.instruments.holdings(moving.new.instance, offer.data_path, offer.port()).await;
             let (Ok(held), Ok(Some(row))) = (held, self.store.service_get(id).await) else { continue };
             let all = row.evidence.storage.used_mib.unwrap_or_default().max(1);
             // What is loaded may need more space than what was dumped, and is not all of it then.

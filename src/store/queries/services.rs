@@ -255,19 +255,21 @@ pub(super) async fn service_list_names(connection: &mut Conn, project: &ProjectI
     Ok(names.into_iter().map(|name| name.value).collect())
 }
 
-pub(super) async fn port_list(connection: &mut Conn) -> Answer<Vec<u16>> {
-    let ports: Vec<i32> = services::table
+pub(super) async fn port_list(connection: &mut Conn) -> Answer<Vec<(ServiceKind, u16)>> {
+    let of_services: Vec<(Word<ServiceKind>, i32)> = services::table
         .filter(services::destroyed_at.is_null())
         .filter(services::published_port.is_not_null())
-        .select(services::published_port.assume_not_null())
+        .select((services::kind, services::published_port.assume_not_null()))
         .order(services::published_port)
         .load(connection)
         .await?;
-    let of_pool: Vec<i32> = pool_members::table
+    let of_pool: Vec<(Word<ServiceKind>, i32)> = pool_members::table
         .filter(pool_members::published_port.is_not_null())
-        .select(pool_members::published_port.assume_not_null())
+        .select((pool_members::kind, pool_members::published_port.assume_not_null()))
         .load(connection)
         .await?;
-    let ports: std::result::Result<_, _> = ports.into_iter().chain(of_pool).map(u16::try_from).collect();
+    let held = of_services.into_iter().chain(of_pool);
+    let ports: std::result::Result<_, _> =
+        held.map(|(kind, port)| u16::try_from(port).map(|port| (kind.value, port))).collect();
     ports.map_err(|error| Fault::Refused(StoreError::Failed(error.into())))
 }

@@ -190,6 +190,11 @@ pub async fn create(store: &dyn Store, service: &Service) {
 }
 
 /// An event with that message.
+/// The ports that are held, without whose they are.
+pub async fn ports(store: &dyn Store) -> Vec<u16> {
+    store.port_list().await.unwrap().into_iter().map(|(_, port)| port).collect()
+}
+
 pub fn note(message: &str) -> NewEvent {
     let occurred_at = "2026-11-23T12:00:00.000000001Z".parse().unwrap();
     NewEvent { message: message.to_owned(), actor: Some("ada".to_owned()), occurred_at }

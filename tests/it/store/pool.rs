@@ -11,7 +11,7 @@ use project_services::domain::term::{ReplicaId, Term};
 use project_services::store::{NewService, Store, StoreError};
 use uuid::Uuid;
 
-use super::fixture::{Database, new, service};
+use super::fixture::{Database, new, ports, service};
 
 contract! {
     one_that_is_ready_is_taken_once_and_in_the_term_in_which_it_was_seen,
@@ -62,7 +62,7 @@ async fn one_that_is_ready_is_taken_once_and_in_the_term_in_which_it_was_seen(da
     store.pool_add(&making, &sealed()).await.unwrap();
     let same_port = PoolMember { id: InstanceId(Uuid::from_u128(9)), ..making.clone() };
     assert!(matches!(store.pool_add(&same_port, &sealed()).await, Err(StoreError::PortTaken)));
-    assert_eq!(store.port_list().await.unwrap(), [20_001], "nobody else is published there");
+    assert_eq!(ports(&*store).await, [20_001], "nobody else is published there");
     assert_eq!(store.pool_find("a").await.unwrap().map(|found| found.0), None, "it is not ready");
     assert!(matches!(take(&*store, "early", making.id).await, Err(StoreError::Taken)));
 

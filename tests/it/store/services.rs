@@ -7,7 +7,7 @@ use project_services::domain::service::{ErrorCode, Power, RunId, Service, Servic
 use project_services::store::{NewService, ServiceFilter, StoreError};
 use tokio::task::JoinSet;
 
-use super::fixture::{Database, create, keyed, micros, new, project, published, seal, sealer, service, update};
+use super::fixture::{Database, create, keyed, micros, new, ports, project, published, seal, sealer, service, update};
 use super::{ALL, destroy, later, read, sequences};
 
 contract! {
@@ -36,7 +36,7 @@ async fn what_is_written_is_read_back(database: Database) {
     assert_eq!(found, Some((service.clone(), "print".to_owned())));
     let sealed = store.sealed_get(service.id).await.unwrap().unwrap();
     assert_eq!(sealer("k1").open(service.id, &sealed).unwrap().as_slice(), b"hunter2");
-    assert_eq!(store.port_list().await.unwrap(), [54_321]);
+    assert_eq!(ports(&*store).await, [54_321]);
     assert_eq!(store.service_list_names(&project("demo")).await.unwrap(), [service.name.clone()]);
     assert_eq!(store.service_list_active().await.unwrap(), [service.clone()]);
 
@@ -112,9 +112,9 @@ async fn a_port_is_taken_until_its_service_is_destroyed(database: Database) {
     let taken = store.service_create(&new(&second), &NewEvent::provisioned(&second, "ada")).await;
     assert!(matches!(taken, Err(StoreError::PortTaken)), "{taken:?}");
     create(&*store, &published(service("other", "three"), 39_999)).await;
-    assert_eq!(store.port_list().await.unwrap(), [39_999, 40_000]);
+    assert_eq!(ports(&*store).await, [39_999, 40_000]);
     destroy(&*store, first.id).await;
-    assert_eq!(store.port_list().await.unwrap(), [39_999]);
+    assert_eq!(ports(&*store).await, [39_999]);
     create(&*store, &second).await;
 }
 
