@@ -15,49 +15,35 @@ here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 CACHE=${CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/project-services/images}
 SUITE=${ENGINE_SUITE:-sid}
 PACKAGES=(docker.io docker-cli iptables)
-KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+
+. "$here/suite.sh"
 
 say() { echo "newest-engine: $*" >&2; }
 
 # Packages ----------------------------------------------------------------------------------------
 
-# An apt that knows the one suite only, and of no package that is installed. It has the machine's mirror.
-apt_root=$CACHE/engine-$SUITE
-apt() { # argument...
-  apt-get -qq -o Dir="$apt_root" -o Dir::State::status="$apt_root/status" -o APT::Sandbox::User=root \
-    -o Acquire::Retries=3 -o APT::Install-Recommends=false "$@"
-}
-
-# Leaves the packages of the newest engine in the cache, and in $packages the names of their files.
+# Leaves the packages of the newest engine in the cache, and in $packages their files.
 fetch() {
-  local mirror log=$work/apt.log
-  mirror=$(grep -rhoE 'https?://[^ ]+/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null | head -n 1) || true
-  mkdir -p "$apt_root"/etc/apt/{apt.conf.d,preferences.d,trusted.gpg.d} "$apt_root"/var/lib/apt/lists/partial \
-    "$apt_root"/var/cache/apt/archives/partial
-  : >"$apt_root/status"
-  echo "deb [signed-by=$KEYRING] ${mirror:-http://deb.debian.org/debian} $SUITE main" >"$apt_root/etc/apt/sources.list"
-
-  if { apt update && apt install --yes --download-only "${PACKAGES[@]}"; } >"$log" 2>&1; then
-    # What belongs together, for later versions come to lie beside earlier ones.
-    apt install --simulate "${PACKAGES[@]}" |
-      sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) [^[]*\[\([^]]*\)\].*/\1_\2_\3.deb/p' | sed 's/:/%3a/' >"$apt_root/complete"
-  elif [ -s "$apt_root/complete" ]; then
+  local log=$work/apt.log
+  if suite_fetch "$SUITE" engine "${PACKAGES[@]}" >"$log" 2>&1; then
+    :
+  elif suite_files "$SUITE" engine >/dev/null; then
     tail -n 5 "$log" >&2
     say "Debian's $SUITE can't be had as it is now; this is the engine that was kept"
   else
     tail -n 20 "$log" >&2
-    say "the engine can't be downloaded from Debian's $SUITE, and none is kept in $apt_root. A version that is gone" \
+    say "the engine can't be downloaded from Debian's $SUITE, and none is kept in $CACHE. A version that is gone" \
       "from the mirror is gone: try again when its index is new, or with ENGINE_SUITE=trixie"
     return 1
   fi
   # The engine's own and libraries; not the init system that one of them would like.
-  mapfile -t packages < <(grep -E '^(docker|containerd|runc|iptables|tini|lib)' "$apt_root/complete")
+  mapfile -t packages < <(suite_files "$SUITE" engine | grep -E '/(docker|containerd|runc|iptables|tini|lib)[^/]*$')
 }
 
 unpack() { # root
   local package
   for package in "${packages[@]}"; do
-    dpkg-deb --extract "$apt_root/var/cache/apt/archives/$package" "$1"
+    dpkg-deb --extract "$package" "$1"
   done
 }
 
@@ -120,12 +106,11 @@ if [ "$(id -u)" != 0 ] || [ "$(dpkg --print-architecture 2>/dev/null)" != amd64 
   exit 1
 fi
 "$here/need.sh" unshare:util-linux ip:iproute2 docker:docker.io
-[ -e "$KEYRING" ] || { say "needs Debian's keys: install debian-archive-keyring" && exit 1; }
 
 work=$(mktemp -d /tmp/newest-engine-XXXXXX)
 trap clean EXIT
 fetch
 unpack "$work/root"
-mapfile -t images < <("$here/service-images.sh" list)
+mapfile -t images < <("$here/service-images.sh" list all)
 unshare --mount --net --pid --fork --kill-child --mount-proc \
   "${BASH_SOURCE[0]}" --inside "$work" "$@" 3< <(docker save "${images[@]}")

@@ -1,17 +1,33 @@
 #!/usr/bin/env bash
-# Makes the service images present: service-images.sh [IMAGE...]; `service-images.sh list` prints which they are.
+# Makes service images present: service-images.sh [KIND[,KIND...]|all]. Without kinds those that `make run` wants; `all` is
+# what tests want. `service-images.sh list [...]` prints which images these are, of those in images/list.
 # An image that is there is left alone, but for stand-ins that another version of the project built. Missing ones are pulled; where no registry can be reached,
-# build-images.sh builds stand-ins with the same contract from Debian, PyPI and npm packages.
+# build-images.sh builds stand-ins with the same contract from Debian, PyPI, npm and Go packages.
 set -Eeuo pipefail
 
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
-images=("$@")
-all=(postgres:17 postgres:16 postgres:15 redis:7 redis:6 debian:bookworm-slim)
-[ ${#images[@]} -gt 0 ] || images=("${all[@]}")
-if [ "${images[*]}" = list ]; then
-  printf '%s\n' "${all[@]}"
-  exit 0
+
+rows() { grep -v '^#' "$here/images/list"; }
+images_of() { # [KIND,...|all]
+  local kind
+  case ${1:-} in
+    '') rows | awk '$3 == "run" { print $2 }' ;;
+    all) rows | awk '$3 != "registry" { print $2 }' ;;
+    *)
+      for kind in $(tr 'A-Z,' 'a-z ' <<<"$1"); do
+        rows | awk -v kind="$kind" '$1 == kind { print $2; found = 1 } END { exit !found }' ||
+          { echo "No kind of service is called $kind. There are: $(rows | awk '{ print $1 }' | sort -u | xargs)" >&2 && return 2; }
+      done
+      ;;
+  esac
+}
+
+if [ "${1:-}" = list ]; then
+  images_of "${2:-}"
+  exit
 fi
+images=$(images_of "${1:-}")
+mapfile -t images <<<"$images"
 
 CONTACT_SECONDS=20 # until a registry has to have answered
 PULL_SECONDS=900   # for one whole image
@@ -21,7 +37,7 @@ is_outdated() { # image
   local pulled build
   IFS=, read -r pulled build < <(docker image inspect --format '{{len .RepoDigests}},{{index .Config.Labels "dev.project-services.stand-in"}}' "$1")
   if [ "$pulled" != 0 ]; then return 1; fi
-  if [ -n "$build" ]; then [ "$build" != "$("$here/build-images.sh" version)" ]; return; fi
+  if [ -n "$build" ]; then [ "$build" != "$("$here/build-images.sh" version "$1")" ]; return; fi
   docker run --rm --network none --entrypoint cat "$1" /etc/os-release 2>/dev/null | grep -q 'local service image'
 }
 
