@@ -26,8 +26,7 @@ compile_ferretdb() {
   cd "$source"
   echo "v$FERRETDB" >build/version/version.txt
   echo "$tag.0" >build/version/mongodb.txt
-  sed -i '/UnimplementedNonDefault(document, "roles"/,/})/s/return ok && r.Len() == 0/return true/; s/r, ok := v.(\*types.Array)$/_, _ = v.(*types.Array)/' \
-    internal/handler/msg_{create,update}user.go
+  sed -i 's/ok && r\.Len() == 0/ok \&\& r.Len() >= 0/' internal/handler/msg_{create,update}user.go # roles
   mkdir -p "$ferretdb.part"
   with_go build -trimpath -ldflags '-s -w' -o "$ferretdb.part/ferretdb" ./cmd/ferretdb
   mv "$ferretdb.part" "$ferretdb"
