@@ -17,16 +17,16 @@ ENGINE :=
 export RUST_TEST_THREADS ?= 3
 TEST_LABEL := dev.project-services.test
 
-.PHONY: help run test bench build web fmt lint doc deny advisories schema check engine images compiler node clients clean-test
+.PHONY: help run test bench build web fmt lint doc deny advisories schema check engine images first-images all-images compiler node clients clean-test
 
 help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The debug profile: its first build takes half as long as a release build.
-run: build engine images ## Starts the development server on 127.0.0.1:8080, after installing what it needs.
+run: build engine first-images ## Starts the development server on 127.0.0.1:8080, after installing what it needs.
 	$(ON_ENGINE) PUBLISH_ADDRESS=127.0.0.1 cargo run --locked --quiet -- serve --dev
 
-test: engine images compiler web clients ## Runs all tests, also those on a real engine; ARGS go to cargo test. With ENGINE=newest only those, on the newest engine.
+test: engine all-images compiler web clients ## Runs all tests, also those on a real engine; ARGS go to cargo test. With ENGINE=newest only those, on the newest engine.
 	deploy/dev/need.sh ps:procps ip:iproute2 unshare:util-linux docker-registry:docker-registry chromium:chromium mkfs.xfs:xfsprogs # which the tests call
 	case '$(ENGINE)' in
 	'') ;;
@@ -41,7 +41,7 @@ test: engine images compiler web clients ## Runs all tests, also those on a real
 	trap 'make --no-print-directory clean-test' EXIT
 	$(ON_ENGINE) .ci/with-s3 .ci/with-postgres cargo test --locked $(ARGS)
 
-bench: engine images compiler web node ## Measures the server beside its peers, for docs/performance.md.
+bench: engine first-images compiler web node ## Measures the server beside its peers, for docs/performance.md.
 	deploy/dev/need.sh strace:strace zstd:zstd mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs
 	npm --prefix benches/peers ci --no-audit --no-fund --loglevel=error
 	$(ON_ENGINE) .ci/with-postgres cargo bench --locked $(patsubst benches/%.rs,--bench %,$(wildcard benches/*.rs))
@@ -86,8 +86,15 @@ check: ## Runs everything that CI runs.
 engine: ## Installs and starts a Docker Engine, if none answers.
 	@deploy/dev/docker-up.sh up
 
-images: engine ## Pulls, or else builds, the service images that are missing.
+images: engine ## Pulls, or else builds, the service images that are missing: those of KINDS=mysql,mailpit, or else those of `run`.
+	@deploy/dev/service-images.sh "$(KINDS)"
+
+# The server too has a setting that is called KINDS.
+first-images: engine
 	@deploy/dev/service-images.sh
+
+all-images: engine
+	@deploy/dev/service-images.sh all
 
 # Rust needs a linker, and the bundled SQLite a C compiler.
 compiler:

@@ -14,7 +14,7 @@ images_of() { # [KIND,...|all]
     '') rows | awk '$3 == "run" { print $2 }' ;;
     all) rows | awk '$3 != "registry" { print $2 }' ;;
     *)
-      for kind in $(tr 'A-Z,' 'a-z ' <<<"$1"); do
+      for kind in $(tr A-Z, 'a-z ' <<<"$1"); do
         rows | awk -v kind="$kind" '$1 == kind { print $2; found = 1 } END { exit !found }' ||
           { echo "No kind of service is called $kind. There are: $(rows | awk '{ print $1 }' | sort -u | xargs)" >&2 && return 2; }
       done

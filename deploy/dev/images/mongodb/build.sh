@@ -56,13 +56,13 @@ build_image() {
   install -m 755 "$folder/mongod.sh" "$root/usr/bin/mongod"
   install -m 755 "$folder/mongosh.sh" "$root/usr/bin/mongosh"
   install -m 755 "$folder/entrypoint.sh" "$root/usr/local/bin/docker-entrypoint.sh"
-  mkdir -p "$root/docker-entrypoint-initdb.d" "$root"/data/{db,configdb}
+  mkdir -p "$root/docker-entrypoint-initdb.d" "$root"/data/{db,configdb} "$root/usr/local/lib/mongosh/compiled"
   ldconfig -r "$root"
-  # mongosh is run once, so that its compiled form is in the image.
-  make_image $MONGO_IDS './data/db ./data/configdb' <<END
+  # mongosh is run once by the user who will run it, so that what Node compiles is in the image: it starts in two thirds of the time.
+  make_image $MONGO_IDS './data/db ./data/configdb ./usr/local/lib/mongosh/compiled' <<END
 LABEL dev.project-services.stand-in.server="FerretDB $FERRETDB"
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/data/db
-RUN HOME=/tmp mongosh --version && rm -rf /tmp/.mongodb
+RUN HOME=/tmp setpriv --reuid=mongodb --regid=mongodb --clear-groups mongosh --nodb --eval 1 && rm -rf /tmp/.mongodb
 VOLUME /data/db /data/configdb
 EXPOSE 27017
 ENTRYPOINT ["docker-entrypoint.sh"]
