@@ -15,12 +15,14 @@ mongosh=$CACHE/npm/mongosh-$MONGOSH
 fetch_image() {
   fetch npm "$NPM_NODE"
   alone mongosh bundle_mongosh
-  [ -d "$ferretdb" ] || compile_ferretdb
+  # One after the other: the second compile finds nearly all in Go's cache.
+  alone ferretdb compile_ferretdb
 }
 
 # Not by `go install`, for FerretDB wants files beside its source that its module lacks.
 compile_ferretdb() {
   local source=$work/ferretdb
+  [ ! -d "$ferretdb" ] || return 0
   cp -r "$(go_module "github.com/FerretDB/FerretDB@v$FERRETDB")" "$source"
   chmod -R u+w "$source"
   cd "$source"
