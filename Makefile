@@ -27,7 +27,7 @@ run: build engine first-images ## Starts the development server on 127.0.0.1:808
 	$(ON_ENGINE) PUBLISH_ADDRESS=127.0.0.1 cargo run --locked --quiet -- serve --dev
 
 test: engine all-images compiler web clients ## Runs all tests, also those on a real engine; ARGS go to cargo test. With ENGINE=newest only those, on the newest engine.
-	deploy/dev/need.sh ps:procps ip:iproute2 unshare:util-linux docker-registry:docker-registry chromium:chromium mkfs.xfs:xfsprogs # which the tests call
+	deploy/dev/need.sh ps:procps ip:iproute2 unshare:util-linux docker-registry:docker-registry chromium:chromium curl:curl mkfs.xfs:xfsprogs # which the tests call
 	case '$(ENGINE)' in
 	'') ;;
 	newest)

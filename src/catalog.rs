@@ -3,7 +3,9 @@
 //! Pure: it says what should be there and never looks at what is. The rest of the crate knows a kind by its
 //! [`Definition`] only. A new kind is a new file and a row in the list.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -22,11 +24,13 @@ pub mod copy;
 pub mod deployment;
 pub mod dump;
 pub mod ending;
+mod http;
 pub mod inquiry;
 mod mailpit;
 mod minio;
 mod mongodb;
 mod mysql;
+mod object_storage;
 pub mod policy;
 mod postgresql;
 mod qdrant;
@@ -64,6 +68,7 @@ kinds! {
     Mysql => mysql,
     Mongodb => mongodb,
     Qdrant => qdrant,
+    ObjectStorage => object_storage,
     Minio => minio,
     Mailpit => mailpit,
 }
@@ -84,7 +89,7 @@ pub struct Definition {
     pub kind: ServiceKind,
     pub name: &'static str,
     pub description: &'static str,
-    /// The name of the official image.
+    /// The name of the official image, with what tags have before the version, if anything.
     pub image: &'static str,
     /// The environment variables that a service of this kind generates, in the order in which they are shown.
     pub credential_keys: &'static [&'static str],
@@ -201,7 +206,8 @@ pub struct Credential {
 impl Definition {
     /// The image of a version, as the registries name it.
     pub fn image(&self, version: &str) -> String {
-        format!("{}:{version}", self.image)
+        let joint = if self.image.contains(':') { "" } else { ":" };
+        [self.image, joint, version].concat()
     }
 
     /// The versions that a service of `version` can be brought to, newest first.
@@ -291,9 +297,23 @@ pub fn free_port(
 /// What a container for `wish` is made from, as a digest; None where its kind is not offered. It is that of a container which
 /// admits nobody in particular, so it tells no secret and needs none, and under no policy, which is heard inside only.
 pub fn build(wish: &Wish) -> Option<BuildDigest> {
+    blueprint(wish).map(|(digest, _)| digest)
+}
+
+/// What all containers for one wish have in common. It is kept, for what is made of passwords, of which nothing is in it, takes
+/// milliseconds by design.
+fn blueprint(wish: &Wish) -> Option<(BuildDigest, Limits)> {
+    static KEPT: Mutex<BTreeMap<String, (BuildDigest, Limits)>> = Mutex::new(BTreeMap::new());
     let offer = definition(wish.kind).offer.as_ref()?;
+    let key = format!("{} {} {:?}", wish.kind, wish.version, wish.tier);
+    if let Some(kept) = KEPT.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return Some(kept.clone());
+    }
     let nobody = (offer.access)(&Seed([0; Seed::LENGTH]));
-    Some((offer.deployment)(wish, &nobody, &Policy::default()).digest())
+    let deployment = (offer.deployment)(wish, &nobody, &Policy::default());
+    let made = (deployment.digest(), deployment.limits());
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(key, made.clone());
+    Some(made)
 }
 
 /// What an instance that is ready beforehand is made from, whatever takes it: two that differ in it can't stand for each other.
@@ -335,9 +355,7 @@ pub fn shown(kind: ServiceKind, access: Option<&Access>, host: &str) -> Vec<Show
 
 /// What a container for `wish` may take; None where its kind is not offered.
 pub fn limits(wish: &Wish) -> Option<Limits> {
-    let offer = definition(wish.kind).offer.as_ref()?;
-    let nobody = (offer.access)(&Seed([0; Seed::LENGTH]));
-    Some((offer.deployment)(wish, &nobody, &Policy::default()).limits())
+    blueprint(wish).map(|(_, limits)| limits)
 }
 
 const fn tiers(dev: [u32; 3], standard: [u32; 3], performance: [u32; 3]) -> [TierSpec; 3] {
@@ -355,6 +373,7 @@ fn credential(key: &'static str, value: impl Into<String>) -> Credential {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::name::ServiceName;
     use crate::domain::service::Power;
 
     #[test]
@@ -384,6 +403,7 @@ mod tests {
     fn credentials_come_under_the_keys_that_the_catalog_announces() {
         for definition in ALL {
             assert!(!definition.credential_keys.is_empty() && !definition.description.is_empty());
+            assert!(definition.kind.plain_name().parse::<ServiceName>().is_ok());
             let Some(offer) = &definition.offer else { continue };
             let access = (offer.access)(&Seed([7; Seed::LENGTH]));
             let keys: Vec<_> = (offer.credentials)(&access, "host").iter().map(|c| c.key).collect();
@@ -402,7 +422,8 @@ mod tests {
                 assert_eq!(shown.is_secret, shown.value.contains(MASK), "{shown:?}");
                 if let Some(access) = &access {
                     assert!(!shown.value.contains(access.password.expose_secret()));
-                    assert_eq!(shown.is_secret, shown.key.ends_with("URL") || shown.key.ends_with("PASSWORD"));
+                    let is_secret = ["URL", "PASSWORD", "SECRET_ACCESS_KEY"].iter().any(|end| shown.key.ends_with(end));
+                    assert_eq!(shown.is_secret, is_secret, "{}", shown.key);
                 }
             }
         }
@@ -427,7 +448,9 @@ mod tests {
             let off = Wish { power: Power::Off, ..of(default, dev) };
             assert_eq!(build(&off), Some(first), "one that is off has what it had");
             assert_ne!(build(&of(default, SizeTier::Standard)), Some(first));
-            assert_ne!(build(&of(offer.versions[1], dev)), Some(first));
+            for version in &offer.versions[1..] {
+                assert_ne!(build(&of(version, dev)), Some(first));
+            }
         }
     }
 }

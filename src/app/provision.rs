@@ -249,7 +249,7 @@ fn chosen_tier(offer: &Offer, wanted: SizeTier) -> Result<TierSpec> {
 
 fn default_name(kind: ServiceKind) -> ServiceName {
     // The kinds' own names are names.
-    let text = kind.as_str().to_lowercase();
+    let text = kind.plain_name();
     text.parse().unwrap_or_else(|_| unreachable!("{text} is a name"))
 }
 

@@ -62,6 +62,20 @@ impl Access {
         }
     }
 
+    /// An access with a user of its own.
+    pub fn with_user(seed: &Seed) -> Self {
+        Self { database: None, ..Self::with_database(seed) }
+    }
+
+    /// An access with a key of its own, whose secret is the password, and a bucket, in whose name no underscore may be.
+    pub fn with_bucket(seed: &Seed) -> Self {
+        Self {
+            username: Some(base32(&seed.0[..10]).to_uppercase()),
+            database: Some(format!("bucket-{}", base32(&seed.0[5..10]).as_str())),
+            ..Self::with_password(seed)
+        }
+    }
+
     /// An access by password alone.
     pub fn with_password(seed: &Seed) -> Self {
         let password = new_password(seed);
@@ -164,7 +178,7 @@ pub(super) fn digest(text: &str) -> Zeroizing<String> {
     hex(&Sha256::digest(text))
 }
 
-fn hex(bytes: &[u8]) -> Zeroizing<String> {
+pub(super) fn hex(bytes: &[u8]) -> Zeroizing<String> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = Zeroizing::new(String::with_capacity(bytes.len() * 2));
     for byte in bytes {

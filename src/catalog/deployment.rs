@@ -198,6 +198,44 @@ put() {
 }
 "#;
 
+/// The end of an entry point whose server reads its configuration when it begins, or by SIGHUP: runs it, passes on what the engine
+/// sends, and what [`TELL`] says. It begins anew where it was told to end, and ends as it does otherwise.
+///
+/// Only the server's own user may send it signals, and only root may change its files, so the one who does the other is told by a
+/// pipe.
+pub(super) const SUPERVISED: &str = r#"
+mkfifo -m 622 /tmp/told
+while read -r signal </tmp/told; do
+  case $signal in
+    TERM) : >/tmp/again ;;
+    HUP) ;;
+    *) continue ;;
+  esac
+  kill "-$signal" "$(cat /tmp/server)" || :
+done &
+server=
+stopped=
+trap 'stopped=yes; [ -z "$server" ] || kill -TERM "$server" 2>/dev/null || :' TERM INT
+while :; do
+  "$@" &
+  server=$!
+  echo "$server" >/tmp/server
+  [ -z "$stopped" ] || kill -TERM "$server" 2>/dev/null || :
+  code=0
+  wait "$server" || code=$?
+  while kill -0 "$server" 2>/dev/null; do
+    code=0
+    wait "$server" || code=$?
+  done
+  if [ -n "$stopped" ] || [ ! -e /tmp/again ]; then exit "$code"; fi
+  rm -f /tmp/again
+done"#;
+
+/// For a script in such a container: `tell` sends the signal $1 to the server.
+pub(super) const TELL: &str = r#"
+tell() { echo "$1" | timeout -k 1 5 tee /tmp/told >/dev/null; }
+"#;
+
 /// A shell's words that run `script`.
 pub(super) fn shell(script: &str) -> Vec<String> {
     vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()]

@@ -23,9 +23,17 @@ text_enum! {
         Mysql = "MYSQL",
         Mongodb = "MONGODB",
         Qdrant = "QDRANT",
+        ObjectStorage = "OBJECT_STORAGE",
         Minio = "MINIO",
         Mailpit = "MAILPIT",
     } or Unknown
+}
+
+impl ServiceKind {
+    /// What a service of this kind is called that nobody has named, such as "object-storage".
+    pub fn plain_name(self) -> String {
+        self.as_str().to_lowercase().replace('_', "-")
+    }
 }
 
 text_enum! {

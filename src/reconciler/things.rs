@@ -61,7 +61,7 @@ pub(super) fn volume_of_member(member: &PoolMember) -> Thing {
 pub(super) fn container_of_member(member: &PoolMember, deployment: Deployment) -> Thing {
     Thing::Container(Box::new(Container {
         instance: member.id,
-        hostname: format!("{}-{}", member.kind.as_str().to_lowercase(), ServiceId(member.id.0).suffix()),
+        hostname: format!("{}-{}", member.kind.plain_name(), ServiceId(member.id.0).suffix()),
         place: Place::Unassigned,
         published: member.published,
         deployment,

@@ -74,19 +74,24 @@ async fn a_provisioned_service_is_pending_and_shows_all_it_is() {
 #[tokio::test]
 async fn the_catalog_lists_what_is_offered_and_what_will_be() {
     let server = Server::start().await;
-    let query = "{ serviceCatalog { kind name availability versions defaultVersion tiers { tier memoryMib cpus storageMib } resizesLive credentialKeys }
-        available: serviceCatalog(availability: AVAILABLE) { kind } catalogEntry(kind: MAILPIT) { name versions tiers { tier } defaultVersion } }";
+    let query = "{ serviceCatalog { kind name availability versions defaultVersion tiers { tier memoryMib cpus storageMib } resizesLive endpoints { name protocol port } abilities credentialKeys }
+        available: serviceCatalog(availability: AVAILABLE) { kind } catalogEntry(kind: QDRANT) { name versions tiers { tier } defaultVersion } }";
     let data = server.data(&demo(), query, json!({})).await;
     let kinds: Vec<_> = data["serviceCatalog"].as_array().unwrap().iter().map(|entry| &entry["kind"]).collect();
-    assert_eq!(json!(kinds), json!(["POSTGRESQL", "REDIS", "MYSQL", "MONGODB", "QDRANT", "MINIO", "MAILPIT"]));
-    assert_eq!(data["available"], json!([{"kind": "POSTGRESQL"}, {"kind": "REDIS"}]));
-    assert_eq!(data["catalogEntry"], json!({"name": "Mailpit", "versions": [], "tiers": [], "defaultVersion": null}));
+    assert_eq!(
+        json!(kinds),
+        json!(["POSTGRESQL", "REDIS", "MYSQL", "MONGODB", "QDRANT", "OBJECT_STORAGE", "MINIO", "MAILPIT"])
+    );
+    let available = ["POSTGRESQL", "REDIS", "MYSQL", "OBJECT_STORAGE", "MAILPIT"].map(|kind| json!({"kind": kind}));
+    assert_eq!(data["available"], json!(available));
+    assert_eq!(data["catalogEntry"], json!({"name": "Qdrant", "versions": [], "tiers": [], "defaultVersion": null}));
     let tier =
         |tier, memory, cpus, storage| json!({"tier": tier, "memoryMib": memory, "cpus": cpus, "storageMib": storage});
     let redis = json!({
         "kind": "REDIS", "name": "Redis", "availability": "AVAILABLE", "versions": ["7", "6"], "defaultVersion": "7",
         "tiers": [tier("DEV", 128, 0.5, 512), tier("STANDARD", 256, 1.0, 2048), tier("PERFORMANCE", 512, 2.0, 10240)],
-        "resizesLive": true, "credentialKeys": ["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"],
+        "resizesLive": true, "endpoints": [{"name": "redis", "protocol": "redis", "port": 6379}],
+        "abilities": ["LIVE_ROTATION", "LIVE_RESIZE", "STORAGE_GUARD", "UPGRADE", "BACKUP", "EXPORT", "KEYS"], "credentialKeys": ["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"],
     });
     assert_eq!(data["serviceCatalog"][1], redis);
 }

@@ -13,15 +13,17 @@ pub enum ServiceKind {
     Postgresql,
     /// The in-memory data store Redis.
     Redis,
-    /// The relational database MySQL; coming soon.
+    /// The relational database MySQL.
     Mysql,
     /// The document database MongoDB; coming soon.
     Mongodb,
     /// The vector database Qdrant; coming soon.
     Qdrant,
+    /// S3-compatible storage for files.
+    ObjectStorage,
     /// The S3-compatible object store MinIO; coming soon.
     Minio,
-    /// The mail catcher Mailpit; coming soon.
+    /// The mail catcher Mailpit.
     Mailpit,
     /// What a newer version of the server has written and this one does not know, while both run. Show it, offer no action,
     /// and ask again; it can't be asked for.

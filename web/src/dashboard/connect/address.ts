@@ -33,16 +33,28 @@ export function variables(service: Service, keys: readonly string[], values: Val
   const at = hostOf(service, side);
   if (!at) return [];
   return keys.map((key) => {
-    const value = valueOf(service, key, values, at);
+    const value = valueOf(service, key, values, at, side);
     return { key, value, masked: isMasked(value) };
   });
 }
 
-function valueOf(service: Service, key: string, values: Values, { host, port }: { host: string; port: number }): string {
+function valueOf(
+  service: Service,
+  key: string,
+  values: Values,
+  { host, port }: { host: string; port: number },
+  side: Side,
+): string {
   if (key.endsWith("HOST")) return host;
   if (key.endsWith("PORT")) return String(port);
-  // The API's own address is for the inside.
-  return values[key]?.replace(`${service.hostname}:${service.port}`, `${host}:${port}`) ?? DOTS;
+  const value = values[key];
+  if (value === undefined) return DOTS;
+  if (side === "inside") return value;
+  // The API's own addresses are for the inside.
+  return service.endpoints.reduce(
+    (value, { port, externalPort }) => value.replace(`${service.hostname}:${port}`, `${host}:${externalPort}`),
+    value,
+  );
 }
 
 /** The variables as a file that tools read them from. */

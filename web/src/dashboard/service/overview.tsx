@@ -1,4 +1,4 @@
-import type { ComponentChildren } from "preact";
+import { type ComponentChildren, Fragment } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { pageOfService } from "../activity/events";
 import { Timeline } from "../activity/timeline";
@@ -113,30 +113,49 @@ function Card({ title, more, children }: { title: string; more?: [string, string
 }
 
 function Addresses({ service }: { service: Service }) {
-  const inside = `${service.hostname}:${service.port}`;
-  const outside = service.externalHost && `${service.externalHost}:${service.externalPort}`;
+  const { hostname, externalHost, endpoints } = service;
+  const address = (at: string, what: string) => (
+    <span class="copied">
+      <code>{at}</code> <Copy text={at} what={what} />
+    </span>
+  );
+  /** Of several each is told apart by its name. */
+  const named = (name: string, what: string) => (endpoints.length > 1 ? `${what}, ${name}` : what);
+  const published = externalHost ? endpoints.filter(({ externalPort }) => externalPort) : [];
   return (
     <dl class="facts">
-      <dt>Inside</dt>
-      <dd>
-        <span class="copied">
-          <code>{inside}</code> <Copy text={inside} what="The address inside" />
-        </span>
-        <span class="quiet">On the project’s network</span>
-      </dd>
-      <dt>Outside</dt>
-      <dd>
-        {outside ? (
-          <>
-            <span class="copied">
-              <code>{outside}</code> <Copy text={outside} what="The address outside" />
-            </span>
-            <span class="quiet">For everything else</span>
-          </>
-        ) : (
-          <span class="quiet">Not reachable from outside now</span>
-        )}
-      </dd>
+      {endpoints.map(({ name, port }) => (
+        <Fragment key={name}>
+          <dt>{named(name, "Inside")}</dt>
+          <dd>
+            {address(`${hostname}:${port}`, named(name, "The address inside"))}
+            <span class="quiet">On the project’s network</span>
+          </dd>
+        </Fragment>
+      ))}
+      {published.map(({ name, externalPort }) => (
+        <Fragment key={name}>
+          <dt>{named(name, "Outside")}</dt>
+          <dd>
+            {address(`${externalHost}:${externalPort}`, named(name, "The address outside"))}
+            {name === "web" ? (
+              <a href={`http://${externalHost}:${externalPort}/`} target="_blank" rel="noreferrer">
+                Open the inbox
+              </a>
+            ) : (
+              <span class="quiet">For everything else</span>
+            )}
+          </dd>
+        </Fragment>
+      ))}
+      {published.length === 0 && (
+        <>
+          <dt>Outside</dt>
+          <dd>
+            <span class="quiet">Not reachable from outside now</span>
+          </dd>
+        </>
+      )}
     </dl>
   );
 }

@@ -1,0 +1,214 @@
+//! What was promised of every kind, for those that have no tests of their own: with clients that nobody here wrote.
+
+use std::collections::HashMap;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::client::Client;
+use crate::support::docker::{docker, inspect, owned, preview, try_docker};
+use crate::support::eventually;
+use crate::support::server::Server;
+
+type Credentials = HashMap<String, String>;
+type Said = Result<String, String>;
+
+/// How a kind is spoken to.
+struct Kind {
+    name: &'static str,
+    version: &'static str,
+    /// Which of the credentials is the secret itself.
+    secret: &'static str,
+    endpoints: &'static [&'static str],
+    write: fn(&World, &Credentials) -> Said,
+    /// Says "kept" where it was written.
+    read: fn(&World, &Credentials) -> Said,
+    /// What an answer has in it where a client is not let in.
+    refusal: &'static str,
+}
+
+struct World {
+    server: Server,
+    /// What the service's endpoints are published on, by their names.
+    ports: HashMap<String, u64>,
+}
+
+impl World {
+    fn port(&self, endpoint: &str) -> u64 {
+        self.ports[endpoint]
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) -> Said {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stdout) + &text(&output.stderr)) }
+}
+
+const MYSQL: Kind = Kind {
+    name: "MYSQL",
+    version: "9.7",
+    secret: "MYSQLPASSWORD",
+    endpoints: &["mysql"],
+    write: |world, credentials| mysql(world, credentials, "create table t (x text); insert into t values ('kept')"),
+    read: |world, credentials| mysql(world, credentials, "select x from t"),
+    refusal: "ERROR 1045",
+};
+
+fn mysql(world: &World, credentials: &Credentials, statements: &str) -> Said {
+    let of = |option: &str, key: &str| format!("--{option}={}", credentials[key]);
+    let (host, user) = (of("host", "MYSQLHOST"), of("user", "MYSQLUSER"));
+    let (password, port) = (of("password", "MYSQLPASSWORD"), of("port", "MYSQLPORT"));
+    let command = ["mysql", &host, &port, &user, &password, "-NBe", statements, &credentials["MYSQLDATABASE"]];
+    preview(&world.server.test, &world.server.network(), "mysql:9.7", &command)
+}
+
+const OBJECT_STORAGE: Kind = Kind {
+    name: "OBJECT_STORAGE",
+    version: "4.48",
+    secret: "AWS_SECRET_ACCESS_KEY",
+    endpoints: &["s3"],
+    write: |world, credentials| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "kept").unwrap();
+        s3(world, credentials, &["--upload-file", file.path().to_str().unwrap()])
+    },
+    read: |world, credentials| s3(world, credentials, &[]),
+    refusal: "SignatureDoesNotMatch",
+};
+
+fn s3(world: &World, credentials: &Credentials, arguments: &[&str]) -> Said {
+    let url = format!("http://127.0.0.1:{}/{}/t", world.port("s3"), credentials["S3_BUCKET"]);
+    let user = format!("{}:{}", credentials["AWS_ACCESS_KEY_ID"], credentials["AWS_SECRET_ACCESS_KEY"]);
+    let signed = format!("aws:amz:{}:s3", credentials["AWS_REGION"]);
+    let body = "x-amz-content-sha256: UNSIGNED-PAYLOAD";
+    let mut all = vec!["--silent", "--show-error", "--fail-with-body", "--header", body, "--user", &user];
+    all.extend(["--aws-sigv4", &signed, &url]);
+    all.extend(arguments);
+    run("curl", &all)
+}
+
+const MAILPIT: Kind = Kind {
+    name: "MAILPIT",
+    version: "1.33",
+    secret: "SMTP_PASSWORD",
+    endpoints: &["smtp", "web"],
+    write: send,
+    read: |world, credentials| {
+        let said = inbox(world, credentials, "messages")?;
+        let mails: Value = serde_json::from_str(&said).unwrap();
+        Ok(mails["messages"][0]["Subject"].as_str().unwrap_or_default().to_owned())
+    },
+    refusal: "401",
+};
+
+fn send(world: &World, credentials: &Credentials) -> Said {
+    let url = format!("smtp://127.0.0.1:{}", world.port("smtp"));
+    let user = format!("{}:{}", credentials["SMTP_USERNAME"], credentials["SMTP_PASSWORD"]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "From: a@example.org\r\nTo: b@example.org\r\nSubject: kept\r\n\r\nHello\r\n").unwrap();
+    let mail = file.path().to_str().unwrap();
+    let sender = ["--mail-from", "a@example.org", "--mail-rcpt", "b@example.org", "--upload-file", mail];
+    let mut all = vec!["--silent", "--show-error", &url, "--user", &user];
+    all.extend(sender);
+    run("curl", &all)
+}
+
+fn inbox(world: &World, credentials: &Credentials, what: &str) -> Said {
+    let inner = credentials["MAILPIT_URL"].rsplit_once('@').unwrap().0;
+    let url = format!("{inner}@127.0.0.1:{}/api/v1/{what}", world.port("web"));
+    run("curl", &["--silent", "--show-error", "--fail", &url])
+}
+
+/// The container of a running service, and its endpoints, which have to be published.
+async fn found(client: &Client, id: &str) -> (String, HashMap<String, u64>) {
+    let query = "query($id: ID!) { service(id: $id) {
+        containerName port externalPort endpoints { name protocol port externalPort } } }";
+    eventually("it is published", async || {
+        let service = client.data(query, json!({"id": id})).await["service"].clone();
+        let endpoints = service["endpoints"].as_array().unwrap();
+        assert_eq!(endpoints[0]["port"], service["port"]);
+        assert_eq!(endpoints[0]["externalPort"], service["externalPort"]);
+        let ports = endpoints
+            .iter()
+            .map(|endpoint| Some((endpoint["name"].as_str().unwrap().to_owned(), endpoint["externalPort"].as_u64()?)));
+        Some((service["containerName"].as_str()?.to_owned(), ports.collect::<Option<_>>()?))
+    })
+    .await
+}
+
+async fn walk(kind: Kind) {
+    let server = Server::start(&[("PUBLISH_ADDRESS", "127.0.0.1")]).await;
+    let client = Client::new(&server);
+    let id = client.provision(kind.name, kind.version).await["id"].as_str().unwrap().to_owned();
+    client.settled(&id, "RUNNING").await;
+    let (name, ports) = found(&client, &id).await;
+    let mut names: Vec<_> = ports.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, kind.endpoints);
+    let world = World { server, ports };
+
+    let first = client.reveal(&id).await;
+    (kind.write)(&world, &first).unwrap();
+    let read = async |credentials: &Credentials| {
+        eventually("it answers", async || (kind.read)(&world, credentials).ok()).await
+    };
+    assert_eq!(read(&first).await, "kept");
+    let secret = &first[kind.secret];
+    let altered = |with: &str| -> Credentials {
+        first.iter().map(|(key, value)| (key.clone(), value.replace(secret, with))).collect()
+    };
+    let refused = (kind.read)(&world, &altered("wrong")).unwrap_err();
+    assert!(refused.contains(kind.refusal), "a wrong password: {refused}");
+
+    let inspected = inspect(&name).to_string();
+    assert!(!inspected.contains(secret.as_str()), "the container's description tells the secret");
+    assert!(!docker(&["logs", &name]).contains(secret.as_str()), "the container's log tells the secret");
+    assert!(!world.server.log().contains(secret.as_str()), "the server's log tells the secret");
+
+    client.act("rotateCredentials", &id).await;
+    let second = eventually("the password is another one", async || {
+        let now = client.reveal(&id).await;
+        let is_done = client.service(&id).await["operation"].is_null();
+        (is_done && now[kind.secret] != *secret).then_some(now)
+    })
+    .await;
+    assert_eq!(read(&second).await, "kept");
+    let refused = (kind.read)(&world, &first).unwrap_err();
+    assert!(refused.contains(kind.refusal), "the password of before: {refused}");
+
+    client.act("restartService", &id).await;
+    client.settled(&id, "RUNNING").await;
+    assert_eq!(read(&second).await, "kept");
+    assert!((kind.read)(&world, &first).is_err(), "a restart brings no old password back");
+
+    // What is made anew has the data, and refuses to begin without it.
+    let of_before = docker(&["inspect", "-f", "{{.Id}}", &name]);
+    docker(&["rm", "-f", &name]);
+    eventually("it is made anew", async || {
+        let now = try_docker(&["inspect", "-f", "{{.Id}}", &name]).ok()?;
+        (now != of_before && client.service(&id).await["state"] == "RUNNING").then_some(())
+    })
+    .await;
+    assert_eq!(read(&second).await, "kept");
+    assert_eq!(client.service(&id).await["error"], Value::Null);
+
+    client.act("destroyService", &id).await;
+    client.settled(&id, "DESTROYED").await;
+    assert_eq!(owned(&world.server.test), Vec::<String>::new(), "nothing is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mysql_9_7() {
+    walk(MYSQL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn object_storage() {
+    walk(OBJECT_STORAGE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mailpit() {
+    walk(MAILPIT).await;
+}
