@@ -117,6 +117,7 @@ pub mod console;
 pub mod event;
 pub mod history;
 pub mod id;
+pub mod image;
 pub mod instance;
 pub mod lifecycle;
 pub mod lifetime;
