@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 
 use crate::audit::{self, Object};
 use crate::catalog::access::Seed;
+use crate::catalog::offering::Offering;
 use crate::catalog::policy::Policy;
 use crate::clock::now;
 use crate::crypto::{CryptoError, Sealer};
@@ -146,6 +147,8 @@ pub struct Terms {
     pub repository: Repository,
     /// What the users of services may be.
     pub policy: Policy,
+    /// Which kinds they may be of.
+    pub offering: Offering,
     /// Whether some instances are ready before anybody asks for them.
     pub has_pool: bool,
 }
@@ -178,6 +181,11 @@ impl App {
     /// How many services that are not destroyed a project may have.
     pub fn services_per_project(&self) -> u32 {
         self.terms.services_per_project
+    }
+
+    /// What can be provisioned.
+    pub fn offering(&self) -> &Offering {
+        &self.terms.offering
     }
 }
 

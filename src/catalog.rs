@@ -31,6 +31,7 @@ mod minio;
 mod mongodb;
 mod mysql;
 mod object_storage;
+pub mod offering;
 pub mod policy;
 mod postgresql;
 mod qdrant;
@@ -81,6 +82,7 @@ static UNKNOWN: Definition = Definition {
     image: "",
     credential_keys: &[],
     offer: None,
+    is_announced: true,
 };
 
 /// A kind of service as the catalog knows it.
@@ -93,11 +95,13 @@ pub struct Definition {
     pub image: &'static str,
     /// The environment variables that a service of this kind generates, in the order in which they are shown.
     pub credential_keys: &'static [&'static str],
-    /// None while the kind is announced only.
+    /// None while nothing here can run it.
     pub offer: Option<Offer>,
+    /// Whether it is announced only, unless the operator offers it: nobody has seen it working yet.
+    pub is_announced: bool,
 }
 
-/// What makes a kind available.
+/// What it takes to run a kind.
 #[derive(Clone, Copy)]
 pub struct Offer {
     /// Newest first; the first is the default.
@@ -204,10 +208,16 @@ pub struct Credential {
 }
 
 impl Definition {
-    /// The image of a version, as the registries name it.
+    /// The official image of a version.
     pub fn image(&self, version: &str) -> String {
-        let joint = if self.image.contains(':') { "" } else { ":" };
-        [self.image, joint, version].concat()
+        let (repository, _) = self.image.split_once(':').unwrap_or((self.image, ""));
+        format!("{repository}:{}", self.tag(version))
+    }
+
+    /// How the images of a version are tagged.
+    pub fn tag(&self, version: &str) -> String {
+        let (_, before) = self.image.split_once(':').unwrap_or_default();
+        format!("{before}{version}")
     }
 
     /// The versions that a service of `version` can be brought to, newest first.
@@ -304,25 +314,27 @@ pub fn build(wish: &Wish) -> Option<BuildDigest> {
 /// milliseconds by design.
 fn blueprint(wish: &Wish) -> Option<(BuildDigest, Limits)> {
     static KEPT: Mutex<BTreeMap<String, (BuildDigest, Limits)>> = Mutex::new(BTreeMap::new());
-    let offer = definition(wish.kind).offer.as_ref()?;
+    let definition = definition(wish.kind);
+    let offer = definition.offer.as_ref()?;
     let key = format!("{} {} {:?}", wish.kind, wish.version, wish.tier);
     if let Some(kept) = KEPT.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return Some(kept.clone());
     }
     let nobody = (offer.access)(&Seed([0; Seed::LENGTH]));
     let deployment = (offer.deployment)(wish, &nobody, &Policy::default());
-    let made = (deployment.digest(), deployment.limits());
+    let made = (deployment.digest(&definition.image(&wish.version)), deployment.limits());
     KEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(key, made.clone());
     Some(made)
 }
 
 /// What an instance that is ready beforehand is made from, whatever takes it: two that differ in it can't stand for each other.
-/// `published` is the address that services are published on. None where its kind is not offered.
-pub fn made_of(wish: &Wish, policy: &Policy, published: Option<IpAddr>) -> Option<String> {
+/// `image` is the name of what it runs, `published` the address that services are published on. None where its kind is not
+/// offered.
+pub fn made_of(wish: &Wish, image: &str, policy: &Policy, published: Option<IpAddr>) -> Option<String> {
     let Policy { superuser, extensions } = policy;
     let extensions: Vec<_> = extensions.iter().map(policy::Extension::as_str).collect();
     let published = published.map(|address| address.to_string()).unwrap_or_default();
-    Some(format!("{} {superuser} {} {published}", build(wish)?, extensions.join(",")))
+    Some(format!("{} {image} {superuser} {} {published}", build(wish)?, extensions.join(",")))
 }
 
 /// An environment variable as it is shown to who has not asked for its secrets.

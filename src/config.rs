@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::auth::{MIN_SECRET_LENGTH, TokenSettings};
-use crate::catalog::policy::Extension;
 use crate::crypto::Sealer;
 use crate::domain::network::{AddressPool, NetworkTemplate};
 use crate::domain::permission::{Permission, Projects};
@@ -27,6 +26,7 @@ use crate::telemetry::LogFormat;
 mod backups;
 pub mod client;
 mod limits;
+mod offering;
 mod pool;
 mod recover;
 mod tokens;
@@ -34,6 +34,7 @@ mod traces;
 
 pub use backups::{BackupArgs, BackupSettings, backups};
 pub use limits::LimitArgs;
+pub use offering::OfferingArgs;
 pub use pool::PoolArgs;
 pub use recover::RecoverArgs;
 use tokens::JWT_SECRET;
@@ -198,12 +199,8 @@ pub struct ServeArgs {
     /// The image with losetup, mkfs.ext4 and resize2fs by which STORAGE_BACKEND=loop makes them.
     #[arg(long, env = "STORAGE_IMAGE", default_value = "debian:bookworm-slim")]
     pub storage_image: String,
-    /// Whether the users of PostgreSQL services are superusers.
-    #[arg(long, env = "POSTGRES_SUPERUSER", default_value_t = false, action = ArgAction::Set)]
-    pub postgres_superuser: bool,
-    /// Extensions that new PostgreSQL services have besides those that their users can create: names, separated by commas.
-    #[arg(long, env = "POSTGRES_EXTENSIONS", value_delimiter = ',')]
-    pub postgres_extensions: Vec<Extension>,
+    #[command(flatten)]
+    pub offering: OfferingArgs,
     /// How long what a service was before an upgrade is kept to go back to, in seconds.
     #[arg(long, env = "KEEP_REPLACED", default_value = "604800", value_parser = days_in_seconds)]
     pub keep_replaced: Duration,
@@ -463,8 +460,8 @@ mod tests {
     fn extensions_are_names_and_what_is_none_is_refused_at_the_start() {
         let parsed = |given| Cli::try_parse_from(["project-services", "serve", "--postgres-extensions", given]);
         let Command::Serve(args) = parsed("dblink,uuid-ossp").unwrap().command else { panic!("it serves") };
-        assert_eq!(args.postgres_extensions.len(), 2);
-        assert!(!args.postgres_superuser);
+        assert_eq!(args.offering.postgres_extensions.len(), 2);
+        assert!(!args.offering.postgres_superuser);
         let refused = parsed("dblink,x;y").unwrap_err().to_string();
         assert!(refused.contains("x;y") && refused.contains("an extension's name is"), "{refused}");
     }

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use crate::catalog::deployment::Deployment;
 use crate::catalog::inquiry::{Answer, Inquiry};
 use crate::domain::id::{InstanceId, ProjectId};
+use crate::domain::image::Image;
 use crate::domain::limits::Limits;
 use crate::domain::live::{Holdings, LogLine, Reading, Usage};
 use crate::domain::observed::Observed;
@@ -117,11 +118,11 @@ pub trait Engine: Send + Sync {
     /// Answers when the engine does.
     async fn ping(&self) -> Result<()>;
 
-    /// Looks at an instance's container and volume, and at `image` where no container runs.
+    /// Looks at an instance's container and volume, and at `image`, a name or an engine's id, where no container runs.
     async fn look(&self, instance: InstanceId, image: &str) -> Result<Observed>;
 
-    /// Pulls `image`; tells the progress in percent. Gives the engine's id of what bears the name then.
-    async fn pull(&self, image: &str, when: Pull, progress: watch::Sender<Option<u8>>) -> Result<String>;
+    /// Pulls the image of a name; tells the progress in percent. Gives what bears the name then.
+    async fn pull(&self, image: &str, when: Pull, progress: watch::Sender<Option<u8>>) -> Result<Image>;
 
     /// Makes `thing` unless it is there.
     async fn ensure(&self, thing: &Thing) -> Result<()>;

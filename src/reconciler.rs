@@ -18,6 +18,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::catalog::offering::Offering;
 use crate::catalog::policy::Policy;
 use crate::clock::now;
 use crate::crypto::Sealer;
@@ -36,6 +37,7 @@ mod backups;
 mod database;
 mod execute;
 mod expiry;
+mod image;
 mod lanes;
 mod leader;
 mod log;
@@ -103,6 +105,8 @@ pub struct ReconcilerSettings {
     pub host_reserve: Reserve,
     /// What the users of services may be.
     pub policy: Policy,
+    /// Where their images come from.
+    pub offering: Offering,
     /// What is to be ready before anybody asks for it.
     pub pool: Vec<PoolTarget>,
     pub backups: BackupSettings,

@@ -19,7 +19,6 @@ use crate::api;
 use crate::app::key_ring::KeyRingError;
 use crate::app::{App, AppError, Terms, key_ring};
 use crate::auth::{KeySource, Verifier};
-use crate::catalog::policy::Policy;
 use crate::clock::Clock;
 use crate::config::{self, Keys, ServeArgs};
 use crate::crypto::Sealer;
@@ -57,6 +56,8 @@ pub struct Server {
 
 /// Builds and starts a server. It serves also while the engine is away, but not without its database.
 pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSettings) -> Result<Server, BoxError> {
+    let offering = args.offering.offering()?;
+    let pool = args.pool.targets(args.dev, &offering)?;
     let repository = open_repository(backups)?;
     let store = open_store(&args.store, Some((backups, &keys.sealer))).await?;
     match key_ring::check(store.as_ref(), &keys.sealer).await {
@@ -84,8 +85,7 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
     }));
     let engine: Arc<dyn Engine> = Arc::new(Timed(Arc::clone(&docker)));
     let publishing = args.publish_address.map(|address| Publishing { address, ports: args.publish_ports.clone() });
-    let policy = Policy { superuser: args.postgres_superuser, extensions: args.postgres_extensions.clone() };
-    let pool = args.pool.targets(args.dev);
+    let policy = args.offering.policy();
     let keep_replaced = SignedDuration::try_from(args.keep_replaced)?;
     let settings = ReconcilerSettings {
         backups: BackupSettings {
@@ -105,6 +105,7 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
         },
         host_reserve: args.host_reserve,
         policy: policy.clone(),
+        offering: offering.clone(),
         pool: pool.clone(),
     };
     let app = Arc::new(App::new(
@@ -121,6 +122,7 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
             recovery_days: args.backups.recovery_days,
             repository,
             policy,
+            offering,
             has_pool: !pool.is_empty(),
         },
     ));

@@ -224,9 +224,9 @@ impl Mutation {
         Ok(Some(RevertServicePayload { service, event }))
     }
 
-    /// Pulls the image of a running service's version, and restarts the service from it where it is another one than it runs from:
-    /// a minor version, as a rule. Its data, host, port and password stay. If the image can't be pulled, `error` says so beside
-    /// RUNNING. Needs the permission `project:settings`.
+    /// Pulls the image of a service's version, and restarts the service from it where it is another one than it runs from: a minor
+    /// version, as a rule. Its data, host, port and password stay. If the image can't be pulled, `error` says so beside RUNNING. One
+    /// in ERROR is tried again with it. Needs the permission `project:settings`.
     async fn update_image(
         &self,
         ctx: &Context<'_>,

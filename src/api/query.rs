@@ -69,12 +69,13 @@ impl Query {
     #[graphql(complexity = "list_cost(catalog::ALL.len(), child_complexity)")]
     async fn service_catalog(
         &self,
+        ctx: &Context<'_>,
         #[graphql(desc = "Only kinds with this availability; all of them when left out.")] availability: Option<
             Availability,
         >,
     ) -> Vec<CatalogEntry> {
         let entries = catalog::ALL.iter().copied().map(CatalogEntry);
-        entries.filter(|entry| availability.is_none_or(|wanted| wanted == Availability::of(entry.0))).collect()
+        entries.filter(|entry| availability.is_none_or(|wanted| wanted == Availability::of(ctx, entry.0))).collect()
     }
 
     /// One kind of service.

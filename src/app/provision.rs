@@ -8,6 +8,7 @@ use super::lifetime::unfit;
 use super::{App, AppError, Committed, Result, new_seed, now};
 use crate::audit::{self, Object};
 use crate::catalog::access::Access;
+use crate::catalog::offering::Availability;
 use crate::catalog::{Offer, definition, free_port, made_of};
 use crate::domain::Stored as _;
 use crate::domain::address::Publishing;
@@ -79,12 +80,13 @@ impl App {
             message: format!("The project can't have services here: {invalid}."),
         })?;
         let definition = definition(request.kind);
-        let offer = definition.offer.as_ref().ok_or_else(|| AppError::BadInput {
+        let offering = &self.terms.offering;
+        let offer = offering.offer(request.kind).ok_or_else(|| AppError::BadInput {
             field: "kind",
-            message: if request.kind.is_known() {
-                format!("{} is announced and can't be provisioned yet.", definition.name)
-            } else {
-                format!("{} is shown only; it can't be provisioned.", request.kind)
+            message: match offering.availability(definition) {
+                _ if !request.kind.is_known() => format!("{} is shown only; it can't be provisioned.", request.kind),
+                Availability::Withdrawn => format!("{} is not offered here.", definition.name),
+                _ => format!("{} is announced and can't be provisioned yet.", definition.name),
             },
         })?;
         let version = chosen_version(offer, definition.name, request.version.as_deref())?;
@@ -214,9 +216,9 @@ impl App {
     /// none.
     async fn ready_beforehand(&self, wish: &Wish) -> Result<Option<(PoolMember, Access)>> {
         let published = self.terms.publishing.as_ref().map(|publishing| publishing.address);
-        let Some(made_of) = made_of(wish, &self.terms.policy, published).filter(|_| self.terms.has_pool) else {
-            return Ok(None);
-        };
+        let image = self.terms.offering.image(wish.kind, &wish.version);
+        let made_of = made_of(wish, &image, &self.terms.policy, published);
+        let Some(made_of) = made_of.filter(|_| self.terms.has_pool) else { return Ok(None) };
         let Some((member, sealed)) = self.store.pool_find(&made_of).await? else { return Ok(None) };
         let opened = self.sealer.open(ServiceId(member.id.0), &sealed);
         Ok(opened.ok().and_then(|bytes| Access::from_bytes(&bytes).ok()).map(|access| (member, access)))

@@ -35,7 +35,6 @@ const FIRST_ANSWER: u64 = 1800;
 /// A container to be. It holds no password in clear: not in its environment, its command or its files.
 #[derive(Debug)]
 pub struct Deployment {
-    pub image: String,
     pub entrypoint: Vec<String>,
     pub command: Vec<String>,
     pub environment: Vec<(&'static str, String)>,
@@ -94,10 +93,10 @@ impl Deployment {
         Limits::new(&self.tier, self.pids)
     }
 
-    /// The digest of all that is decided when the container is made. Of a deployment with secrets it could tell them to who
-    /// guesses: see [`super::build`].
-    pub(super) fn digest(&self) -> BuildDigest {
-        let Self { image, entrypoint, command, environment, user, data_path, second_path, tmpfs, files, .. } = self;
+    /// The digest of all that is decided when the container is made from an image that is officially called `image`, from
+    /// wherever it comes. Of a deployment with secrets it could tell them to who guesses: see [`super::build`].
+    pub(super) fn digest(&self, image: &str) -> BuildDigest {
+        let Self { entrypoint, command, environment, user, data_path, second_path, tmpfs, files, .. } = self;
         let Self { endpoints, tier, shared_memory_mib, pids, stop_signal, stop_grace, health_check, .. } = self;
         let files: Vec<_> =
             files.iter().map(|file| (file.path, Some(file.content.as_slice()).filter(|_| !file.salted))).collect();

@@ -50,6 +50,7 @@ pub static DEFINITION: Definition = Definition {
         dump: None,
         archive: None,
     }),
+    is_announced: false,
 };
 
 fn credentials(access: &Access, host: &str) -> Vec<Credential> {
@@ -79,7 +80,6 @@ fi
 fn deployment(wish: &Wish, access: &Access, _: &Policy) -> Deployment {
     let question = Question { client: "/mailpit readyz", answers: &[] };
     Deployment {
-        image: DEFINITION.image(&wish.version),
         entrypoint: entrypoint(&[ENTRYPOINT, SUPERVISED].concat()),
         command: vec!["/mailpit".to_owned()],
         environment: vec![

@@ -10,4 +10,5 @@ pub static DEFINITION: Definition = Definition {
     image: "minio/minio",
     credential_keys: &["S3_ENDPOINT", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY", "S3_BUCKET", "S3_REGION"],
     offer: None,
+    is_announced: true,
 };

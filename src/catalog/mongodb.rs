@@ -17,4 +17,5 @@ pub static DEFINITION: Definition = Definition {
         "MONGODB_DATABASE",
     ],
     offer: None,
+    is_announced: true,
 };

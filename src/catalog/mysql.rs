@@ -58,6 +58,7 @@ pub static DEFINITION: Definition = Definition {
         dump: Some(backup::DUMP),
         archive: None,
     }),
+    is_announced: false,
 };
 
 fn credentials(access: &Access, host: &str) -> Vec<Credential> {
@@ -105,7 +106,6 @@ fn deployment(wish: &Wish, access: &Access, _: &Policy) -> Deployment {
     let mut command = ["mysqld", "--no-defaults"].map(str::to_owned).to_vec();
     command.extend(tuning(&wish.tier).into_iter().map(|(setting, value)| format!("--{setting}={value}")));
     Deployment {
-        image: DEFINITION.image(&wish.version),
         entrypoint: entrypoint(ENTRYPOINT),
         command,
         environment: Vec::new(),

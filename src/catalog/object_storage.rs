@@ -56,6 +56,7 @@ pub static DEFINITION: Definition = Definition {
         dump: None,
         archive: None,
     }),
+    is_announced: false,
 };
 
 fn credentials(access: &Access, host: &str) -> Vec<Credential> {
@@ -103,7 +104,6 @@ fn deployment(wish: &Wish, access: &Access, _: &Policy) -> Deployment {
     let client = format!("wget -q -O - http://127.0.0.1:{PORT}/healthz {behind}");
     let question = Question { client: &client, answers: &["127.0.0.1:8080"] };
     Deployment {
-        image: DEFINITION.image(&wish.version),
         entrypoint: entrypoint(&[ENTRYPOINT, SUPERVISED].concat()),
         command: command(&wish.tier),
         environment: vec![

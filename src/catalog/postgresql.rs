@@ -55,6 +55,7 @@ pub static DEFINITION: Definition = Definition {
         dump: Some(backup::DUMP),
         archive: Some(archive::ARCHIVE),
     }),
+    is_announced: false,
 };
 
 fn credentials(access: &Access, host: &str) -> Vec<Credential> {
@@ -101,7 +102,6 @@ fn deployment(wish: &Wish, access: &Access, policy: &Policy) -> Deployment {
         command.extend(["-c".to_owned(), format!("{setting}={value}")]);
     }
     Deployment {
-        image: DEFINITION.image(&wish.version),
         entrypoint: entrypoint(ENTRYPOINT),
         command,
         environment: vec![

@@ -10,4 +10,5 @@ pub static DEFINITION: Definition = Definition {
     image: "qdrant/qdrant",
     credential_keys: &["QDRANT_URL", "QDRANT_HOST", "QDRANT_PORT", "QDRANT_API_KEY"],
     offer: None,
+    is_announced: true,
 };

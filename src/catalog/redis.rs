@@ -54,6 +54,7 @@ pub static DEFINITION: Definition = Definition {
         dump: Some(backup::DUMP),
         archive: None,
     }),
+    is_announced: false,
 };
 
 fn credentials(access: &Access, host: &str) -> Vec<Credential> {
@@ -80,7 +81,6 @@ fn deployment(wish: &Wish, access: &Access, _: &Policy) -> Deployment {
     // A server that serves so many that it turns others away says so, which one that hangs does not.
     let question = Question { client: &client, answers: &["PONG", FULL] };
     Deployment {
-        image: DEFINITION.image(&wish.version),
         entrypoint: entrypoint(ENTRYPOINT),
         command: vec!["redis-server".to_owned(), format!("{DATA}/.service/redis.conf")],
         environment: Vec::new(),

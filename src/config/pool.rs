@@ -2,7 +2,9 @@
 
 use clap::Args;
 
-use crate::catalog::{ALL, Definition, definition};
+use super::ConfigError;
+use crate::catalog::offering::Offering;
+use crate::catalog::{ALL, definition};
 use crate::domain::pool::PoolTarget;
 use crate::domain::service::{ServiceKind, SizeTier};
 
@@ -23,19 +25,26 @@ pub struct PoolArgs {
 pub struct Pool(Vec<PoolTarget>);
 
 impl PoolArgs {
-    pub fn targets(&self, dev: bool) -> Vec<PoolTarget> {
-        match &self.warm_pool {
+    /// What is to be ready of `offering`.
+    pub fn targets(&self, dev: bool, offering: &Offering) -> Result<Vec<PoolTarget>, ConfigError> {
+        let targets = match &self.warm_pool {
             Some(Pool(targets)) => targets.clone(),
-            None if dev => ALL.iter().filter_map(|definition| one(definition)).collect(),
+            None if dev => ALL.iter().filter_map(|definition| one(definition.kind, offering)).collect(),
             None => Vec::new(),
+        };
+        match targets.iter().find(|target| !offering.offers(target.kind)) {
+            Some(PoolTarget { kind, .. }) => {
+                Err(ConfigError(format!("WARM_POOL names {kind}, which KINDS does not offer.")))
+            }
+            None => Ok(targets),
         }
     }
 }
 
 /// One of the smallest size, of a kind that is offered.
-fn one(definition: &Definition) -> Option<PoolTarget> {
-    let version = definition.offer.as_ref()?.default_version().to_owned();
-    Some(PoolTarget { kind: definition.kind, version, tier: SizeTier::Dev, floor: 1, ceiling: 1 })
+fn one(kind: ServiceKind, offering: &Offering) -> Option<PoolTarget> {
+    let version = offering.offer(kind)?.default_version().to_owned();
+    Some(PoolTarget { kind, version, tier: SizeTier::Dev, floor: 1, ceiling: 1 })
 }
 
 /// None of a variable that is empty.
@@ -71,6 +80,7 @@ fn entry(text: &str) -> Result<PoolTarget, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::offering::{Images, Kinds};
 
     #[test]
     fn an_entry_says_of_what_and_how_many() {
@@ -104,9 +114,19 @@ mod tests {
     fn a_development_server_has_one_of_each_kind_unless_it_is_told_otherwise() {
         let count = |warm_pool: Option<&str>, dev| {
             let warm_pool = warm_pool.map(|text| entries(text).unwrap());
-            PoolArgs { warm_pool }.targets(dev).len()
+            PoolArgs { warm_pool }.targets(dev, &Offering::default()).unwrap().len()
         };
         assert_eq!([count(None, true), count(None, false), count(Some(""), true)], [2, 0, 0]);
         assert_eq!(count(Some("REDIS:7=1"), false), 1);
+    }
+
+    #[test]
+    fn only_what_is_offered_is_made_ready() {
+        let offering = Offering::new(Some(Kinds::parse("-REDIS").unwrap()), Images::default());
+        let targets = |warm_pool: Option<&str>| {
+            PoolArgs { warm_pool: warm_pool.map(|text| entries(text).unwrap()) }.targets(true, &offering)
+        };
+        assert!(targets(None).unwrap().iter().all(|target| target.kind.as_str() != "REDIS"));
+        assert!(targets(Some("REDIS:7=1")).unwrap_err().to_string().contains("WARM_POOL names REDIS"));
     }
 }

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::id::{InstanceId, ServiceId};
+use super::image::Image;
 use super::service::Service;
 
 text_enum! {
@@ -31,8 +32,8 @@ pub struct Instance {
     pub role: Role,
     /// The version that its data is of.
     pub version: String,
-    /// The engine's id of the image that served last, and so fits the data.
-    pub image: Option<String>,
+    /// The image that served last, and so fits the data.
+    pub image: Option<Image>,
     /// Since when it has its role.
     pub since: Timestamp,
     /// When it is removed; None where no time is set for it.
@@ -59,7 +60,7 @@ impl Instance {
             service: service.id,
             role,
             version: service.wish.version.clone(),
-            image: service.evidence.image.clone(),
+            image: service.evidence.served(),
             since: now,
             purge_at: Some(now.checked_add(keep).unwrap_or(Timestamp::MAX)),
         }

@@ -110,13 +110,10 @@ impl ServiceAction {
         match self {
             Self::Start => &[Stopped, Error],
             Self::Stop => &[Running, Error, Provisioning],
-            Self::Restart | Self::Repair | Self::Restore => &[Running, Error],
-            Self::RotateCredentials
-            | Self::RunSql
-            | Self::BrowseKeys
-            | Self::Upgrade
-            | Self::UpdateImage
-            | Self::CreateBackup => &[Running],
+            Self::Restart | Self::Repair | Self::UpdateImage | Self::Restore => &[Running, Error],
+            Self::RotateCredentials | Self::RunSql | Self::BrowseKeys | Self::Upgrade | Self::CreateBackup => {
+                &[Running]
+            }
             Self::Resize | Self::Revert => &[Running, Stopped, Error],
             Self::Destroy | Self::RevealCredentials => &[Pending, Provisioning, Running, Stopped, Error],
         }

@@ -1,6 +1,7 @@
 //! What a look at the engine finds of a service: its container and its volume.
 
 use super::id::BuildDigest;
+use super::image::Image;
 use super::limits::Limits;
 use super::service::{Published, RunId, SizeTier};
 
@@ -36,8 +37,8 @@ pub struct Container {
     pub tier: Option<SizeTier>,
     /// What it was made from; None where whoever made it did not tell.
     pub build: Option<BuildDigest>,
-    /// The engine's id of the image that it runs, whatever bears the image's name by now.
-    pub image: String,
+    /// The image that it runs, whatever bears the image's name by now.
+    pub image: Image,
 }
 
 impl Container {

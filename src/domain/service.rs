@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Stored;
 use super::backup_policy::BackupPlan;
 use super::id::{InstanceId, ProjectId, ServiceId};
+use super::image::Image;
 use super::lifetime::Lifetime;
 use super::name::ServiceName;
 use super::storage::Storage;
@@ -328,6 +329,9 @@ pub struct Evidence {
     /// The engine's id of the image that served last, and so fits the data.
     #[serde(default)]
     pub image: Option<String>,
+    /// By which a registry has that image.
+    #[serde(default)]
+    pub image_digest: Option<String>,
     /// The size that its container was made for, by what the engine said last.
     #[serde(default)]
     pub made_for: Option<SizeTier>,
@@ -382,6 +386,19 @@ pub struct Service {
 }
 
 impl Evidence {
+    /// The image that served last. What is made anew for the data is made from that one.
+    pub fn served(&self) -> Option<Image> {
+        let (id, digest) = (self.image.clone()?, self.image_digest.clone());
+        Some(Image { id, digest })
+    }
+
+    /// Takes note of the image that has served. The digest by which it was had stays its own, whatever else it is called by now.
+    pub fn note_served(&mut self, image: Option<Image>) {
+        let known = self.image_digest.take().filter(|_| image.as_ref().map(|image| &image.id) == self.image.as_ref());
+        let (id, digest) = image.map(|Image { id, digest }| (id, digest)).unzip();
+        (self.image, self.image_digest) = (id, known.or(digest.flatten()));
+    }
+
     /// The size that the server inside goes by, as far as that is known.
     pub fn size(&self) -> Option<SizeTier> {
         self.told.or(self.made_for)
@@ -413,10 +430,11 @@ impl Service {
 
     /// The same run by another instance, of which nothing is known yet but that it has the data.
     #[must_use]
-    pub fn run_by(&self, instance: InstanceId, version: &str, image: Option<String>) -> Self {
+    pub fn run_by(&self, instance: InstanceId, version: &str, image: Option<Image>) -> Self {
         let mut after = self.clone();
         (after.instance, after.wish.version) = (instance, version.to_owned());
-        after.evidence = Evidence { initialised: true, image, ..Evidence::default() };
+        after.evidence = Evidence { initialised: true, ..Evidence::default() };
+        after.evidence.note_served(image);
         after
     }
 

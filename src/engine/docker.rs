@@ -20,6 +20,7 @@ use super::{
 };
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstallationId, InstanceId, ProjectId};
+use crate::domain::image::Image;
 use crate::domain::limits::Limits;
 use crate::domain::network::{AddressPool, NetworkTemplate};
 use crate::domain::observed::{ContainerStatus, Observed, Volume};
@@ -31,6 +32,7 @@ mod events;
 mod exec;
 mod find;
 mod gauge;
+mod image;
 mod instruments;
 mod labels;
 mod loopback;
@@ -78,6 +80,7 @@ pub struct DockerEngine {
     labels: Labels,
     client: OnceCell<Docker>,
     networks: Networks,
+    digests: image::Digests,
     limits_swap: OnceCell<bool>,
 }
 
@@ -85,7 +88,8 @@ impl DockerEngine {
     pub fn new(settings: DockerSettings) -> Self {
         let labels = Labels::new(settings.installation, settings.extra_labels.clone());
         let networks = Networks::new(settings.network_template.clone(), settings.network_pool);
-        Self { settings, labels, client: OnceCell::new(), networks, limits_swap: OnceCell::new() }
+        let digests = image::Digests::default();
+        Self { settings, labels, client: OnceCell::new(), networks, digests, limits_swap: OnceCell::new() }
     }
 
     /// Its calls name no version of the API, so each is answered in the engine's own. An engine that is replaced by a newer
@@ -244,12 +248,9 @@ impl Engine for DockerEngine {
     async fn look(&self, instance: InstanceId, image: &str) -> Result<Observed> {
         let client = self.client().await?;
         let (container, volume) = tokio::try_join!(self.container(instance), self.volume(instance))?;
-        let image = async || {
-            let inspected = found(within(QUICK, client.inspect_image(image)).await)?;
-            Ok::<_, EngineError>(inspected.map(|inspected| inspected.id.unwrap_or_default()))
-        };
+        let would_be = async || Ok::<_, EngineError>(image::find(client, image).await?.map(|image| image.id));
         let Some(container) = container else {
-            return Ok(Observed { container: None, volume, image: image().await? });
+            return Ok(Observed { container: None, volume, image: would_be().await? });
         };
         let found_labels = container.config.as_ref().and_then(|config| config.labels.as_ref());
         if !self.labels.are_of(instance, found_labels) {
@@ -261,24 +262,22 @@ impl Engine for DockerEngine {
         let project = found_labels.and_then(labels::project);
         let connected = self.networks.connects(&container, project.as_ref());
         let limits_swap = self.limits_swap(container.host_config.as_ref()).await?;
-        let container = observe::container(&container, connected, limits_swap);
-        let image = if container.status == ContainerStatus::Running { None } else { image().await? };
+        let runs_from = self.digests.image(client, container.image.as_deref().unwrap_or_default(), image).await?;
+        let container = observe::container(&container, runs_from, connected, limits_swap);
+        let image = if container.status == ContainerStatus::Running { None } else { would_be().await? };
         Ok(Observed { container: Some(container), volume, image })
     }
 
-    async fn pull(&self, image: &str, when: Pull, progress: watch::Sender<Option<u8>>) -> Result<String> {
+    async fn pull(&self, image: &str, when: Pull, progress: watch::Sender<Option<u8>>) -> Result<Image> {
         let client = self.client().await?;
-        let there = async || {
-            let inspected = found(within(QUICK, client.inspect_image(image)).await)?;
-            Ok::<_, EngineError>(inspected.map(|inspected| inspected.id.unwrap_or_default()))
-        };
         if when == Pull::Absent
-            && let Some(id) = there().await?
+            && let Some(there) = image::find(client, image).await?
         {
-            return Ok(id);
+            return Ok(there);
         }
         pull::pull(client, image, progress).await?;
-        Ok(there().await?.unwrap_or_default())
+        self.digests.forget();
+        image::find(client, image).await?.ok_or_else(|| pull::failed(image, "it is not there afterwards"))
     }
 
     async fn ensure(&self, thing: &Thing) -> Result<()> {
@@ -389,6 +388,7 @@ impl Engine for DockerEngine {
     }
 
     async fn survey(&self) -> Result<Survey> {
+        self.digests.forget();
         survey::survey(self).await
     }
 

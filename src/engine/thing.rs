@@ -40,6 +40,8 @@ pub struct Container {
     pub place: Place,
     /// Where its main endpoint is published, if it is; the others are on the ports behind.
     pub published: Option<Published>,
+    /// What it is made from: a name, or an engine's id.
+    pub image: String,
     pub deployment: Deployment,
     /// Borne by the container from then on, so that what it was made from can be compared.
     pub build: Option<BuildDigest>,

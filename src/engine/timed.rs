@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::{Command, Ended, Engine, EngineError, Flow, Grown, Happening, Pull, Result, Survey, Target, Thing};
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstanceId, ProjectId};
+use crate::domain::image::Image;
 use crate::domain::limits::Limits;
 use crate::domain::observed::Observed;
 use crate::telemetry::{metrics, traces};
@@ -44,7 +45,7 @@ impl<E: Engine> Engine for Timed<E> {
         timed("look", self.0.look(instance, image)).await
     }
 
-    async fn pull(&self, image: &str, when: Pull, progress: watch::Sender<Option<u8>>) -> Result<String> {
+    async fn pull(&self, image: &str, when: Pull, progress: watch::Sender<Option<u8>>) -> Result<Image> {
         timed("pull", self.0.pull(image, when, progress)).await
     }
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::rules::Failure;
 use super::steps::{Left, Step};
@@ -16,12 +15,10 @@ use crate::domain::event::NewEvent;
 use crate::domain::id::InstanceId;
 use crate::domain::observed::ContainerStatus;
 use crate::domain::service::{ErrorCode, OperationKind, Power, RunId, Service, ServiceState, Wish};
-use crate::engine::{Command, EngineError, Pull, Target, Thing};
+use crate::engine::{Command, EngineError, Target, Thing};
 use crate::store::{Guard, Reseal, ServiceFilter, StoreError, Write};
 use crate::telemetry::traces;
 
-/// How often at most the progress of a pull is written down, in milliseconds.
-const PROGRESS_INTERVAL: i64 = 1000;
 /// How long a server may take what it is told, such as its passwords; longer than what tells it tries.
 const TELLING: Duration = Duration::from_secs(30);
 /// How much is kept of what is said of a change that failed, in bytes.
@@ -141,20 +138,13 @@ impl Reconciler {
         outcome.map_or_else(Done::from, |()| Done::Tried)
     }
 
-    /// From the image that has served, where the engine still has it: what its tag means by now may not fit the data.
     pub(super) async fn create_container(&self, service: &Service) -> Done {
-        let mut deployment = match self.deployment(service).await {
+        let deployment = match self.deployment(service).await {
             Ok(deployment) => deployment,
             Err(done) => return done,
         };
-        if let Some(served) = service.evidence.image.as_ref().filter(|_| service.evidence.initialised) {
-            match self.engine.look(service.instance, served).await {
-                Ok(seen) if seen.image.is_some() => deployment.image.clone_from(served),
-                Ok(_) => {}
-                Err(error) => return error.into(),
-            }
-        }
-        self.engine.ensure(&things::container(service, deployment)).await.map_or_else(Done::from, |()| Done::Tried)
+        let container = things::container(service, self.image(service), deployment);
+        self.engine.ensure(&container).await.map_or_else(Done::from, |()| Done::Tried)
     }
 
     pub(super) async fn is_left(&self, service: &Service, step: &Step, left: Left) -> bool {
@@ -179,7 +169,7 @@ impl Reconciler {
     }
 
     async fn is_silent(&self, service: &Service) -> bool {
-        let looked = self.engine.look(service.instance, &image(service)).await;
+        let looked = self.engine.look(service.instance, &self.image(service)).await;
         matches!(looked, Err(EngineError::Unavailable(_) | EngineError::Unknown(_)))
     }
 
@@ -374,55 +364,13 @@ impl Reconciler {
     }
 
     async fn still_runs(&self, service: &Service, run: &RunId) -> bool {
-        match self.engine.look(service.instance, &image(service)).await {
+        match self.engine.look(service.instance, &self.image(service)).await {
             Ok(observed) => observed.container.is_some_and(|container| {
                 container.status == ContainerStatus::Running && container.run.as_ref() == Some(run)
             }),
             // The next look tells what is known then.
             Err(_) => false,
         }
-    }
-
-    async fn pull(&self, service: &Service) -> Done {
-        let (sender, mut progress) = watch::channel(None);
-        let image = image(service);
-        let mut pull = std::pin::pin!(self.engine.pull(&image, Pull::Absent, sender));
-        let mut service = service.clone();
-        let mut written_at = Timestamp::UNIX_EPOCH;
-        loop {
-            tokio::select! {
-                outcome = &mut pull => return outcome.map_or_else(Done::from, |_| Done::Tried),
-                Ok(()) = progress.changed() => {
-                    let now = (self.clock)();
-                    if now.as_millisecond() - written_at.as_millisecond() < PROGRESS_INTERVAL {
-                        continue;
-                    }
-                    written_at = now;
-                    let percent = *progress.borrow_and_update();
-                    match self.note_progress(&service, percent, now).await {
-                        Ok(noted) => service = noted,
-                        Err(StoreError::Stale) => return Done::Tried,
-                        Err(error) => return Done::StoreFailed(error),
-                    }
-                }
-            }
-        }
-    }
-
-    pub(super) async fn note_progress(
-        &self,
-        service: &Service,
-        percent: Option<u8>,
-        now: Timestamp,
-    ) -> Result<Service, StoreError> {
-        let mut after = service.clone();
-        if let Some(operation) = &mut after.operation {
-            operation.progress_percent = percent;
-        }
-        let event = NewEvent::of_change(service, &after, None, now);
-        let noted = self.observe(service, &after, event.as_ref(), now).await?;
-        self.hints.project_changed(&service.project);
-        Ok(noted)
     }
 
     pub(super) async fn deployment(&self, service: &Service) -> Result<Deployment, Done> {
@@ -474,9 +422,4 @@ fn withdrawn() -> Failure {
         code: ErrorCode::CredentialsUnreadable,
         message: "The catalog no longer offers this kind of service.".to_owned(),
     }
-}
-
-/// The image that a service runs.
-pub(super) fn image(service: &Service) -> String {
-    definition(service.wish.kind).image(&service.wish.version)
 }

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tracing::Instrument as _;
 
 use super::Reconciler;
-use super::execute::{Done, failure, image};
+use super::execute::{Done, failure};
 use super::lanes::Slot;
 use super::rules::{Attempts, Belongings, Failure, Look, Pause, Plan, decide};
 use super::steps::{Lane, Note, Step};
@@ -129,7 +129,7 @@ impl Reconciler {
                 memory.note_unseen(away.since);
                 Look::Unseen(away.failure.clone())
             }
-            None => match slot.briefly(self.engine.look(service.instance, &image(&service))).await {
+            None => match slot.briefly(self.engine.look(service.instance, &self.image(&service))).await {
                 Ok(observed) => {
                     memory.attempts.unseen_since = None;
                     self.watched.see(&service, &observed);

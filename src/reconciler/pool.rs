@@ -134,7 +134,7 @@ impl Reconciler {
     async fn sort_out(&self, members: Vec<PoolMember>) -> Result<(Vec<PoolMember>, HashSet<InstanceId>), PoolError> {
         let (mut ready, mut gone) = (Vec::new(), HashSet::new());
         for member in members {
-            let seen = self.engine.look(member.id, &definition(member.kind).image(&member.version)).await?;
+            let seen = self.engine.look(member.id, &self.image_of_member(&member)).await?;
             if self.store.service_of(member.id).await?.is_some() {
                 // It was taken just now.
                 continue;
@@ -170,10 +170,11 @@ impl Reconciler {
                 let Some(offer) = definition(member.kind).offer.as_ref() else { return Ok(true) };
                 let nobody = (offer.access)(&Seed([0; Seed::LENGTH]));
                 let deployment = (offer.deployment)(&member.wish(), &nobody, &self.settings.policy);
-                self.engine.ensure(&things::container_of_member(member, deployment)).await?;
+                self.engine
+                    .ensure(&things::container_of_member(member, self.image_of_member(member), deployment))
+                    .await?;
                 self.engine.remove(&Target::Unused { instance: member.id, data_path: offer.data_path }).await?;
-                let image = definition(member.kind).image(&member.version);
-                Ok(self.engine.look(member.id, &image).await?.volume == Volume::Ours)
+                Ok(self.engine.look(member.id, &self.image_of_member(member)).await?.volume == Volume::Ours)
             }
         }
     }
@@ -218,7 +219,12 @@ impl Reconciler {
 
     fn made_for(&self, target: &PoolTarget) -> Option<String> {
         let address = self.settings.publishing.as_ref().map(|publishing| publishing.address);
-        made_of(&wish(target)?, &self.settings.policy, address)
+        let image = self.settings.offering.image(target.kind, &target.version);
+        made_of(&wish(target)?, &image, &self.settings.policy, address)
+    }
+
+    fn image_of_member(&self, member: &PoolMember) -> String {
+        self.settings.offering.image(member.kind, &member.version)
     }
 
     /// Waits while others have something to do, for nobody waits for this. What has just taken one is about to.
@@ -274,11 +280,11 @@ impl Reconciler {
 
     async fn make_ready(&self, member: &PoolMember, offer: &Offer, access: &Access) -> Result<(), PoolError> {
         let wish = member.wish();
-        let image = definition(member.kind).image(&member.version);
+        let image = self.image_of_member(member);
         self.engine.pull(&image, Pull::Absent, watch::channel(None).0).await?;
         self.engine.ensure(&things::volume_of_member(member)).await?;
         let deployment = || -> Deployment { (offer.deployment)(&wish, access, &self.settings.policy) };
-        self.engine.ensure(&things::container_of_member(member, deployment())).await?;
+        self.engine.ensure(&things::container_of_member(member, image.clone(), deployment())).await?;
         self.engine.start(member.id, &deployment()).await?;
         let made = deployment();
         let answers = self.answers(member.id, made.ready_check, made.ready_hint);

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::Reconciler;
-use super::execute::{Done, image};
+use super::execute::Done;
 use super::look::pause_after;
 use super::rules::Failure;
 use super::steps::{Left, Step};
@@ -17,7 +17,7 @@ use crate::domain::event::NewEvent;
 use crate::domain::id::InstanceId;
 use crate::domain::instance::{Instance, Role};
 use crate::domain::observed::ContainerStatus;
-use crate::domain::service::{Address, Evidence, Operation, OperationPhase, Power, Service, ServiceState};
+use crate::domain::service::{Address, Operation, OperationPhase, Power, Service, ServiceState};
 use crate::domain::task::Task;
 use crate::engine::Target;
 use crate::store::{Guard, StoreError, Write};
@@ -54,8 +54,10 @@ pub(super) struct Moving<'a> {
 /// An instance that is yet to be made for `service`, as if it ran it in `version`, where only who knows its id finds it.
 pub(super) fn instance_to_be(service: &Service, version: &str) -> Service {
     let id = InstanceId(Uuid::now_v7());
-    let mut new = service.run_by(id, version, None);
-    new.evidence = Evidence::default();
+    // Of its own version what runs it fits the data best; nobody knows what does of another one.
+    let image = service.evidence.served().filter(|_| service.wish.version == version);
+    let mut new = service.run_by(id, version, image);
+    new.evidence.initialised = false;
     new.address = Address { hostname: id.to_string(), published: None };
     new
 }
@@ -87,10 +89,10 @@ impl Reconciler {
 
     /// Takes note of how the new instance has ended, which was told to shut down.
     pub(super) async fn note_end_of_new(&self, moving: &mut Moving<'_>) -> Result<(), Halt> {
-        let ended = self.engine.look(moving.new.instance, &image(&moving.new)).await?.container;
+        let ended = self.engine.look(moving.new.instance, &self.image(&moving.new)).await?.container;
         match ended.map(|container| (container.status, container.image)) {
             Some((ContainerStatus::Exited { exit_code: 0, .. }, image)) => {
-                moving.new.evidence.image = Some(image);
+                moving.new.evidence.note_served(Some(image));
                 Ok(())
             }
             _ => Err(Halt::Failed("the new instance did not shut down cleanly.".to_owned())),
@@ -127,7 +129,7 @@ impl Reconciler {
         event: impl Fn(&Service, &Service, Kept) -> NewEvent,
     ) -> Result<(), StoreError> {
         let (now, before, new) = ((self.clock)(), &moving.service, &moving.new);
-        let mut after = before.run_by(new.instance, &new.wish.version, new.evidence.image.clone());
+        let mut after = before.run_by(new.instance, &new.wish.version, new.evidence.served());
         (after.state, after.error) = (ServiceState::Provisioning, None);
         let known = self.store.instance_list(before.id).await?;
         let building: Vec<_> = known.into_iter().filter(|known| known.id == new.instance).collect();

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::backups::{FLOWING, Trouble, able_now};
-use super::execute::{COMPLAINT, Done, command, image};
+use super::execute::{COMPLAINT, Done, command};
 use super::look::pause_after;
 use super::rules::Failure;
 use super::steps::Step;
@@ -20,10 +20,11 @@ use crate::catalog::definition;
 use crate::catalog::deployment::Deployment;
 use crate::domain::backup::{Backup, BackupErrorCode, BackupState};
 use crate::domain::event::NewEvent;
+use crate::domain::image::Image;
 use crate::domain::observed::ContainerStatus;
 use crate::domain::service::{ErrorCode, Operation, OperationPhase, Service};
 use crate::domain::task::{Job, Task, TaskId};
-use crate::engine::{Command, Flow, Pull, Target};
+use crate::engine::{Command, Flow, Target};
 use crate::repository::{Manifest, Object, Secret};
 use crate::store::{Guard, StoreError, Write};
 
@@ -44,8 +45,8 @@ enum Origin {
 
 /// What has come of an instance that was given data.
 struct Filled {
-    /// Of what it was read with.
-    image: String,
+    /// It was read with this one.
+    image: Image,
     /// Whether it was copied from volume to volume.
     by_files: bool,
 }
@@ -78,7 +79,7 @@ impl Reconciler {
     /// What comes of a restore that fails. Where what it is restored into was killed or is gone, that says nothing of the backup,
     /// and it is tried again.
     pub(super) async fn unrestorable(&self, new: &Service, message: String) -> Trouble {
-        let seen = self.engine.look(new.instance, &image(new)).await;
+        let seen = self.engine.look(new.instance, &self.image(new)).await;
         let status = seen.map(|seen| seen.container.map(|container| container.status));
         match status {
             Err(error) => error.into(),
@@ -134,6 +135,8 @@ impl Reconciler {
             self.engine.remove(&Target::Container(new.instance)).await?;
         }
         let origin = self.origin_of(task).await?;
+        new.evidence.note_served(self.image_of(&origin, &new.wish.version).await?);
+        self.fetch_beside(&mut new).await?;
         let (progress, flowed) = watch::channel(0);
         let filled = tokio::select! {
             filled = self.fill(&new, &access, &origin, &progress) => filled,
@@ -181,6 +184,15 @@ impl Reconciler {
         Ok(Origin::Backup(Box::new(backup), task.recover_to))
     }
 
+    /// The image that what is to be had was written by, as far as that is known: that of the service which wrote it.
+    async fn image_of(&self, origin: &Origin, version: &str) -> Result<Option<Image>, Trouble> {
+        let source = match origin {
+            Origin::Service(source) => Some((**source).clone()),
+            Origin::Backup(backup, _) => self.store.service_get(backup.service).await?,
+        };
+        Ok(source.filter(|source| source.wish.version == version).and_then(|source| source.evidence.served()))
+    }
+
     /// What a backup holds, and what it goes on with to a later moment.
     async fn content_of(&self, backup: &Backup, recover_to: Option<Timestamp>) -> Result<Content, Trouble> {
         let (manifest, secret) = self.manifest_of(backup).await?;
@@ -207,7 +219,8 @@ impl Reconciler {
             }
             let now = (self.clock)();
             let mut after = row.clone();
-            (after.evidence.initialised, after.evidence.image) = (true, Some(filled.image.clone()));
+            after.evidence.initialised = true;
+            after.evidence.note_served(Some(filled.image.clone()));
             let begun = after.operation.take().unwrap_or_else(|| Operation::queued(task.job.operation(), now));
             after.operation = Some(Operation {
                 phase: OperationPhase::CreatingContainer,

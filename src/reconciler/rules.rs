@@ -55,6 +55,7 @@ const TOWARDS_RUNNING: &[Rule] = &[
     container::going,
     repair::made_anew,
     address::taken,
+    version::image_first,
     image::wrong,
     size::outgrown,
     size::outdated,
@@ -290,6 +291,7 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::image::Image;
     use crate::domain::lifecycle::tests::service;
     use crate::domain::observed::{Health, Volume};
     use crate::domain::service::{Operation, OperationKind, OperationPhase};
@@ -327,7 +329,7 @@ mod tests {
                 limits: crate::catalog::limits(&service.wish).unwrap(),
                 tier: Some(service.wish.tier.tier),
                 build: None,
-                image: "sha256:1".to_owned(),
+                image: Image { id: "sha256:1".to_owned(), digest: None },
             };
             Self {
                 service,

@@ -1,7 +1,7 @@
 //! What a service has besides what runs it: how that goes.
 
 use super::Reconciler;
-use super::execute::{Done, image};
+use super::execute::Done;
 use crate::catalog::definition;
 use crate::domain::id::InstanceId;
 use crate::domain::instance::{Instance, Role};
@@ -27,7 +27,7 @@ impl Reconciler {
 
     /// Shuts down what ran the service until now, and removes its container. The volume is kept to go back to.
     pub(super) async fn retire(&self, service: &Service, id: InstanceId) -> Done {
-        match self.engine.look(id, &image(service)).await {
+        match self.engine.look(id, &self.image(service)).await {
             Ok(seen) if seen.container.is_some() => {
                 let grace = definition(service.wish.kind).offer.as_ref().map(|offer| offer.stop_grace);
                 if let Err(error) = self.engine.stop(id, grace.unwrap_or_default()).await {

@@ -17,12 +17,13 @@ pub(super) fn volume(service: &Service) -> Thing {
     })
 }
 
-pub(super) fn container(service: &Service, deployment: Deployment) -> Thing {
+pub(super) fn container(service: &Service, image: String, deployment: Deployment) -> Thing {
     Thing::Container(Box::new(Container {
         instance: service.instance,
         hostname: service.address.hostname.clone(),
         place: Place::Network(service.project.clone()),
         published: service.address.published,
+        image,
         deployment,
         build: build(&service.wish),
         marks: marks(service),
@@ -31,8 +32,8 @@ pub(super) fn container(service: &Service, deployment: Deployment) -> Thing {
 }
 
 /// The same that nobody reaches.
-pub(super) fn isolated(service: &Service, deployment: Deployment) -> Thing {
-    match container(service, deployment) {
+pub(super) fn isolated(service: &Service, image: String, deployment: Deployment) -> Thing {
+    match container(service, image, deployment) {
         Thing::Container(container) => {
             Thing::Container(Box::new(Container { place: Place::Isolated(service.project.clone()), ..*container }))
         }
@@ -41,8 +42,8 @@ pub(super) fn isolated(service: &Service, deployment: Deployment) -> Thing {
 }
 
 /// The same that has the volume of another instance as well.
-pub(super) fn copier(service: &Service, deployment: Deployment, source: InstanceId) -> Thing {
-    match isolated(service, deployment) {
+pub(super) fn copier(service: &Service, image: String, deployment: Deployment, source: InstanceId) -> Thing {
+    match isolated(service, image, deployment) {
         Thing::Container(container) => Thing::Container(Box::new(Container { reads: Some(source), ..*container })),
         other => other,
     }
@@ -58,12 +59,13 @@ pub(super) fn volume_of_member(member: &PoolMember) -> Thing {
     })
 }
 
-pub(super) fn container_of_member(member: &PoolMember, deployment: Deployment) -> Thing {
+pub(super) fn container_of_member(member: &PoolMember, image: String, deployment: Deployment) -> Thing {
     Thing::Container(Box::new(Container {
         instance: member.id,
         hostname: format!("{}-{}", member.kind.plain_name(), ServiceId(member.id.0).suffix()),
         place: Place::Unassigned,
         published: member.published,
+        image,
         deployment,
         build: build(&member.wish()),
         marks: marks_of_member(member),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use super::execute::{COMPLAINT, Done, command, image};
+use super::execute::{COMPLAINT, Done, command};
 use super::replace::{Halt, Kept, Moving, instance_to_be};
 use super::rules::Failure;
 use super::steps::Step;
@@ -18,12 +18,9 @@ use crate::catalog::deployment::Change;
 use crate::catalog::upgrade::{REFUSED, Transfer, Upgrade};
 use crate::domain::event::NewEvent;
 use crate::domain::id::InstanceId;
-use crate::domain::service::{
-    ErrorCode, Operation, OperationKind, OperationPhase, Power, RunId, Service, ServiceState,
-};
+use crate::domain::service::{ErrorCode, OperationPhase, Power, RunId, Service};
 use crate::domain::task::{Task, TaskId};
 use crate::engine::{Command, Pull};
-use crate::store::Write;
 
 mod progress;
 
@@ -91,7 +88,7 @@ impl Reconciler {
         let (old, new) = (upgrading.moving.service.instance, upgrading.moving.new.instance);
         self.unless_left(&upgrading.moving, self.instruct(upgrading, new, check, TELLING)).await?;
 
-        let seen = self.engine.look(old, &image(&upgrading.moving.service)).await?;
+        let seen = self.engine.look(old, &self.image(&upgrading.moving.service)).await?;
         upgrading.run = seen.container.and_then(|container| container.run);
         self.note(upgrading, OperationPhase::CopyingData).await?;
         upgrading.mark = self.unless_gone(&upgrading.moving, self.instruct(upgrading, old, freeze, TELLING)).await?;
@@ -111,7 +108,7 @@ impl Reconciler {
     /// Makes the new instance, at an address of its own, and waits until it answers.
     async fn prepare(&self, moving: &Moving<'_>) -> Result<(), Halt> {
         let id = moving.new.instance;
-        let image = image(&moving.new);
+        let image = self.image(&moving.new);
         let pull = async { Ok(self.engine.pull(&image, Pull::Absent, watch::channel(None).0).await?) };
         self.unless_left(moving, pull).await?;
         self.engine.ensure(&things::volume(&moving.new)).await?;
@@ -139,7 +136,7 @@ impl Reconciler {
         let (stopped, shut) = tokio::join!(self.engine.stop(old, grace), self.engine.stop(new, grace));
         stopped?;
         shut?;
-        let before = self.engine.look(old, &image(&upgrading.moving.service)).await?.container;
+        let before = self.engine.look(old, &self.image(&upgrading.moving.service)).await?.container;
         if before.and_then(|container| container.run) != upgrading.run {
             return Err(Halt::Failed("it was restarted while it was being copied.".to_owned()));
         }
@@ -229,46 +226,5 @@ impl Reconciler {
         after.evidence.frozen = false;
         after.evidence.storage.forget_told();
         self.observe(service, &after, None, (self.clock)()).await.map_or_else(Done::StoreFailed, |_| Done::Tried)
-    }
-
-    /// Pulls the image that the service's version names, and has the service made anew from it where that is another one. Where
-    /// it can't be pulled, one that bears the name already and is another will do.
-    pub(super) async fn update_image(&self, service: &Service, task: TaskId) -> Done {
-        let name = image(service);
-        let pull = async |when| self.engine.pull(&name, when, watch::channel(None).0).await;
-        let newest = match pull(Pull::Always).await {
-            Ok(id) => id,
-            Err(error) => match pull(Pull::Absent).await {
-                Ok(id) if Some(&id) != service.evidence.image.as_ref() => id,
-                _ => return error.into(),
-            },
-        };
-        let open = match self.store.task_list_open(service.id).await {
-            Ok(open) => open,
-            Err(error) => return Done::StoreFailed(error),
-        };
-        let Some(task) = open.into_iter().find(|open| open.id == task) else { return Done::Tried };
-        let now = (self.clock)();
-        let mut after = service.clone();
-        let event = if service.evidence.image.as_ref() == Some(&newest) {
-            (after.operation, after.error) = (None, None);
-            NewEvent::image_current(service, now)
-        } else {
-            after.evidence.image = None;
-            after.state = ServiceState::Provisioning;
-            let begun = after.operation.take().unwrap_or_else(|| Operation::queued(OperationKind::UpdateImage, now));
-            after.operation = Some(Operation { phase: OperationPhase::Stopping, ..begun });
-            NewEvent::image_pulled(service, now)
-        };
-        let tasks = &[task.done(now)];
-        let write =
-            Write { service: Some(&after), tasks, event: Some(&event), ..Write::new(self.term_of(service), now) };
-        match self.store.commit(write).await {
-            Ok(_) => {
-                self.hints.project_changed(&service.project);
-                Done::Tried
-            }
-            Err(error) => Done::StoreFailed(error),
-        }
     }
 }

@@ -165,6 +165,8 @@ impl Recovery<'_> {
         after.instance = InstanceId(Uuid::now_v7());
         after.wish.version.clone_from(&backup.version);
         (after.evidence, after.error) = (Evidence::default(), None);
+        let image = service.evidence.served().filter(|_| service.wish.version == backup.version);
+        after.evidence.note_served(image);
         (after.state, after.operation) = match service.wish.power {
             Power::On => (ServiceState::Pending, Some(Operation::queued(OperationKind::Restore, now))),
             Power::Off | Power::Deleted => (ServiceState::Stopped, None),

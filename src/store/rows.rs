@@ -18,6 +18,7 @@ use crate::domain::backup_policy::{BackupPlan, BackupPolicy};
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::history::KEPT_MINUTES;
 use crate::domain::id::{BackupId, InstanceId, ProjectId, ServiceId};
+use crate::domain::image::Image;
 use crate::domain::instance::{Instance, Role};
 use crate::domain::lifetime::Lifetime;
 use crate::domain::live::{Holdings, UsageRecord};
@@ -385,6 +386,7 @@ pub struct InstanceRow {
     image: Option<String>,
     since: Instant,
     purge_at: Option<Instant>,
+    image_digest: Option<String>,
 }
 
 impl From<&Instance> for InstanceRow {
@@ -394,9 +396,10 @@ impl From<&Instance> for InstanceRow {
             service_id: Id(instance.service.0),
             role: instance.role.into(),
             version: instance.version.clone(),
-            image: instance.image.clone(),
+            image: instance.image.as_ref().map(|image| image.id.clone()),
             since: instance.since.into(),
             purge_at: instance.purge_at.map(Instant::from),
+            image_digest: instance.image.as_ref().and_then(|image| image.digest.clone()),
         }
     }
 }
@@ -408,7 +411,7 @@ impl From<InstanceRow> for Instance {
             service: ServiceId(row.service_id.0),
             role: row.role.value,
             version: row.version,
-            image: row.image,
+            image: row.image.map(|id| Image { id, digest: row.image_digest }),
             since: row.since.into(),
             purge_at: row.purge_at.map(Timestamp::from),
         }

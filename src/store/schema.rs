@@ -65,6 +65,7 @@ diesel::table! {
         image -> Nullable<Text>,
         since -> Instant,
         purge_at -> Nullable<Instant>,
+        image_digest -> Nullable<Text>,
     }
 }
 

@@ -358,7 +358,20 @@ async fn viewer_actions_are_what_would_be_accepted() {
         (S::Provisioning, vec!["STOP", "DESTROY", "REVEAL_CREDENTIALS"]),
         (S::Running, running.to_vec()),
         (S::Stopped, vec!["START", "DESTROY", "REVEAL_CREDENTIALS", "RESIZE"]),
-        (S::Error, vec!["START", "STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "RESIZE", "REPAIR", "RESTORE"]),
+        (
+            S::Error,
+            vec![
+                "START",
+                "STOP",
+                "RESTART",
+                "DESTROY",
+                "REVEAL_CREDENTIALS",
+                "RESIZE",
+                "REPAIR",
+                "UPDATE_IMAGE",
+                "RESTORE",
+            ],
+        ),
         (S::Destroying, vec![]),
         (S::Destroyed, vec![]),
     ] {

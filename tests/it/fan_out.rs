@@ -7,6 +7,7 @@ use futures_util::{SinkExt, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use project_services::app::subscriptions::{Beginning, News};
 use project_services::app::{App, Terms};
+use project_services::catalog::offering::Offering;
 use project_services::catalog::policy::Policy;
 use project_services::domain::event::NewEvent;
 use project_services::domain::permission::{Principal, Projects};
@@ -299,6 +300,7 @@ async fn postgresql_is_asked_nothing_while_nothing_happens() {
         recovery_days: 7,
         repository: repository(directory.path()),
         policy: Policy::default(),
+        offering: Offering::default(),
         has_pool: false,
     };
     let sealer = Arc::new(format!("k1:{}=", "A".repeat(43)).parse().unwrap());

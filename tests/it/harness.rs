@@ -11,6 +11,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use project_services::api::fan_out::FanOut;
 use project_services::app::{App, Terms};
 use project_services::auth::{KeySource, TokenSettings, Verifier};
+use project_services::catalog::offering::Offering;
 use project_services::catalog::policy::Policy;
 use project_services::clock::Clock;
 use project_services::crypto::Sealer;
@@ -60,12 +61,13 @@ pub struct Limits {
     pub services: u32,
     /// The system's where there is none.
     pub clock: Option<Clock>,
+    pub offering: Offering,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        let (requests, wire, sockets) = Default::default();
-        Self { requests, wire, sockets, services: 100, clock: None }
+        let (requests, wire, sockets, offering) = Default::default();
+        Self { requests, wire, sockets, services: 100, clock: None, offering }
     }
 }
 
@@ -150,6 +152,7 @@ impl Server {
             recovery_days: 7,
             repository: repository(directory.path()),
             policy: Policy::default(),
+            offering: limits.offering,
             has_pool: false,
         };
         let app = Arc::new(App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), shown, terms));

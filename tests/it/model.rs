@@ -2,13 +2,15 @@
 //! whose containers meet with everything that can befall one; with user actions and clock steps in between.
 //!
 //! Whatever the order: never two containers for a service, no volume with data removed unless its service is to be
-//! destroyed, no data replaced by an empty volume, and always a password in the store that the server takes. Once faults
+//! destroyed, no data replaced by an empty volume or given to another image than has served it, and always a password in the
+//! store that the server takes. Once faults
 //! stop, everything settles where its user sent it, a settled plan is empty, and the events replay to the state.
 
 mod backup_policies;
 mod engine;
 mod expiry;
 mod faults;
+mod images;
 mod passwords;
 mod presence;
 mod writes;
@@ -25,6 +27,7 @@ use project_services::app::provision::ProvisionRequest;
 use project_services::app::{App, Terms};
 use project_services::catalog;
 use project_services::catalog::access::Access;
+use project_services::catalog::offering::Offering;
 use project_services::catalog::policy::Policy;
 use project_services::crypto::Sealer;
 use project_services::domain::event::ServiceEvent;
@@ -161,23 +164,7 @@ impl World {
         let store = store::connect(&url.parse().unwrap(), None).await.unwrap();
         let sealer: Arc<Sealer> = Arc::new("a:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".parse().unwrap());
         let hints = Arc::new(Hints::default());
-        let app = App::new(
-            Arc::clone(&store),
-            Arc::clone(&sealer),
-            Arc::clone(&hints),
-            Arc::<FakeInstruments>::default(),
-            Terms {
-                networks: NetworkTemplate::default(),
-                publishing: None,
-                services_per_project: MANY,
-                keep_replaced: SignedDuration::from_hours(1),
-                backup_policy: None,
-                recovery_days: 7,
-                repository: repository(directory.path()),
-                policy: Policy::default(),
-                has_pool: true,
-            },
-        );
+        let app = Self::app(&store, &sealer, &hints, directory.path(), Offering::default());
         let viewer = Principal {
             subject: "model".to_owned(),
             projects: Projects::All,
@@ -189,6 +176,29 @@ impl World {
         let engine = Arc::new(FakeEngine::default());
         let reconciler = Self::reconciler(&store, &engine, &sealer, &hints, directory.path());
         Self { app, store, engine, sealer, hints, viewer, project, id, memory: None, reconciler, directory }
+    }
+
+    fn app(
+        store: &Arc<dyn Store>,
+        sealer: &Arc<Sealer>,
+        hints: &Arc<Hints>,
+        directory: &Path,
+        offering: Offering,
+    ) -> App {
+        let terms = Terms {
+            networks: NetworkTemplate::default(),
+            publishing: None,
+            services_per_project: MANY,
+            keep_replaced: SignedDuration::from_hours(1),
+            backup_policy: None,
+            recovery_days: 7,
+            repository: repository(directory),
+            policy: Policy::default(),
+            offering,
+            has_pool: true,
+        };
+        let instruments = Arc::<FakeInstruments>::default();
+        App::new(Arc::clone(store), Arc::clone(sealer), Arc::clone(hints), instruments, terms)
     }
 
     fn reconciler(
@@ -207,6 +217,7 @@ impl World {
             retention: EventRetention { newest: 1_000, age: SignedDuration::from_hours(24) },
             host_reserve: Reserve(500),
             policy: Policy::default(),
+            offering: Offering::default(),
             pool: Vec::new(),
             backups: BackupSettings {
                 repository: repository(directory),
@@ -344,9 +355,13 @@ impl Drop for World {
 
 async fn run(kind: ServiceKind, steps: Vec<Step>) {
     let mut world = World::new(kind).await;
+    let mut served = None;
     for step in steps {
         world.take(step).await;
         world.engine.assert_sound();
+        let image = world.service().await.evidence.image;
+        assert!(served.is_none() || image == served, "what has served is not forgotten: {served:?}, {image:?}");
+        served = image;
         // PostgreSQL's verifiers take too long to be checked at each step.
         if kind == ServiceKind::Redis {
             world.assert_admitted().await;
@@ -372,6 +387,7 @@ async fn run(kind: ServiceKind, steps: Vec<Step>) {
         (Power::On, ServiceState::Running) => {
             assert_eq!(engine, (Some(true), true));
             assert!(world.engine.is_connected(world.instance()));
+            assert_eq!(world.engine.image(world.instance()), service.evidence.image);
             world.assert_sized(&service);
             assert!(world.store.task_list_open(world.id).await.unwrap().is_empty());
             assert!(service.error.is_none(), "{service:?}");

@@ -1,12 +1,13 @@
 //! What can be provisioned.
 
-use async_graphql::{Enum, ID, Object};
+use async_graphql::{Context, Enum, ID, Object};
 
 use super::endpoint::{CatalogEndpoint, ENDPOINTS};
 use super::enums::{ServiceKind, SizeTier};
 use super::node_id;
+use crate::api::app;
 use crate::api::documents::limits::list_cost;
-use crate::catalog::{self, Definition};
+use crate::catalog::{self, Definition, Offer, offering};
 use crate::domain::service;
 
 /// How many sizes an offer has.
@@ -19,15 +20,28 @@ pub enum Availability {
     Available,
     /// It is announced and can't be provisioned yet.
     ComingSoon,
+    /// The operator does not offer it here. Services of this kind that are there go on as ever.
+    Withdrawn,
 }
 
 impl Availability {
-    pub fn of(definition: &Definition) -> Self {
-        if definition.offer.is_some() { Self::Available } else { Self::ComingSoon }
+    pub fn of(ctx: &Context<'_>, definition: &Definition) -> Self {
+        match app(ctx).offering().availability(definition) {
+            offering::Availability::Offered => Self::Available,
+            offering::Availability::ComingSoon => Self::ComingSoon,
+            offering::Availability::Withdrawn => Self::Withdrawn,
+        }
     }
 }
 
 pub struct CatalogEntry(pub &'static Definition);
+
+impl CatalogEntry {
+    /// None while it is coming soon.
+    fn offer(&self, ctx: &Context<'_>) -> Option<&'static Offer> {
+        self.0.offer.as_ref().filter(|_| Availability::of(ctx, self.0) != Availability::ComingSoon)
+    }
+}
 
 /// A kind of service: what to show before one is provisioned.
 #[Object]
@@ -53,30 +67,30 @@ impl CatalogEntry {
     }
 
     /// Whether it can be provisioned.
-    async fn availability(&self) -> Availability {
-        Availability::of(self.0)
+    async fn availability(&self, ctx: &Context<'_>) -> Availability {
+        Availability::of(ctx, self.0)
     }
 
     /// The versions on offer, newest first. Empty while it is coming soon.
-    async fn versions(&self) -> &[&str] {
-        self.0.offer.as_ref().map_or(&[], |offer| offer.versions)
+    async fn versions(&self, ctx: &Context<'_>) -> &[&str] {
+        self.offer(ctx).map_or(&[], |offer| offer.versions)
     }
 
     /// The version that is taken when none is asked for. Null while it is coming soon.
-    async fn default_version(&self) -> Option<&str> {
-        self.0.offer.as_ref().map(|offer| offer.default_version())
+    async fn default_version(&self, ctx: &Context<'_>) -> Option<&str> {
+        self.offer(ctx).map(|offer| offer.default_version())
     }
 
     /// The sizes on offer, smallest first. Empty while it is coming soon.
     #[graphql(complexity = "list_cost(TIERS, child_complexity)")]
-    async fn tiers(&self) -> Vec<TierSpec> {
-        self.0.offer.iter().flat_map(|offer| offer.tiers).map(TierSpec).collect()
+    async fn tiers(&self, ctx: &Context<'_>) -> Vec<TierSpec> {
+        self.offer(ctx).iter().flat_map(|offer| offer.tiers).map(TierSpec).collect()
     }
 
     /// Whether a service of this kind takes a new size while it runs, so that `resizeService` ends no connection. False while
     /// it is coming soon.
-    async fn resizes_live(&self) -> bool {
-        self.0.offer.as_ref().is_some_and(|offer| offer.live_resize.is_some())
+    async fn resizes_live(&self, ctx: &Context<'_>) -> bool {
+        self.offer(ctx).is_some_and(|offer| offer.live_resize.is_some())
     }
 
     /// Where a service of this kind listens; the first is the main one. Empty while it is coming soon.

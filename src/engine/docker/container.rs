@@ -40,7 +40,7 @@ pub(super) fn body(container: &Container, network: &str, labels: &HashMap<String
     ContainerCreateBody {
         hostname: Some(hostname.clone()),
         user: Some(deployment.user.to_owned()),
-        image: Some(deployment.image.clone()),
+        image: Some(container.image.clone()),
         entrypoint: Some(deployment.entrypoint.clone()),
         cmd: Some(deployment.command.clone()),
         env: Some(environment.collect()),

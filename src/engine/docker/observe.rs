@@ -8,6 +8,7 @@ use bollard::models::{
 };
 
 use super::labels;
+use crate::domain::image::Image;
 use crate::domain::limits::Limits;
 use crate::domain::observed::{Container, ContainerStatus, Health, PublishedPort};
 use crate::domain::service::{Published, RunId};
@@ -15,8 +16,13 @@ use crate::domain::service::{Published, RunId};
 /// The engine's text for "never".
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
-/// `connected`: whether it is on the network where it belongs. `limits_swap`: whether the engine does that.
-pub(super) fn container(inspected: &ContainerInspectResponse, connected: bool, limits_swap: bool) -> Container {
+/// `image`: what it runs. `connected`: whether it is on the network where it belongs. `limits_swap`: whether the engine does that.
+pub(super) fn container(
+    inspected: &ContainerInspectResponse,
+    image: Image,
+    connected: bool,
+    limits_swap: bool,
+) -> Container {
     let state = inspected.state.clone().unwrap_or_default();
     let exit_code = state.exit_code.unwrap_or_default();
     let out_of_memory = state.oom_killed.unwrap_or_default();
@@ -43,7 +49,6 @@ pub(super) fn container(inspected: &ContainerInspectResponse, connected: bool, l
     let build = labels.and_then(labels::build);
     let tier = labels.and_then(labels::tier);
     let limits = limits(inspected.host_config.as_ref(), limits_swap);
-    let image = inspected.image.clone().unwrap_or_default();
     Container { status, run, health, failed_checks, restarts, connected, published, limits, tier, build, image }
 }
 
@@ -101,6 +106,10 @@ pub(super) fn brought_back(host: Option<&HostConfig>) -> bool {
 mod tests {
     use super::*;
 
+    fn image() -> Image {
+        Image { id: "sha256:1".to_owned(), digest: None }
+    }
+
     #[test]
     fn what_an_engine_can_not_limit_is_as_it_is_to_be() {
         let seen = |swap: &str, limits_swap| {
@@ -122,7 +131,7 @@ mod tests {
             ], "5433/tcp": null, "5434/udp": [{"HostIp": "", "HostPort": "1"}]}}}"#,
         )
         .unwrap();
-        let container = container(&inspected, true, true);
+        let container = container(&inspected, image(), true, true);
         let on = |text: &str, port| Published { address: text.parse().unwrap(), port };
         assert_eq!(container.published(&[5432], None), Some(on("0.0.0.0", 20_001)));
         assert_eq!(container.published(&[5432], Some(on("::", 20_001))), Some(on("::", 20_001)));
@@ -130,6 +139,6 @@ mod tests {
         assert_eq!(container.published(&[5433], None), None);
         assert_eq!(container.published(&[5434], None), None);
         let stopped = serde_json::from_str(r#"{"NetworkSettings": {"Ports": {}}}"#).unwrap();
-        assert_eq!(super::container(&stopped, true, true).published, []);
+        assert_eq!(super::container(&stopped, image(), true, true).published, []);
     }
 }

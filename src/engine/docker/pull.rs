@@ -9,15 +9,24 @@ use futures_util::StreamExt;
 use tokio::sync::watch;
 
 use super::failure;
+use crate::domain::image::{ImageName, Which};
 use crate::domain::service::ErrorCode;
 use crate::engine::{EngineError, Result};
 
 /// How long the registry may be silent before the pull counts as failed.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How the engine's ids of images begin.
+const ID: &str = "sha256:";
 
 pub(super) async fn pull(client: &Docker, image: &str, progress: watch::Sender<Option<u8>>) -> Result<()> {
-    let (name, tag) = image.rsplit_once(':').unwrap_or((image, "latest"));
-    let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).build();
+    // An id is the engine's own, and means nothing to a registry.
+    let named = image.parse().ok().filter(|_| !image.starts_with(ID));
+    let ImageName { repository, which } = named.ok_or_else(|| failed(image, "it is gone from the engine"))?;
+    let which = match &which {
+        Some(Which::Tag(which) | Which::Digest(which)) => which,
+        None => "latest",
+    };
+    let options = CreateImageOptionsBuilder::default().from_image(&repository).tag(which).build();
     let mut stream = client.create_image(Some(options), None, None).boxed();
     let mut layers = Layers::default();
     loop {
@@ -48,7 +57,7 @@ pub(super) async fn pull(client: &Docker, image: &str, progress: watch::Sender<O
     }
 }
 
-fn failed(image: &str, why: &str) -> EngineError {
+pub(super) fn failed(image: &str, why: &str) -> EngineError {
     EngineError::Refused {
         code: ErrorCode::PullFailed,
         message: format!("The image {image} could not be pulled: {}", why.trim()),

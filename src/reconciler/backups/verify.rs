@@ -69,10 +69,12 @@ impl Reconciler {
         let access = Access::from_bytes(&secret.access).map_err(|_| {
             Trouble::lasting(BackupErrorCode::Damaged, "Who may connect to it can't be read from its manifest.")
         })?;
-        let mut new = service.run_by(id, &manifest.version, None);
+        let image = service.evidence.served().filter(|_| service.wish.version == manifest.version);
+        let mut new = service.run_by(id, &manifest.version, image);
         new.address.published = None;
         new.wish.tier = checkers_tier(backup);
         self.show(backup, BackupPhase::Restoring).await?;
+        self.fetch_beside(&mut new).await?;
         let content = Content::of_backup(&self.settings.backups.repository, (&manifest, &secret)).await?;
         let able = self.bring_in(&new, &access, content, None).await?;
         self.show(backup, BackupPhase::Reading).await?;

@@ -77,7 +77,7 @@ impl Reconciler {
         access: &Access,
         content: Content,
         progress: &watch::Sender<u64>,
-    ) -> Result<String, Trouble> {
+    ) -> Result<Image, Trouble> {
         let (offer, able) = restorer(new, &content)?;
         let settle = able.settle.filter(|_| content.replay.is_none());
         match settle {
@@ -95,7 +95,7 @@ impl Reconciler {
                 self.engine.stop(new.instance, offer.stop_grace).await?;
             }
         }
-        let seen = self.engine.look(new.instance, &image(new)).await?.container;
+        let seen = self.engine.look(new.instance, &self.image(new)).await?.container;
         let image = match seen.map(|container| (container.status, container.image)) {
             Some((ContainerStatus::Exited { exit_code: 0, .. }, image)) => image,
             Some((ContainerStatus::Running, image)) if settle.is_some() => image,
@@ -118,7 +118,6 @@ impl Reconciler {
     ) -> Result<(), Trouble> {
         let (offer, able) = restorer(new, &content)?;
         self.remove_instance(new.instance).await?;
-        self.engine.pull(&image(new), Pull::Absent, watch::channel(None).0).await?;
         self.engine.ensure(&things::volume(new)).await?;
         self.start_alone(new, || (offer.deployment)(&new.wish, access, &self.settings.policy).idle()).await?;
         self.flow_in(new, able, content, progress).await
@@ -133,7 +132,7 @@ impl Reconciler {
 
     /// Salted files differ each time, which nobody minds.
     pub(super) async fn start_alone(&self, new: &Service, make: impl Fn() -> Deployment + Sync) -> Result<(), Trouble> {
-        self.engine.ensure(&things::isolated(new, make())).await?;
+        self.engine.ensure(&things::isolated(new, self.image(new), make())).await?;
         Ok(self.engine.start(new.instance, &make()).await?)
     }
 

@@ -14,10 +14,11 @@ use crate::catalog::copy::{Copy, HELD, RELEASED};
 use crate::catalog::definition;
 use crate::catalog::deployment::{Change, Deployment};
 use crate::domain::backup::BackupErrorCode;
+use crate::domain::image::Image;
 use crate::domain::service::Service;
-use crate::engine::{Command, Ended, EngineError, Flow, Pull, Target};
+use crate::engine::{Command, Ended, EngineError, Flow, Target};
 use crate::reconciler::backups::{FLOWING, Trouble, WAITING, able_now};
-use crate::reconciler::execute::{COMPLAINT, command, image};
+use crate::reconciler::execute::{COMPLAINT, command};
 use crate::reconciler::{Reconciler, things};
 
 /// How often it is measured how much is there.
@@ -34,7 +35,7 @@ impl Reconciler {
         access: &Access,
         source: &Service,
         progress: &watch::Sender<u64>,
-    ) -> Result<Option<String>, Trouble> {
+    ) -> Result<Option<Image>, Trouble> {
         let Some(copy) = able_now(source)?.copy else { return Ok(None) };
         let copied = self.copy_over(new, access, (source, &copy), progress).await;
         // It would keep the source's volume from being removed.
@@ -59,12 +60,11 @@ impl Reconciler {
         access: &Access,
         (source, copy): (&Service, &Copy),
         progress: &watch::Sender<u64>,
-    ) -> Result<String, Trouble> {
+    ) -> Result<Image, Trouble> {
         let gone = || Trouble::lasting(BackupErrorCode::RestoreFailed, "The catalog no longer offers its kind.");
         let offer = definition(new.wish.kind).offer.as_ref().ok_or_else(gone)?;
         let theirs = self.access(source).await?;
         self.remove_instance(new.instance).await?;
-        self.engine.pull(&image(new), Pull::Absent, watch::channel(None).0).await?;
         self.engine.ensure(&things::volume(new)).await?;
 
         let roomy = roomy(new, offer);
@@ -94,7 +94,7 @@ impl Reconciler {
         held.tell(copy.release).await;
         let told = held.line(RELEASED).await?;
         self.instruct_copier(new, (copy.finish)(access, version, &told)).await?;
-        let seen = self.engine.look(new.instance, &image(new)).await?.container;
+        let seen = self.engine.look(new.instance, &self.image(new)).await?.container;
         seen.map(|container| container.image).ok_or_else(|| {
             Trouble::passing(BackupErrorCode::EngineUnavailable, "What was copying its data was removed.")
         })
@@ -106,7 +106,7 @@ impl Reconciler {
         source: &Service,
         idle: impl Fn() -> Deployment + Sync,
     ) -> Result<(), EngineError> {
-        self.engine.ensure(&things::copier(new, idle(), source.instance)).await?;
+        self.engine.ensure(&things::copier(new, self.image(new), idle(), source.instance)).await?;
         self.engine.start(new.instance, &idle()).await
     }
 

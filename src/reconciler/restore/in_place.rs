@@ -11,7 +11,7 @@ use crate::domain::service::{ErrorCode, OperationPhase, Service, ServiceState};
 use crate::domain::task::Task;
 use crate::reconciler::Reconciler;
 use crate::reconciler::backups::Trouble;
-use crate::reconciler::execute::{Done, image};
+use crate::reconciler::execute::Done;
 use crate::reconciler::replace::{Halt, Kept, Moving, instance_to_be};
 use crate::reconciler::rules::{Failure, holds_up};
 use crate::reconciler::steps::Step;
@@ -72,6 +72,9 @@ impl Reconciler {
         self.register(moving).await?;
         // How far an earlier try came tells nothing of this one.
         self.note_phase(moving, OperationPhase::Restoring, |_| ()).await?;
+        let mut new = moving.new.clone();
+        self.unless_left(moving, async { Ok(self.fetch_beside(&mut new).await?) }).await?;
+        moving.new = new;
         let (progress, flowed) = watch::channel(0);
         let image_of_new = {
             let bringing = async { Ok(self.bring_to_rest(&moving.new, &moving.access, content, &progress).await?) };
@@ -80,11 +83,11 @@ impl Reconciler {
                 never = self.tell_restored(&moving.service, flowed, all) => never,
             }
         };
-        moving.new.evidence.image = Some(image_of_new);
+        moving.new.evidence.note_served(Some(image_of_new));
 
         let (old, grace) = (moving.service.instance, moving.offer.stop_grace);
         self.note_phase(moving, OperationPhase::Switching, |_| ()).await?;
-        let seen = self.engine.look(old, &image(&moving.service)).await?;
+        let seen = self.engine.look(old, &self.image(&moving.service)).await?;
         if seen.container.is_some() {
             self.engine.stop(old, grace).await?;
         }
@@ -117,7 +120,7 @@ impl Reconciler {
     /// Whether a restore in place has to be begun anew later, for what runs the service until then needs something first.
     pub(in crate::reconciler) async fn is_held_up(&self, service: &Service) -> bool {
         let Ok(Some(row)) = self.store.service_get(service.id).await else { return false };
-        match self.engine.look(row.instance, &image(&row)).await {
+        match self.engine.look(row.instance, &self.image(&row)).await {
             Ok(seen) => row.evidence.initialised && holds_up(&row, &seen, (self.clock)()),
             Err(_) => false,
         }

@@ -125,7 +125,7 @@ impl Reconciler {
                 if self.answers(new.instance, check.clone(), None).await? {
                     return Ok(true);
                 }
-                let seen = self.engine.look(new.instance, &image(new)).await?;
+                let seen = self.engine.look(new.instance, &self.image(new)).await?;
                 if seen.container.is_none_or(|container| container.status != ContainerStatus::Running) {
                     return Ok(false);
                 }

@@ -15,13 +15,13 @@ pub(super) fn absent(facts: &Facts<'_>) -> Verdict {
 /// and was put right. What has served fits the data, and is kept whatever the tag means by now.
 pub(super) fn wrong(facts: &Facts<'_>) -> Verdict {
     let (Some(container), Some(image)) = (facts.idle(), &facts.seen.image) else { return Verdict::Pass };
-    let served = facts.evidence.image.as_ref() == Some(&container.image);
+    let served = facts.evidence.image.as_ref() == Some(&container.image.id);
     // One of an earlier version that was there before anybody took note may have served.
     let mut ended = container.run.is_none() || facts.evidence.crashes > 0;
     // It is to run from what the name means now. What has served until then was forgotten for that.
     let operation = facts.service.operation.as_ref();
     ended |= operation.is_some_and(|operation| operation.kind == OperationKind::UpdateImage);
-    if !served && ended && container.image != *image {
+    if !served && ended && container.image.id != *image {
         return Verdict::Do(Step::Replace, "its image bears its name no more, and has never served");
     }
     Verdict::Pass

@@ -103,7 +103,8 @@ impl<'a> Outcome<'a> {
             Power::On => {
                 self.after.evidence.initialised = true;
                 self.after.evidence.ready_run = run;
-                self.after.evidence.image = seen.container.as_ref().map(|container| container.image.clone());
+                let image = seen.container.as_ref().map(|container| container.image.clone());
+                self.after.evidence.note_served(image);
                 if seen.container.as_ref().is_some_and(|container| container.health == Health::Healthy) {
                     self.after.evidence.excused_checks = 0;
                 }

@@ -42,7 +42,9 @@ pub(super) fn outgrown(facts: &Facts<'_>) -> Verdict {
 /// It does not run, and was made with other settings than it would be now: by an earlier version, or by hand. One that was made
 /// before that was written on containers is left as it is.
 pub(super) fn outdated(facts: &Facts<'_>) -> Verdict {
-    let Some(container) = facts.idle().filter(|_| facts.service.evidence.initialised) else { return Verdict::Pass };
+    // What can't be made anew is worth more as it is.
+    let can_be = facts.service.evidence.initialised && facts.seen.image.is_some();
+    let Some(container) = facts.idle().filter(|_| can_be) else { return Verdict::Pass };
     let at_rest = matches!(container.status, ContainerStatus::Created | ContainerStatus::Exited { .. });
     match container.build.zip(catalog::build(&facts.service.wish)) {
         Some((made, wanted)) if at_rest && made != wanted => {
@@ -146,6 +148,9 @@ mod tests {
         assert_eq!(case.says(outdated), Verdict::Pass, "it runs");
         let mut case = case.status(exited(0));
         assert!(matches!(case.says(outdated), Verdict::Do(Step::Refresh, _)));
+        let image = case.seen.image.take();
+        assert_eq!(case.says(outdated), Verdict::Pass, "its image is gone");
+        case.seen.image = image;
         case.container().build = catalog::build(&case.service.wish);
         assert_eq!(case.says(outdated), Verdict::Pass);
         case.container().build = None;

@@ -29,6 +29,17 @@ pub(super) fn changing(facts: &Facts<'_>) -> Verdict {
     }
 }
 
+/// It does not run, and is to run from what its image's name means by now: what it ran from may be why, or be gone.
+pub(super) fn image_first(facts: &Facts<'_>) -> Verdict {
+    let asked = |task: &&Task| task.job == Job::UpdateImage && task.shown_error().is_none();
+    match facts.tasks.iter().find(asked) {
+        Some(task) if facts.running().is_none() && task.resumes_at(facts.now).is_none() => {
+            Verdict::Do(Step::UpdateImage(task.id), "its image is to be another one")
+        }
+        _ => Verdict::Pass,
+    }
+}
+
 /// What has another instance take the place of the one that runs it, and goes on or is to.
 pub(super) fn replacing<'a>(facts: &Facts<'a>) -> Option<&'a Task> {
     let replaces = |task: &&Task| matches!(task.job, Job::Upgrade | Job::Restore);
@@ -39,7 +50,7 @@ pub(super) fn replacing<'a>(facts: &Facts<'a>) -> Option<&'a Task> {
 mod tests {
     use jiff::SignedDuration;
 
-    use super::super::tests::Case;
+    use super::super::tests::{Case, exited};
     use super::*;
     use crate::domain::service::{ErrorCode, Operation, OperationKind, OperationPhase, ServiceState};
     use crate::domain::task::{SHOWN_AFTER, TaskId};
@@ -75,6 +86,18 @@ mod tests {
         let mut refused = case(Job::Upgrade);
         refused.tasks[0] = refused.tasks[0].refused(ErrorCode::UpgradeFailed, "no".to_owned(), refused.now);
         assert_eq!(refused.plan().step, None, "it is not tried again");
+    }
+
+    #[test]
+    fn what_does_not_run_is_given_its_newer_image_before_it_is_started() {
+        let mut case = case(Job::UpdateImage).status(exited(1));
+        let step = Some(Step::UpdateImage(case.tasks[0].id));
+        assert_eq!(case.plan().step, step);
+        (case.seen.container, case.seen.image) = (None, None);
+        assert_eq!(case.plan().step, step, "what it ran from is gone");
+        let pause = SignedDuration::from_secs(1);
+        case.tasks[0] = case.tasks[0].failed(ErrorCode::PullFailed, "no".to_owned(), pause, case.now);
+        assert_eq!(case.plan().step, Some(Step::PullImage), "it rests");
     }
 
     #[test]

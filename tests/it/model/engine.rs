@@ -1,6 +1,6 @@
 //! A model of an engine for one or more instances: it keeps to the engine's rules, and fails as it is told.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use project_services::catalog::deployment::{DATA_GONE, Deployment, UNHEALTHY_AFTER};
 use project_services::domain::id::{InstanceId, ProjectId};
+use project_services::domain::image::Image;
 use project_services::domain::limits::Limits;
 use project_services::domain::observed::{Container, ContainerStatus, Health, Observed, Volume};
 use project_services::domain::service::{ErrorCode, RunId, SizeTier};
@@ -28,9 +29,12 @@ use super::passwords::Kept;
 struct State {
     containers: HashMap<InstanceId, FakeContainer>,
     volumes: HashMap<InstanceId, FakeVolume>,
-    image: bool,
+    /// The images that are there.
+    images: HashSet<u32>,
     /// The image that bears the name now.
     tag: u32,
+    /// No registry has anything, or can be reached.
+    is_alone: bool,
     runs: u64,
     calls: u32,
     script: VecDeque<Fault>,
@@ -141,6 +145,23 @@ impl FakeEngine {
         (container.status == ContainerStatus::Running).then(|| (container.limits, container.maxmemory.clone()))
     }
 
+    /// The engine's id of the image that a container was made from.
+    pub fn image(&self, instance: InstanceId) -> Option<String> {
+        self.state.lock().unwrap().containers.get(&instance).map(|container| image_id(container.image))
+    }
+
+    /// Has no registry be there, or be there again.
+    pub fn be_alone(&self, is_alone: bool) {
+        self.state.lock().unwrap().is_alone = is_alone;
+    }
+
+    /// Puts an image there by hand, under the name.
+    pub fn load(&self, image: u32) {
+        let mut state = self.state.lock().unwrap();
+        state.tag = image;
+        state.images.insert(image);
+    }
+
     pub fn is_connected(&self, instance: InstanceId) -> bool {
         self.state.lock().unwrap().containers.get(&instance).is_some_and(|container| container.connected)
     }
@@ -158,10 +179,10 @@ impl FakeEngine {
 
     pub fn befall(&self, instance: InstanceId, what: Befalls) {
         let mut state = self.state.lock().unwrap();
-        let State { containers, volumes, image, tag, runs, lost, .. } = &mut *state;
+        let State { containers, volumes, images, tag, runs, lost, .. } = &mut *state;
         let exit = |exit_code, out_of_memory| ContainerStatus::Exited { exit_code, out_of_memory };
         match what {
-            Befalls::ImageRemoved => *image = false,
+            Befalls::ImageRemoved => images.clear(),
             Befalls::ImageMoved => *tag += 1,
             _ => {}
         }
@@ -274,6 +295,22 @@ fn begin(container: &mut FakeContainer, volume: &mut FakeVolume, run: u64) {
     }
 }
 
+fn image_id(image: u32) -> String {
+    format!("sha256:{image}")
+}
+
+impl State {
+    /// The image that a name, an id or a digest is of.
+    fn meant(&self, name: &str) -> u32 {
+        name.rsplit_once("sha256:").map_or(self.tag, |(_, image)| image.parse().unwrap())
+    }
+
+    fn shown(&self, image: u32) -> Image {
+        let id = image_id(image);
+        Image { digest: (!self.is_alone).then(|| format!("redis@{id}")), id }
+    }
+}
+
 fn refused() -> EngineError {
     EngineError::Refused { code: ErrorCode::EngineRefused, message: "none".to_owned() }
 }
@@ -294,9 +331,11 @@ impl Engine for FakeEngine {
         self.call(|_| Ok(())).await
     }
 
-    async fn look(&self, instance: InstanceId, _image: &str) -> Result<Observed> {
+    async fn look(&self, instance: InstanceId, image: &str) -> Result<Observed> {
         self.call(|state| {
-            let container = state.containers.get_mut(&instance).map(|container| {
+            let would_be = Some(state.meant(image)).filter(|image| state.images.contains(image)).map(image_id);
+            let runs_from = state.containers.get(&instance).map(|container| state.shown(container.image));
+            let container = state.containers.get_mut(&instance).zip(runs_from).map(|(container, image)| {
                 container.looks += 1;
                 if container.looks >= 3 && container.health == Health::Starting {
                     container.health = Health::Healthy;
@@ -318,7 +357,7 @@ impl Engine for FakeEngine {
                     limits: shown.limits,
                     tier: Some(shown.tier),
                     build: None,
-                    image: shown.image.to_string(),
+                    image,
                 }
             });
             let volume = match state.volumes.get(&instance) {
@@ -326,16 +365,23 @@ impl Engine for FakeEngine {
                 Some(volume) if volume.ours => Volume::Ours,
                 Some(_) => Volume::Stray,
             };
-            Ok(Observed { container, volume, image: state.image.then(|| state.tag.to_string()) })
+            Ok(Observed { container, volume, image: would_be })
         })
         .await
     }
 
-    async fn pull(&self, _image: &str, _when: Pull, progress: watch::Sender<Option<u8>>) -> Result<String> {
+    async fn pull(&self, image: &str, when: Pull, progress: watch::Sender<Option<u8>>) -> Result<Image> {
         progress.send_replace(Some(50));
         self.call(|state| {
-            state.image = true;
-            Ok(state.tag.to_string())
+            let meant = state.meant(image);
+            let is_there = state.images.contains(&meant);
+            // An id means nothing to a registry.
+            let can_be_pulled = !state.is_alone && !image.starts_with("sha256:");
+            if !can_be_pulled && !(is_there && when == Pull::Absent) {
+                return Err(EngineError::Refused { code: ErrorCode::PullFailed, message: "none".to_owned() });
+            }
+            state.images.insert(meant);
+            Ok(state.shown(meant))
         })
         .await
     }
@@ -350,6 +396,10 @@ impl Engine for FakeEngine {
                 }
                 Thing::Container(container) => {
                     let instance = container.instance;
+                    let image = state.meant(&container.image);
+                    if !state.images.contains(&image) {
+                        return Err(refused());
+                    }
                     state.volumes.entry(instance).or_default();
                     state.containers.entry(instance).or_insert(FakeContainer {
                         status: ContainerStatus::Created,
@@ -359,7 +409,7 @@ impl Engine for FakeEngine {
                         connected: container.place != Place::Unassigned,
                         expects_data: false,
                         live: Vec::new(),
-                        image: state.tag,
+                        image,
                         limits: container.deployment.limits(),
                         tier: container.deployment.tier.tier,
                         maxmemory: None,

@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use project_services::domain::id::InstanceId;
+use project_services::domain::image::Image;
 use project_services::domain::instance::{Instance, Role};
 use project_services::domain::service::{Service, ServiceState};
 use project_services::domain::task::{Job, Task, TaskId};
@@ -35,7 +36,7 @@ async fn an_instance_is_its_service_s_whether_it_runs_it_or_not(database: Databa
     let keep = SignedDuration::from_hours(1);
     let replaced = Instance {
         id: InstanceId(Uuid::now_v7()),
-        image: Some("sha256:1".to_owned()),
+        image: Some(Image { id: "sha256:1".to_owned(), digest: Some("redis@sha256:2".to_owned()) }),
         ..Instance::replaced(&mine, Role::Leaving, keep, micros(mine.created_at))
     };
     let building = building(&mine);
