@@ -164,6 +164,13 @@ function Quota({ usage }: { usage: Usage }) {
   );
 }
 
+/** Why a kind can't be provisioned. */
+const MISSING: Record<Entry["availability"], string | null> = {
+  AVAILABLE: null,
+  COMING_SOON: "Coming soon",
+  WITHDRAWN: "Not offered",
+};
+
 interface KindsProps {
   catalog: Catalog;
   chosen: Entry | undefined;
@@ -176,22 +183,22 @@ function Kinds({ catalog, chosen, choose }: KindsProps) {
     <fieldset class="kinds" aria-describedby={description}>
       <legend>Kind</legend>
       {catalog.map((offer) => {
-        const coming = offer.availability === "COMING_SOON";
+        const missing = MISSING[offer.availability];
         return (
-          <label key={offer.kind} class={coming ? "card coming" : "card"} title={offer.description}>
+          <label key={offer.kind} class={missing ? "card coming" : "card"} title={offer.description}>
             <input
               type="radio"
               name="kind"
               data-first={offer === chosen || undefined}
               value={offer.kind}
               checked={offer === chosen}
-              disabled={coming}
+              disabled={missing !== null}
               onChange={() => choose(offer.kind)}
             />
             <KindIcon kind={offer.kind} />
             <span>
               <strong>{offer.name}</strong>
-              {coming && <span class="tag">Coming soon</span>}
+              {missing && <span class="tag">{missing}</span>}
             </span>
           </label>
         );
