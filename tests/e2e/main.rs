@@ -21,6 +21,7 @@ mod containers;
 mod exports;
 mod faults;
 mod hard_limits;
+mod images;
 mod kinds;
 mod live;
 mod metrics;

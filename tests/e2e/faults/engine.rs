@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{provisioned, redis, run, shows_error};
 use crate::support::client::Client;
-use crate::support::docker::{docker, engine_socket, try_docker};
-use crate::support::engine::Engine;
+use crate::support::docker::{docker, engine_socket};
+use crate::support::engine::{Engine, REGISTRY};
 use crate::support::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::server::Server;
@@ -222,20 +222,13 @@ async fn a_disk_that_is_full_during_a_first_start_is_shown_and_it_is_begun_anew_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_is_missing_is_pulled_and_its_progress_is_shown() {
-    let engine = Engine::start(&["--registry-mirror=http://127.0.0.1:5000"]).await;
-    engine.run(
-        "printf 'version: 0.1\\nstorage: {filesystem: {rootdirectory: %s}}\\nhttp: {addr: 127.0.0.1:5000}\\n' \
-         $PWD/registry >registry.yml; docker-registry serve registry.yml </dev/null >>registry.log 2>&1 & true",
-    );
+    let engine = Engine::start(&[&format!("--registry-mirror=http://{REGISTRY}")]).await;
     engine.load("redis:7");
-    let name = "127.0.0.1:5000/library/redis:7";
-    engine.docker(&["tag", "redis:7", name]);
-    let host = engine.host();
-    let push = ["--host", host.as_str(), "push", name];
-    eventually("the registry", async || try_docker(&push).ok()).await;
-    engine.docker(&["rmi", name, "redis:7"]);
+    let name = format!("{REGISTRY}/library/redis:7");
+    engine.publish("redis:7", &name).await;
+    engine.docker(&["rmi", &name, "redis:7"]);
 
-    let server = Server::start(&[("DOCKER_HOST", &host)]).await;
+    let server = Server::start(&[("DOCKER_HOST", &engine.host())]).await;
     let client = Client::new(&server);
     let mut events = client.events(None).await;
     let service = client.provision("REDIS", "7").await;

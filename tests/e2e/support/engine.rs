@@ -15,6 +15,9 @@ use tempfile::TempDir;
 
 use super::eventually;
 
+/// Where [`Engine::publish`] has its registry.
+pub const REGISTRY: &str = "127.0.0.1:5000";
+
 pub struct Engine {
     directory: TempDir,
     arguments: String,
@@ -95,6 +98,18 @@ impl Engine {
         let archive = save.stdout.take().unwrap();
         let load = Command::new("docker").args(["--host", &self.host(), "load", "--quiet"]).stdin(archive).output();
         assert!(load.unwrap().status.success() && save.wait().unwrap().success(), "{image} could not be copied");
+    }
+
+    /// Starts a registry beside it, at [`REGISTRY`], and has it keep `image`, which the engine knows by that name, under `name`.
+    pub async fn publish(&self, image: &str, name: &str) {
+        self.run(
+            "[ -e registry.yml ] || { printf 'version: 0.1\\nstorage: {filesystem: {rootdirectory: %s}}\\nhttp: {addr: %s}\\n' \
+             $PWD/registry 127.0.0.1:5000 >registry.yml; docker-registry serve registry.yml </dev/null >>registry.log 2>&1 & }",
+        );
+        self.docker(&["tag", image, name]);
+        let host = self.host();
+        let push = ["--host", host.as_str(), "push", name];
+        eventually("the registry", async || super::docker::try_docker(&push).ok()).await;
     }
 
     /// Runs a shell command beside the engine, in its namespaces and in its directory, where its disk is `data`.
