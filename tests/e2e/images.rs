@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::json;
 
+use crate::clones::clone;
 use crate::support::client::Client;
 use crate::support::engine::{Engine, REGISTRY};
 use crate::support::eventually;
@@ -23,7 +24,8 @@ async fn what_is_made_anew_has_the_image_that_it_had_until_another_is_asked_for(
     let client = Client::new(&server);
     let id = client.provision("REDIS", "7").await["id"].as_str().unwrap().to_owned();
     client.settled(&id, "RUNNING").await;
-    let image = || engine.docker(&["inspect", "--format", "{{.Image}}", &id]);
+    let image_of = |id: &str| engine.docker(&["inspect", "--format", "{{.Image}}", id]);
+    let image = || image_of(&id);
     let first = image();
     let password = client.reveal(&id).await["REDIS_PASSWORD"].clone();
     let redis = |words: &[&str]| {
@@ -46,6 +48,16 @@ async fn what_is_made_anew_has_the_image_that_it_had_until_another_is_asked_for(
         .await;
     client.settled(&id, "RUNNING").await;
     assert_eq!((image(), redis(&["get", "key"])), (first.clone(), "kept".to_owned()));
+
+    // Only who has none of its data begins with what the name means now.
+    let new = client.provision("REDIS", "7").await["id"].as_str().unwrap().to_owned();
+    let clone = clone(&client, &id, "clone").await;
+    for (id, runs_from) in [(&new, &next), (&clone, &first)] {
+        client.settled(id, "RUNNING").await;
+        assert_eq!(&image_of(id), runs_from);
+        client.act("destroyService", id).await;
+        client.settled(id, "DESTROYED").await;
+    }
 
     // The engine has it no more: it is had by its digest.
     client.act("stopService", &id).await;

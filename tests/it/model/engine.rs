@@ -374,10 +374,10 @@ impl Engine for FakeEngine {
         progress.send_replace(Some(50));
         self.call(|state| {
             let meant = state.meant(image);
-            let is_there = state.images.contains(&meant);
+            let will_do = when == Pull::Absent && state.images.contains(&meant);
             // An id means nothing to a registry.
             let can_be_pulled = !state.is_alone && !image.starts_with("sha256:");
-            if !can_be_pulled && !(is_there && when == Pull::Absent) {
+            if !will_do && !can_be_pulled {
                 return Err(EngineError::Refused { code: ErrorCode::PullFailed, message: "none".to_owned() });
             }
             state.images.insert(meant);
