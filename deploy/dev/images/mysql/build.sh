@@ -15,13 +15,12 @@ build_image() {
   add_user mysql $MYSQL_IDS /var/lib/mysql
   # No Perl: only scripts that nobody needs here are written in it.
   for file in $(suite_files sid mysql | grep -E '/(lib|zlib|mysql)[^/]*$' | grep -vE '/lib(perl|gdbm|db5|sasl2-modules|c-gconv)[^/]*$'); do
-    unpack_deb "$root" "$file" --exclude='./usr/share/mysql*/*/errmsg.sys'
-    unpack_deb "$root" "$file" --wildcards './usr/share/mysql*/english/errmsg.sys' 2>/dev/null || true
+    unpack_deb "$root" "$file"
   done
+  find "$root/usr/share/mysql" -name errmsg.sys -not -path '*/english/*' -delete
   find "$root/usr/bin" -name 'my*' -o -name 'ib*' -o -name perror -o -name innochecksum | grep -vE "/($TOOLS)$" | xargs rm -f
   rm -f "$root"/usr/lib/mysql/plugin/{*telemetry*,authentication_*_client.so,*group_replication*}
   install -m 755 "$folder/entrypoint.sh" "$root/usr/local/bin/docker-entrypoint.sh"
-  ln -s usr/local/bin/docker-entrypoint.sh "$root/entrypoint.sh"
   install -D -m 644 "$folder/my.cnf" "$root/etc/my.cnf"
   mkdir -p "$root/docker-entrypoint-initdb.d" "$root/etc/mysql/conf.d" "$root"/var/lib/mysql{,-files} "$root/run/mysqld"
   chmod 1777 "$root/var/lib/mysql" "$root/run/mysqld"
