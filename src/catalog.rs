@@ -36,6 +36,7 @@ pub mod policy;
 mod postgresql;
 mod qdrant;
 mod redis;
+mod s3;
 pub mod upgrade;
 
 use access::{Access, MASK, Seed};
@@ -104,8 +105,10 @@ pub struct Definition {
 /// What it takes to run a kind.
 #[derive(Clone, Copy)]
 pub struct Offer {
-    /// Newest first; the first is the default.
+    /// Newest first.
     pub versions: &'static [&'static str],
+    /// One of them, which is taken where none is asked for.
+    pub default_version: &'static str,
     /// One of each size, smallest first.
     pub tiers: [TierSpec; 3],
     /// Where the server inside listens; the first is the main one, which a service is known by.
@@ -267,10 +270,6 @@ impl Definition {
 }
 
 impl Offer {
-    pub fn default_version(&self) -> &'static str {
-        self.versions[0]
-    }
-
     /// The port of the main endpoint.
     pub fn port(&self) -> u16 {
         self.endpoints[0].port
@@ -432,11 +431,11 @@ mod tests {
             assert_eq!(keys, definition.credential_keys);
             for shown in shown {
                 assert_eq!(shown.is_secret, shown.value.contains(MASK), "{shown:?}");
-                if let Some(access) = &access {
-                    assert!(!shown.value.contains(access.password.expose_secret()));
-                    let is_secret = ["URL", "PASSWORD", "SECRET_ACCESS_KEY"].iter().any(|end| shown.key.ends_with(end));
-                    assert_eq!(shown.is_secret, is_secret, "{}", shown.key);
-                }
+                let Some((offer, access)) = definition.offer.as_ref().zip(access.as_ref()) else { continue };
+                let password = access.password.expose_secret();
+                let real = (offer.credentials)(access, "host").into_iter().find(|real| real.key == shown.key).unwrap();
+                assert_eq!(shown.is_secret, real.value.expose_secret().contains(password), "{}", shown.key);
+                assert!(!shown.value.contains(password));
             }
         }
         let access = Access::with_password(&Seed([7; Seed::LENGTH]));
@@ -454,7 +453,7 @@ mod tests {
                 tier: offer.tier(size).unwrap(),
                 power: Power::On,
             };
-            let (default, dev) = (offer.default_version(), SizeTier::Dev);
+            let (default, dev) = (offer.default_version, SizeTier::Dev);
             let first = build(&of(default, dev)).unwrap();
             assert_eq!(build(&of(default, dev)), Some(first));
             let off = Wish { power: Power::Off, ..of(default, dev) };

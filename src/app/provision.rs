@@ -235,7 +235,7 @@ impl App {
 }
 
 fn chosen_version<'a>(offer: &'a Offer, kind: &str, wanted: Option<&str>) -> Result<&'a str> {
-    let Some(wanted) = wanted else { return Ok(offer.default_version()) };
+    let Some(wanted) = wanted else { return Ok(offer.default_version) };
     offer.versions.iter().find(|version| **version == wanted).copied().ok_or_else(|| AppError::BadInput {
         field: "version",
         message: format!("{kind} is offered in the versions {}.", offer.versions.join(", ")),

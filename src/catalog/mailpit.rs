@@ -30,6 +30,7 @@ pub static DEFINITION: Definition = Definition {
     credential_keys: &["SMTP_HOST", "SMTP_PORT", "SMTP_USERNAME", "SMTP_PASSWORD", "MAILPIT_URL"],
     offer: Some(Offer {
         versions: &["1.33"],
+        default_version: "1.33",
         tiers: tiers([128, 500, 512], [256, 1000, 2 * 1024], [512, 2000, 10 * 1024]),
         endpoints: ENDPOINTS,
         connections: None,
@@ -149,5 +150,5 @@ fn login(_: &Wish, access: &Access) -> Change {
     let pair = Zeroizing::new([user(access), ":", access.password.expose_secret()].concat());
     let pair = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
     let head = Zeroizing::new(["GET /api/v1/info HTTP/1.0\r\nAuthorization: Basic ", &pair, "\r\n"].concat());
-    http::login(WEB, &head, "root")
+    http::login(WEB, &http::request(&head), "root")
 }

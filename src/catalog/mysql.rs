@@ -38,6 +38,7 @@ pub static DEFINITION: Definition = Definition {
     credential_keys: &["MYSQL_URL", "MYSQLHOST", "MYSQLPORT", "MYSQLUSER", "MYSQLPASSWORD", "MYSQLDATABASE"],
     offer: Some(Offer {
         versions: &["9.7", "8.4"],
+        default_version: "9.7",
         tiers: tiers([256, 500, 1024], [512, 1000, 5 * 1024], [1024, 2000, 20 * 1024]),
         endpoints: ENDPOINTS,
         connections: Some(max_connections),

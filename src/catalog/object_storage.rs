@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
@@ -14,17 +13,13 @@ use zeroize::Zeroizing;
 use super::access::Access;
 use super::deployment::{Change, Deployment, File, Question, SUPERVISED, TELL, TOLD, entrypoint, shell};
 use super::policy::Policy;
-use super::{Credential, Definition, Endpoint, Offer, Rotation, credential, http, tiers};
+use super::{Credential, Definition, Endpoint, Offer, Rotation, http, s3, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
-
-mod signature;
 
 const PORT: u16 = 8333;
 /// It writes what it holds in memory to its volume.
 const STOP_GRACE: Duration = Duration::from_secs(30);
 const DATA: &str = "/data";
-/// There is but one region.
-const REGION: &str = "us-east-1";
 
 const ENDPOINTS: &[Endpoint] = &[Endpoint { name: "s3", port: PORT, protocol: "http" }];
 
@@ -36,6 +31,7 @@ pub static DEFINITION: Definition = Definition {
     credential_keys: &["AWS_ENDPOINT_URL_S3", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "S3_BUCKET"],
     offer: Some(Offer {
         versions: &["4.48"],
+        default_version: "4.48",
         tiers: tiers([256, 500, 1024], [512, 1000, 5 * 1024], [1024, 2000, 20 * 1024]),
         endpoints: ENDPOINTS,
         connections: None,
@@ -60,18 +56,7 @@ pub static DEFINITION: Definition = Definition {
 };
 
 fn credentials(access: &Access, host: &str) -> Vec<Credential> {
-    let (key, bucket) = names(access);
-    vec![
-        credential("AWS_ENDPOINT_URL_S3", format!("http://{host}:{PORT}")),
-        credential("AWS_ACCESS_KEY_ID", key),
-        credential("AWS_SECRET_ACCESS_KEY", access.password.expose_secret()),
-        credential("AWS_REGION", REGION),
-        credential("S3_BUCKET", bucket),
-    ]
-}
-
-fn names(access: &Access) -> (&str, &str) {
-    (access.username.as_deref().unwrap_or("app"), access.database.as_deref().unwrap_or("app"))
+    s3::credentials(access, host, PORT)
 }
 
 /// Refuses a volume that should hold objects and doesn't. The bucket is made once the servers answer each other.
@@ -97,7 +82,7 @@ fi
 "#;
 
 fn deployment(wish: &Wish, access: &Access, _: &Policy) -> Deployment {
-    let (_, bucket) = names(access);
+    let (_, bucket) = s3::names(access);
     // The S3 endpoint answers before the servers behind it have found each other: the last of them knows of the one that has
     // the data. Whatever is not there ends the client.
     let behind = "http://127.0.0.1:8888/healthz http://127.0.0.1:9333/dir/status";
@@ -138,6 +123,8 @@ fn command(tier: &TierSpec) -> Vec<String> {
         "s3.iam=false",
         "s3.port.iceberg=0",
         "s3.port.lance=0",
+        // Nobody else wants to be it.
+        "master.electionTimeout=1s",
         "master.telemetry=false",
         "master.volumePreallocate=false",
         "volume.max=0",
@@ -181,7 +168,7 @@ fn certificates() -> Result<[String; 4], rcgen::Error> {
 
 /// Its user can do anything with its bucket, and nothing else.
 fn configuration(access: &Access) -> Zeroizing<String> {
-    let (key, bucket) = names(access);
+    let (key, bucket) = s3::names(access);
     let secret = access.passwords().last().unwrap_or_default();
     let actions =
         ["Admin", "Read", "Write", "List", "Tagging"].map(|action| format!("\"{action}:{bucket}\"")).join(",");
@@ -215,7 +202,7 @@ done"#;
 /// Who is connected stays so; one key has one secret, so that of before ends at once.
 fn credential_change(_: &Wish, access: &Access) -> Change {
     let secret = access.passwords().last().unwrap_or_default();
-    let request = http::request(&signed(access, secret));
+    let request = s3::request(access, secret, PORT);
     let input = Zeroizing::new([configuration(access).as_str(), ".\n", &request, ".\n"].concat());
     let script = [TOLD, TELL, http::ASK, CHANGE].concat();
     // The files in the volume are root's, so that the server can't change them. It has no capabilities here either.
@@ -223,13 +210,6 @@ fn credential_change(_: &Wish, access: &Access) -> Change {
 }
 
 fn login(_: &Wish, access: &Access) -> Change {
-    http::login(PORT, &signed(access, access.password.expose_secret()), "1000:1000")
-}
-
-/// A request for what the bucket holds.
-fn signed(access: &Access, secret: &str) -> Zeroizing<String> {
-    let (key, bucket) = names(access);
-    let (host, path) = (format!("127.0.0.1:{PORT}"), format!("/{bucket}"));
-    // A signature is for the moment at which it is made.
-    signature::Request { host: &host, path: &path, region: REGION }.head(key, secret, Timestamp::now())
+    let request = s3::request(access, access.password.expose_secret(), PORT);
+    http::login(PORT, &request, "1000:1000")
 }

@@ -112,7 +112,7 @@ impl Images {
             can_run(kind).map_err(|why| format!("{variable} can't be used: {why}"))?;
             let name: ImageName = value.parse().map_err(|why| format!("{variable} can't be used: {why}"))?;
             if version.is_none() && name.which.is_some() {
-                let one = variable_of(kind, definition(kind).offer.as_ref().map(Offer::default_version));
+                let one = variable_of(kind, definition(kind).offer.as_ref().map(|offer| offer.default_version));
                 return Err(format!(
                     "{variable} says where all versions are, so it has neither a tag nor a digest. {one} and its like say it of one"
                 ));

@@ -35,6 +35,7 @@ pub static DEFINITION: Definition = Definition {
     credential_keys: &["DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"],
     offer: Some(Offer {
         versions: &["17", "16", "15"],
+        default_version: "17",
         tiers: tiers([256, 500, 1024], [512, 1000, 5 * 1024], [1024, 2000, 20 * 1024]),
         endpoints: ENDPOINTS,
         connections: Some(max_connections),

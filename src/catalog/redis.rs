@@ -33,7 +33,8 @@ pub static DEFINITION: Definition = Definition {
     image: "redis",
     credential_keys: &["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"],
     offer: Some(Offer {
-        versions: &["7", "6"],
+        versions: &["8", "7", "6"],
+        default_version: "7",
         tiers: tiers([128, 500, 512], [256, 1000, 2 * 1024], [512, 2000, 10 * 1024]),
         endpoints: ENDPOINTS,
         connections: Some(max_clients),

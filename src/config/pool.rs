@@ -43,7 +43,7 @@ impl PoolArgs {
 
 /// One of the smallest size, of a kind that is offered.
 fn one(kind: ServiceKind, offering: &Offering) -> Option<PoolTarget> {
-    let version = offering.offer(kind)?.default_version().to_owned();
+    let version = offering.offer(kind)?.default_version.to_owned();
     Some(PoolTarget { kind, version, tier: SizeTier::Dev, floor: 1, ceiling: 1 })
 }
 

@@ -88,6 +88,8 @@ fn s3(world: &World, credentials: &Credentials, arguments: &[&str]) -> Said {
     run("curl", &all)
 }
 
+const MINIO: Kind = Kind { name: "MINIO", version: "2025-09-07T16-13-09Z", ..OBJECT_STORAGE };
+
 const MAILPIT: Kind = Kind {
     name: "MAILPIT",
     version: "1.33",
@@ -206,6 +208,11 @@ async fn mysql_9_7() {
 #[tokio::test(flavor = "multi_thread")]
 async fn object_storage() {
     walk(OBJECT_STORAGE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn minio() {
+    walk(MINIO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

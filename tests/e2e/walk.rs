@@ -111,6 +111,11 @@ async fn postgresql_15() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn redis_8() {
+    walk(redis("8")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn redis_7() {
     walk(redis("7")).await;
 }

@@ -82,13 +82,14 @@ async fn the_catalog_lists_what_is_offered_and_what_will_be() {
         json!(kinds),
         json!(["POSTGRESQL", "REDIS", "MYSQL", "MONGODB", "QDRANT", "OBJECT_STORAGE", "MINIO", "MAILPIT"])
     );
-    let available = ["POSTGRESQL", "REDIS", "MYSQL", "OBJECT_STORAGE", "MAILPIT"].map(|kind| json!({"kind": kind}));
+    let available =
+        ["POSTGRESQL", "REDIS", "MYSQL", "OBJECT_STORAGE", "MINIO", "MAILPIT"].map(|kind| json!({"kind": kind}));
     assert_eq!(data["available"], json!(available));
     assert_eq!(data["catalogEntry"], json!({"name": "Qdrant", "versions": [], "tiers": [], "defaultVersion": null}));
     let tier =
         |tier, memory, cpus, storage| json!({"tier": tier, "memoryMib": memory, "cpus": cpus, "storageMib": storage});
     let redis = json!({
-        "kind": "REDIS", "name": "Redis", "availability": "AVAILABLE", "versions": ["7", "6"], "defaultVersion": "7",
+        "kind": "REDIS", "name": "Redis", "availability": "AVAILABLE", "versions": ["8", "7", "6"], "defaultVersion": "7",
         "tiers": [tier("DEV", 128, 0.5, 512), tier("STANDARD", 256, 1.0, 2048), tier("PERFORMANCE", 512, 2.0, 10240)],
         "resizesLive": true, "endpoints": [{"name": "redis", "protocol": "redis", "port": 6379}],
         "abilities": ["LIVE_ROTATION", "LIVE_RESIZE", "STORAGE_GUARD", "UPGRADE", "BACKUP", "EXPORT", "KEYS"], "credentialKeys": ["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"],

@@ -18,7 +18,7 @@ async fn what_the_operator_does_not_offer_is_shown_as_withdrawn_and_refused() {
         (&json!("WITHDRAWN"), &json!([{"kind": "REDIS"}]))
     );
     // Of services that are there it is to be known what they can be.
-    assert_eq!(data["catalogEntry"]["versions"], json!(["7", "6"]));
+    assert_eq!(data["catalogEntry"]["versions"], json!(["8", "7", "6"]));
     assert!(!data["available"].as_array().unwrap().contains(&json!({"kind": "REDIS"})));
     let mutation = "mutation { provisionService(input: {projectId: \"demo\", kind: REDIS}) { service { id } } }";
     let body = server.run(&demo(), mutation, json!({})).await;

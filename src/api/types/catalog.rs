@@ -78,7 +78,7 @@ impl CatalogEntry {
 
     /// The version that is taken when none is asked for. Null while it is coming soon.
     async fn default_version(&self, ctx: &Context<'_>) -> Option<&str> {
-        self.offer(ctx).map(|offer| offer.default_version())
+        self.offer(ctx).map(|offer| offer.default_version)
     }
 
     /// The sizes on offer, smallest first. Empty while it is coming soon.

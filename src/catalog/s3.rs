@@ -1,23 +1,52 @@
-//! Requests that are signed as S3's clients do (AWS documentation, "Signature Version 4").
+//! What servers of S3's protocol have in common: credentials, and requests that are signed as S3's clients do (AWS documentation, "Signature Version 4").
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
+use secrecy::ExposeSecret;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::catalog::access::{digest, hex};
+use super::access::{Access, digest, hex};
+use super::{Credential, credential, http};
+
+/// There is but one region.
+pub(super) const REGION: &str = "us-east-1";
+
+pub(super) fn credentials(access: &Access, host: &str, port: u16) -> Vec<Credential> {
+    let (key, bucket) = names(access);
+    vec![
+        credential("AWS_ENDPOINT_URL_S3", format!("http://{host}:{port}")),
+        credential("AWS_ACCESS_KEY_ID", key),
+        credential("AWS_SECRET_ACCESS_KEY", access.password.expose_secret()),
+        credential("AWS_REGION", REGION),
+        credential("S3_BUCKET", bucket),
+    ]
+}
+
+/// The key and the bucket.
+pub(super) fn names(access: &Access) -> (&str, &str) {
+    (access.username.as_deref().unwrap_or("app"), access.database.as_deref().unwrap_or("app"))
+}
+
+/// What asks the server on `port` for what the bucket holds, with `secret`, as [`http::ASK`] sends it. A signature is for the
+/// moment at which it is made.
+pub(super) fn request(access: &Access, secret: &str, port: u16) -> Zeroizing<String> {
+    let (key, bucket) = names(access);
+    let (host, path) = (format!("127.0.0.1:{port}"), format!("/{bucket}/"));
+    http::request(&Request { host: &host, path: &path, region: REGION }.head(key, secret, Timestamp::now()))
+}
 
 /// A GET without a body.
-pub(super) struct Request<'a> {
-    pub host: &'a str,
+struct Request<'a> {
+    host: &'a str,
     /// Nothing in it needs escaping.
-    pub path: &'a str,
-    pub region: &'a str,
+    path: &'a str,
+    region: &'a str,
 }
 
 impl Request<'_> {
     /// All that is sent, signed for about `now`.
-    pub fn head(&self, key: &str, secret: &str, now: Timestamp) -> Zeroizing<String> {
+    fn head(&self, key: &str, secret: &str, now: Timestamp) -> Zeroizing<String> {
         const BODY: &str = "UNSIGNED-PAYLOAD";
         const SIGNED: &str = "host;x-amz-content-sha256;x-amz-date";
         let Self { host, path, region } = self;
