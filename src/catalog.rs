@@ -37,6 +37,7 @@ mod postgresql;
 mod qdrant;
 mod redis;
 mod s3;
+mod script;
 pub mod upgrade;
 
 use access::{Access, MASK, Seed};

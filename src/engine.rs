@@ -10,7 +10,7 @@ use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use crate::catalog::deployment::Deployment;
+use crate::catalog::deployment::{Check, Deployment};
 use crate::catalog::inquiry::{Answer, Inquiry};
 use crate::domain::id::{InstanceId, ProjectId};
 use crate::domain::image::Image;
@@ -71,6 +71,10 @@ pub trait Instruments: Send + Sync {
     /// when this is dropped.
     async fn gauge(&self, instance: InstanceId, path: &str) -> Result<Box<dyn Gauge>>;
 
+    /// What asks the server inside by `check`, whenever it is asked itself, whether it answers. It is a process in the container
+    /// as well.
+    async fn probe(&self, instance: InstanceId, check: &Check) -> Result<Box<dyn Probe>>;
+
     /// Puts a question to the server inside, by a command in the running container. If this is dropped, the command runs on
     /// until its limit.
     async fn ask(&self, instance: InstanceId, inquiry: Inquiry) -> Result<Answer>;
@@ -84,6 +88,12 @@ pub trait Instruments: Send + Sync {
 #[async_trait]
 pub trait Gauge: Send {
     async fn fill(&mut self) -> Result<Fill>;
+}
+
+/// Tells whether a server answers, likewise.
+#[async_trait]
+pub trait Probe: Send {
+    async fn answers(&mut self) -> Result<bool>;
 }
 
 /// What an event of the engine concerns.

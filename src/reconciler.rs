@@ -47,6 +47,7 @@ mod note;
 mod orphans;
 mod pool;
 mod presence;
+mod probes;
 mod queue;
 mod replace;
 mod resize;
@@ -67,6 +68,7 @@ use execute::failure;
 use lanes::Lanes;
 pub use look::{Looked, Memory};
 use presence::Presence;
+use probes::Probes;
 use queue::Queue;
 pub use retention::EventRetention;
 use roster::Roster;
@@ -121,6 +123,7 @@ pub struct Reconciler {
     settings: ReconcilerSettings,
     lanes: Lanes,
     watched: Watched,
+    probes: Probes,
     roster: Roster,
     presence: Presence,
     /// Asks for a survey ahead of the tick.
@@ -148,6 +151,7 @@ impl Reconciler {
             lanes: Lanes::new(settings.concurrency),
             settings,
             watched: Watched::default(),
+            probes: Probes::default(),
             roster: Roster::default(),
             presence: Presence::default(),
             doubts: Notify::new(),
@@ -184,6 +188,7 @@ impl Reconciler {
         tasks.spawn(Arc::clone(&self).watch_expiry());
         tasks.spawn(Arc::clone(&self).record_usage());
         tasks.spawn(Arc::clone(&self).watch_storage());
+        tasks.spawn(Arc::clone(&self).ask_servers());
         tasks.spawn(Arc::clone(&self).check_logins());
         tasks.spawn(Arc::clone(&self).see_to_backups());
         tasks.spawn(Arc::clone(&self).trim_kept_logs());

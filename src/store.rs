@@ -262,6 +262,9 @@ pub trait Store: Terms {
     /// to it, sealed for its own id.
     async fn pool_find(&self, made_of: &str) -> Result<Option<(PoolMember, Sealed)>>;
 
+    /// An instance of the pool, likewise with who may connect to it; None where somebody has taken it.
+    async fn pool_get(&self, id: InstanceId) -> Result<Option<(PoolMember, Sealed)>>;
+
     /// Writes a new instance of the pool, in the term that it is seen in. Fails with `PortTaken`, and with `Deposed` in
     /// another term.
     async fn pool_add(&self, member: &PoolMember, sealed: &Sealed) -> Result<()>;

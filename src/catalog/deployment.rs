@@ -20,10 +20,10 @@ pub const DATA_GONE: i64 = 78;
 /// What a login exits with when the server refuses it for good.
 pub const REFUSED: i64 = 3;
 
-/// How many failures in a row of the engine's checks make a container unhealthy.
+/// How many checks that fail in a row make a container unhealthy.
 pub const UNHEALTHY_AFTER: u32 = 2;
 
-/// The longest that a health check takes, in whatever state the server inside is. The engine has to wait for longer than
+/// The longest that a health check takes, in whatever state the server inside is. Whoever has it made has to wait for longer than
 /// that, so that each check ends what it has begun.
 pub const CHECK_LIMIT: Duration = Duration::from_secs(ANSWER + 1);
 
@@ -58,12 +58,21 @@ pub struct Deployment {
     pub stop_signal: &'static str,
     /// How long a clean shutdown may take before the engine kills it.
     pub stop_grace: Duration,
-    /// Exits with 0 when the server inside answers over TCP. It ends by itself within [`CHECK_LIMIT`].
-    pub health_check: Vec<String>,
+    pub health_check: Check,
     /// Returns, with 0, as soon as the server inside answers for the first time; gives up by itself after a while.
     pub ready_check: Vec<String>,
     /// What a first start that takes long prints when it is nearly done, if it does.
     pub ready_hint: Option<&'static str>,
+}
+
+/// How the server inside is asked whether it answers over TCP: a condition that holds when it does, and ends by itself within
+/// [`CHECK_LIMIT`].
+#[derive(Debug)]
+pub struct Check {
+    /// Of any shell, which has a client ask.
+    pub by_client: String,
+    /// Of bash, which asks by itself where that is known how: most of the work of a question is to begin a client.
+    pub by_bash: String,
 }
 
 /// A read-only file in the volume, owned by root.
@@ -107,7 +116,7 @@ impl Deployment {
         };
         // Storage is the volume's.
         let limits = (tier.memory_mib, tier.cpu_millis, shared_memory_mib, pids);
-        let inside = (image, entrypoint, command, environment, user, health_check);
+        let inside = (image, entrypoint, command, environment, user, shell(&health_check.by_client));
         let around = (data_path, second_path, tmpfs, ports, stop_signal, stop_grace.as_secs());
         let text = serde_json::json!([inside, around, limits, files]).to_string();
         BuildDigest(Sha256::digest(text).into())
@@ -124,7 +133,7 @@ impl Deployment {
     #[must_use]
     pub fn idle(self) -> Self {
         const WAIT: &str = "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done";
-        let check = vec!["true".to_owned()];
+        let check = Check { by_client: "true".to_owned(), by_bash: "true".to_owned() };
         Self { entrypoint: shell(WAIT), command: Vec::new(), files: Vec::new(), health_check: check, ..self }
     }
 }
@@ -146,14 +155,20 @@ pub(super) struct Question<'a> {
     pub client: &'a str,
     /// What the client has to say, any of these anywhere in it. Where this is empty, its exit code tells.
     pub answers: &'a [&'a str],
+    /// The same without a client, where bash can do that.
+    pub talk: Option<Talk<'a>>,
+}
+
+/// What is said to a server and heard of it, in commands of bash.
+pub(super) struct Talk<'a> {
+    pub port: u16,
+    /// Writes what is asked.
+    pub ask: &'a str,
+    /// Reads what is said, and writes `yes` where that is an answer.
+    pub hear: &'a str,
 }
 
 impl Question<'_> {
-    /// Asks once.
-    pub fn check(&self) -> Vec<String> {
-        shell(&self.condition())
-    }
-
     /// Asks until there is an answer. It asks seldom until `soon` holds, a condition of the shell, for each look takes from
     /// the CPU time that the container is limited to and that the server inside needs to get ready.
     pub fn repeated(&self, soon: &str) -> Vec<String> {
@@ -162,6 +177,13 @@ impl Question<'_> {
         let mut words = ["timeout", "-k", "1", &FIRST_ANSWER.to_string()].map(str::to_owned).to_vec();
         words.extend(shell(&repeat));
         words
+    }
+
+    /// Asks once.
+    pub fn check(&self) -> Check {
+        let by_client = self.condition();
+        let by_bash = self.talk.as_ref().map_or_else(|| by_client.clone(), Talk::condition);
+        Check { by_client, by_bash }
     }
 
     fn condition(&self) -> String {
@@ -174,66 +196,16 @@ impl Question<'_> {
     }
 }
 
-/// The beginning of a script that is told files and lines. Each ends with a line of its own that is a full stop, so that nothing is done
-/// with half of one. A file takes the old one's place at once and durably, under a name of its own until then: another that was left
-/// behind may be at it as well. `put` reads the file $1 in the current directory, which is one that the server can't write to.
-pub(super) const TOLD: &str = r#"set -eu
-lines() {
-  while IFS= read -r line; do
-    [ "$line" != . ] || return 0
-    printf '%s\n' "$line"
-  done
-  return 1
+impl Talk<'_> {
+    /// In a shell of its own, which can be ended, for also a connection may be waited for in vain. What is told to a server that has
+    /// hung up must not end it before it has heard why.
+    fn condition(&self) -> String {
+        let Self { port, ask, hear } = self;
+        let talk =
+            format!("trap '' PIPE; exec 3<>/dev/tcp/127.0.0.1/{port} || exit; {{ {ask}; }} >&3; {{ {hear}; }} <&3");
+        format!("{{ said=; read -r -t {ANSWER} said < <({talk}) || kill $!; [ \"$said\" = yes ]; }}")
+    }
 }
-put() {
-  new=$1.$$
-  trap 'rm -f "$new"' EXIT
-  rm -f "$new"
-  lines >"$new"
-  chmod 444 "$new"
-  sync "$new" 2>/dev/null || sync
-  mv -f "$new" "$1"
-  sync . 2>/dev/null || sync
-}
-"#;
-
-/// The end of an entry point whose server reads its configuration when it begins, or by SIGHUP: runs it, passes on what the engine
-/// sends, and what [`TELL`] says. It begins anew where it was told to end, and ends as it does otherwise.
-///
-/// Only the server's own user may send it signals, and only root may change its files, so the one who does the other is told by a
-/// pipe.
-pub(super) const SUPERVISED: &str = r#"
-mkfifo -m 622 /tmp/told
-while read -r signal </tmp/told; do
-  case $signal in
-    TERM) : >/tmp/again ;;
-    HUP) ;;
-    *) continue ;;
-  esac
-  kill "-$signal" "$(cat /tmp/server)" || :
-done &
-server=
-stopped=
-trap 'stopped=yes; [ -z "$server" ] || kill -TERM "$server" 2>/dev/null || :' TERM INT
-while :; do
-  "$@" &
-  server=$!
-  echo "$server" >/tmp/server
-  [ -z "$stopped" ] || kill -TERM "$server" 2>/dev/null || :
-  code=0
-  wait "$server" || code=$?
-  while kill -0 "$server" 2>/dev/null; do
-    code=0
-    wait "$server" || code=$?
-  done
-  if [ -n "$stopped" ] || [ ! -e /tmp/again ]; then exit "$code"; fi
-  rm -f /tmp/again
-done"#;
-
-/// For a script in such a container: `tell` sends the signal $1 to the server.
-pub(super) const TELL: &str = r#"
-tell() { echo "$1" | timeout -k 1 5 tee /tmp/told >/dev/null; }
-"#;
 
 /// A shell's words that run `script`.
 pub(super) fn shell(script: &str) -> Vec<String> {
@@ -242,10 +214,19 @@ pub(super) fn shell(script: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{TcpListener, TcpStream};
     use std::process::Command;
+    use std::thread;
     use std::time::Instant;
 
     use super::*;
+
+    const TALK: Talk<'static> = Talk { port: 0, ask: ":", hear: "echo yes" };
+
+    fn is_answered(question: Question<'_>) -> bool {
+        holds(&shell(&question.condition()))
+    }
 
     fn holds(words: &[String]) -> bool {
         Command::new(&words[0]).args(&words[1..]).status().unwrap().success()
@@ -253,18 +234,18 @@ mod tests {
 
     #[test]
     fn an_answer_is_what_the_client_says_or_how_it_ends() {
-        let says = |client| Question { client, answers: &["PONG", "max number of clients reached"] };
+        let says = |client| Question { client, answers: &["PONG", "max number of clients reached"], talk: None };
         for client in
             ["echo PONG", "printf 'OK\\nPONG\\n'", "sh -c 'echo ERR max number of clients reached >&2; exit 1'"]
         {
-            assert!(holds(&says(client).check()), "{client}");
+            assert!(is_answered(says(client)), "{client}");
         }
         for client in ["echo LOADING", "true", "no-such-client"] {
-            assert!(!holds(&says(client).check()), "{client}");
+            assert!(!is_answered(says(client)), "{client}");
         }
-        let ends = |client| Question { client, answers: &[] };
-        assert!(holds(&ends("true").check()) && holds(&ends("true").repeated("true")));
-        assert!(!holds(&ends("false").check()));
+        let ends = |client| Question { client, answers: &[], talk: None };
+        assert!(is_answered(ends("true")) && holds(&ends("true").repeated("true")));
+        assert!(!is_answered(ends("false")));
     }
 
     #[test]
@@ -273,9 +254,41 @@ mod tests {
             let begun = Instant::now();
             // Deaf to a polite request, and with a child of its own.
             let client = "sh -c 'trap : TERM; while :; do sleep 1; done'";
-            assert!(!holds(&Question { client, answers }.check()));
+            assert!(!is_answered(Question { client, answers, talk: None }));
             let took = begun.elapsed();
             assert!(took >= Duration::from_secs(ANSWER) && took < CHECK_LIMIT + Duration::from_secs(2), "{took:?}");
         }
+    }
+
+    /// Whether bash has an answer from who serves at a port of this machine.
+    fn is_heard(serve: impl FnOnce(TcpStream) + Send + 'static) -> bool {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving = thread::spawn(move || serve(listener.accept().unwrap().0));
+        let talk = Talk { port, ask: "echo one; echo two", hear: "read -r said; [ \"$said\" != no ] && echo yes" };
+        let holds = holds(&["bash".to_owned(), "-c".to_owned(), talk.condition()]);
+        serving.join().unwrap();
+        holds
+    }
+
+    #[test]
+    fn bash_hears_an_answer_and_waits_for_none_for_long() {
+        assert!(is_heard(|mut server| {
+            let mut asked = String::new();
+            BufReader::new(&server).read_line(&mut asked).unwrap();
+            assert_eq!(asked, "one\n");
+            server.write_all(b"some\n").unwrap();
+        }));
+        assert!(!is_heard(|mut server| server.write_all(b"no\n").unwrap()));
+        let begun = Instant::now();
+        assert!(
+            !is_heard(|mut server| _ = server.read_to_end(&mut Vec::new())),
+            "it hangs, until nobody asks any more"
+        );
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_secs(ANSWER) && took < CHECK_LIMIT + Duration::from_secs(2), "{took:?}");
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let talk = Talk { port: nobody, ..TALK };
+        assert!(!holds(&["bash".to_owned(), "-c".to_owned(), talk.condition()]));
     }
 }

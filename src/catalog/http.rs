@@ -3,7 +3,8 @@
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use super::deployment::{Change, TOLD, shell};
+use super::deployment::{Change, shell};
+use super::script::TOLD;
 
 /// For a script that has read a request: sends it to the port $1, and says the first line of the answer. Where there is no netcat
 /// there is bash.

@@ -9,8 +9,9 @@ use sha1::{Digest, Sha1};
 use zeroize::Zeroizing;
 
 use super::access::Access;
-use super::deployment::{Change, Deployment, File, Question, SUPERVISED, TELL, TOLD, entrypoint, shell};
+use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
 use super::policy::Policy;
+use super::script::{SUPERVISED, TELL, TOLD};
 use super::{Credential, Definition, Endpoint, Offer, Rotation, credential, http, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
@@ -79,7 +80,7 @@ fi
 "#;
 
 fn deployment(wish: &Wish, access: &Access, _: &Policy) -> Deployment {
-    let question = Question { client: "/mailpit readyz", answers: &[] };
+    let question = Question { client: "/mailpit readyz", answers: &[], talk: None };
     Deployment {
         entrypoint: entrypoint(&[ENTRYPOINT, SUPERVISED].concat()),
         command: vec!["/mailpit".to_owned()],

@@ -6,8 +6,9 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::access::Access;
-use super::deployment::{Change, Deployment, File, Question, SUPERVISED, TELL, TOLD, entrypoint, shell};
+use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
 use super::policy::Policy;
+use super::script::{SUPERVISED, TELL, TOLD};
 use super::{Credential, Definition, Endpoint, Offer, Rotation, http, s3, tiers};
 use crate::domain::service::{ServiceKind, Wish};
 
@@ -70,7 +71,7 @@ fi
 fn deployment(wish: &Wish, access: &Access, _: &Policy) -> Deployment {
     let (_, bucket) = s3::names(access);
     let client = http::client(PORT, "/minio/health/ready");
-    let question = Question { client: &client, answers: &["200 OK"] };
+    let question = Question { client: &client, answers: &["200 OK"], talk: None };
     let memory = wish.tier.memory_mib;
     Deployment {
         entrypoint: entrypoint(&[ENTRYPOINT, SUPERVISED].concat()),

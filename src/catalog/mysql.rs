@@ -9,8 +9,9 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::access::Access;
-use super::deployment::{Change, Deployment, File, Question, TOLD, entrypoint, shell};
+use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
 use super::policy::Policy;
+use super::script::TOLD;
 use super::{Credential, Definition, Endpoint, Offer, Rotation, StorageGuard, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
@@ -103,7 +104,7 @@ exec "$@""#;
 
 fn deployment(wish: &Wish, access: &Access, _: &Policy) -> Deployment {
     let client = format!("mysqladmin --defaults-file={DATA}/.service/probe.cnf ping");
-    let question = Question { client: &client, answers: &["is alive", FULL] };
+    let question = Question { client: &client, answers: &["is alive", FULL], talk: None };
     let mut command = ["mysqld", "--no-defaults"].map(str::to_owned).to_vec();
     command.extend(tuning(&wish.tier).into_iter().map(|(setting, value)| format!("--{setting}={value}")));
     Deployment {

@@ -11,8 +11,9 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::access::Access;
-use super::deployment::{Change, Deployment, File, Question, SUPERVISED, TELL, TOLD, entrypoint, shell};
+use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
 use super::policy::Policy;
+use super::script::{SUPERVISED, TELL, TOLD};
 use super::{Credential, Definition, Endpoint, Offer, Rotation, http, s3, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
@@ -87,7 +88,7 @@ fn deployment(wish: &Wish, access: &Access, _: &Policy) -> Deployment {
     // the data. Whatever is not there ends the client.
     let behind = "http://127.0.0.1:8888/healthz http://127.0.0.1:9333/dir/status";
     let client = format!("wget -q -O - http://127.0.0.1:{PORT}/healthz {behind}");
-    let question = Question { client: &client, answers: &["127.0.0.1:8080"] };
+    let question = Question { client: &client, answers: &["127.0.0.1:8080"], talk: None };
     Deployment {
         entrypoint: entrypoint(&[ENTRYPOINT, SUPERVISED].concat()),
         command: command(&wish.tier),

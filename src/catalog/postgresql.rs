@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::access::Access;
-use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
+use super::deployment::{Change, Deployment, File, Question, Talk, entrypoint, shell};
 use super::policy::Policy;
 use super::{Credential, Definition, Endpoint, Offer, Rotation, StorageGuard, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
@@ -93,11 +93,32 @@ fi
 [ ! -e /var/lib/postgresql/data/.service/repair ] || sh /var/lib/postgresql/data/.service/repair
 exec docker-entrypoint.sh "$@""#;
 
+/// Hears what pg_isready does: that somebody has to log in, or why they can't, unless that is because the server is starting or
+/// ending (PostgreSQL manual, "Message Formats" and "PostgreSQL Error Codes", `cannot_connect_now`).
+const HEAR: &str = r#"LC_ALL=C; read -r -N 1 kind
+case $kind in
+R) echo yes ;;
+E) while read -r -d '' field; do
+    case $field in C57P03) break ;; C?????) echo yes; break ;; esac
+  done ;;
+esac"#;
+
+/// What a client says first (PostgreSQL manual, "Message Formats", StartupMessage), in words of printf.
+fn startup(user: &str, database: &str) -> String {
+    const VERSION: u32 = 3 << 16;
+    let parameters = ["user", user, "database", database, ""].map(|text| [text, "\0"].concat()).concat();
+    let length = u32::try_from(parameters.len() + 8).unwrap_or(u32::MAX);
+    let message = [&length.to_be_bytes(), &VERSION.to_be_bytes(), parameters.as_bytes()].concat();
+    message.iter().map(|byte| format!("\\{byte:03o}")).collect()
+}
+
 fn deployment(wish: &Wish, access: &Access, policy: &Policy) -> Deployment {
     let (user, database) = names(access);
     // Also "too many clients" is an answer to it (PostgreSQL manual, pg_isready).
     let client = format!("pg_isready -q -h 127.0.0.1 -p {PORT} -U {user} -d {database}");
-    let question = Question { client: &client, answers: &[] };
+    let ask = format!("printf '{}'", startup(user, database));
+    let talk = Talk { port: PORT, ask: &ask, hear: HEAR };
+    let question = Question { client: &client, answers: &[], talk: Some(talk) };
     let mut command = vec!["postgres".to_owned()];
     for (setting, value) in tuning(&wish.tier).into_iter().chain(archive::settings()) {
         command.extend(["-c".to_owned(), format!("{setting}={value}")]);
@@ -246,4 +267,37 @@ fn tuning(tier: &TierSpec) -> Vec<(&'static str, String)> {
         ("huge_pages", "off".to_owned()),
         ("jit", "off".to_owned()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    fn heard(said: &[u8]) -> String {
+        let mut bash = Command::new("bash");
+        let bash = bash.args(["-c", HEAR]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut bash = bash.spawn().unwrap();
+        bash.stdin.take().unwrap().write_all(said).unwrap();
+        String::from_utf8(bash.wait_with_output().unwrap().stdout).unwrap()
+    }
+
+    #[test]
+    fn whoever_may_log_in_or_not_was_answered_unless_the_server_is_starting() {
+        let refusal = |code: &str| [b"E\0\0\0\x50SFATAL\0VFATAL\0C", code.as_bytes(), b"\0Mso it is\0\0"].concat();
+        assert_eq!(heard(b"R\0\0\0\x08\0\0\0\0S\0"), "yes\n");
+        assert_eq!(heard(&refusal("53300")), "yes\n", "too many are there");
+        assert_eq!(heard(&refusal("57P03")), "", "it is starting");
+        assert_eq!(heard(b"E\0\0\0\x50SFATAL\0"), "", "it was broken off");
+        assert_eq!(heard(b""), "");
+    }
+
+    #[test]
+    fn what_is_said_first_tells_its_own_length() {
+        let said =
+            Command::new("bash").args(["-c", &format!("printf '{}'", startup("someone", "db"))]).output().unwrap();
+        assert_eq!(said.stdout, b"\0\0\0\x22\0\x03\0\0user\0someone\0database\0db\0\0");
+    }
 }

@@ -6,8 +6,9 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::access::{Access, digest};
-use super::deployment::{Change, Deployment, File, Question, TOLD, entrypoint, shell};
+use super::deployment::{Change, Deployment, File, Question, Talk, entrypoint, shell};
 use super::policy::Policy;
+use super::script::TOLD;
 use super::{Credential, Definition, Endpoint, LiveResize, Offer, Rotation, StorageGuard, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
@@ -80,7 +81,10 @@ exec docker-entrypoint.sh "$@""#;
 fn deployment(wish: &Wish, access: &Access, _: &Policy) -> Deployment {
     let client = format!("redis-cli -h 127.0.0.1 -p {PORT} <{DATA}/.service/ping");
     // A server that serves so many that it turns others away says so, which one that hangs does not.
-    let question = Question { client: &client, answers: &["PONG", FULL] };
+    let hear = format!("read -r one; read -r two; case $one$two in *PONG* | *'{FULL}'*) echo yes ;; esac");
+    let ask = format!("while read -r line; do printf '%s\\r\\n' \"$line\"; done <{DATA}/.service/ping");
+    let talk = Talk { port: PORT, ask: &ask, hear: &hear };
+    let question = Question { client: &client, answers: &["PONG", FULL], talk: Some(talk) };
     Deployment {
         entrypoint: entrypoint(ENTRYPOINT),
         command: vec!["redis-server".to_owned(), format!("{DATA}/.service/redis.conf")],

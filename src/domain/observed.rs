@@ -22,7 +22,7 @@ pub struct Container {
     /// The newest run; None when it was never started.
     pub run: Option<RunId>,
     pub health: Health,
-    /// Checks of the engine's own that have failed in a row.
+    /// Checks that have failed in a row.
     pub failed_checks: u32,
     /// Whether the engine brings it back by itself.
     pub restarts: bool,

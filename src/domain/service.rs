@@ -311,7 +311,7 @@ pub struct Evidence {
     pub initialised: bool,
     /// The run whose server has answered the health check.
     pub ready_run: Option<RunId>,
-    /// The engine's failed checks of that run from before it answered. A check that answers takes them away.
+    /// Failed checks of that run from before it answered. A check that answers takes them away.
     #[serde(default)]
     pub excused_checks: u32,
     /// The newest run whose end was taken note of.

@@ -38,7 +38,9 @@ mod labels;
 mod loopback;
 mod network;
 mod observe;
+mod probe;
 mod pull;
+mod resident;
 mod survey;
 mod volume;
 
@@ -87,7 +89,7 @@ pub struct DockerEngine {
 impl DockerEngine {
     pub fn new(settings: DockerSettings) -> Self {
         let labels = Labels::new(settings.installation, settings.extra_labels.clone());
-        let networks = Networks::new(settings.network_template.clone(), settings.network_pool);
+        let networks = Networks::new(settings.network_template.clone(), settings.installation, settings.network_pool);
         let digests = image::Digests::default();
         Self { settings, labels, client: OnceCell::new(), networks, digests, limits_swap: OnceCell::new() }
     }
@@ -141,7 +143,8 @@ impl DockerEngine {
     async fn ensure_container(&self, container: &thing::Container) -> Result<()> {
         let client = self.client().await?;
         let network = match &container.place {
-            Place::Isolated(_) | Place::Unassigned => container::NO_NETWORK.to_owned(),
+            Place::Isolated(_) => container::NO_NETWORK.to_owned(),
+            Place::Unassigned => self.networks.ensure_start(client, &self.labels).await?,
             Place::Network(project) => {
                 self.ensure_network(project).await?;
                 self.networks.name(project)?
@@ -161,12 +164,8 @@ impl DockerEngine {
         let options = query::CreateContainerOptionsBuilder::default().name(&container.instance.to_string()).build();
         match within(SLOW, client.create_container(Some(options), body)).await {
             // Of one name there is one container; whether it is ours is found out by the look that follows.
-            Ok(_) | Err(BollardError::DockerResponseServerError { status_code: 409, .. }) => {}
-            Err(error) => return Err(failure(error)),
-        }
-        match container.place {
-            Place::Unassigned => network::leave_none(client, container.instance).await,
-            Place::Network(_) | Place::Isolated(_) => Ok(()),
+            Ok(_) | Err(BollardError::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
+            Err(error) => Err(failure(error)),
         }
     }
 
@@ -295,7 +294,7 @@ impl Engine for DockerEngine {
         let inspected = within(QUICK, client.inspect_container(&name, None::<query::InspectContainerOptions>))
             .await
             .map_err(failure)?;
-        let state = inspected.state.unwrap_or_default();
+        let state = inspected.state.clone().unwrap_or_default();
         if state.paused == Some(true) {
             within(SLOW, client.unpause_container(&name)).await.map_err(failure)?;
         }
@@ -316,10 +315,11 @@ impl Engine for DockerEngine {
             self.set_restart_policy(instance, RestartPolicyNameEnum::ALWAYS).await?;
         }
         if runs {
-            return Ok(());
+            // What has started it may have been killed right then.
+            return self.networks.leave_start(client, &self.labels, &inspected).await;
         }
         match within(SLOW, client.start_container(&name, None::<query::StartContainerOptions>)).await {
-            Ok(()) => Ok(()),
+            Ok(()) => self.networks.leave_start(client, &self.labels, &inspected).await,
             Err(error) if container::is_network_lost(&error) => {
                 // A container keeps the id of its network; once that is gone it never starts again. Its data is in
                 // the volume, so it is made anew.

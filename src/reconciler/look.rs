@@ -130,8 +130,9 @@ impl Reconciler {
                 Look::Unseen(away.failure.clone())
             }
             None => match slot.briefly(self.engine.look(service.instance, &self.image(&service))).await {
-                Ok(observed) => {
+                Ok(mut observed) => {
                     memory.attempts.unseen_since = None;
+                    self.probes.see(service.instance, Some(service.id), &mut observed);
                     self.watched.see(&service, &observed);
                     Look::Seen(observed)
                 }
@@ -201,7 +202,10 @@ impl Reconciler {
                 tracing::warn!(service = %service.id, ?step, code = %failure.code, why = failure.message,
                     "A step on a service failed");
             }
-            (Done::Ready(run), _) => memory.attempts = Attempts { answered: Some(run), ..Attempts::default() },
+            (Done::Ready(run), _) => {
+                self.probes.note_answer(service.instance, &run);
+                memory.attempts = Attempts { answered: Some(run), ..Attempts::default() };
+            }
             (Done::Finished(event), Some(task)) => self.finish(&service, task, &event).await?,
             (Done::Finished(_), None) => {}
             (Done::Failed(failure), task) => {

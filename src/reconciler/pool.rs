@@ -134,11 +134,12 @@ impl Reconciler {
     async fn sort_out(&self, members: Vec<PoolMember>) -> Result<(Vec<PoolMember>, HashSet<InstanceId>), PoolError> {
         let (mut ready, mut gone) = (Vec::new(), HashSet::new());
         for member in members {
-            let seen = self.engine.look(member.id, &self.image_of_member(&member)).await?;
+            let mut seen = self.engine.look(member.id, &self.image_of_member(&member)).await?;
             if self.store.service_of(member.id).await?.is_some() {
                 // It was taken just now.
                 continue;
             }
+            self.probes.see(member.id, None, &mut seen);
             if self.is_somebodys(&member, &seen).await? {
                 tracing::warn!(instance = %member.id, "An instance of the pool was taken already, and is left alone");
                 self.store.pool_forget(self.epoch(), member.id).await?;
@@ -300,6 +301,7 @@ impl Reconciler {
         if !self.store.pool_note(&going).await? {
             return Ok(());
         }
+        self.probes.forget(member.id);
         self.engine.remove(&Target::Container(member.id)).await?;
         self.engine.remove(&Target::Volume(member.id)).await?;
         Ok(self.store.pool_forget(self.epoch(), member.id).await?)

@@ -169,7 +169,9 @@ impl Reconciler {
             tracing::warn!(service = %service.id, error = ?error, "How full a volume is could not be noted");
         }
         let is_at_rest = course.unchanged >= AT_REST;
-        fill.pause(service.storage_limit_mib(), reserve, took, is_at_rest)
+        let pause = fill.pause(service.storage_limit_mib(), reserve, took, is_at_rest);
+        tracing::trace!(service = %service.id, fill.used, ?took, ?pause, "A volume was measured");
+        pause
     }
 
     async fn note_storage(&self, id: ServiceId, judge: impl Fn(&Service) -> Storage) -> Result<(), StoreError> {

@@ -66,8 +66,11 @@ impl Reconciler {
             return None;
         }
         let survey = self.engine.survey().await;
-        let survey =
+        let mut survey =
             survey.inspect_err(|error| tracing::debug!(error = ?error, "The engine could not be surveyed")).ok();
+        if let Some(survey) = &mut survey {
+            self.probes.tell(&mut survey.instances);
+        }
         let mut known = self.roster.known().await;
         let turn = match besides {
             Besides::Turn => known.services.len().div_ceil(TURNS).min(TURN),

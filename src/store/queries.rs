@@ -80,7 +80,7 @@ use commit::commit;
 use installation::{installation_ensure, installation_find, probe};
 use instances::{instance_list, instance_list_checking, instance_list_of};
 use log::{event_list, event_list_of_service, event_list_of_services, event_list_since, event_span};
-use pool::{pool_add, pool_find, pool_forget, pool_list, pool_note};
+use pool::{pool_add, pool_find, pool_forget, pool_get, pool_list, pool_note};
 use retention::{event_list_overdue, event_trim};
 use roster::{service_list_active_of, service_list_revisions};
 use sealed::{sealed_get, sealed_list_of, sealed_list_other, sealed_replace, sealed_samples};
@@ -275,6 +275,10 @@ impl Store for Backend {
 
     async fn pool_find(&self, made_of: &str) -> Result<Option<(PoolMember, Sealed)>> {
         read!(self, pool_find(made_of))
+    }
+
+    async fn pool_get(&self, id: InstanceId) -> Result<Option<(PoolMember, Sealed)>> {
+        read!(self, pool_get(id))
     }
 
     async fn pool_add(&self, member: &PoolMember, sealed: &Sealed) -> Result<()> {

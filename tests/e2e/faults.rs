@@ -46,7 +46,7 @@ fn server_pid(id: &str) -> String {
 }
 
 /// Sends a signal to the server in the container, past the engine.
-fn signal(id: &str, signal: &str) {
+pub(crate) fn signal(id: &str, signal: &str) {
     assert!(Command::new("kill").args([signal, &server_pid(id)]).status().unwrap().success());
 }
 

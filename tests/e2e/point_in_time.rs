@@ -3,16 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bollard::models::ContainerCreateBody;
-use bollard::query_parameters::CreateContainerOptionsBuilder;
-use bollard::{API_DEFAULT_VERSION, Docker};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::backups::{running, sql, things, write_on};
 use crate::faults::backups::files;
 use crate::support::client::Client;
-use crate::support::docker::{docker, engine_socket, inspect};
+use crate::support::docker::{docker, inspect, make_anew};
 use crate::support::eventually;
 use crate::support::server::Server;
 
@@ -212,28 +209,20 @@ async fn while_nothing_can_be_kept_it_runs_on_and_what_there_is_no_room_for_is_t
 
 /// Has its container be one of before servers kept their log, which runs.
 async fn make_of_before(id: &str) {
-    let made = inspect(id);
-    let mut container = made["Config"].clone();
-    let words = container["Cmd"].as_array().unwrap().clone();
-    let mut kept = words.clone();
-    while let Some(at) = kept.iter().position(|word| word.as_str().unwrap().starts_with("archive_")) {
-        kept.drain(at - 1..=at);
-    }
-    container["Cmd"] = json!(kept);
-    assert!(kept.len() < words.len(), "{words:?}");
-    for (key, label) in container["Labels"].as_object_mut().unwrap() {
-        if key.ends_with(".build") {
-            *label = json!("0".repeat(64));
+    let change = |container: &mut Value| {
+        let words = container["Cmd"].as_array_mut().unwrap();
+        let before = words.len();
+        while let Some(at) = words.iter().position(|word| word.as_str().unwrap().starts_with("archive_")) {
+            words.drain(at - 1..=at);
         }
-    }
-    container["HostConfig"] = made["HostConfig"].clone();
-    container["NetworkingConfig"] = json!({"EndpointsConfig": made["NetworkSettings"]["Networks"]});
-    docker(&["rm", "--force", id]);
-    let engine = Docker::connect_with_unix(&engine_socket(), 60, API_DEFAULT_VERSION).unwrap();
-    let options = CreateContainerOptionsBuilder::new().name(id).build();
-    let body: ContainerCreateBody = serde_json::from_value(container).unwrap();
-    engine.create_container(Some(options), body).await.unwrap();
-    docker(&["start", id]);
+        assert!(words.len() < before, "{words:?}");
+        for (key, label) in container["Labels"].as_object_mut().unwrap() {
+            if key.ends_with(".build") {
+                *label = json!("0".repeat(64));
+            }
+        }
+    };
+    make_anew(id, change).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

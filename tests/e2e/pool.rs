@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
+use crate::faults::signal;
 use crate::support::client::Client;
 use crate::support::docker::{LABEL, docker, inspect, owned, preview, try_docker};
 use crate::support::eventually;
@@ -17,12 +18,16 @@ fn containers(test: &str) -> BTreeSet<String> {
 }
 
 /// Those that run and are on no network, once there are so many and nothing else is going on.
-async fn ready(test: &str, count: usize, taken: &[String]) -> BTreeSet<String> {
+async fn ready(server: &Server, count: usize, taken: &[String]) -> BTreeSet<String> {
     eventually("the pool to be ready", async || {
-        let waiting: BTreeSet<_> = containers(test).into_iter().filter(|name| !taken.contains(name)).collect();
+        let waiting: BTreeSet<_> = containers(&server.test).into_iter().filter(|name| !taken.contains(name)).collect();
+        let log = server.log();
+        let is_noted =
+            |name: &String| log.lines().any(|line| line.contains("An instance is ready") && line.contains(name));
         let is_well = |name: &String| {
-            try_docker(&["inspect", "--format", "{{.State.Health.Status}} {{len .NetworkSettings.Networks}}", name])
-                .is_ok_and(|told| told == "healthy 0")
+            is_noted(name)
+                && try_docker(&["inspect", "--format", "{{.State.Status}} {{len .NetworkSettings.Networks}}", name])
+                    .is_ok_and(|told| told == "running 0")
         };
         (waiting.len() == count && waiting.iter().all(is_well)).then_some(waiting)
     })
@@ -54,7 +59,7 @@ async fn what_is_ready_becomes_a_service_that_is_like_any_other() {
     let mut server = Server::start(&settings).await;
     let client = Client::new(&server);
     in_pool(&server, 2).await;
-    let first = ready(&server.test, 2, &[]).await;
+    let first = ready(&server, 2, &[]).await;
 
     let mut events = client.events(None).await;
     let (mut ids, mut instances, mut urls) = (Vec::new(), Vec::new(), Vec::new());
@@ -69,7 +74,7 @@ async fn what_is_ready_becomes_a_service_that_is_like_any_other() {
         instances.push(instance);
     }
     // Others are ready in their place.
-    let second = ready(&server.test, 2, &instances).await;
+    let second = ready(&server, 2, &instances).await;
     assert!(second.is_disjoint(&first));
 
     // By the name on its network, and by the port that it is published on.
@@ -126,7 +131,7 @@ async fn what_is_wrong_with_one_is_no_service_s_trouble() {
     let client = Client::new(&server);
     let (mut events, mut taken) = (client.events(None).await, Vec::new());
     for harm in ["kill", "remove", "empty"] {
-        let instance = ready(&server.test, 1, &taken).await.pop_first().unwrap();
+        let instance = ready(&server, 1, &taken).await.pop_first().unwrap();
         in_pool(&server, taken.len() + 1).await;
         match harm {
             "kill" => _ = docker(&["kill", &instance]),
@@ -148,11 +153,26 @@ async fn what_is_wrong_with_one_is_no_service_s_trouble() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_that_hangs_leaves_the_pool_also_after_another_start() {
+    let mut server = Server::start(&[("WARM_POOL", "REDIS:7=1")]).await;
+    for _ in 0..2 {
+        let from = server.log().len();
+        let hanging = ready(&server, 1, &[]).await.pop_first().unwrap();
+        let asked =
+            || server.log()[from..].lines().any(|line| line.contains("A server was asked") && line.contains(&hanging));
+        eventually("an answer", async || asked().then_some(())).await;
+        signal(&hanging, "-STOP");
+        assert_ne!(ready(&server, 1, std::slice::from_ref(&hanging)).await.pop_first(), Some(hanging));
+        server.restart().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_is_the_pool_s_or_a_service_s_whenever_the_server_is_killed() {
     let mut server = Server::start(&[("WARM_POOL", "REDIS:7=2")]).await;
     let mut ids: Vec<String> = Vec::new();
     for pause in [0, 15, 40, 80, 160, 320] {
-        ready(&server.test, 2, &running_as(&server, &ids).await).await;
+        ready(&server, 2, &running_as(&server, &ids).await).await;
         let client = Client::new(&server);
         ids.push(client.provision("REDIS", "7").await["id"].as_str().unwrap().to_owned());
         // At another moment each time: there is no condition to wait for.
@@ -166,14 +186,14 @@ async fn one_is_the_pool_s_or_a_service_s_whenever_the_server_is_killed() {
     }
     let instances = running_as(&server, &ids).await;
     assert_eq!(instances.iter().collect::<BTreeSet<_>>().len(), ids.len(), "each has one of its own");
-    ready(&server.test, 2, &instances).await;
+    ready(&server, 2, &instances).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_put_back_to_before_one_was_taken_loses_nobody_s_data() {
     let mut server = Server::start(&[("WARM_POOL", "REDIS:7=2")]).await;
     in_pool(&server, 2).await;
-    ready(&server.test, 2, &[]).await;
+    ready(&server, 2, &[]).await;
     server.kill();
     let before = tempfile::tempdir().unwrap();
     let files = ["project-services.db", "project-services.db-wal"];

@@ -11,10 +11,11 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use jiff::Timestamp;
+use project_services::catalog::deployment::Check;
 use project_services::catalog::inquiry::{Answer, Inquiry};
 use project_services::domain::id::InstanceId;
 use project_services::domain::live::{Holdings, LogLine, LogStream, Reading, Usage};
-use project_services::engine::{Ended, EngineError, Gauge, Instruments, Result};
+use project_services::engine::{Ended, EngineError, Gauge, Instruments, Probe, Result};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 #[derive(Default)]
@@ -40,6 +41,16 @@ struct Measuring(Arc<AtomicUsize>);
 impl Drop for Measuring {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A server that always answers.
+struct Answers;
+
+#[async_trait]
+impl Probe for Answers {
+    async fn answers(&mut self) -> Result<bool> {
+        Ok(true)
     }
 }
 
@@ -109,6 +120,10 @@ impl Instruments for FakeInstruments {
 
     async fn gauge(&self, _instance: InstanceId, _path: &str) -> Result<Box<dyn Gauge>> {
         Err(EngineError::Unknown("nothing is measured here".into()))
+    }
+
+    async fn probe(&self, _instance: InstanceId, _check: &Check) -> Result<Box<dyn Probe>> {
+        Ok(Box::new(Answers))
     }
 
     async fn read(&self, _instance: InstanceId) -> Result<Reading> {

@@ -7,8 +7,9 @@ use zeroize::Zeroizing;
 use super::{names, own_login};
 use crate::catalog::access::Access;
 use crate::catalog::backup::{Backup, PIECES};
-use crate::catalog::deployment::{Change, TOLD, shell};
+use crate::catalog::deployment::{Change, shell};
 use crate::catalog::dump::Dump;
+use crate::catalog::script::TOLD;
 
 pub const BACKUP: Backup = Backup {
     content: "mysql-dump-sql",

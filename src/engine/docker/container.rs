@@ -10,7 +10,7 @@ use bollard::models::{
 };
 
 use crate::catalog::copy::SOURCE;
-use crate::catalog::deployment::{CHECK_LIMIT, Deployment, FILES, File, UNHEALTHY_AFTER};
+use crate::catalog::deployment::{Deployment, FILES, File};
 use crate::domain::id::InstanceId;
 use crate::domain::limits::Limits;
 use crate::domain::service::Published;
@@ -18,14 +18,7 @@ use crate::engine::thing::{Container, Place};
 use crate::engine::{EngineError, Result};
 
 const MIB: i64 = 1024 * 1024;
-const SECOND: i64 = 1_000_000_000;
 
-/// How often the engine asks the server inside, in nanoseconds. A check that fails ends by itself, in 3 seconds as a rule:
-/// so with two of them it takes 14 seconds until a server that hangs no longer counts as healthy.
-const HEALTH_INTERVAL: i64 = 4 * SECOND;
-/// How long the engine waits for one check; for longer than it takes, also where it gets little CPU time.
-const HEALTH_TIMEOUT: i64 = 6 * SECOND;
-const _: () = assert!(CHECK_LIMIT.as_secs() < 6);
 /// File descriptors that a container may have open; enough for the largest tier's clients.
 const OPEN_FILES: i64 = 16_384;
 
@@ -34,8 +27,6 @@ pub(super) const NO_NETWORK: &str = "none";
 
 pub(super) fn body(container: &Container, network: &str, labels: &HashMap<String, String>) -> ContainerCreateBody {
     let Container { hostname, deployment, .. } = container;
-    let mut command = vec!["CMD".to_owned()];
-    command.extend(deployment.health_check.iter().cloned());
     let environment = deployment.environment.iter().map(|(key, value)| format!("{key}={value}"));
     ContainerCreateBody {
         hostname: Some(hostname.clone()),
@@ -48,16 +39,8 @@ pub(super) fn body(container: &Container, network: &str, labels: &HashMap<String
         labels: Some(labels.clone()),
         stop_signal: Some(deployment.stop_signal.to_owned()),
         stop_timeout: i64::try_from(deployment.stop_grace.as_secs()).ok(),
-        healthcheck: Some(HealthConfig {
-            test: Some(command),
-            interval: Some(HEALTH_INTERVAL),
-            timeout: Some(HEALTH_TIMEOUT),
-            retries: Some(i64::from(UNHEALTHY_AFTER)),
-            // The plan waits for the first answer by itself, for as long as that takes. With a start period, one that
-            // answers it and hangs before the engine has asked would count as healthy until the period is over.
-            start_period: None,
-            start_interval: None,
-        }),
+        // Each check of the engine's begins a process of its own from without, which costs ten times what the check does.
+        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
         host_config: Some(host(container, network, labels)),
         networking_config: matches!(container.place, Place::Network(_)).then(|| NetworkingConfig {
             endpoints_config: Some(HashMap::from([(network.to_owned(), endpoint(hostname))])),

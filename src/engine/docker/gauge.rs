@@ -1,29 +1,19 @@
-//! Measures a volume by a process in the container that is asked over its input, and ends with it.
+//! Measures a volume by a process in the container that stays.
 
-use std::io;
-use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
-use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
-use bollard::exec::{CreateExecOptions, StartExecResults};
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::{QUICK, failure, within};
+use super::failure;
+use super::resident::Resident;
 use crate::domain::id::InstanceId;
 use crate::domain::storage::{Fill, Own};
 use crate::engine::{EngineError, Gauge, Result};
 
 /// How long one measurement may take.
 const MEASURING: Duration = Duration::from_secs(120);
-/// How long the process lives, in seconds: one whose input an engine that was killed has left open has to end.
-const LIFE: &str = "3600";
-/// The longest answer, in bytes.
-const ANSWER: usize = 200;
 
 /// Answers each line with one: free and all blocks of the disk, a block's size in bytes, and what is in the directory $1 in KiB.
 /// Of what comes and goes while it is counted `du` complains, and counts the rest.
@@ -32,8 +22,7 @@ const SCRIPT: &str = r#"while read -r _; do
 done"#;
 
 struct DockerGauge {
-    output: BoxStream<'static, std::result::Result<LogOutput, BollardError>>,
-    input: Pin<Box<dyn AsyncWrite + Send>>,
+    resident: Resident,
     /// Why nothing else takes from the disk that it measures.
     own: Option<Own>,
 }
@@ -44,41 +33,14 @@ pub(super) async fn open(
     path: &str,
     own: Option<Own>,
 ) -> Result<impl Gauge + use<>, BollardError> {
-    let words = ["timeout", "-k", "1", LIFE, "sh", "-c", SCRIPT, "gauge", path].map(str::to_owned).to_vec();
-    let options = CreateExecOptions {
-        cmd: Some(words),
-        attach_stdin: Some(true),
-        attach_stdout: Some(true),
-        ..Default::default()
-    };
-    let exec = within(QUICK, client.create_exec(&instance.to_string(), options)).await?;
-    match within(QUICK, client.start_exec(&exec.id, None)).await? {
-        StartExecResults::Attached { output, input } => {
-            Ok(DockerGauge { output: output.boxed(), input: Box::pin(input), own })
-        }
-        StartExecResults::Detached => Err(io::Error::other("the engine has not attached a command's input").into()),
-    }
-}
-
-impl DockerGauge {
-    async fn answer(&mut self) -> std::result::Result<String, BollardError> {
-        self.input.write_all(b"\n").await?;
-        self.input.flush().await?;
-        let mut answer = Vec::new();
-        while let Some(chunk) = self.output.next().await {
-            answer.extend_from_slice(&chunk?.into_bytes());
-            if answer.ends_with(b"\n") || answer.len() > ANSWER {
-                return Ok(String::from_utf8_lossy(&answer).into_owned());
-            }
-        }
-        Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())
-    }
+    let resident = Resident::open(client, instance, SCRIPT, &[path]).await?;
+    Ok(DockerGauge { resident, own })
 }
 
 #[async_trait]
 impl Gauge for DockerGauge {
     async fn fill(&mut self) -> Result<Fill> {
-        let answer = within(MEASURING, self.answer()).await.map_err(failure)?;
+        let answer = self.resident.ask(MEASURING).await.map_err(failure)?;
         let fill = read(&answer).ok_or_else(|| EngineError::Unknown("the container told no size".into()))?;
         Ok(Fill { own: self.own, ..fill })
     }

@@ -13,11 +13,12 @@ use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::{DockerEngine, QUICK, exec, failure, gauge, within};
+use super::{DockerEngine, QUICK, exec, failure, gauge, probe, within};
+use crate::catalog::deployment::Check;
 use crate::catalog::inquiry::{Answer, Inquiry};
 use crate::domain::id::InstanceId;
 use crate::domain::live::{Holdings, LogLine, LogStream, Reading, Usage};
-use crate::engine::{Command, Ended, EngineError, Flow, Gauge, Instruments, Result};
+use crate::engine::{Command, Ended, EngineError, Flow, Gauge, Instruments, Probe, Result};
 
 /// How long counting what is on a volume may take.
 const COUNTING: Duration = Duration::from_secs(30);
@@ -90,6 +91,11 @@ impl Instruments for DockerEngine {
         let own = self.own_space(instance).await?;
         let gauge = gauge::open(self.client().await?, instance, path, own).await.map_err(failure)?;
         Ok(Box::new(gauge))
+    }
+
+    async fn probe(&self, instance: InstanceId, check: &Check) -> Result<Box<dyn Probe>> {
+        let probe = probe::open(self.client().await?, instance, check).await.map_err(failure)?;
+        Ok(Box::new(probe))
     }
 
     async fn ask(&self, instance: InstanceId, inquiry: Inquiry) -> Result<Answer> {

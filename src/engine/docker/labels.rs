@@ -43,6 +43,11 @@ impl Labels {
         self.with([(PROJECT, project.to_string())], &[])
     }
 
+    /// Of what is for no instance and no project.
+    pub(super) fn of_nobody(&self) -> Map {
+        self.with([], &[])
+    }
+
     pub(super) fn of_container(&self, container: &Container) -> Map {
         let mut labels = self.with([(INSTANCE, container.instance.to_string())], &container.marks);
         labels.extend(container.place.project().map(|project| (PROJECT.to_owned(), project.to_string())));

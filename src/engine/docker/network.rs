@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, OnceCell};
 use super::container::NO_NETWORK;
 use super::labels::Labels;
 use super::{QUICK, SLOW, failure, found, within};
-use crate::domain::id::{InstanceId, ProjectId};
+use crate::domain::id::{InstallationId, ProjectId};
 use crate::domain::network::{AddressPool, NetworkTemplate};
 use crate::domain::service::ErrorCode;
 use crate::engine::{EngineError, Result};
@@ -55,6 +55,8 @@ pub(super) fn is_exhausted(refusal: &str) -> bool {
 
 pub(super) struct Networks {
     template: NetworkTemplate,
+    /// The name of the network on which what is nobody's yet is started.
+    start: String,
     /// Where their subnets come from; None leaves that to the engine.
     pool: Option<AddressPool>,
     /// Network names are not unique to the engine (before API 1.44): two creations at once would make two.
@@ -66,9 +68,10 @@ pub(super) struct Networks {
 }
 
 impl Networks {
-    pub(super) fn new(template: NetworkTemplate, pool: Option<AddressPool>) -> Self {
+    pub(super) fn new(template: NetworkTemplate, installation: InstallationId, pool: Option<AddressPool>) -> Self {
         let (engines_pools, left) = (OnceCell::new(), AtomicUsize::new(usize::MAX));
-        Self { template, pool, making: Mutex::new(()), engines_pools, left }
+        let start = format!("{installation}-start");
+        Self { template, start, pool, making: Mutex::new(()), engines_pools, left }
     }
 
     /// The name of the network that a project's services are attached to.
@@ -90,23 +93,58 @@ impl Networks {
     pub(super) fn is_among(&self, networks: &HashMap<String, EndpointSettings>, project: Option<&ProjectId>) -> bool {
         match project {
             Some(project) => self.name(project).is_ok_and(|name| networks.contains_key(&name)),
-            None => networks.keys().any(|name| name != NO_NETWORK),
+            None => networks.keys().any(|name| name != NO_NETWORK && *name != self.start),
         }
     }
 
     /// Makes the project's network unless it is there.
     pub(super) async fn ensure(&self, client: &Docker, labels: &Labels, project: &ProjectId) -> Result<()> {
-        let name = self.name(project)?;
-        let guard = self.making.lock().await;
-        if inspect(client, &name).await?.is_some() {
-            return Ok(());
-        }
         let request = NetworkCreateRequest {
-            name,
-            driver: Some("bridge".to_owned()),
+            name: self.name(project)?,
             labels: Some(labels.of_network(project)),
             ..Default::default()
         };
+        self.make(client, request).await
+    }
+
+    /// Makes the network on which what is nobody's yet is started, and gives its name. With a container's first network the engine
+    /// begins to resolve names for it, which takes longer than all else: so nobody waits for that later. Those on it reach
+    /// nobody, not even each other.
+    pub(super) async fn ensure_start(&self, client: &Docker, labels: &Labels) -> Result<String> {
+        let request = NetworkCreateRequest {
+            name: self.start.clone(),
+            labels: Some(labels.of_nobody()),
+            internal: Some(true),
+            options: Some(HashMap::from([("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned())])),
+            ..Default::default()
+        };
+        self.make(client, request).await?;
+        Ok(self.start.clone())
+    }
+
+    /// Takes a container off that network once it is started. The network goes with the last of them.
+    pub(super) async fn leave_start(
+        &self,
+        client: &Docker,
+        labels: &Labels,
+        container: &ContainerInspectResponse,
+    ) -> Result<()> {
+        let networks = container.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+        if !networks.is_some_and(|networks| networks.contains_key(&self.start)) {
+            return Ok(());
+        }
+        let container = container.id.clone().unwrap_or_default();
+        let request = NetworkDisconnectRequest { container, force: None };
+        within(SLOW, client.disconnect_network(&self.start, request)).await.map_err(failure)?;
+        self.remove(client, labels, &self.start).await
+    }
+
+    async fn make(&self, client: &Docker, request: NetworkCreateRequest) -> Result<()> {
+        let request = NetworkCreateRequest { driver: Some("bridge".to_owned()), ..request };
+        let guard = self.making.lock().await;
+        if inspect(client, &request.name).await?.is_some() {
+            return Ok(());
+        }
         match self.pool {
             Some(pool) => create_in(client, pool, request).await?,
             None => create(client, request).await.map_err(failure)?,
@@ -162,15 +200,6 @@ impl Networks {
         } else if before == usize::MAX {
             tracing::info!(left, of, "There are addresses for more projects' networks");
         }
-    }
-}
-
-/// Takes a container off the network that stands for having none, beside which the engine lets it have no other.
-pub(super) async fn leave_none(client: &Docker, instance: InstanceId) -> Result<()> {
-    let request = NetworkDisconnectRequest { container: instance.to_string(), force: None };
-    match within(SLOW, client.disconnect_network(NO_NETWORK, request)).await {
-        Err(BollardError::DockerResponseServerError { message, .. }) if message.contains("is not connected") => Ok(()),
-        outcome => outcome.map_err(failure),
     }
 }
 

@@ -52,7 +52,8 @@ fn answered(facts: &Facts<'_>, container: &Container) -> bool {
 fn answers(facts: &Facts<'_>, container: &Container) -> bool {
     match container.health {
         Health::Healthy => true,
-        Health::Starting => answered(facts, container),
+        // Nobody has asked it since this process began: then what was known before that holds.
+        Health::Starting => answered(facts, container) && facts.settled_error() != Some(ErrorCode::Unhealthy),
         Health::Unhealthy => answered(facts, container) && is_excused(facts, container),
     }
 }

@@ -36,6 +36,12 @@ pub(super) async fn pool_find(connection: &mut Conn, made_of: &str) -> Answer<Op
     Ok(found.map(|(row, sealed)| (row.into(), Sealed::from_bytes(sealed))))
 }
 
+pub(super) async fn pool_get(connection: &mut Conn, id: InstanceId) -> Answer<Option<(PoolMember, Sealed)>> {
+    let row = pool_members::table.find(Id(id.0)).select((PoolMemberRow::as_select(), pool_members::sealed));
+    let found: Option<(PoolMemberRow, Vec<u8>)> = row.first(connection).await.optional()?;
+    Ok(found.map(|(row, sealed)| (row.into(), Sealed::from_bytes(sealed))))
+}
+
 pub(super) async fn pool_add(connection: &mut Conn, member: &PoolMember, sealed: &Sealed) -> Answer<()> {
     term_hold(connection, member.seen_in).await?;
     let row = NewPoolMemberRow::new(member, sealed);

@@ -7,12 +7,19 @@ use serde_json::json;
 
 use super::{pids, provisioned, psql, redis, run, shows_error, signal};
 use crate::support::client::Client;
-use crate::support::docker::{docker, inspect, owned, try_docker};
+use crate::support::docker::{docker, inspect, make_anew, owned, try_docker};
 use crate::support::eventually;
 use crate::support::server::Server;
 
 /// The longest that a server which hangs may be shown as RUNNING.
 const HANGS: Duration = Duration::from_secs(20);
+
+/// Whether an instance's server has answered, each time that it was asked.
+fn asked(server: &Server, id: &str) -> Vec<bool> {
+    let lines = server.log();
+    let lines = lines.lines().filter(|line| line.contains("A server was asked") && line.contains(id));
+    lines.map(|line| line.contains("\"answers\":true")).collect()
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_that_is_killed_or_removed_by_hand_comes_back_with_its_data() {
@@ -222,7 +229,7 @@ async fn a_server_that_ends_in_a_loop_is_in_error_until_it_runs_for_good() {
 async fn a_server_that_hangs_is_not_running_and_runs_again_when_it_answers() {
     let server = Server::start(&[]).await;
     let client = Client::new(&server);
-    // At once, before the engine has asked it for the first time; then after it was healthy.
+    // At once, before it was asked for the first time; then after it was healthy.
     for kind in ["REDIS", "POSTGRESQL"] {
         let id = provisioned(&client, kind, if kind == "REDIS" { "7" } else { "17" }).await;
         let before = run(&id);
@@ -238,6 +245,49 @@ async fn a_server_that_hangs_is_not_running_and_runs_again_when_it_answers() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_is_shown_so_by_whoever_comes_next() {
+    let mut server = Server::start(&[]).await;
+    let id = provisioned(&Client::new(&server), "REDIS", "7").await;
+    signal(&id, "-STOP");
+    shows_error(&Client::new(&server), &id, "UNHEALTHY", HANGS).await;
+    let before = server.log().len();
+    server.restart().await;
+    let client = Client::new(&server);
+    eventually("another question", async || server.log()[before..].contains("A server was asked").then_some(())).await;
+    assert_eq!(client.service(&id).await["state"], "ERROR");
+    assert!(!server.log()[before..].contains("A service changed its state"), "no flicker");
+    signal(&id, "-CONT");
+    client.settled(&id, "RUNNING").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_the_engine_asks_runs_on_and_is_not_asked_twice() {
+    let mut server = Server::start(&[]).await;
+    let id = provisioned(&Client::new(&server), "REDIS", "7").await;
+    server.kill();
+    // As earlier versions made them.
+    let check =
+        "case $(timeout -k 1 3 redis-cli -h 127.0.0.1 </data/.service/ping 2>&1) in *PONG*) ;; *) false ;; esac";
+    let second = 1_000_000_000_u64;
+    let check =
+        json!({"Test": ["CMD", "sh", "-c", check], "Interval": 4 * second, "Timeout": 6 * second, "Retries": 2});
+    make_anew(&id, |container| container["Healthcheck"] = check).await;
+    let before = run(&id);
+    server.restart().await;
+    let client = Client::new(&server);
+    let health = || inspect(&id)["State"]["Health"]["Status"].clone();
+    eventually("the engine to ask it", async || (health() == "healthy").then_some(())).await;
+    client.settled(&id, "RUNNING").await;
+    signal(&id, "-STOP");
+    shows_error(&client, &id, "UNHEALTHY", HANGS).await;
+    assert_eq!(health(), "unhealthy");
+    assert!(!asked(&server, &id).contains(&false), "it is left to the engine");
+    signal(&id, "-CONT");
+    client.settled(&id, "RUNNING").await;
+    assert_eq!(run(&id), before, "it was not made anew");
+}
+
 /// However many checks a server has left unanswered, nothing of them stays.
 #[tokio::test(flavor = "multi_thread")]
 async fn checks_of_a_server_that_hangs_leave_no_process_behind() {
@@ -246,19 +296,20 @@ async fn checks_of_a_server_that_hangs_leave_no_process_behind() {
     let mut services = Vec::new();
     for (kind, version) in [("REDIS", "7"), ("POSTGRESQL", "17")] {
         let id = provisioned(&client, kind, version).await;
-        // What measures its volume is one of its processes, and stays.
+        // What measures its volume and what asks its server are among its processes, and stay.
         let used = "query($id: ID!) { service(id: $id) { storage { usedMib } } }";
         eventually("a measurement", async || {
             let storage = client.data(used, json!({"id": id})).await["service"]["storage"].clone();
             storage["usedMib"].is_u64().then_some(())
         })
         .await;
+        eventually("an answer", async || asked(&server, &id).contains(&true).then_some(())).await;
         let base = pids(&id);
         signal(&id, "-STOP");
         services.push((id, base));
     }
     for (id, base) in &services {
-        let failures = || inspect(id)["State"]["Health"]["FailingStreak"].as_u64().unwrap();
+        let failures = || asked(&server, id).iter().filter(|answered| !**answered).count();
         eventually("checks to fail", async || (failures() >= 6).then_some(())).await;
         assert!(pids(id) <= base + 8, "{} of {base}", pids(id));
         signal(id, "-CONT");
@@ -279,14 +330,11 @@ async fn a_server_that_turns_clients_away_runs() {
     docker(&["exec", "--detach", &id, "sh", "-c", &clients]);
     let turned_away = || try_docker(&["exec", &id, "sh", "-c", "redis-cli ping 2>&1"]);
     eventually("a full server", async || turned_away().ok().filter(|said| said.contains("max number"))).await;
-    let last_check = || inspect(&id)["State"]["Health"]["Log"].as_array().unwrap().last().cloned().unwrap_or_default();
+    let before = asked(&server, &id).len();
     // With two that fail it would not count as healthy any more.
-    for _ in 0..3 {
-        let before = last_check()["Start"].clone();
-        let another = async || Some(last_check()).filter(|check| check["Start"] != before);
-        let check = eventually("another check", another).await;
-        assert_eq!(check["ExitCode"], 0, "{check}");
-    }
+    let answers =
+        eventually("three checks", async || asked(&server, &id).get(before..before + 3).map(<[_]>::to_vec)).await;
+    assert_eq!(answers, [true; 3]);
     assert_eq!(client.service(&id).await["state"], "RUNNING");
 }
 

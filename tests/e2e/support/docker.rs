@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use serde_json::Value;
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::CreateContainerOptionsBuilder;
+use bollard::{API_DEFAULT_VERSION, Docker};
+use serde_json::{Value, json};
 
 /// The label that everything a test makes bears; its value is the test's own.
 pub const LABEL: &str = "dev.project-services.test";
@@ -45,6 +48,21 @@ fn lists(test: &str) -> [Vec<String>; 3] {
         arguments.extend(["--filter".to_owned(), filter.clone()]);
         arguments
     })
+}
+
+/// Makes a container anew by hand, and starts it: as it was, but for what `change` makes of its configuration.
+pub async fn make_anew(id: &str, change: impl FnOnce(&mut Value)) {
+    let made = inspect(id);
+    let mut container = made["Config"].clone();
+    change(&mut container);
+    container["HostConfig"] = made["HostConfig"].clone();
+    container["NetworkingConfig"] = json!({"EndpointsConfig": made["NetworkSettings"]["Networks"]});
+    docker(&["rm", "--force", id]);
+    let engine = Docker::connect_with_unix(&engine_socket(), 60, API_DEFAULT_VERSION).unwrap();
+    let options = CreateContainerOptionsBuilder::new().name(id).build();
+    let body: ContainerCreateBody = serde_json::from_value(container).unwrap();
+    engine.create_container(Some(options), body).await.unwrap();
+    docker(&["start", id]);
 }
 
 /// Names of the containers, volumes and networks that bear the test's label.
