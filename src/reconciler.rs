@@ -105,6 +105,8 @@ pub struct ReconcilerSettings {
     pub retention: EventRetention,
     /// What services leave of the engine's disk.
     pub host_reserve: Reserve,
+    /// Whether `make images` is at hand for what can't be pulled, as where the server is developed.
+    pub builds_images: bool,
     /// What the users of services may be.
     pub policy: Policy,
     /// Where their images come from.

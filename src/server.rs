@@ -104,6 +104,7 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
             age: SignedDuration::from_hours(24 * i64::from(args.event_retention)),
         },
         host_reserve: args.host_reserve,
+        builds_images: args.dev,
         policy: policy.clone(),
         offering: offering.clone(),
         pool: pool.clone(),

@@ -30,7 +30,9 @@ put() {
 /// pipe.
 pub(super) const SUPERVISED: &str = r#"
 mkfifo -m 622 /tmp/told
-while read -r signal </tmp/told; do
+while :; do
+  # One that came back before the last teller was gone reads nothing.
+  read -r signal </tmp/told || continue
   case $signal in
     TERM) : >/tmp/again ;;
     HUP) ;;

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::ConfigError;
 use crate::catalog::offering::Offering;
-use crate::catalog::{ALL, definition};
+use crate::catalog::{USUAL, definition};
 use crate::domain::pool::PoolTarget;
 use crate::domain::service::{ServiceKind, SizeTier};
 
@@ -29,7 +29,7 @@ impl PoolArgs {
     pub fn targets(&self, dev: bool, offering: &Offering) -> Result<Vec<PoolTarget>, ConfigError> {
         let targets = match &self.warm_pool {
             Some(Pool(targets)) => targets.clone(),
-            None if dev => ALL.iter().filter_map(|definition| one(definition.kind, offering)).collect(),
+            None if dev => USUAL.iter().filter_map(|definition| one(definition.kind, offering)).collect(),
             None => Vec::new(),
         };
         match targets.iter().find(|target| !offering.offers(target.kind)) {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_development_server_has_one_of_each_kind_unless_it_is_told_otherwise() {
+    fn a_development_server_has_one_of_the_usual_kinds_unless_it_is_told_otherwise() {
         let count = |warm_pool: Option<&str>, dev| {
             let warm_pool = warm_pool.map(|text| entries(text).unwrap());
             PoolArgs { warm_pool }.targets(dev, &Offering::default()).unwrap().len()

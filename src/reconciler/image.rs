@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::Reconciler;
-use super::execute::Done;
+use super::execute::{Done, failure};
 use crate::domain::event::NewEvent;
 use crate::domain::image::Image;
 use crate::domain::service::{ErrorCode, Operation, OperationKind, OperationPhase, Service, ServiceState};
@@ -97,7 +97,16 @@ impl Reconciler {
                     .map_or_else(Done::StoreFailed, |_| Done::Tried)
             }
             Ok(_) => Done::Tried,
-            Err(error) => error.into(),
+            Err(error) => {
+                let mut failure = failure(&error);
+                if failure.code == ErrorCode::PullFailed && self.settings.builds_images {
+                    let kind = service.wish.kind.as_str().to_lowercase();
+                    failure
+                        .message
+                        .push_str(&format!(". Without a registry, `make images KINDS={kind}` builds a stand-in"));
+                }
+                Done::Failed(failure)
+            }
         }
     }
 

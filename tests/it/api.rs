@@ -348,6 +348,7 @@ async fn viewer_actions_are_what_would_be_accepted() {
         "ROTATE_CREDENTIALS",
         "RESIZE",
         "REPAIR",
+        "UPGRADE",
         "UPDATE_IMAGE",
         "BROWSE_KEYS",
         "CREATE_BACKUP",
@@ -405,16 +406,16 @@ async fn what_changes_a_version_is_offered_where_there_is_one_to_come_to() {
         let offered = ["UPGRADE", "REVERT", "UPDATE_IMAGE", "RESIZE", "STOP"].map(offered);
         (service["upgradesTo"].clone(), service["replaced"]["version"].clone(), offered)
     };
-    assert_eq!(look().await, (json!(["7"]), Value::Null, [true, false, true, true, true]));
+    assert_eq!(look().await, (json!(["8", "7"]), Value::Null, [true, false, true, true, true]));
     server.keep_another(&id).await;
-    assert_eq!(look().await, (json!(["7"]), json!("6"), [true, true, true, true, true]));
+    assert_eq!(look().await, (json!(["8", "7"]), json!("6"), [true, true, true, true, true]));
 
     let upgrade = async |version: &str| {
         let mutation = "mutation($input: UpgradeServiceInput!) { upgradeService(input: $input) {
             service { operation { kind phase } } event { message } } }";
         server.run(&demo(), mutation, json!({"input": {"id": id, "version": version}})).await
     };
-    for (version, refused) in [("8", "BAD_USER_INPUT"), ("6", "CONFLICT"), ("", "BAD_USER_INPUT")] {
+    for (version, refused) in [("9", "BAD_USER_INPUT"), ("6", "CONFLICT"), ("", "BAD_USER_INPUT")] {
         let body = upgrade(version).await;
         assert_eq!((code(&body), &body["errors"][0]["extensions"]["field"]), (refused, &json!("version")));
     }

@@ -216,6 +216,7 @@ impl World {
             publishing: None,
             retention: EventRetention { newest: 1_000, age: SignedDuration::from_hours(24) },
             host_reserve: Reserve(500),
+            builds_images: false,
             policy: Policy::default(),
             offering: Offering::default(),
             pool: Vec::new(),

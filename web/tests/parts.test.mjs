@@ -28,6 +28,7 @@ const service = (given) =>
     port: 5432,
     externalHost: null,
     externalPort: null,
+    endpoints: [{ name: "postgresql", protocol: "postgresql", port: 5432, externalPort: null }],
     createdAt: "2026-01-01T00:00:00Z",
     ...given,
   });
@@ -92,7 +93,11 @@ const MASKED = {
   PGDATABASE: "d",
 };
 const REVEALED = { ...MASKED, DATABASE_URL: "postgresql://u:p@one-1:5432/d", PGPASSWORD: "p" };
-const published = service({ externalHost: "127.0.0.1", externalPort: 20001 });
+const published = service({
+  externalHost: "127.0.0.1",
+  externalPort: 20001,
+  endpoints: [{ name: "postgresql", protocol: "postgresql", port: 5432, externalPort: 20001 }],
+});
 
 test("only the password is masked, and an address is of its side", () => {
   const inside = variables(published, KEYS, MASKED, "inside");
@@ -108,6 +113,20 @@ test("only the password is masked, and an address is of its side", () => {
     "DATABASE_URL=postgresql://u:p@127.0.0.1:20001/d\nPGHOST=127.0.0.1\nPGPORT=20001\nPGUSER=u\nPGPASSWORD=p\nPGDATABASE=d\n",
   );
   assert.deepEqual(variables(service({}), KEYS, MASKED, "outside"), []);
+});
+
+test("each endpoint of a service has its own address outside", () => {
+  const mail = service({
+    ...published,
+    port: 1025,
+    endpoints: [
+      { name: "smtp", protocol: "smtp", port: 1025, externalPort: 20001 },
+      { name: "web", protocol: "http", port: 8025, externalPort: 20002 },
+    ],
+  });
+  const values = { MAILPIT_URL: "http://u:p@one-1:8025" };
+  const outside = variables(mail, ["SMTP_HOST", "SMTP_PORT", "MAILPIT_URL"], values, "outside");
+  assert.deepEqual(outside.map(({ value }) => value), ["127.0.0.1", "20001", "http://u:p@127.0.0.1:20002"]);
 });
 
 test("until the API has answered everything but the address is masked", () => {

@@ -27,6 +27,7 @@ export function service(number, given = {}) {
     port: number % 2 ? 6379 : 5432,
     externalHost: null,
     externalPort: null,
+    endpoints: [{ name: "main", protocol: number % 2 ? "redis" : "postgresql", port: number % 2 ? 6379 : 5432, externalPort: null }],
     viewerActions: ["STOP", "RESTART", "DESTROY", "REVEAL_CREDENTIALS", "ROTATE_CREDENTIALS"],
     createdAt: new Date(started + number).toISOString(),
     updatedAt: new Date(started + number).toISOString(),

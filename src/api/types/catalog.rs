@@ -161,7 +161,7 @@ impl TierSpec {
         f64::from(self.0.cpu_millis) / 1000.0
     }
 
-    /// The storage it is meant for, in MiB (2^20 bytes). Recorded, not yet enforced.
+    /// What its volume may hold, in MiB (2^20 bytes).
     async fn storage_mib(&self) -> u32 {
         self.0.storage_mib
     }

@@ -21,7 +21,7 @@ pub enum ServiceKind {
     Qdrant,
     /// S3-compatible storage for files.
     ObjectStorage,
-    /// The S3-compatible object store MinIO; coming soon.
+    /// The S3-compatible object store MinIO, in its last release.
     Minio,
     /// The mail catcher Mailpit.
     Mailpit,
