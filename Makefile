@@ -17,7 +17,7 @@ ENGINE :=
 export RUST_TEST_THREADS ?= 3
 TEST_LABEL := dev.project-services.test
 
-.PHONY: help run test bench build web fmt lint doc deny advisories schema check engine images first-images all-images compiler node clients clean-test
+.PHONY: help run test test-official bench build web fmt lint doc deny advisories schema check engine images first-images all-images compiler node clients clean-test
 
 help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ test: engine all-images compiler web clients ## Runs all tests, also those on a 
 	npm --prefix web test --silent
 	trap 'make --no-print-directory clean-test' EXIT
 	$(ON_ENGINE) .ci/with-s3 .ci/with-postgres cargo test --locked $(ARGS)
+
+test-official: engine compiler web ## Runs the walk of every kind and version on the official images, which are pulled in the place of stand-ins.
+	deploy/dev/need.sh curl:curl
+	for image in $$(deploy/dev/service-images.sh list official); do docker pull --quiet "$$image"; done
+	trap 'make --no-print-directory clean-test' EXIT
+	$(ON_ENGINE) .ci/with-s3 .ci/with-postgres cargo test --locked --test e2e -- --include-ignored walk:: kinds::
 
 bench: engine first-images compiler web node ## Measures the server beside its peers, for docs/performance.md.
 	deploy/dev/need.sh strace:strace zstd:zstd mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs

@@ -234,24 +234,6 @@ impl Definition {
         &offer.versions[..place.unwrap_or_default()]
     }
 
-    /// What services of this kind can do; nothing while it is announced only.
-    pub fn abilities(&self) -> Vec<Ability> {
-        let Some(offer) = &self.offer else { return Vec::new() };
-        let has = [
-            (Ability::LiveRotation, offer.rotation.is_some_and(|rotation| rotation.is_live)),
-            (Ability::RotationByRestart, offer.rotation.is_some_and(|rotation| !rotation.is_live)),
-            (Ability::LiveResize, offer.live_resize.is_some()),
-            (Ability::StorageGuard, offer.storage_guard.is_some()),
-            (Ability::Upgrade, offer.upgrade.is_some()),
-            (Ability::Backup, offer.backup.is_some()),
-            (Ability::PointInTime, offer.archive.is_some()),
-            (Ability::Export, offer.dump.is_some()),
-            (Ability::Sql, offer.sql.is_some()),
-            (Ability::Keys, offer.keys.is_some()),
-        ];
-        has.into_iter().filter_map(|(ability, has)| has.then_some(ability)).collect()
-    }
-
     /// Whether `action` can be done to a service of this kind in any state.
     pub fn is_able(&self, action: ServiceAction) -> bool {
         let can = |able: fn(&Offer) -> bool, otherwise| self.offer.as_ref().map_or(otherwise, able);
@@ -274,6 +256,23 @@ impl Definition {
 }
 
 impl Offer {
+    /// What services can do besides what all can.
+    pub fn abilities(&self) -> Vec<Ability> {
+        let has = [
+            (Ability::LiveRotation, self.rotation.is_some_and(|rotation| rotation.is_live)),
+            (Ability::RotationByRestart, self.rotation.is_some_and(|rotation| !rotation.is_live)),
+            (Ability::LiveResize, self.live_resize.is_some()),
+            (Ability::StorageGuard, self.storage_guard.is_some()),
+            (Ability::Upgrade, self.upgrade.is_some()),
+            (Ability::Backup, self.backup.is_some()),
+            (Ability::PointInTime, self.archive.is_some()),
+            (Ability::Export, self.dump.is_some()),
+            (Ability::Sql, self.sql.is_some()),
+            (Ability::Keys, self.keys.is_some()),
+        ];
+        has.into_iter().filter_map(|(ability, has)| has.then_some(ability)).collect()
+    }
+
     /// The port of the main endpoint.
     pub fn port(&self) -> u16 {
         self.endpoints[0].port

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes service images present: service-images.sh [KIND[,KIND...]|all]. Without kinds those that `make run` wants; `all` is
-# what tests want. `service-images.sh list [...]` prints which images these are, of those in images/list.
+# Makes service images present: service-images.sh [KIND[,KIND...]|all|official]. Without kinds those that `make run` wants; `all` is
+# what tests want, `official` what a registry has. `service-images.sh list [...]` prints which images these are, of those in images/list.
 # An image that is there is left alone, but for stand-ins that another version of the project built. Missing ones are pulled; where no registry can be reached,
 # build-images.sh builds stand-ins with the same contract from Debian, PyPI, npm and Go packages.
 set -Eeuo pipefail
@@ -12,7 +12,8 @@ images_of() { # [KIND,...|all]
   local kind
   case ${1:-} in
     '') rows | awk '$3 == "run" { print $2 }' ;;
-    all) rows | awk '$3 != "registry" { print $2 }' ;;
+    official) rows | awk '$1 != "debian" && $3 != "named" { print $2 }' ;;
+    all) rows | awk '$3 != "registry" && $3 != "named" { print $2 }' ;;
     *)
       for kind in $(tr A-Z, 'a-z ' <<<"$1"); do
         rows | awk -v kind="$kind" '$1 == kind { print $2; found = 1 } END { exit !found }' ||

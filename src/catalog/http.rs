@@ -7,11 +7,16 @@ use super::deployment::{Change, shell};
 use super::script::TOLD;
 
 /// For a script that has read a request: sends it to the port $1, and says the first line of the answer. Where there is no netcat
-/// there is bash.
+/// there is bash. Who says no more before the answer is there may be taken for gone, and is not answered then.
 pub(super) const ASK: &str = r#"
 ask() {
   if command -v nc >/dev/null; then
-    printf '%s\n\r\n' "$request" | timeout -k 1 5 nc 127.0.0.1 "$1" | head -n 1
+    mkfifo -m 600 "/tmp/ask.$$"
+    exec 9<>"/tmp/ask.$$"
+    rm -f "/tmp/ask.$$"
+    { printf '%s\n\r\n' "$request"; read -r _ <&9; } | timeout -k 1 5 nc 127.0.0.1 "$1" |
+      { read -r line || :; printf '%s\n' "${line:-}"; echo >&9; }
+    exec 9>&-
   else
     printf '%s\n\r\n' "$request" |
       timeout -k 1 5 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$1" && cat >&3 && read -r line <&3 && echo "$line"' ask "$1"

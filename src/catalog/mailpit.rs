@@ -130,10 +130,10 @@ fn users(access: &Access) -> Zeroizing<Vec<u8>> {
 const CHANGE: &str = r#"
 cd /data/.service
 put users
-before=$(cat /tmp/server)
+before=$(cat /tmp/server/pid)
 tell TERM
 n=0
-until [ "$(cat /tmp/server)" != "$before" ] && /mailpit readyz >/dev/null 2>&1; do
+until [ "$(cat /tmp/server/pid)" != "$before" ] && /mailpit readyz >/dev/null 2>&1; do
   [ $n -lt 80 ] || { echo 'It does not answer.' >&2; exit 1; }
   n=$((n + 1))
   sleep 0.1

@@ -218,8 +218,9 @@ fn credential_change(_: &Wish, access: &Access) -> Change {
 fn forbid_writes(_: &Wish, access: &Access) -> Change {
     let (user, database) = names(access);
     let left = "SELECT, DELETE, DROP, LOCK TABLES, SHOW VIEW, EXECUTE";
-    let statements =
-        format!("REVOKE ALL ON `{database}`.* FROM '{user}'@'%';\nGRANT {left} ON `{database}`.* TO '{user}'@'%';\n");
+    let statements = format!(
+        "REVOKE IF EXISTS ALL ON `{database}`.* FROM '{user}'@'%';\nGRANT {left} ON `{database}`.* TO '{user}'@'%';\n"
+    );
     change(access, user, &statements)
 }
 

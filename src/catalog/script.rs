@@ -27,18 +27,20 @@ put() {
 /// sends, and what [`TELL`] says. It begins anew where it was told to end, and ends as it does otherwise.
 ///
 /// Only the server's own user may send it signals, and only root may change its files, so the one who does the other is told by a
-/// pipe.
+/// pipe. That is in a directory of its own, for in one that is sticky the kernel may keep root from another's pipe (Linux,
+/// `protected_fifos`).
 pub(super) const SUPERVISED: &str = r#"
-mkfifo -m 622 /tmp/told
+mkdir -p /tmp/server
+mkfifo -m 622 /tmp/server/told
 while :; do
   # One that came back before the last teller was gone reads nothing.
-  read -r signal </tmp/told || continue
+  read -r signal </tmp/server/told || continue
   case $signal in
-    TERM) : >/tmp/again ;;
+    TERM) : >/tmp/server/again ;;
     HUP) ;;
     *) continue ;;
   esac
-  kill "-$signal" "$(cat /tmp/server)" || :
+  kill "-$signal" "$(cat /tmp/server/pid)" || :
 done &
 server=
 stopped=
@@ -46,7 +48,7 @@ trap 'stopped=yes; [ -z "$server" ] || kill -TERM "$server" 2>/dev/null || :' TE
 while :; do
   "$@" &
   server=$!
-  echo "$server" >/tmp/server
+  echo "$server" >/tmp/server/pid
   [ -z "$stopped" ] || kill -TERM "$server" 2>/dev/null || :
   code=0
   wait "$server" || code=$?
@@ -54,11 +56,11 @@ while :; do
     code=0
     wait "$server" || code=$?
   done
-  if [ -n "$stopped" ] || [ ! -e /tmp/again ]; then exit "$code"; fi
-  rm -f /tmp/again
+  if [ -n "$stopped" ] || [ ! -e /tmp/server/again ]; then exit "$code"; fi
+  rm -f /tmp/server/again
 done"#;
 
 /// For a script in such a container: `tell` sends the signal $1 to the server.
 pub(super) const TELL: &str = r#"
-tell() { echo "$1" | timeout -k 1 5 tee /tmp/told >/dev/null; }
+tell() { echo "$1" | timeout -k 1 5 tee /tmp/server/told >/dev/null; }
 "#;

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::backups::{ask, back_up, backup_in, restored};
 use crate::support::client::Client;
 use crate::support::docker::{docker, inspect, owned, preview, try_docker};
 use crate::support::eventually;
@@ -122,6 +123,25 @@ fn inbox(world: &World, credentials: &Credentials, what: &str) -> Said {
     run("curl", &["--silent", "--show-error", "--fail", &url])
 }
 
+const QDRANT: Kind = Kind {
+    name: "QDRANT",
+    version: "1.20.0",
+    secret: "QDRANT_API_KEY",
+    endpoints: &["grpc", "http"],
+    write: |world, credentials| {
+        let vectors = r#"{"vectors": {"size": 2, "distance": "Dot"}}"#;
+        qdrant_says(world, credentials, &["--request", "PUT", "--json", vectors])
+    },
+    read: |world, credentials| qdrant_says(world, credentials, &[]).map(|_| "kept".to_owned()),
+    refusal: "401",
+};
+
+fn qdrant_says(world: &World, credentials: &Credentials, arguments: &[&str]) -> Said {
+    let url = format!("http://127.0.0.1:{}/collections/t", world.port("http"));
+    let key = format!("api-key: {}", credentials["QDRANT_API_KEY"]);
+    run("curl", &[&["--silent", "--show-error", "--fail", "--header", &key, &url], arguments].concat())
+}
+
 /// The container of a running service, and its endpoints, which have to be published.
 async fn found(client: &Client, id: &str) -> (String, HashMap<String, u64>) {
     let query = "query($id: ID!) { service(id: $id) {
@@ -139,16 +159,28 @@ async fn found(client: &Client, id: &str) -> (String, HashMap<String, u64>) {
     .await
 }
 
+impl World {
+    /// A server and a running service of `kind`, with its id and its container.
+    async fn with(kind: &Kind, settings: &[(&str, &str)]) -> (Self, Client, String, String) {
+        let settings = [&[("PUBLISH_ADDRESS", "127.0.0.1")], settings].concat();
+        let server = Server::start(&settings).await;
+        let client = Client::new(&server);
+        let id = client.provision(kind.name, kind.version).await["id"].as_str().unwrap().to_owned();
+        client.settled(&id, "RUNNING").await;
+        let (name, ports) = found(&client, &id).await;
+        (Self { server, ports }, client, id, name)
+    }
+}
+
 async fn walk(kind: Kind) {
-    let server = Server::start(&[("PUBLISH_ADDRESS", "127.0.0.1")]).await;
-    let client = Client::new(&server);
-    let id = client.provision(kind.name, kind.version).await["id"].as_str().unwrap().to_owned();
-    client.settled(&id, "RUNNING").await;
-    let (name, ports) = found(&client, &id).await;
-    let mut names: Vec<_> = ports.keys().map(String::as_str).collect();
+    walk_with(kind, &[]).await;
+}
+
+async fn walk_with(kind: Kind, settings: &[(&str, &str)]) {
+    let (world, client, id, name) = World::with(&kind, settings).await;
+    let mut names: Vec<_> = world.ports.keys().map(String::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, kind.endpoints);
-    let world = World { server, ports };
 
     let first = client.reveal(&id).await;
     (kind.write)(&world, &first).unwrap();
@@ -206,6 +238,49 @@ async fn mysql_9_7() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "has no stand-in: make test-official"]
+async fn mysql_8_4() {
+    walk(Kind { version: "8.4", ..MYSQL }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mysql_comes_back_from_its_backup_and_takes_no_writes_when_it_is_full() {
+    let (world, client, id, name) = World::with(&MYSQL, &[]).await;
+    let credentials = client.reveal(&id).await;
+    (MYSQL.write)(&world, &credentials).unwrap();
+
+    let made = back_up(&client, &id).await;
+    backup_in(&client, &made, "AVAILABLE").await;
+    ask(&client, "verifyBackup", &made).await;
+    let verified = backup_in(&client, &made, "VERIFIED").await;
+    let rows = format!("rows of {}.t", credentials["MYSQLDATABASE"]);
+    let facts = verified["verification"]["facts"].as_array().unwrap();
+    assert!(facts.contains(&json!({"name": rows, "value": "1"})), "{verified}");
+    let again = restored(&client, &made, "again").await;
+    let others = client.reveal(&again).await;
+    assert_ne!(others["MYSQLPASSWORD"], credentials["MYSQLPASSWORD"]);
+    assert_eq!((MYSQL.read)(&world, &others).unwrap(), "kept");
+
+    // More than the size is meant for.
+    docker(&["exec", "--user", "root", &name, "fallocate", "-l", "920M", "/var/lib/mysql/filler"]);
+    eventually("it is full", async || {
+        let service = client.service(&id).await;
+        (service["state"] == "RUNNING" && service["error"]["code"] == "STORAGE_FULL").then_some(())
+    })
+    .await;
+    let denied =
+        eventually("it takes no writes", async || mysql(&world, &credentials, "insert into t values ('more')").err())
+            .await;
+    assert!(denied.contains("INSERT command denied"), "{denied}");
+    assert_eq!((MYSQL.read)(&world, &credentials).unwrap().lines().next(), Some("kept"));
+    mysql(&world, &credentials, "delete from t where x = 'more'").unwrap();
+    docker(&["exec", "--user", "root", &name, "rm", "/var/lib/mysql/filler"]);
+    eventually("it takes writes again", async || mysql(&world, &credentials, "insert into t values ('new')").ok())
+        .await;
+    eventually("nothing is wrong with it", async || client.service(&id).await["error"].is_null().then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn object_storage() {
     walk(OBJECT_STORAGE).await;
 }
@@ -218,4 +293,10 @@ async fn minio() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mailpit() {
     walk(MAILPIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "has no stand-in: make test-official"]
+async fn qdrant_1_20() {
+    walk_with(QDRANT, &[("KINDS", "+QDRANT")]).await;
 }

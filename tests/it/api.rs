@@ -75,7 +75,7 @@ async fn a_provisioned_service_is_pending_and_shows_all_it_is() {
 async fn the_catalog_lists_what_is_offered_and_what_will_be() {
     let server = Server::start().await;
     let query = "{ serviceCatalog { kind name availability versions defaultVersion tiers { tier memoryMib cpus storageMib } resizesLive endpoints { name protocol port } abilities credentialKeys }
-        available: serviceCatalog(availability: AVAILABLE) { kind } catalogEntry(kind: QDRANT) { name versions tiers { tier } defaultVersion } }";
+        available: serviceCatalog(availability: AVAILABLE) { kind } catalogEntry(kind: QDRANT) { name endpoints { name } abilities versions tiers { tier } defaultVersion } }";
     let data = server.data(&demo(), query, json!({})).await;
     let kinds: Vec<_> = data["serviceCatalog"].as_array().unwrap().iter().map(|entry| &entry["kind"]).collect();
     assert_eq!(
@@ -85,7 +85,10 @@ async fn the_catalog_lists_what_is_offered_and_what_will_be() {
     let available =
         ["POSTGRESQL", "REDIS", "MYSQL", "OBJECT_STORAGE", "MINIO", "MAILPIT"].map(|kind| json!({"kind": kind}));
     assert_eq!(data["available"], json!(available));
-    assert_eq!(data["catalogEntry"], json!({"name": "Qdrant", "versions": [], "tiers": [], "defaultVersion": null}));
+    assert_eq!(
+        data["catalogEntry"],
+        json!({"name": "Qdrant", "endpoints": [], "abilities": [], "versions": [], "tiers": [], "defaultVersion": null})
+    );
     let tier =
         |tier, memory, cpus, storage| json!({"tier": tier, "memoryMib": memory, "cpus": cpus, "storageMib": storage});
     let redis = json!({

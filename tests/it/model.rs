@@ -431,17 +431,6 @@ async fn whatever_befalls_a_first_start_that_was_cut_off_it_arrives() {
     }
 }
 
-/// Whoever has the credentials may use it from the moment that it answers.
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn data_from_before_running_was_noted_outlives_an_image_whose_name_moved() {
-    for calls in 0..10 {
-        let mut faults = vec![Fault::None; calls];
-        faults.push(Fault::CutOffAfter);
-        let befalls = [Befalls::ImageMoved, Befalls::Crash].map(Step::Befall);
-        run(ServiceKind::Redis, [vec![Step::Look(faults)], befalls.to_vec()].concat()).await;
-    }
-}
-
 /// It may have been told of its new size, and nobody knows, when it is to have the old one again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_size_that_is_taken_back_while_the_server_inside_is_told_leaves_it_as_it_was() {

@@ -98,7 +98,8 @@ async function versions(page) {
 
   await page.button("Upgrade…").click();
   const dialog = page.page.getByRole("dialog", { name: "Upgrade legacy" });
-  await dialog.getByRole("radio", { name: "Redis 7" }).and(page.page.locator(":focus")).waitFor();
+  await dialog.getByRole("radio", { name: "Redis 8" }).and(page.page.locator(":focus")).waitFor();
+  await dialog.getByRole("radio", { name: "Redis 7" }).check();
   await dialog.getByText("version 6 can be read and takes no writes").waitFor();
   await dialog.getByRole("button", { name: "Upgrade to 7" }).click();
   await dialog.waitFor({ state: "detached" });

@@ -95,13 +95,13 @@ impl CatalogEntry {
 
     /// Where a service of this kind listens; the first is the main one. Empty while it is coming soon.
     #[graphql(complexity = "list_cost(ENDPOINTS, child_complexity)")]
-    async fn endpoints(&self) -> Vec<CatalogEndpoint> {
-        self.0.offer.iter().flat_map(|offer| offer.endpoints).map(CatalogEndpoint).collect()
+    async fn endpoints(&self, ctx: &Context<'_>) -> Vec<CatalogEndpoint> {
+        self.offer(ctx).iter().flat_map(|offer| offer.endpoints).map(CatalogEndpoint).collect()
     }
 
     /// What services of this kind can do besides what all can. Empty while it is coming soon.
-    async fn abilities(&self) -> Vec<ServiceAbility> {
-        self.0.abilities().into_iter().map(ServiceAbility::from).collect()
+    async fn abilities(&self, ctx: &Context<'_>) -> Vec<ServiceAbility> {
+        self.offer(ctx).iter().flat_map(|offer| offer.abilities()).map(ServiceAbility::from).collect()
     }
 
     /// The environment variables that a service of this kind generates.

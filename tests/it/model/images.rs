@@ -106,3 +106,14 @@ async fn of_a_kind_that_is_withdrawn_services_go_on_and_none_begins() {
     assert_eq!(message, "Redis is not offered here.");
     world.app.provision(&world.viewer, request(&world.project, ServiceKind::Postgresql)).await.unwrap();
 }
+
+/// Whoever has the credentials may use it from the moment that it answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn data_from_before_running_was_noted_outlives_an_image_whose_name_moved() {
+    for calls in 0..10 {
+        let mut faults = vec![Fault::None; calls];
+        faults.push(Fault::CutOffAfter);
+        let befalls = [Befalls::ImageMoved, Befalls::Crash].map(Step::Befall);
+        run(ServiceKind::Redis, [vec![Step::Look(faults)], befalls.to_vec()].concat()).await;
+    }
+}
