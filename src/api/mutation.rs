@@ -152,7 +152,8 @@ impl Mutation {
     }
 
     /// Changes a running service's password to a new random one; its user, database, host and port stay. The service
-    /// runs on, and connections that are open stay open, but new ones need the new password: reveal the credentials once
+    /// runs on. With LIVE_ROTATION among the `abilities` of its kind, connections that are open stay open; with
+    /// ROTATION_BY_RESTART the server inside begins anew, and they end. New ones need the new password: reveal the credentials once
     /// the operation is over, and give the new values to your preview containers. Until then connecting may fail for a
     /// moment. If the service is stopped in between, it is done when it runs again; if the server inside refuses, `error`
     /// says why, it is tried on, and calling this again tries it at once. Needs the permission `project:settings`.

@@ -34,7 +34,7 @@ export function Rotation({ project, service, hide }: { project: Project; service
           confirmed={rotate}
         >
           <p>
-            Connections that are open stay open. New ones need the new password: reveal it once this is done, and give it
+            Connections that are open stay open, but for kinds whose server has to begin anew. New ones need the new password: reveal it once this is done, and give it
             to whatever connects.
           </p>
         </Confirm>
