@@ -24,7 +24,7 @@ use crate::domain::image::Image;
 use crate::domain::observed::ContainerStatus;
 use crate::domain::service::{ErrorCode, Operation, OperationPhase, Service};
 use crate::domain::task::{Job, Task, TaskId};
-use crate::engine::{Command, Flow, Target};
+use crate::engine::{Command, Ended, Flow, Target};
 use crate::repository::{Manifest, Object, Secret};
 use crate::store::{Guard, StoreError, Write};
 
@@ -88,6 +88,16 @@ impl Reconciler {
                 Trouble::passing(BackupErrorCode::EngineUnavailable, message)
             }
             Ok(_) => Trouble::lasting(BackupErrorCode::RestoreFailed, message),
+        }
+    }
+
+    /// The same where a command there has ended so. One that was killed may have been so with its container, of which the
+    /// engine tells only a moment later.
+    pub(super) async fn not_restored(&self, new: &Service, ended: &Ended, message: String) -> Trouble {
+        let was_killed = matches!(ended.exit_code, None | Some(KILLED));
+        match self.unrestorable(new, message).await {
+            Trouble::Failed { code, message, .. } if was_killed => Trouble::passing(code, message),
+            trouble => trouble,
         }
     }
 

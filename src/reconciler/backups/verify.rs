@@ -85,7 +85,7 @@ impl Reconciler {
             Some(0) => Ok(facts),
             _ => {
                 let message = format!("It was restored, and can't be read: {}", access.redact(&said));
-                Err(self.unrestorable(&new, message).await)
+                Err(self.not_restored(&new, &ended, message).await)
             }
         }
     }

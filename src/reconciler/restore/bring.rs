@@ -64,7 +64,7 @@ impl Reconciler {
             if ended.exit_code != Some(0) {
                 let why = access.redact(&ended.output);
                 let message = format!("What was restored does not take its password: {why}");
-                return Err(self.unrestorable(new, message).await);
+                return Err(self.not_restored(new, &ended, message).await);
             }
         }
         Ok(able)
@@ -87,7 +87,7 @@ impl Reconciler {
                 let ended = self.engine.run(new.instance, &settling).await?;
                 if ended.exit_code != Some(0) {
                     let message = format!("What was restored can't be read: {}", access.redact(&ended.output));
-                    return Err(self.unrestorable(new, message).await);
+                    return Err(self.not_restored(new, &ended, message).await);
                 }
             }
             None => {
@@ -160,7 +160,7 @@ impl Reconciler {
             ended if ended.exit_code == Some(0) => Ok(()),
             ended => {
                 let message = format!("It could not be laid out: {}", ended.output);
-                Err(self.unrestorable(new, message).await)
+                Err(self.not_restored(new, &ended, message).await)
             }
         }
     }

@@ -114,7 +114,7 @@ impl Reconciler {
         let command = Command { limit: Some(FLOWING), ..command(change) };
         match self.engine.run(new.instance, &command).await? {
             ended if ended.exit_code == Some(0) => Ok(()),
-            ended => Err(self.unrestorable(new, ended.output).await),
+            ended => Err(self.not_restored(new, &ended, ended.output.clone()).await),
         }
     }
 

@@ -137,7 +137,7 @@ impl Reconciler {
     pub(super) async fn prepare_replay(&self, new: &Service, able: &Ability) -> Result<(), Trouble> {
         match self.engine.run(new.instance, &command((able.prepare)())).await? {
             ended if ended.exit_code == Some(0) => Ok(()),
-            ended => Err(self.unrestorable(new, format!("It could not be laid out: {}", ended.output)).await),
+            ended => Err(self.not_restored(new, &ended, format!("It could not be laid out: {}", ended.output)).await),
         }
     }
 
@@ -151,7 +151,7 @@ impl Reconciler {
             ended if ended.exit_code == Some(0) => Ok(()),
             ended => {
                 let why = access.redact(&ended.output);
-                Err(self.unrestorable(new, format!("It did not come to that moment: {why}")).await)
+                Err(self.not_restored(new, &ended, format!("It did not come to that moment: {why}")).await)
             }
         }
     }

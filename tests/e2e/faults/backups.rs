@@ -10,6 +10,9 @@ use crate::support::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::server::Server;
 
+/// In the middle of a database of 200,000 rows, in bytes, and more than any other answer of the engine has.
+const HELD: usize = 32 << 20;
+
 /// The files below a directory, but for what is kept of the server's own database.
 pub fn files(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
@@ -52,21 +55,22 @@ async fn an_engine_that_is_cut_off_a_helper_that_is_killed_and_a_service_that_go
     let client = Client::new(&server);
     let id = running(&client, "POSTGRESQL", "17").await;
     let url = client.reveal(&id).await["DATABASE_URL"].clone();
-    // So much that it takes some seconds to flow.
-    let fill = "CREATE TABLE t AS SELECT g, repeat(md5(g::text), 16) FROM generate_series(1, 700000) g";
+    let fill = "CREATE TABLE t AS SELECT g, repeat(md5(g::text), 16) FROM generate_series(1, 200000) g";
     sql(&server, &url, fill).unwrap();
     let flows = async |backup_id: &str| {
         eventually("its content to flow", async || {
             let backup = backup(&client, backup_id).await;
-            assert!(backup["state"] == "PENDING" || backup["state"] == "RUNNING", "it was too quick: {backup}");
+            assert!(backup["state"] == "PENDING" || backup["state"] == "RUNNING", "it was not held: {backup}");
             (backup["contentBytes"].as_u64().unwrap() > 0).then_some(())
         })
         .await;
     };
 
+    proxy.hold_at(HELD);
     let made = back_up(&client, &id).await;
     flows(&made).await;
     proxy.remove();
+    proxy.let_go();
     eventually("it to wait for the engine", async || {
         (backup(&client, &made).await["error"]["code"] == "ENGINE_UNAVAILABLE").then_some(())
     })
@@ -86,10 +90,12 @@ async fn an_engine_that_is_cut_off_a_helper_that_is_killed_and_a_service_that_go
     backup_in(&client, &made, "VERIFIED").await;
     eventually("what it was checked with to be gone", async || (things(&server) == (1, 1)).then_some(())).await;
 
+    proxy.hold_at(HELD);
     let late = back_up(&client, &id).await;
     flows(&late).await;
     client.act("destroyService", &id).await;
     client.settled(&id, "DESTROYED").await;
+    proxy.let_go();
     let failed = backup_in(&client, &late, "FAILED").await;
     assert_eq!(failed["error"]["code"], "SERVICE_DESTROYED", "{failed}");
     eventually("what there was of it to be gone", async || {

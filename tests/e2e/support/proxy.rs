@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -21,6 +22,8 @@ pub struct Proxy {
 struct Way {
     /// Nothing passes, and nothing ends.
     silent: bool,
+    /// What the engine tells stops in each connection that has told so much since, in bytes.
+    holds_at: Option<usize>,
     /// Connections of an earlier number are cut.
     cuts: u32,
 }
@@ -28,7 +31,7 @@ struct Way {
 impl Proxy {
     pub fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (way, _) = watch::channel(Way { silent: false, cuts: 0 });
+        let (way, _) = watch::channel(Way { silent: false, holds_at: None, cuts: 0 });
         let listener = UnixListener::bind(socket(directory.path())).unwrap();
         let sender = way.clone();
         let accepting = tokio::spawn(async move {
@@ -65,6 +68,15 @@ impl Proxy {
     pub fn silent(&self, silent: bool) {
         self.way.send_modify(|way| way.silent = silent);
     }
+
+    /// What is longer than so many bytes stops there on its way from the engine, until it is let go.
+    pub fn hold_at(&self, bytes: usize) {
+        self.way.send_modify(|way| way.holds_at = Some(bytes));
+    }
+
+    pub fn let_go(&self) {
+        self.way.send_modify(|way| way.holds_at = None);
+    }
 }
 
 impl Drop for Proxy {
@@ -77,18 +89,45 @@ fn socket(directory: &Path) -> PathBuf {
     directory.join("docker.sock")
 }
 
-async fn pass(mut client: UnixStream, mut way: watch::Receiver<Way>) {
+async fn pass(client: UnixStream, mut way: watch::Receiver<Way>) {
     let cuts = way.borrow_and_update().cuts;
-    let Ok(mut engine) = UnixStream::connect(engine_socket()).await else { return };
-    let mut copy = std::pin::pin!(copy_bidirectional(&mut client, &mut engine));
+    let Ok(engine) = UnixStream::connect(engine_socket()).await else { return };
+    let (mut asks, to_client) = client.into_split();
+    let (tells, mut to_engine) = engine.into_split();
+    let held = way.clone();
+    let both = async {
+        let asking = async {
+            let _ = copy(&mut asks, &mut to_engine).await;
+            let _ = to_engine.shutdown().await;
+        };
+        tokio::join!(asking, tell(tells, to_client, held));
+    };
+    let mut both = std::pin::pin!(both);
     loop {
         let now = *way.borrow_and_update();
         if now.cuts != cuts {
             return;
         }
         tokio::select! {
-            _ = &mut copy, if !now.silent => return,
+            () = &mut both, if !now.silent => return,
             changed = way.changed() => if changed.is_err() { return },
         }
     }
+}
+
+async fn tell(mut engine: OwnedReadHalf, mut client: OwnedWriteHalf, mut way: watch::Receiver<Way>) {
+    let mut told = 0;
+    let mut chunk = vec![0; 64 << 10];
+    while let Ok(length @ 1..) = engine.read(&mut chunk).await {
+        let Ok(is_held) =
+            way.wait_for(|way| way.holds_at.is_none_or(|most| told < most)).await.map(|way| way.holds_at.is_some())
+        else {
+            return;
+        };
+        if client.write_all(&chunk[..length]).await.is_err() {
+            return;
+        }
+        told = if is_held { told + length } else { 0 };
+    }
+    let _ = client.shutdown().await;
 }
