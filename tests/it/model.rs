@@ -446,6 +446,22 @@ async fn a_size_that_is_taken_back_while_the_server_inside_is_told_leaves_it_as_
     }
 }
 
+/// What its server is to go by is put into the volume at a start, and somebody else may start it before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn one_of_another_size_that_somebody_starts_goes_by_that_size() {
+    for calls in 0..6 {
+        for cut in [Fault::CutOffAfter, Fault::LostAfter] {
+            let mut faults = vec![Fault::None; calls];
+            faults.push(cut);
+            let resize = Step::Resize(SizeTier::Standard, Apply::Now);
+            let settle = vec![Step::Look(Vec::new()); 4];
+            let made_anew =
+                vec![resize, Step::Befall(Befalls::Remove), Step::Look(faults), Step::Befall(Befalls::Start)];
+            run(ServiceKind::Redis, [settle, made_anew].concat()).await;
+        }
+    }
+}
+
 /// How many services a node has, to tell what costs by node from what costs by service.
 const MANY: u32 = 50;
 

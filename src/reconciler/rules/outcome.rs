@@ -132,7 +132,7 @@ impl<'a> Outcome<'a> {
                     return self.rest(why, Some(until));
                 }
                 if step == Step::CreateContainer {
-                    (self.after.evidence.told, self.after.evidence.telling) = (None, None);
+                    self.forget_container();
                 }
                 self.begin(&step);
                 Plan { after: self.after, step: Some(step), reason: why, again: None }
@@ -179,6 +179,16 @@ impl<'a> Outcome<'a> {
             }
             Verdict::Pass | Verdict::Fail(..) => self.settled("it is where its user sent it"),
         }
+    }
+
+    /// What a server was told of its size stays in its volume, from where it is read also where somebody starts its next
+    /// container before what belongs to that one's size was put there.
+    fn forget_container(&mut self) {
+        let wish = &self.after.wish;
+        let is_told = definition(wish.kind).offer.as_ref().is_some_and(|offer| offer.live_resize.is_some());
+        let evidence = &mut self.after.evidence;
+        let before = evidence.size().filter(|size| *size != wish.tier.tier).or(evidence.telling);
+        (evidence.told, evidence.telling) = (None, before.filter(|_| is_told));
     }
 
     pub(super) fn settled(self, why: Why) -> Plan {

@@ -28,14 +28,15 @@ pub(super) fn shut_down_first(facts: &Facts<'_>) -> Verdict {
 
 /// It does not run, and was made for another size.
 pub(super) fn outgrown(facts: &Facts<'_>) -> Verdict {
-    match facts.idle() {
-        Some(container)
-            if matches!(container.status, ContainerStatus::Created | ContainerStatus::Exited { .. })
-                && (is_outgrown(facts, container) || made_for_another(facts, container)) =>
-        {
-            Verdict::Do(Step::Replace, "it was made for another size")
-        }
-        _ => Verdict::Pass,
+    let Some(container) = facts.idle() else { return Verdict::Pass };
+    let is_of_another = match container.status {
+        ContainerStatus::Created => made_for_another(facts, container),
+        ContainerStatus::Exited { .. } => is_outgrown(facts, container) || made_for_another(facts, container),
+        _ => false,
+    };
+    match is_of_another {
+        true => Verdict::Do(Step::Replace, "it was made for another size"),
+        false => Verdict::Pass,
     }
 }
 
