@@ -139,11 +139,17 @@ impl Reconciler {
         }
     }
 
-    /// Notes how much has flowed, ever more rarely. Ends where the backup is not wanted any more.
+    /// Notes how much has flowed, ever more rarely. Ends where the backup is not wanted any more, or its service is not.
     async fn tell_flow(&self, backup: &Backup, mut flowed: watch::Receiver<u64>) -> Trouble {
         let mut noted = 0;
         loop {
             tokio::time::sleep(NOTED).await;
+            // Where the store is slow nobody would take what the container says, and the engine can't remove it as long.
+            if let Ok(Some(service)) = self.store.service_get(backup.service).await
+                && service.wish.power == Power::Deleted
+            {
+                return destroyed();
+            }
             let bytes = *flowed.borrow_and_update();
             let is_worth_it = bytes > noted + noted / 4;
             let written = self
@@ -202,7 +208,7 @@ impl Reconciler {
 /// How a service can be backed up, if it can be now.
 pub(in crate::reconciler) fn able_now(service: &Service) -> Result<&'static ability::Backup, Trouble> {
     if service.wish.power == Power::Deleted {
-        return Err(Trouble::lasting(BackupErrorCode::ServiceDestroyed, "The service was destroyed first."));
+        return Err(destroyed());
     }
     let able = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.backup.as_ref());
     let able = able.ok_or_else(|| {
@@ -215,6 +221,10 @@ pub(in crate::reconciler) fn able_now(service: &Service) -> Result<&'static abil
         }
         _ => Err(Trouble::passing(BackupErrorCode::NotRunning, "The service does not run yet.")),
     }
+}
+
+fn destroyed() -> Trouble {
+    Trouble::lasting(BackupErrorCode::ServiceDestroyed, "The service was destroyed first.")
 }
 
 fn told_of(exit_code: Option<i64>, complaint: &str) -> Result<(), String> {

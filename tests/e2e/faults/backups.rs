@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::backups::{ask, back_up, backup, backup_in, redis, running, sql, things};
 use crate::support::client::Client;
 use crate::support::disk::Disk;
-use crate::support::docker::docker;
+use crate::support::docker::{docker, owned};
 use crate::support::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::server::Server;
@@ -106,4 +106,5 @@ async fn an_engine_that_is_cut_off_a_helper_that_is_killed_and_a_service_that_go
     let nodes = client.data(query, json!({"id": id})).await["service"]["backups"]["nodes"].clone();
     assert_eq!(nodes, json!([{"state": "FAILED"}, {"state": "VERIFIED"}]));
     assert_eq!(things(&server), (0, 0));
+    eventually("its network to be gone", async || owned(&server.test).is_empty().then_some(())).await;
 }

@@ -2,15 +2,20 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest, copy};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::docker::engine_socket;
+
+/// How often it is seen whether a client whose answer is held has gone.
+const LOOK: Duration = Duration::from_millis(50);
 
 pub struct Proxy {
     directory: TempDir,
@@ -119,15 +124,26 @@ async fn tell(mut engine: OwnedReadHalf, mut client: OwnedWriteHalf, mut way: wa
     let mut told = 0;
     let mut chunk = vec![0; 64 << 10];
     while let Ok(length @ 1..) = engine.read(&mut chunk).await {
-        let Ok(is_held) =
-            way.wait_for(|way| way.holds_at.is_none_or(|most| told < most)).await.map(|way| way.holds_at.is_some())
-        else {
-            return;
-        };
+        let Some(is_held) = let_through(told, &client, &mut way).await else { return };
         if client.write_all(&chunk[..length]).await.is_err() {
             return;
         }
         told = if is_held { told + length } else { 0 };
     }
     let _ = client.shutdown().await;
+}
+
+/// Waits until more may be told than so many bytes, and says whether that is held at some length. None where the client goes
+/// meanwhile: the engine is to know, for it can't end what nobody takes the output of.
+async fn let_through(told: usize, client: &OwnedWriteHalf, way: &mut watch::Receiver<Way>) -> Option<bool> {
+    loop {
+        let passes = way.wait_for(|way| way.holds_at.is_none_or(|most| told < most));
+        let passed = timeout(LOOK, passes).await.map(|way| way.ok().map(|way| way.holds_at.is_some()));
+        if let Ok(passed) = passed {
+            return passed;
+        }
+        if client.ready(Interest::WRITABLE).await.ok()?.is_write_closed() {
+            return None;
+        }
+    }
 }
