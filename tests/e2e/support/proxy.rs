@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest, copy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -20,7 +21,16 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct Proxy {
     directory: TempDir,
     way: watch::Sender<Way>,
+    trap: SharedTrap,
     accepting: JoinHandle<()>,
+}
+
+type SharedTrap = Arc<Mutex<Option<Trap>>>;
+
+/// For the first request, by its method and path, that `which` is true of.
+struct Trap {
+    which: Box<dyn Fn(&str) -> bool + Send>,
+    sprung: oneshot::Sender<()>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,13 +48,14 @@ impl Proxy {
         let directory = tempfile::tempdir().unwrap();
         let (way, _) = watch::channel(Way { silent: false, holds_at: None, cuts: 0 });
         let listener = UnixListener::bind(socket(directory.path())).unwrap();
-        let sender = way.clone();
+        let trap = SharedTrap::default();
+        let (sender, traps) = (way.clone(), Arc::clone(&trap));
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, sender.subscribe()));
+                tokio::spawn(pass(client, sender.subscribe(), Arc::clone(&traps)));
             }
         });
-        Self { directory, way, accepting }
+        Self { directory, way, trap, accepting }
     }
 
     /// For DOCKER_HOST.
@@ -79,6 +90,13 @@ impl Proxy {
         self.way.send_modify(|way| way.holds_at = Some(bytes));
     }
 
+    /// The next request that `which` is true of, by its method and path, never gets to the engine. Tells when it would have.
+    pub fn catch(&self, which: impl Fn(&str) -> bool + Send + 'static) -> oneshot::Receiver<()> {
+        let (sprung, caught) = oneshot::channel();
+        *self.trap.lock().unwrap() = Some(Trap { which: Box::new(which), sprung });
+        caught
+    }
+
     pub fn let_go(&self) {
         self.way.send_modify(|way| way.holds_at = None);
     }
@@ -94,18 +112,14 @@ fn socket(directory: &Path) -> PathBuf {
     directory.join("docker.sock")
 }
 
-async fn pass(client: UnixStream, mut way: watch::Receiver<Way>) {
+async fn pass(client: UnixStream, mut way: watch::Receiver<Way>, trap: SharedTrap) {
     let cuts = way.borrow_and_update().cuts;
     let Ok(engine) = UnixStream::connect(engine_socket()).await else { return };
-    let (mut asks, to_client) = client.into_split();
-    let (tells, mut to_engine) = engine.into_split();
+    let (asks, to_client) = client.into_split();
+    let (tells, to_engine) = engine.into_split();
     let held = way.clone();
     let both = async {
-        let asking = async {
-            let _ = copy(&mut asks, &mut to_engine).await;
-            let _ = to_engine.shutdown().await;
-        };
-        tokio::join!(asking, tell(tells, to_client, held));
+        tokio::join!(ask(asks, to_engine, &trap), tell(tells, to_client, held));
     };
     let mut both = std::pin::pin!(both);
     loop {
@@ -117,6 +131,31 @@ async fn pass(client: UnixStream, mut way: watch::Receiver<Way>) {
             () = &mut both, if !now.silent => return,
             changed = way.changed() => if changed.is_err() { return },
         }
+    }
+}
+
+async fn ask(mut client: OwnedReadHalf, mut engine: OwnedWriteHalf, trap: &Mutex<Option<Trap>>) {
+    let mut chunk = vec![0; 64 << 10];
+    while let Ok(length @ 1..) = client.read(&mut chunk).await {
+        if is_caught(&chunk[..length], trap) {
+            return std::future::pending().await;
+        }
+        if engine.write_all(&chunk[..length]).await.is_err() {
+            return;
+        }
+    }
+    let _ = engine.shutdown().await;
+}
+
+fn is_caught(asked: &[u8], trap: &Mutex<Option<Trap>>) -> bool {
+    let line = asked.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let Some(request) = std::str::from_utf8(line).ok().and_then(|line| line.strip_suffix(" HTTP/1.1")) else {
+        return false;
+    };
+    let mut trap = trap.lock().unwrap();
+    match trap.take_if(|trap| (trap.which)(request)) {
+        Some(trap) => trap.sprung.send(()).is_ok(),
+        None => false,
     }
 }
 
