@@ -119,7 +119,7 @@ pub struct Offer {
     pub endpoints: &'static [Endpoint],
     /// How many clients a service of a size serves at once; None where it does not count them.
     pub connections: Option<fn(&TierSpec) -> u32>,
-    /// Where in the container the volume with its data is.
+    /// Where in the container the volume with its data is, in whatever version, or a link to that.
     pub data_path: &'static str,
     /// How long a clean shutdown may take before the engine kills it.
     pub stop_grace: Duration,

@@ -21,7 +21,10 @@ mod upgrade;
 
 const PORT: u16 = 5432;
 const STOP_GRACE: Duration = Duration::from_secs(60);
+/// What is in the volume. From 18 on the image has a link here, to the directory around it, where it asks for a volume
+/// (docker-library/postgres, pull request 1259).
 const DATA: &str = "/var/lib/postgresql/data";
+const AROUND_DATA: &str = "/var/lib/postgresql";
 /// The image runs the scripts in it once the database is initialised, before it listens on TCP.
 const INIT_SCRIPTS: &str = "/docker-entrypoint-initdb.d";
 
@@ -34,7 +37,7 @@ pub static DEFINITION: Definition = Definition {
     image: "postgres",
     credential_keys: &["DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"],
     offer: Some(Offer {
-        versions: &["17", "16", "15"],
+        versions: &["18", "17", "16", "15"],
         default_version: "17",
         tiers: tiers([256, 500, 1024], [512, 1000, 5 * 1024], [1024, 2000, 20 * 1024]),
         endpoints: ENDPOINTS,
@@ -93,6 +96,9 @@ fi
 [ ! -e /var/lib/postgresql/data/.service/repair ] || sh /var/lib/postgresql/data/.service/repair
 exec docker-entrypoint.sh "$@""#;
 
+/// What comes before that where the volume is around the data: in a volume that has lost the image's link nothing would be found.
+const LINK: &str = "[ -e /var/lib/postgresql/data ] || ln -s . /var/lib/postgresql/data\n";
+
 /// Hears what pg_isready does: that somebody has to log in, or why they can't, unless that is because the server is starting or
 /// ending (PostgreSQL manual, "Message Formats" and "PostgreSQL Error Codes", `cannot_connect_now`).
 const HEAR: &str = r#"LC_ALL=C; read -r -N 1 kind
@@ -123,8 +129,12 @@ fn deployment(wish: &Wish, access: &Access, policy: &Policy) -> Deployment {
     for (setting, value) in tuning(&wish.tier).into_iter().chain(archive::settings()) {
         command.extend(["-c".to_owned(), format!("{setting}={value}")]);
     }
+    let (data_path, before) = match wish.version.as_str() {
+        "15" | "16" | "17" => (DATA, ""),
+        _ => (AROUND_DATA, LINK),
+    };
     Deployment {
-        entrypoint: entrypoint(ENTRYPOINT),
+        entrypoint: entrypoint(&[before, ENTRYPOINT].concat()),
         command,
         environment: vec![
             ("POSTGRES_USER", roles::OWN.to_owned()),
@@ -133,7 +143,7 @@ fn deployment(wish: &Wish, access: &Access, policy: &Policy) -> Deployment {
             ("PGDATA", format!("{DATA}/pgdata")),
         ],
         user: "postgres",
-        data_path: DATA,
+        data_path,
         second_path: Some(INIT_SCRIPTS),
         tmpfs: &[("/var/run/postgresql", "3777"), ("/tmp", "1777")],
         files: vec![

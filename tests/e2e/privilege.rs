@@ -222,6 +222,11 @@ async fn is_what_it_may_be(version: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_user_of_postgresql_18_owns_its_database_and_is_no_superuser() {
+    is_what_it_may_be("18").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_user_of_postgresql_17_owns_its_database_and_is_no_superuser() {
     is_what_it_may_be("17").await;
 }

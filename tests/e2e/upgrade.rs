@@ -158,12 +158,12 @@ async fn postgresql_goes_over_with_all_that_it_holds_and_back() {
     world.try_sql(&other(""), "CREATE TABLE elsewhere AS SELECT 7 AS n").unwrap();
     let before = world.sql(LOOK);
     let service = client.service(id).await;
-    assert_eq!(versions(&client, id).await["upgradesTo"], json!(["17", "16"]));
+    assert_eq!(versions(&client, id).await["upgradesTo"], json!(["18", "17", "16"]));
     assert!(service["viewerActions"].as_array().unwrap().contains(&json!("UPGRADE")));
     assert!(!service["viewerActions"].as_array().unwrap().contains(&json!("REVERT")));
 
     // What can't be.
-    let (code, field, _) = refusal(&upgrade(&client, id, "18").await);
+    let (code, field, _) = refusal(&upgrade(&client, id, "19").await);
     assert_eq!((code.as_str(), field.as_str()), ("BAD_USER_INPUT", "version"));
     let (code, field, _) = refusal(&upgrade(&client, id, "15").await);
     assert_eq!((code.as_str(), field.as_str()), ("CONFLICT", "version"));
@@ -224,6 +224,12 @@ async fn postgresql_goes_over_with_all_that_it_holds_and_back() {
     assert_eq!(world.settled().await["version"], "17");
     assert_eq!(world.sql("SELECT count(*) FROM t"), "5003");
     world.sql("CREATE TABLE written (n int)");
+
+    // The newest keeps its data at another place of the image's.
+    let before = world.sql(LOOK);
+    assert!(upgrade(&client, id, "18").await["errors"].is_null());
+    assert_eq!(world.settled().await["version"], "18");
+    assert_eq!((world.sql(LOOK), world.things()), (before, (1, 3)));
 
     client.act("destroyService", id).await;
     client.settled(id, "DESTROYED").await;

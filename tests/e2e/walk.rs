@@ -96,6 +96,11 @@ async fn walk(probe: Probe) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn postgresql_18() {
+    walk(postgresql("18")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn postgresql_17() {
     walk(postgresql("17")).await;
 }

@@ -212,8 +212,9 @@ pub(super) fn holds_files_alone(archive: &[u8]) -> bool {
         for entry in tar::Archive::new(archive).entries()? {
             let entry = entry?;
             let path = entry.path()?;
-            // The first part is the directory itself.
-            if path.components().nth(1).is_some_and(|inside| inside.as_os_str() != FILES) {
+            // The first part is the directory itself, and so is what a link of the image's leads to.
+            let is_inside = path.components().nth(1).is_some_and(|inside| inside.as_os_str() != FILES);
+            if is_inside && entry.link_name()?.is_none_or(|link| link.as_os_str() != ".") {
                 return Ok(false);
             }
         }
@@ -250,5 +251,25 @@ mod tests {
         assert_eq!(sizes(Room::Unlimited), std::slice::from_ref(&ping));
         assert_eq!(sizes(Room::SetAside), [ping.clone(), room(1 << 20)]);
         assert_eq!(sizes(Room::GivenBack), [room(0), ping]);
+    }
+
+    #[test]
+    fn a_link_to_the_directory_itself_is_nobody_s_data() {
+        let with = |link: Option<&str>| {
+            let mut archive = tar::Builder::new(Vec::new());
+            let mut header = tar::Header::new_gnu();
+            header.set_size(0);
+            archive.append_data(&mut header, "it/.service/ping", std::io::empty()).unwrap();
+            match link {
+                Some(to) => {
+                    header.set_entry_type(tar::EntryType::Symlink);
+                    archive.append_link(&mut header, "it/data", to).unwrap();
+                }
+                None => archive.append_data(&mut header, "it/data", std::io::empty()).unwrap(),
+            }
+            holds_files_alone(&archive.into_inner().unwrap())
+        };
+        assert!(with(Some(".")));
+        assert!(!with(Some("elsewhere")) && !with(None));
     }
 }

@@ -18,7 +18,7 @@ const MEASURING: Duration = Duration::from_secs(120);
 /// Answers each line with one: free and all blocks of the disk, a block's size in bytes, and what is in the directory $1 in KiB.
 /// Of what comes and goes while it is counted `du` complains, and counts the rest.
 const SCRIPT: &str = r#"while read -r _; do
-  echo "$(stat -f -c '%a %b %S' "$1") $(du -sk "$1" 2>/dev/null)"
+  echo "$(stat -f -c '%a %b %S' "$1") $(du -skH "$1" 2>/dev/null)"
 done"#;
 
 struct DockerGauge {

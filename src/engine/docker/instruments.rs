@@ -80,7 +80,7 @@ impl Instruments for DockerEngine {
     async fn holdings(&self, instance: InstanceId, path: &str, port: u16) -> Result<Holdings> {
         let client = self.client().await?;
         // Of what comes and goes while it is counted `du` complains, and counts the rest.
-        let script = format!("du -sk {path} 2>/dev/null; cat /proc/net/tcp /proc/net/tcp6 2>/dev/null");
+        let script = format!("du -skH {path} 2>/dev/null; cat /proc/net/tcp /proc/net/tcp6 2>/dev/null");
         let words = ["sh".to_owned(), "-c".to_owned(), script];
         let command = Command { words: words.to_vec(), kept: TABLES, limit: Some(COUNTING), ..Command::default() };
         let ended = exec::run(client, instance, &command).await.map_err(failure)?;

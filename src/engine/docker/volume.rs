@@ -143,7 +143,9 @@ impl DockerEngine {
     /// Whether what is at `path` of an instance's container is known to be nothing but what a start puts there.
     async fn is_unused(&self, instance: InstanceId, path: &str) -> Result<bool> {
         self.attach_volume(instance, 0).await?;
-        let options = query::DownloadFromContainerOptionsBuilder::default().path(path).build();
+        // What it leads to, where it is a link.
+        let path = format!("{path}/.");
+        let options = query::DownloadFromContainerOptionsBuilder::default().path(&path).build();
         let mut archive = self.client().await?.download_from_container(&instance.to_string(), Some(options));
         let read = async {
             let mut read = Vec::new();

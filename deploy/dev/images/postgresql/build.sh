@@ -72,6 +72,7 @@ build_image() {
   install -m 755 "$folder/entrypoint.sh" "$root/usr/local/bin/docker-entrypoint.sh"
   mkdir -p "$root/docker-entrypoint-initdb.d" "$root$volume" "$root/run/postgresql"
   chmod 1777 "$root$volume"
+  [ "$volume" = /var/lib/postgresql/data ] || ln -s . "$root/var/lib/postgresql/data"
   chmod 3777 "$root/run/postgresql"
   ldconfig -r "$root"
   make_image $POSTGRES_IDS "./var/lib/postgresql .$volume ./run/postgresql" <<END
