@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
 use super::{QUICK, failure, found, labels, within};
+use crate::domain::id::InstanceId;
 use crate::engine::{Happening, Result};
 
 /// What happens to the containers that the filter `ours` finds, and to networks and volumes. It ends with the connection.
@@ -40,6 +41,17 @@ pub(super) async fn watch(
             async move { concerned(&client, event.ok()?).await }
         });
     Ok(stream.boxed())
+}
+
+/// Ends once an instance's container is sent a signal, as it is by whoever stops or removes it.
+pub(super) async fn told_to_end(client: &Docker, instance: InstanceId) {
+    let filter = |(key, value): (&str, String)| (key.to_owned(), vec![value]);
+    let filters = [("container", instance.to_string()), ("event", "kill".to_owned())].into_iter().map(filter).collect();
+    let mut events = client.events(Some(query::EventsOptions { filters: Some(filters), ..Default::default() }));
+    if !matches!(events.next().await, Some(Ok(_))) {
+        // The connection has ended, which tells nothing of the container.
+        std::future::pending::<()>().await;
+    }
 }
 
 /// What an event concerns; None where that is nothing of ours.

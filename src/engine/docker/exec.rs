@@ -12,12 +12,14 @@ use secrecy::ExposeSecret;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
-use super::{QUICK, within};
+use super::{QUICK, events, within};
 use crate::domain::id::InstanceId;
 use crate::engine::{Command, Ended, Flow};
 
 /// How much longer than its limit a command is waited for, which it is ended at.
 const ENDING: Duration = Duration::from_secs(5);
+/// How long after its container is told to end what flows out of a command is still waited for.
+const LET_GO: Duration = Duration::from_secs(1);
 
 /// What a command wrote, apart and as it came together, each up to as many bytes as were to be kept.
 #[derive(Debug, Default)]
@@ -98,10 +100,18 @@ async fn run_on(
             // The input stays open: where it is closed some engines end the output as well.
             std::future::pending::<()>().await;
         };
+        // What flows elsewhere goes no faster than it is taken there, and as long as it is not the engine can't end the container:
+        // after a while it gives up, and leaves the container's place in its network behind.
+        let goes_elsewhere = flow.output.is_some();
+        let given_up = async {
+            events::told_to_end(client, instance).await;
+            tokio::time::sleep(LET_GO).await;
+        };
         let hearing = hear(output, command.kept, flow.output);
         tokio::select! {
             heard = hearing => said = heard,
             () = feeding => {}
+            () = given_up, if goes_elsewhere => {}
         }
     }
     // The exit code may come a moment after the end of the output.

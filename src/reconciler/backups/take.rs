@@ -144,7 +144,7 @@ impl Reconciler {
         let mut noted = 0;
         loop {
             tokio::time::sleep(NOTED).await;
-            // Where the store is slow nobody would take what the container says, and the engine can't remove it as long.
+            // A store that takes nothing would have it wait for what is gone.
             if let Ok(Some(service)) = self.store.service_get(backup.service).await
                 && service.wish.power == Power::Deleted
             {
