@@ -132,6 +132,12 @@ pub struct Offer {
     /// What logs in to a running server as an application would. It exits with 0, or with [`deployment::REFUSED`] where the server
     /// says that this user must not come in, or otherwise where there is no telling.
     pub login: fn(&Wish, &Access) -> Change,
+    pub can: Abilities,
+}
+
+/// What a kind can do besides what all can.
+#[derive(Clone, Copy)]
+pub struct Abilities {
     /// A file by which a container that is made anew puts back what locks a service's user out; None where a start does that
     /// anyway.
     pub repair: Option<fn(&Access, &Policy) -> File>,
@@ -153,6 +159,21 @@ pub struct Offer {
     pub dump: Option<Dump>,
     /// None where nothing but a backup can be brought back.
     pub archive: Option<Archive>,
+}
+
+impl Abilities {
+    pub const NONE: Self = Self {
+        repair: None,
+        rotation: None,
+        live_resize: None,
+        storage_guard: None,
+        sql: None,
+        keys: None,
+        upgrade: None,
+        backup: None,
+        dump: None,
+        archive: None,
+    };
 }
 
 /// What a kind may be able to do besides what all are.
@@ -229,20 +250,21 @@ impl Definition {
 
     /// The versions that a service of `version` can be brought to, newest first.
     pub fn upgrades(&self, version: &str) -> &'static [&'static str] {
-        let Some(offer) = self.offer.as_ref().filter(|offer| offer.upgrade.is_some()) else { return &[] };
+        let Some(offer) = self.offer.as_ref().filter(|offer| offer.can.upgrade.is_some()) else { return &[] };
         let place = offer.versions.iter().position(|offered| *offered == version);
         &offer.versions[..place.unwrap_or_default()]
     }
 
     /// Whether `action` can be done to a service of this kind in any state.
     pub fn is_able(&self, action: ServiceAction) -> bool {
-        let can = |able: fn(&Offer) -> bool, otherwise| self.offer.as_ref().map_or(otherwise, able);
+        let can =
+            |able: fn(&Abilities) -> bool, otherwise| self.offer.as_ref().map_or(otherwise, |offer| able(&offer.can));
         match action {
-            ServiceAction::RotateCredentials => can(|offer| offer.rotation.is_some(), true),
-            ServiceAction::RunSql => can(|offer| offer.sql.is_some(), false),
-            ServiceAction::BrowseKeys => can(|offer| offer.keys.is_some(), false),
-            ServiceAction::CreateBackup | ServiceAction::Restore => can(|offer| offer.backup.is_some(), false),
-            ServiceAction::Upgrade | ServiceAction::Revert => can(|offer| offer.upgrade.is_some(), false),
+            ServiceAction::RotateCredentials => can(|can| can.rotation.is_some(), true),
+            ServiceAction::RunSql => can(|can| can.sql.is_some(), false),
+            ServiceAction::BrowseKeys => can(|can| can.keys.is_some(), false),
+            ServiceAction::CreateBackup | ServiceAction::Restore => can(|can| can.backup.is_some(), false),
+            ServiceAction::Upgrade | ServiceAction::Revert => can(|can| can.upgrade.is_some(), false),
             ServiceAction::Start
             | ServiceAction::Stop
             | ServiceAction::Restart
@@ -259,16 +281,16 @@ impl Offer {
     /// What services can do besides what all can.
     pub fn abilities(&self) -> Vec<Ability> {
         let has = [
-            (Ability::LiveRotation, self.rotation.is_some_and(|rotation| rotation.is_live)),
-            (Ability::RotationByRestart, self.rotation.is_some_and(|rotation| !rotation.is_live)),
-            (Ability::LiveResize, self.live_resize.is_some()),
-            (Ability::StorageGuard, self.storage_guard.is_some()),
-            (Ability::Upgrade, self.upgrade.is_some()),
-            (Ability::Backup, self.backup.is_some()),
-            (Ability::PointInTime, self.archive.is_some()),
-            (Ability::Export, self.dump.is_some()),
-            (Ability::Sql, self.sql.is_some()),
-            (Ability::Keys, self.keys.is_some()),
+            (Ability::LiveRotation, self.can.rotation.is_some_and(|rotation| rotation.is_live)),
+            (Ability::RotationByRestart, self.can.rotation.is_some_and(|rotation| !rotation.is_live)),
+            (Ability::LiveResize, self.can.live_resize.is_some()),
+            (Ability::StorageGuard, self.can.storage_guard.is_some()),
+            (Ability::Upgrade, self.can.upgrade.is_some()),
+            (Ability::Backup, self.can.backup.is_some()),
+            (Ability::PointInTime, self.can.archive.is_some()),
+            (Ability::Export, self.can.dump.is_some()),
+            (Ability::Sql, self.can.sql.is_some()),
+            (Ability::Keys, self.can.keys.is_some()),
         ];
         has.into_iter().filter_map(|(ability, has)| has.then_some(ability)).collect()
     }
@@ -402,7 +424,8 @@ mod tests {
     #[test]
     fn a_kind_offers_what_it_is_able_to_do_and_no_more() {
         let able = postgresql::DEFINITION;
-        let offer = able.offer.map(|offer| Offer { rotation: None, sql: None, ..offer });
+        let offer =
+            able.offer.map(|offer| Offer { can: Abilities { rotation: None, sql: None, ..offer.can }, ..offer });
         let unable = Definition { offer, ..able };
         for &action in ServiceAction::ALL {
             let is_ability = matches!(action, ServiceAction::RotateCredentials | ServiceAction::RunSql);

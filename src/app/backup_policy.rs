@@ -55,7 +55,7 @@ impl App {
             able(service)?;
             let policy = request.parse()?;
             let kind = definition(service.wish.kind);
-            let can = kind.offer.as_ref().is_some_and(|offer| offer.archive.is_some());
+            let can = kind.offer.as_ref().is_some_and(|offer| offer.can.archive.is_some());
             if policy.as_ref().is_some_and(|policy| policy.point_in_time) && !can {
                 let message = format!("Of {} nothing but a backup can be brought back.", kind.name);
                 return Err(AppError::BadInput { field: "pointInTime", message });

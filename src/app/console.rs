@@ -84,7 +84,7 @@ impl App {
             return Err(AppError::BadInput { field, message });
         }
         let asked = self.enter(viewer, permitted, action).await?;
-        let console = asked.offer.sql.ok_or_else(|| not_supported(&asked.service, action))?;
+        let console = asked.offer.can.sql.ok_or_else(|| not_supported(&asked.service, action))?;
         let inquiry = (console.ask)(&asked.service.wish, &asked.access, &statement);
         let answer = self.ask(&asked, inquiry).await?;
         let table = (console.read)(&answer, &statement).map_err(|refusal| refused(field, refusal))?;
@@ -96,7 +96,7 @@ impl App {
         let action = ServiceAction::BrowseKeys;
         let permitted = self.askable(viewer, id, action).await?;
         let asked = self.enter(viewer, permitted, action).await?;
-        let browser = asked.offer.keys.ok_or_else(|| not_supported(&asked.service, action))?;
+        let browser = asked.offer.can.keys.ok_or_else(|| not_supported(&asked.service, action))?;
         let answer = self.ask(&asked, (browser.scan)(&asked.access, &scan)).await?;
         let found = (browser.read_names)(&answer).map_err(|refusal| refused("first", refusal))?;
         let keys = match found.names.as_slice() {
@@ -119,7 +119,7 @@ impl App {
         let action = ServiceAction::BrowseKeys;
         let permitted = self.askable(viewer, id, action).await?;
         let asked = self.enter(viewer, permitted, action).await?;
-        let browser = asked.offer.keys.ok_or_else(|| not_supported(&asked.service, action))?;
+        let browser = asked.offer.can.keys.ok_or_else(|| not_supported(&asked.service, action))?;
         let answer = self.ask(&asked, (browser.value)(&asked.access, &name)).await?;
         let value = (browser.read_value)(&answer, &name).map_err(|refusal| refused("keyBase64", refusal))?;
         Ok((asked.service, value))

@@ -134,7 +134,7 @@ impl App {
 /// How what a service holds is dumped; why not, where it can't be now.
 fn exportable(service: &Service) -> Result<Dump> {
     let (kind, action) = (definition(service.wish.kind), ServiceAction::CreateBackup);
-    let dump = kind.offer.as_ref().and_then(|offer| offer.dump);
+    let dump = kind.offer.as_ref().and_then(|offer| offer.can.dump);
     let dump = dump.ok_or(AppError::NotSupported { kind: kind.name, action })?;
     if !service.understood {
         return Err(AppError::NotUnderstood);

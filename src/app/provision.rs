@@ -188,9 +188,9 @@ impl App {
         let lifetime = Lifetime::begun(request.protected, request.expires_at, now);
         let lifetime = lifetime.map_err(|why| unfit(why, "expiresAt"))?;
         let accepted = Service::accepted(id, (request.project.clone(), name), wish, address, now);
-        let policy = self.terms.backup_policy.clone().filter(|_| offer.backup.is_some());
+        let policy = self.terms.backup_policy.clone().filter(|_| offer.can.backup.is_some());
         let kept = |policy: BackupPolicy| BackupPolicy {
-            point_in_time: policy.point_in_time && offer.archive.is_some(),
+            point_in_time: policy.point_in_time && offer.can.archive.is_some(),
             ..policy
         };
         let policy = policy.map(kept);

@@ -60,7 +60,7 @@ impl App {
             }
         }
         // A server that is started anew makes do with what it is given; one that goes on keeps what it holds.
-        let live = offer.live_resize.as_ref().filter(|_| service.state == ServiceState::Running);
+        let live = offer.can.live_resize.as_ref().filter(|_| service.state == ServiceState::Running);
         if let Some(live) = live.filter(|_| tier.memory_mib < service.wish.tier.memory_mib) {
             let held = self.instruments.read(service.instance).await.map_err(unanswered)?.memory_bytes >> 20;
             let room = (live.memory_for_data)(tier);

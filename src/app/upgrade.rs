@@ -153,7 +153,7 @@ impl App {
     /// What was written to a service since it is of its version, as a clause.
     async fn written_since(&self, service: &Service) -> String {
         const UNKNOWN: &str = "what was written since can't be told, for it does not answer";
-        let upgrade = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.upgrade);
+        let upgrade = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.can.upgrade);
         let Some(upgrade) = upgrade.filter(|_| service.state == ServiceState::Running) else {
             return UNKNOWN.to_owned();
         };

@@ -12,7 +12,7 @@ use super::access::Access;
 use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
 use super::policy::Policy;
 use super::script::TOLD;
-use super::{Credential, Definition, Endpoint, Offer, Rotation, StorageGuard, credential, tiers};
+use super::{Abilities, Credential, Definition, Endpoint, Offer, Rotation, StorageGuard, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 mod backup;
@@ -49,16 +49,13 @@ pub static DEFINITION: Definition = Definition {
         credentials,
         deployment,
         login,
-        repair: None,
-        rotation: Some(Rotation { change: credential_change, is_live: true }),
-        live_resize: None,
-        storage_guard: Some(StorageGuard { forbid: forbid_writes, allow: allow_writes }),
-        sql: None,
-        keys: None,
-        upgrade: None,
-        backup: Some(backup::BACKUP),
-        dump: Some(backup::DUMP),
-        archive: None,
+        can: Abilities {
+            rotation: Some(Rotation { change: credential_change, is_live: true }),
+            storage_guard: Some(StorageGuard { forbid: forbid_writes, allow: allow_writes }),
+            backup: Some(backup::BACKUP),
+            dump: Some(backup::DUMP),
+            ..Abilities::NONE
+        },
     }),
     is_announced: false,
 };

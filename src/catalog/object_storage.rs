@@ -14,7 +14,7 @@ use super::access::Access;
 use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
 use super::policy::Policy;
 use super::script::{SUPERVISED, TELL, TOLD};
-use super::{Credential, Definition, Endpoint, Offer, Rotation, http, s3, tiers};
+use super::{Abilities, Credential, Definition, Endpoint, Offer, Rotation, http, s3, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 const PORT: u16 = 8333;
@@ -42,16 +42,7 @@ pub static DEFINITION: Definition = Definition {
         credentials,
         deployment,
         login,
-        repair: None,
-        rotation: Some(Rotation { change: credential_change, is_live: true }),
-        live_resize: None,
-        storage_guard: None,
-        sql: None,
-        keys: None,
-        upgrade: None,
-        backup: None,
-        dump: None,
-        archive: None,
+        can: Abilities { rotation: Some(Rotation { change: credential_change, is_live: true }), ..Abilities::NONE },
     }),
     is_announced: false,
 };

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::access::Access;
 use super::deployment::{Change, Deployment, File, Question, Talk, entrypoint, shell};
 use super::policy::Policy;
-use super::{Credential, Definition, Endpoint, Offer, Rotation, StorageGuard, credential, tiers};
+use super::{Abilities, Credential, Definition, Endpoint, Offer, Rotation, StorageGuard, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 mod archive;
@@ -48,16 +48,17 @@ pub static DEFINITION: Definition = Definition {
         credentials,
         deployment,
         login: repair::login,
-        repair: Some(repair::file),
-        rotation: Some(Rotation { change: credential_change, is_live: true }),
-        live_resize: None,
-        storage_guard: Some(StorageGuard { forbid: forbid_writes, allow: allow_writes }),
-        sql: Some(console::CONSOLE),
-        keys: None,
-        upgrade: Some(upgrade::UPGRADE),
-        backup: Some(backup::BACKUP),
-        dump: Some(backup::DUMP),
-        archive: Some(archive::ARCHIVE),
+        can: Abilities {
+            repair: Some(repair::file),
+            rotation: Some(Rotation { change: credential_change, is_live: true }),
+            storage_guard: Some(StorageGuard { forbid: forbid_writes, allow: allow_writes }),
+            sql: Some(console::CONSOLE),
+            upgrade: Some(upgrade::UPGRADE),
+            backup: Some(backup::BACKUP),
+            dump: Some(backup::DUMP),
+            archive: Some(archive::ARCHIVE),
+            ..Abilities::NONE
+        },
     }),
     is_announced: false,
 };

@@ -9,7 +9,7 @@ use super::access::Access;
 use super::deployment::{Change, Deployment, File, Question, entrypoint, shell};
 use super::policy::Policy;
 use super::script::{SUPERVISED, TELL, TOLD};
-use super::{Credential, Definition, Endpoint, Offer, Rotation, credential, http, tiers};
+use super::{Abilities, Credential, Definition, Endpoint, Offer, Rotation, credential, http, tiers};
 use crate::domain::service::{ServiceKind, Wish};
 
 const HTTP: u16 = 6333;
@@ -38,16 +38,7 @@ pub static DEFINITION: Definition = Definition {
         credentials,
         deployment,
         login,
-        repair: None,
-        rotation: Some(Rotation { change: credential_change, is_live: false }),
-        live_resize: None,
-        storage_guard: None,
-        sql: None,
-        keys: None,
-        upgrade: None,
-        backup: None,
-        dump: None,
-        archive: None,
+        can: Abilities { rotation: Some(Rotation { change: credential_change, is_live: false }), ..Abilities::NONE },
     }),
     is_announced: true,
 };

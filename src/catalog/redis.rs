@@ -9,7 +9,9 @@ use super::access::{Access, digest};
 use super::deployment::{Change, Deployment, File, Question, Talk, entrypoint, shell};
 use super::policy::Policy;
 use super::script::TOLD;
-use super::{Credential, Definition, Endpoint, LiveResize, Offer, Rotation, StorageGuard, credential, tiers};
+use super::{
+    Abilities, Credential, Definition, Endpoint, LiveResize, Offer, Rotation, StorageGuard, credential, tiers,
+};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 mod backup;
@@ -45,16 +47,16 @@ pub static DEFINITION: Definition = Definition {
         credentials,
         deployment,
         login,
-        repair: None,
-        rotation: Some(Rotation { change: credential_change, is_live: true }),
-        live_resize: Some(LiveResize { change: size_change, memory_for_data: maxmemory_mib }),
-        storage_guard: Some(StorageGuard { forbid: forbid_writes, allow: allow_writes }),
-        sql: None,
-        keys: Some(keys::BROWSER),
-        upgrade: Some(upgrade::UPGRADE),
-        backup: Some(backup::BACKUP),
-        dump: Some(backup::DUMP),
-        archive: None,
+        can: Abilities {
+            rotation: Some(Rotation { change: credential_change, is_live: true }),
+            live_resize: Some(LiveResize { change: size_change, memory_for_data: maxmemory_mib }),
+            storage_guard: Some(StorageGuard { forbid: forbid_writes, allow: allow_writes }),
+            keys: Some(keys::BROWSER),
+            upgrade: Some(upgrade::UPGRADE),
+            backup: Some(backup::BACKUP),
+            dump: Some(backup::DUMP),
+            ..Abilities::NONE
+        },
     }),
     is_announced: false,
 };

@@ -312,7 +312,7 @@ impl Reconciler {
             Ok(unsealed) => unsealed,
             Err(done) => return done,
         };
-        let rotation = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.rotation);
+        let rotation = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.can.rotation);
         let Some(rotation) = rotation else { return Done::Failed(withdrawn()) };
         let command = command((rotation.change)(&service.wish, &access));
         let complaint = match self.engine.run(service.instance, &command).await {
@@ -387,7 +387,7 @@ impl Reconciler {
             deployment.expect_data();
         }
         let repairs = service.operation.as_ref().is_some_and(|operation| operation.kind == OperationKind::Repair);
-        let repair = offer.repair.filter(|_| repairs).map(|repair| repair(&access, &self.settings.policy));
+        let repair = offer.can.repair.filter(|_| repairs).map(|repair| repair(&access, &self.settings.policy));
         deployment.files.extend(repair);
         Ok(deployment)
     }

@@ -79,7 +79,7 @@ impl Reconciler {
 
     /// Tells how soon to do so again; None: once something has changed.
     async fn see_to_log(&self, service: &Service, course: &mut Course) -> Option<Duration> {
-        let archive = definition(service.wish.kind).offer.as_ref()?.archive.as_ref()?;
+        let archive = definition(service.wish.kind).offer.as_ref()?.can.archive.as_ref()?;
         let done = match service.backup_plan.keeps_log() {
             true => {
                 course.is_off = false;

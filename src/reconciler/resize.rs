@@ -44,7 +44,7 @@ impl Reconciler {
 
     /// Tells the server inside its size, and writes down that it goes by it.
     pub(super) async fn tell_size(&self, service: &Service) -> Done {
-        let Some(resize) = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.live_resize) else {
+        let Some(resize) = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.can.live_resize) else {
             return Done::Tried;
         };
         if let Err(done) = self.tell(service, resize.change, "The server inside has not taken its new size yet").await {

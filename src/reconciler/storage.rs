@@ -225,7 +225,7 @@ impl Reconciler {
 
     /// Has the server inside take no more writes, and notes that this run of it does not.
     pub(super) async fn forbid_writes(&self, service: &Service) -> Done {
-        let Some(guard) = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.storage_guard) else {
+        let Some(guard) = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.can.storage_guard) else {
             return Done::Tried;
         };
         let complaint = "Its storage is full, and the server inside takes writes all the same";
@@ -239,7 +239,7 @@ impl Reconciler {
 
     /// Has the server inside take writes again.
     pub(super) async fn allow_writes(&self, service: &Service) -> Done {
-        if let Some(guard) = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.storage_guard)
+        if let Some(guard) = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.can.storage_guard)
             && let Err(done) = self.tell(service, guard.allow, "The server inside takes no writes yet").await
         {
             return done;

@@ -61,7 +61,7 @@ impl Reconciler {
         let open = self.store.task_list_open(service.id).await.map_err(Done::StoreFailed)?;
         let Some(task) = open.into_iter().find(|task| task.id == id) else { return Err(Done::Tried) };
         let offer = definition(service.wish.kind).offer.as_ref();
-        let able = offer.and_then(|offer| Some((offer, offer.upgrade.as_ref()?))).zip(task.version.clone());
+        let able = offer.and_then(|offer| Some((offer, offer.can.upgrade.as_ref()?))).zip(task.version.clone());
         let Some(((offer, upgrade), version)) = able else {
             let message = "The catalog no longer offers a way to another version.".to_owned();
             return Err(Done::Failed(Failure { code: ErrorCode::UpgradeFailed, message }));
@@ -209,7 +209,7 @@ impl Reconciler {
             Ok(access) => access,
             Err(done) => return done,
         };
-        if let Some(upgrade) = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.upgrade) {
+        if let Some(upgrade) = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.can.upgrade) {
             let (wish, from, policy) = (&service.wish, service.address.hostname.as_str(), &self.settings.policy);
             let change = (upgrade.thaw)(&Transfer { wish, access: &access, policy, from, mark: "" });
             match self.engine.run(service.instance, &Command { limit: Some(TELLING), ..command(change) }).await {

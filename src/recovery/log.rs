@@ -66,7 +66,7 @@ async fn first_of(
 
 fn follows(backups: &[Found<Manifest>]) -> Option<Follows> {
     let kind = backups.first()?.manifest.kind;
-    Some(definition(kind).offer.as_ref()?.archive.as_ref()?.follows)
+    Some(definition(kind).offer.as_ref()?.can.archive.as_ref()?.follows)
 }
 
 /// The parts of a folder, which are in the order of time, as far as each goes on where the one before it ends. What a part has that

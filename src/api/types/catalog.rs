@@ -90,7 +90,7 @@ impl CatalogEntry {
     /// Whether a service of this kind takes a new size while it runs, so that `resizeService` ends no connection. False while
     /// it is coming soon.
     async fn resizes_live(&self, ctx: &Context<'_>) -> bool {
-        self.offer(ctx).is_some_and(|offer| offer.live_resize.is_some())
+        self.offer(ctx).is_some_and(|offer| offer.can.live_resize.is_some())
     }
 
     /// Where a service of this kind listens; the first is the main one. Empty while it is coming soon.

@@ -119,7 +119,7 @@ impl Service {
 
     /// Whether it runs in another size than `tier`, some of which the server inside, or its volume, takes only when it is started.
     fn restart_pending(&self) -> bool {
-        let is_told = definition(self.0.wish.kind).offer.as_ref().is_some_and(|offer| offer.live_resize.is_some());
+        let is_told = definition(self.0.wish.kind).offer.as_ref().is_some_and(|offer| offer.can.live_resize.is_some());
         (!is_told && self.0.is_outgrown()) || self.0.grows_at_start()
     }
 

@@ -210,7 +210,7 @@ pub(in crate::reconciler) fn able_now(service: &Service) -> Result<&'static abil
     if service.wish.power == Power::Deleted {
         return Err(destroyed());
     }
-    let able = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.backup.as_ref());
+    let able = definition(service.wish.kind).offer.as_ref().and_then(|offer| offer.can.backup.as_ref());
     let able = able.ok_or_else(|| {
         Trouble::lasting(BackupErrorCode::SourceFailed, "There is no way to back up a service of this kind.")
     })?;

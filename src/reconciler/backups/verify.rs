@@ -150,7 +150,7 @@ impl Reconciler {
 /// What checks a backup takes no more than the smallest size, unless the data has to fit into its memory.
 fn checkers_tier(backup: &Backup) -> TierSpec {
     let offer = definition(backup.kind).offer.as_ref();
-    let in_memory = offer.and_then(|offer| offer.backup).is_some_and(|able| able.is_in_memory);
+    let in_memory = offer.and_then(|offer| offer.can.backup).is_some_and(|able| able.is_in_memory);
     match offer.and_then(|offer| offer.tier(SizeTier::Dev)).filter(|_| !in_memory) {
         Some(smallest) => TierSpec { storage_mib: backup.tier.storage_mib, ..smallest },
         None => backup.tier,

@@ -6,7 +6,7 @@ use crate::catalog::Offer;
 /// What restores `content`, where the catalog still has that.
 fn restorer(new: &Service, content: &Content) -> Result<(&'static Offer, &'static Ability), Trouble> {
     let offer = definition(new.wish.kind).offer.as_ref();
-    let able = offer.and_then(|offer| Some((offer, offer.backup.as_ref()?)));
+    let able = offer.and_then(|offer| Some((offer, offer.can.backup.as_ref()?)));
     able.filter(|(_, able)| able.content == content.kind).ok_or_else(|| {
         let message = "The catalog no longer offers a way to restore what it holds.";
         Trouble::lasting(BackupErrorCode::RestoreFailed, message)

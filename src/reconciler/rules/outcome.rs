@@ -185,7 +185,7 @@ impl<'a> Outcome<'a> {
     /// container before what belongs to that one's size was put there.
     fn forget_container(&mut self) {
         let wish = &self.after.wish;
-        let is_told = definition(wish.kind).offer.as_ref().is_some_and(|offer| offer.live_resize.is_some());
+        let is_told = definition(wish.kind).offer.as_ref().is_some_and(|offer| offer.can.live_resize.is_some());
         let evidence = &mut self.after.evidence;
         let before = evidence.size().filter(|size| *size != wish.tier.tier).or(evidence.telling);
         (evidence.told, evidence.telling) = (None, before.filter(|_| is_told));

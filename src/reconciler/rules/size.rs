@@ -100,7 +100,7 @@ fn made_for_another(facts: &Facts<'_>, container: &Container) -> bool {
 
 /// Whether the server inside takes a new size while it runs.
 fn is_told(facts: &Facts<'_>) -> bool {
-    definition(facts.service.wish.kind).offer.as_ref().is_some_and(|offer| offer.live_resize.is_some())
+    definition(facts.service.wish.kind).offer.as_ref().is_some_and(|offer| offer.can.live_resize.is_some())
 }
 
 #[cfg(test)]

@@ -61,7 +61,8 @@ pub(super) fn grows_at_rest(facts: &Facts<'_>) -> bool {
 /// The server inside takes writes though it is full, or takes none though it has room.
 pub(super) fn writes(facts: &Facts<'_>) -> Verdict {
     let storage = &facts.evidence.storage;
-    let able = definition(facts.service.wish.kind).offer.as_ref().is_some_and(|offer| offer.storage_guard.is_some());
+    let able =
+        definition(facts.service.wish.kind).offer.as_ref().is_some_and(|offer| offer.can.storage_guard.is_some());
     let Some(container) = facts.running().filter(|_| able) else { return Verdict::Pass };
     let taken = storage.closed.as_ref().is_some_and(|closed| closed.run.is_some() && closed.run == container.run);
     match (storage.full, &storage.closed) {
