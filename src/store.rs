@@ -294,8 +294,8 @@ pub trait Store: Terms {
     /// Those of all services that check a backup.
     async fn instance_list_checking(&self) -> Result<Vec<Instance>>;
 
-    /// The sections that are kept of a service's log, in the order of time.
-    async fn section_list(&self, service: ServiceId) -> Result<Vec<LogSection>>;
+    /// The sections that are kept of the logs of several services, of each in the order of time.
+    async fn section_list(&self, services: &[ServiceId]) -> Result<Vec<LogSection>>;
 
     /// The same of every service.
     async fn section_list_all(&self) -> Result<Vec<LogSection>>;
@@ -312,8 +312,8 @@ pub trait Store: Terms {
         page: Page<BackupId>,
     ) -> Result<Vec<(ServiceId, Slice<Backup>)>>;
 
-    /// All backups of a service, the newest first.
-    async fn backup_list_all(&self, service: ServiceId) -> Result<Vec<Backup>>;
+    /// All backups of several services, the newest first.
+    async fn backup_list_all(&self, services: &[ServiceId]) -> Result<Vec<Backup>>;
 
     async fn backup_count(&self, of: &BackupsOf) -> Result<u64>;
 

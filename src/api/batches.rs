@@ -15,6 +15,7 @@ use crate::domain::backup::Backup;
 use crate::domain::event::ServiceEvent;
 use crate::domain::id::{BackupId, ServiceId};
 use crate::domain::instance::Instance;
+use crate::domain::log::RecoveryWindow;
 use crate::domain::page::{Page, Slice};
 use crate::domain::service::Service;
 
@@ -25,6 +26,7 @@ pub struct Batches {
     backups: Batch<(ServiceId, Page<BackupId>), Slice<Backup>>,
     services: Batch<ServiceId, Service>,
     replaced: Batch<ServiceId, Instance>,
+    windows: Batch<ServiceId, RecoveryWindow>,
     sealed: Batch<ServiceId, Sealed>,
 }
 
@@ -52,6 +54,12 @@ pub async fn service(ctx: &Context<'_>, id: ServiceId) -> Result<Option<Service>
 pub async fn replaced(ctx: &Context<'_>, service: ServiceId) -> Result<Option<Instance>> {
     let app = app(ctx);
     of(ctx).replaced.load(service, |services| async move { Ok(app.replaced_of(&services).await?) }).await
+}
+
+/// The moments that a service can be brought back to.
+pub async fn recovery_window(ctx: &Context<'_>, service: ServiceId) -> Result<Option<RecoveryWindow>> {
+    let app = app(ctx);
+    of(ctx).windows.load(service, |services| async move { Ok(app.recovery_windows(&services).await?) }).await
 }
 
 /// A service's credentials as they are stored.

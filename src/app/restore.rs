@@ -1,5 +1,7 @@
 //! Restores: of a backup, or of a moment that a backup and what was written after it bring back.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -16,7 +18,7 @@ use crate::domain::lifecycle::{Privilege, ServiceAction};
 use crate::domain::log::{RecoveryWindow, Span, source_of};
 use crate::domain::name::ServiceName;
 use crate::domain::permission::Principal;
-use crate::domain::service::{Power, Service, SizeTier};
+use crate::domain::service::{Power, SizeTier};
 use crate::domain::task::{Job, Task, TaskId};
 use crate::repository::{self, Manifest, RepositoryError, Secret};
 
@@ -100,14 +102,25 @@ impl App {
         self.provision(viewer, provision).await
     }
 
-    /// The moments that a service can be brought back to; None where there is none.
-    pub async fn recovery_window(&self, service: &Service) -> Result<Option<RecoveryWindow>> {
-        let sections = self.store.section_list(service.id).await?;
-        if sections.is_empty() {
-            return Ok(None);
+    /// The moments that each of the services can be brought back to; those that have none are left out.
+    pub async fn recovery_windows(&self, services: &[ServiceId]) -> Result<HashMap<ServiceId, RecoveryWindow>> {
+        let mut sections: HashMap<_, Vec<_>> = HashMap::new();
+        for section in self.store.section_list(services).await? {
+            sections.entry(section.service).or_default().push(section);
         }
-        let backups = self.store.backup_list_all(service.id).await?;
-        Ok(RecoveryWindow::new(&sections, &backups, self.terms.recovery_days, now()))
+        let kept: Vec<_> = sections.keys().copied().collect();
+        let mut backups: HashMap<_, Vec<_>> = HashMap::new();
+        if !kept.is_empty() {
+            for backup in self.store.backup_list_all(&kept).await? {
+                backups.entry(backup.service).or_default().push(backup);
+            }
+        }
+        let (days, now) = (self.terms.recovery_days, now());
+        let window = |(id, sections): (ServiceId, Vec<_>)| {
+            let backups = backups.remove(&id).unwrap_or_default();
+            Some((id, RecoveryWindow::new(&sections, &backups, days, now)?))
+        };
+        Ok(sections.into_iter().filter_map(window).collect())
     }
 
     /// The backup that a restore begins with, and the moment that it goes on to.
@@ -122,8 +135,8 @@ impl App {
             RestoreFrom::Moment(id, at) => (id, at),
         };
         let service = self.permitted(viewer, id, what).await?;
-        let sections = self.store.section_list(id).await?;
-        let backups = self.store.backup_list_all(id).await?;
+        let sections = self.store.section_list(&[id]).await?;
+        let backups = self.store.backup_list_all(&[id]).await?;
         let window = RecoveryWindow::new(&sections, &backups, self.terms.recovery_days, now());
         let Some(window) = window else {
             let message =

@@ -166,7 +166,7 @@ impl Reconciler {
             if row.instance != service.instance {
                 return Err(Trouble::Left);
             }
-            let known = self.store.section_list(row.id).await?;
+            let known = self.store.section_list(&[row.id]).await?;
             let of_it: Vec<_> = known.iter().filter(|section| section.instance == row.instance).cloned().collect();
             let Some(section) = with_collected(&of_it, (row.id, row.instance), collected, archive.follows) else {
                 return Ok(known);
@@ -196,7 +196,7 @@ impl Reconciler {
                     if event.is_some() {
                         self.hints.project_changed(&row.project);
                     }
-                    return Ok(self.store.section_list(row.id).await?);
+                    return Ok(self.store.section_list(&[row.id]).await?);
                 }
             }
         }
@@ -209,7 +209,7 @@ impl Reconciler {
         if course.based.as_ref() == Some(&id) {
             return Ok(());
         }
-        if self.store.backup_list_all(service.id).await?.iter().any(|backup| section.awaits(backup)) {
+        if self.store.backup_list_all(&[service.id]).await?.iter().any(|backup| section.awaits(backup)) {
             course.based = Some(id);
             return Ok(());
         }
@@ -232,7 +232,7 @@ impl Reconciler {
 
     /// Has the server keep its log no more, where it does.
     async fn end_log(&self, service: &Service, archive: &Archive) -> Result<(), Trouble> {
-        let known = self.store.section_list(service.id).await?;
+        let known = self.store.section_list(&[service.id]).await?;
         let open = |section: &&LogSection| section.is_open && section.instance == service.instance;
         let Some(section) = known.iter().find(open) else { return Ok(()) };
         let row = self.store.service_get(service.id).await?.ok_or(Trouble::Left)?;

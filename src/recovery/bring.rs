@@ -132,7 +132,7 @@ impl Recovery<'_> {
     ) -> Result<Option<(Backup, Option<Timestamp>, Vec<LogSection>)>, RecoveryError> {
         let Some(backup) = self.newest(service).await? else { return Ok(None) };
         let kept = self.installation.logs.get(&service.id).map_or(&[][..], Vec::as_slice);
-        let sections = together(kept, &self.store.section_list(service.id).await?);
+        let sections = together(kept, &self.store.section_list(&[service.id]).await?);
         let time = backup.begun_at.zip(backup.ended_at);
         let reached = time.and_then(|time| reach(&sections, backup.instance, time));
         Ok(Some((backup, reached.filter(|_| !self.backup_only), sections)))

@@ -312,8 +312,8 @@ impl Store for Backend {
         read!(self, instance_list_of(services))
     }
 
-    async fn section_list(&self, service: ServiceId) -> Result<Vec<LogSection>> {
-        read!(self, section_list(service))
+    async fn section_list(&self, services: &[ServiceId]) -> Result<Vec<LogSection>> {
+        read!(self, section_list(services))
     }
 
     async fn section_list_all(&self) -> Result<Vec<LogSection>> {
@@ -336,8 +336,8 @@ impl Store for Backend {
         read!(self, backup_list_of_services(services, page))
     }
 
-    async fn backup_list_all(&self, service: ServiceId) -> Result<Vec<Backup>> {
-        read!(self, backup_list_all(service))
+    async fn backup_list_all(&self, services: &[ServiceId]) -> Result<Vec<Backup>> {
+        read!(self, backup_list_all(services))
     }
 
     async fn backup_count(&self, of: &BackupsOf) -> Result<u64> {

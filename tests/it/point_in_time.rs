@@ -81,6 +81,25 @@ async fn a_moment_of_the_window_is_restored_and_another_one_refused_with_the_win
 }
 
 #[tokio::test]
+async fn the_windows_of_a_list_take_two_queries_however_many_there_are() {
+    let server = Server::start().await;
+    let mut windows = Vec::new();
+    for _ in 0..3 {
+        let (id, ..) = kept(&server).await;
+        windows.push(server.data(&demo(), WINDOW, json!({"id": id})).await["service"].clone());
+    }
+    let list =
+        "query($p: ID!) { services(projectId: $p) { nodes { recoveryWindow { earliest latest gaps { from to } } } } }";
+    // What else may be read of them is known by the second time.
+    for _ in 0..2 {
+        let before = server.store.read_count();
+        let nodes = server.data(&demo(), list, json!({"p": "demo"})).await["services"]["nodes"].clone();
+        assert_eq!(nodes, json!(windows));
+        assert_eq!(server.store.read_count() - before, 3, "the list, the logs and the backups");
+    }
+}
+
+#[tokio::test]
 async fn one_whose_log_is_not_kept_has_no_window() {
     let server = Server::start().await;
     let id = server.provision(&demo(), json!({"projectId": "demo", "kind": "POSTGRESQL"})).await;

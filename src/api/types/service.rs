@@ -227,7 +227,7 @@ impl Service {
     /// The moments that `restoreService` can bring it back to, with `at`; null where there is none: with a `backupPolicy` whose
     /// `pointInTime` is true, there are some once a backup was taken. Those of a service that is destroyed stay for their days.
     async fn recovery_window(&self, ctx: &Context<'_>) -> Result<Option<RecoveryWindow>> {
-        Ok(app(ctx).recovery_window(&self.0).await?.map(RecoveryWindow))
+        Ok(batches::recovery_window(ctx, self.0.id).await?.map(RecoveryWindow))
     }
 
     /// Whether it is protected from being destroyed. While it is, `destroyService` is a CONFLICT, and no action to offer.

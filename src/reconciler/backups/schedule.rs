@@ -91,7 +91,7 @@ impl Reconciler {
     }
 
     async fn scheduled_of(&self, id: ServiceId) -> Result<Vec<Backup>, StoreError> {
-        let all = self.store.backup_list_all(id).await?;
+        let all = self.store.backup_list_all(&[id]).await?;
         Ok(all.into_iter().filter(|backup| backup.origin == BackupOrigin::Scheduled).collect())
     }
 }

@@ -39,7 +39,7 @@ impl Reconciler {
 
     async fn trim_one(&self, id: ServiceId, instance: InstanceId, sections: Vec<LogSection>) -> Result<(), Trouble> {
         let Some(service) = self.store.service_get(id).await? else { return Ok(()) };
-        let backups = self.store.backup_list_all(id).await?;
+        let backups = self.store.backup_list_all(&[id]).await?;
         let now = (self.clock)();
         let days = self.settings.backups.recovery_days;
         let goes_on = service.state != ServiceState::Destroyed && service.instance == instance;

@@ -32,7 +32,7 @@ impl Reconciler {
             || Trouble::lasting(BackupErrorCode::Missing, "What was written up to that moment is not kept any more.");
         let archive = offer.and_then(|offer| offer.can.archive.as_ref()).ok_or_else(gone)?;
         let service = self.store.service_get(backup.service).await?.ok_or(Trouble::Left)?;
-        let sections = self.store.section_list(backup.service).await?;
+        let sections = self.store.section_list(&[backup.service]).await?;
         let fits = |section: &&LogSection| section.goes_on_from(backup) && to <= section.until;
         let section = sections.iter().find(fits).ok_or_else(gone)?;
         let repository = &self.settings.backups.repository;

@@ -79,9 +79,9 @@ pub(super) async fn backup_list_of_services(
 }
 
 /// All of a service, the newest first.
-pub(super) async fn backup_list_all(connection: &mut Conn, service: ServiceId) -> Answer<Vec<Backup>> {
+pub(super) async fn backup_list_all(connection: &mut Conn, services: &[ServiceId]) -> Answer<Vec<Backup>> {
     let rows: Vec<BackupRow> = backups::table
-        .filter(backups::service_id.eq(Id(service.0)))
+        .filter(backups::service_id.eq_any(services.iter().map(|service| Id(service.0))))
         .select(BackupRow::as_select())
         .order(backups::id.desc())
         .load(connection)

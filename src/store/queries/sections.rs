@@ -12,11 +12,11 @@ use crate::store::schema::log_sections;
 use crate::store::types::Id;
 
 /// Those of a service, in the order of time.
-pub(super) async fn section_list(connection: &mut Conn, service: ServiceId) -> Answer<Vec<LogSection>> {
+pub(super) async fn section_list(connection: &mut Conn, services: &[ServiceId]) -> Answer<Vec<LogSection>> {
     let rows: Vec<LogSectionRow> = log_sections::table
-        .filter(log_sections::service_id.eq(Id(service.0)))
+        .filter(log_sections::service_id.eq_any(services.iter().map(|service| Id(service.0))))
         .select(LogSectionRow::as_select())
-        .order((log_sections::since, log_sections::first_segment))
+        .order((log_sections::service_id, log_sections::since, log_sections::first_segment))
         .load(connection)
         .await?;
     Ok(rows.into_iter().map(LogSection::from).collect())

@@ -35,11 +35,12 @@ async fn sections_are_kept_changed_and_forgotten(database: Database) {
     let (first, second) = (section(&one, "A", 0), section(&one, "C", 5));
     let before = LogSection { instance: InstanceId(uuid::Uuid::from_u128(9)), ..section(&one, "A", -9) };
     write(&[second.clone(), first.clone(), before.clone()], &[]).await;
-    assert_eq!(store.section_list(one.id).await.unwrap(), [before.clone(), first.clone(), second.clone()]);
-    assert_eq!(store.section_list(other.id).await.unwrap(), []);
+    assert_eq!(store.section_list(&[one.id]).await.unwrap(), [before.clone(), first.clone(), second.clone()]);
+    assert_eq!(store.section_list(&[other.id]).await.unwrap(), []);
+    assert_eq!(store.section_list(&[one.id, other.id]).await.unwrap().len(), 3);
 
     let longer = LogSection { last: "B".to_owned(), is_open: false, stored_bytes: 9, ..first };
     write(std::slice::from_ref(&longer), &[before]).await;
-    assert_eq!(store.section_list(one.id).await.unwrap(), [longer.clone(), second.clone()]);
+    assert_eq!(store.section_list(&[one.id]).await.unwrap(), [longer.clone(), second.clone()]);
     assert_eq!(store.section_list_all().await.unwrap(), [longer, second]);
 }
