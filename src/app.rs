@@ -198,7 +198,5 @@ fn visible(viewer: &Principal, project: &ProjectId) -> Result<()> {
 }
 
 fn new_seed() -> Result<Seed> {
-    let mut seed = Seed([0; Seed::LENGTH]);
-    getrandom::fill(&mut seed.0).map_err(|error| AppError::Internal(Box::new(error)))?;
-    Ok(seed)
+    Seed::random().map_err(|error| AppError::Internal(Box::new(error)))
 }

@@ -16,6 +16,13 @@ impl Drop for Seed {
 
 impl Seed {
     pub const LENGTH: usize = 40;
+
+    /// Fails where the system gives no random bytes.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut seed = Self([0; Self::LENGTH]);
+        getrandom::fill(&mut seed.0)?;
+        Ok(seed)
+    }
 }
 
 /// A service's generated user, database and password.

@@ -244,7 +244,8 @@ impl Reconciler {
         let (wish, made_of) = wish(target).zip(self.made_for(target)).ok_or_else(unknown)?;
         let offer = definition(wish.kind).offer.as_ref().ok_or_else(unknown)?;
         let id = InstanceId(Uuid::now_v7());
-        let access = (offer.access)(&seed()?);
+        let seed = Seed::random().map_err(|error| PoolError::Other(error.to_string()))?;
+        let access = (offer.access)(&seed);
         let sealed = self.sealer.seal(ServiceId(id.0), &access.to_bytes());
         let sealed = sealed.map_err(|error| PoolError::Other(error.to_string()))?;
         let published = match &self.settings.publishing {
@@ -319,12 +320,6 @@ fn is_well(seen: &Observed) -> bool {
 fn wish(target: &PoolTarget) -> Option<Wish> {
     let tier = definition(target.kind).offer.as_ref()?.tier(target.tier)?;
     Some(Wish { kind: target.kind, version: target.version.clone(), tier, power: Power::On })
-}
-
-fn seed() -> Result<Seed, PoolError> {
-    let mut seed = Seed([0; Seed::LENGTH]);
-    getrandom::fill(&mut seed.0).map_err(|error| PoolError::Other(error.to_string()))?;
-    Ok(seed)
 }
 
 #[cfg(test)]
