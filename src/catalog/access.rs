@@ -124,6 +124,11 @@ impl Access {
         self.password_for("the sidecar's own role")
     }
 
+    /// The password of the user who reads for the SQL console, where it needs one.
+    pub(super) fn reader_password(&self) -> SecretString {
+        self.password_for("the reader of the SQL console")
+    }
+
     /// `text` without the passwords, and without quoted values in lines that speak of a password.
     pub fn redact(&self, text: &str) -> String {
         let own = self.own_password();

@@ -16,6 +16,7 @@ use super::{Abilities, Credential, Definition, Endpoint, Offer, Rotation, Storag
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 mod backup;
+mod console;
 mod verifier;
 
 use verifier::verifier;
@@ -52,6 +53,7 @@ pub static DEFINITION: Definition = Definition {
         can: Abilities {
             rotation: Some(Rotation { change: credential_change, is_live: true }),
             storage_guard: Some(StorageGuard { forbid: forbid_writes, allow: allow_writes }),
+            sql: Some(console::CONSOLE),
             backup: Some(backup::BACKUP),
             dump: Some(backup::DUMP),
             ..Abilities::NONE
@@ -237,9 +239,13 @@ fn change(access: &Access, ended: &str, statements: &str) -> Change {
 
 /// How the sidecar's user connects.
 fn own_login(access: &Access) -> Zeroizing<String> {
-    let own = access.own_password();
-    let socket = ["[mysql]\nconnect-timeout=5\n[client]\nsocket=", SOCKET, "\nuser=", OWN, "\npassword="].concat();
-    Zeroizing::new([&socket, own.expose_secret(), "\n"].concat())
+    login_of(OWN, &access.own_password())
+}
+
+/// How a user of ours connects.
+fn login_of(user: &str, password: &SecretString) -> Zeroizing<String> {
+    let socket = ["[mysql]\nconnect-timeout=5\n[client]\nsocket=", SOCKET, "\nuser=", user, "\npassword="].concat();
+    Zeroizing::new([&socket, password.expose_secret(), "\n"].concat())
 }
 
 /// Reads the parameters of a connection and tries it. That an account or a database is not there can't be told from a wrong

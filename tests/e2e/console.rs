@@ -1,6 +1,7 @@
 //! What a service holds is read, and nothing of it can be changed that way.
 
 mod keys;
+mod mysql;
 mod sql;
 
 use serde_json::{Value, json};

@@ -32,21 +32,25 @@ test("a refusal has a title in words, and what the server says", () => {
   const title = (/** @type {string} */ message, /** @type {string | null} */ field = "statement", code = "BAD_USER_INPUT") => refusal(/** @type {any} */ ({ message, field, code })).title;
   assert.equal(title("Only statements that read can be run: SELECT, TABLE."), "This console only reads.");
   assert.equal(title("permission denied for table secrets"), "This console only reads.");
+  assert.equal(title("INSERT command denied to user 'reader'@'localhost' for table 't'"), "This console only reads.");
+  assert.equal(title("You have an error in your SQL syntax; check the manual"), "The database does not understand the statement.");
+  assert.equal(title("Table 'db.t' doesn't exist"), "There is no such thing in the database.");
   assert.equal(title("The statement took longer than ten seconds."), "The statement was stopped.");
-  assert.equal(title('syntax error at or near "selec"'), "PostgreSQL does not understand the statement.");
+  assert.equal(title('syntax error at or near "selec"'), "The database does not understand the statement.");
   assert.equal(title("division by zero"), "The statement can’t be run as it is.");
   assert.equal(title("The server can’t be reached.", null, "OFFLINE"), "The server can’t be reached.");
 });
 
 test("a result says how many rows it has, and whether there are more", () => {
   const result = (/** @type {number} */ rows, truncated = false, columns = ["a"]) => rowsIn({ columns, rows: Array(rows).fill(["1"]), truncated, durationMs: 1 });
-  assert.deepEqual([result(0), result(1), result(2), result(0, false, [])], ["No rows", "1 row", "2 rows", "Done, nothing to show"]);
+  assert.deepEqual([result(0), result(1), result(2), result(0, false, [])], ["No rows", "1 row", "2 rows", "No rows"]);
   assert.equal(result(200, true), "The first 200 rows: there is more");
   assert.equal(result(0, true), "The first row is larger than what can be shown");
 });
 
 test("names and texts of a database stay what they are within a statement", () => {
   assert.equal(quoted('a"b'), '"a""b"');
+  assert.equal(quoted("a`b", "`"), "`a``b`");
   assert.equal(literal("o'clock; --"), "'o''clock; --'");
 });
 

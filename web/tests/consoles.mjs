@@ -87,7 +87,7 @@ async function statements(token) {
   await page.sees("Only statements that read can be run");
   await pictured(page.page, "console-refused");
   await enter("selec 1");
-  await page.page.getByRole("alert").getByText("PostgreSQL does not understand the statement.").waitFor();
+  await page.page.getByRole("alert").getByText("The database does not understand the statement.").waitFor();
   await pictured(page.page, "console-syntax");
 
   await page.page.setViewportSize({ width: 1280, height: 800 });

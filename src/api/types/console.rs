@@ -12,9 +12,10 @@ use crate::domain::console::{self, readable};
 /// What a statement gave.
 #[derive(SimpleObject)]
 pub struct SqlResult {
-    /// The names of the columns. One may come twice, and there may be none.
+    /// The names of the columns. One may come twice, and there may be none; of MySQL they are told where there are rows.
     columns: Vec<String>,
-    /// At most 200 rows, each with a cell for every column, in PostgreSQL's own text. Null is SQL's NULL.
+    /// At most 200 rows, each with a cell for every column, in the server's own text; of MySQL what is no text is in
+    /// hexadecimal digits. Null is SQL's NULL.
     rows: Vec<Vec<Option<String>>>,
     /// Whether there were more rows or bytes than are given: 200 rows, 1 MiB. A row that is too long for it is left out, with
     /// those behind it.

@@ -9,7 +9,7 @@ use crate::support::proxy::Proxy;
 use crate::support::server::{SUPERUSER, Server};
 
 /// How long a question takes, whatever becomes of it, with what a busy machine adds.
-const AT_MOST: Duration = Duration::from_secs(22);
+pub const AT_MOST: Duration = Duration::from_secs(22);
 
 impl World {
     async fn postgresql(version: &str) -> Self {
@@ -27,17 +27,17 @@ impl World {
         self.speak(&["psql", &self.url, "-qtA", "-v", "ON_ERROR_STOP=1", "-c", statement]).unwrap()
     }
 
-    async fn run(&self, statement: &str) -> Result<Value, Value> {
+    pub async fn run(&self, statement: &str) -> Result<Value, Value> {
         let selection = "result { columns rows truncated durationMs }";
         self.ask("runSql", selection, json!({"statement": statement})).await.map(|payload| payload["result"].clone())
     }
 
-    async fn rows(&self, statement: &str) -> Value {
+    pub async fn rows(&self, statement: &str) -> Value {
         self.run(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"))["rows"].clone()
     }
 
     /// The message that a statement is refused with.
-    async fn refusal(&self, statement: &str) -> String {
+    pub async fn refusal(&self, statement: &str) -> String {
         let error = match self.run(statement).await {
             Ok(result) => panic!("{statement}: {result}"),
             Err(error) => error,

@@ -6,7 +6,7 @@ import type { Service } from "../state";
 import { IS } from "../words";
 
 /** What a console does, by the kinds that have one. */
-const ACTIONS: Partial<Record<ServiceKind, ServiceAction>> = { POSTGRESQL: "RUN_SQL", REDIS: "BROWSE_KEYS" };
+const ACTIONS: Partial<Record<ServiceKind, ServiceAction>> = { POSTGRESQL: "RUN_SQL", MYSQL: "RUN_SQL", REDIS: "BROWSE_KEYS" };
 
 /** What is loaded only when somebody opens it: editor and browser are larger than all the rest. */
 const LOAD = {

@@ -1,13 +1,14 @@
-// CodeMirror, set up for PostgreSQL.
+// CodeMirror, set up for SQL.
 
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
-import { PostgreSQL, sql } from "@codemirror/lang-sql";
+import { type SQLDialect, sql } from "@codemirror/lang-sql";
 import { bracketMatching, HighlightStyle, syntaxHighlighting } from "@codemirror/language";
 import { EditorState } from "@codemirror/state";
 import { EditorView, keymap, placeholder } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 
 interface Wishes {
+  language: SQLDialect;
   text: string;
   changed: (text: string) => void;
   run: () => void;
@@ -46,7 +47,7 @@ const overSelection = EditorView.domEventHandlers({
  * Puts an editor into an element. It lives in a shadow of its own: there its styles are no style elements, which the page's
  * Content-Security-Policy forbids. Tab is not taken, so that it leads out as everywhere.
  */
-export function edit(place: HTMLElement, { text, changed, run }: Wishes): EditorView {
+export function edit(place: HTMLElement, { language, text, changed, run }: Wishes): EditorView {
   const root = place.shadowRoot ?? place.attachShadow({ mode: "open" });
   const parent = root.appendChild(document.createElement("div"));
   return new EditorView({
@@ -59,7 +60,7 @@ export function edit(place: HTMLElement, { text, changed, run }: Wishes): Editor
         overSelection,
         history(),
         keymap.of([...defaultKeymap, ...historyKeymap]),
-        sql({ dialect: PostgreSQL }),
+        sql({ dialect: language }),
         syntaxHighlighting(colours),
         bracketMatching(),
         EditorView.lineWrapping,

@@ -9,6 +9,7 @@ import { announce } from "../../parts/announcer";
 import type { Service } from "../../state";
 import { useStore } from "../../store";
 import { timeOfDay } from "../../words";
+import { dialectOf } from "./dialects";
 import { edit, replace } from "./editor";
 import { ResultTable } from "./result";
 import { type Ran, remember, workOn } from "./statements";
@@ -18,6 +19,7 @@ import { LONGEST, refusal, type Result, rowsIn } from "./words";
 /** Statements for a service's database, one at a time. */
 export function Sql({ service }: { service: Service }) {
   const work = workOn(service.id);
+  const dialect = dialectOf(service.kind);
   const place = useRef<HTMLDivElement>(null);
   const editor = useRef<EditorView | null>(null);
   const [result, setResult] = useState<Result | null>(null);
@@ -52,6 +54,7 @@ export function Sql({ service }: { service: Service }) {
   useEffect(() => {
     if (!place.current) return;
     const view = edit(place.current, {
+      language: dialect.language,
       text: work.draft,
       changed: (text) => {
         work.draft = text;
@@ -75,7 +78,7 @@ export function Sql({ service }: { service: Service }) {
   return (
     <div class="console">
       <aside aria-label="Where to start">
-        <Tables id={service.id} take={take} />
+        <Tables id={service.id} dialect={dialect} take={take} />
         <Earlier ran={useStore(work.ran)} take={take} />
       </aside>
       <div class="work">

@@ -1,31 +1,13 @@
 import { useState } from "preact/hooks";
 import { ApiError, send } from "../../api";
 import { RunSqlDocument } from "../../generated";
-import { literal, quoted, refusal } from "./words";
-
-interface Table {
-  schema: string;
-  name: string;
-}
+import type { Dialect, Table } from "./dialects";
+import { refusal } from "./words";
 
 interface Answer<T> {
   items: readonly T[];
   truncated: boolean;
 }
-
-const TABLES = `SELECT table_schema, table_name
-FROM information_schema.tables
-WHERE table_schema NOT IN ('pg_catalog', 'information_schema')
-ORDER BY table_schema <> 'public', table_schema, table_name`;
-
-const columnsOf = ({ schema, name }: Table) => `SELECT column_name, data_type
-FROM information_schema.columns
-WHERE table_schema = ${literal(schema)} AND table_name = ${literal(name)}
-ORDER BY ordinal_position`;
-
-/** How a statement names a table. */
-const inSql = ({ schema, name }: Table) => (schema === "public" ? quoted(name) : `${quoted(schema)}.${quoted(name)}`);
-const inWords = ({ schema, name }: Table) => (schema === "public" ? name : `${schema}.${name}`);
 
 async function ask<T>(id: string, statement: string, of: (first: string, second: string) => T): Promise<Answer<T>> {
   const { result } = (await send(RunSqlDocument, { input: { id, statement } })).runSql;
@@ -48,8 +30,9 @@ function useAnswer<T>(read: () => Promise<Answer<T>>) {
 }
 
 /** The tables that there are, to start from. They are asked for only when somebody looks: that is a statement as well. */
-export function Tables({ id, take }: { id: string; take: (statement: string) => void }) {
-  const { answer, error, opened } = useAnswer(() => ask(id, TABLES, (schema, name): Table => ({ schema, name })));
+export function Tables({ id, dialect, take }: { id: string; dialect: Dialect; take: (statement: string) => void }) {
+  const { inSql, inWords } = dialect;
+  const { answer, error, opened } = useAnswer(() => ask(id, dialect.tables, (schema, name): Table => ({ schema, name })));
   return (
     <details class="aside" onToggle={opened}>
       <summary>Tables</summary>
@@ -66,7 +49,7 @@ export function Tables({ id, take }: { id: string; take: (statement: string) => 
               <button type="button" class="plain" onClick={() => take(`SELECT *\nFROM ${inSql(table)}\nLIMIT 50`)}>
                 {inWords(table)}
               </button>
-              <Columns id={id} table={table} />
+              <Columns id={id} dialect={dialect} table={table} />
             </li>
           ))}
         </ul>
@@ -76,12 +59,12 @@ export function Tables({ id, take }: { id: string; take: (statement: string) => 
   );
 }
 
-function Columns({ id, table }: { id: string; table: Table }) {
-  const { answer, error, opened } = useAnswer(() => ask(id, columnsOf(table), (name, type) => ({ name, type })));
+function Columns({ id, dialect, table }: { id: string; dialect: Dialect; table: Table }) {
+  const { answer, error, opened } = useAnswer(() => ask(id, dialect.columnsOf(table), (name, type) => ({ name, type })));
   return (
     <details onToggle={opened}>
       <summary>
-        Columns<span class="unseen"> of {inWords(table)}</span>
+        Columns<span class="unseen"> of {dialect.inWords(table)}</span>
       </summary>
       {error ? (
         <p class="wrong">{refusal(error).title}</p>

@@ -9,10 +9,10 @@ export type Result = NonNullable<RunSqlMutation["runSql"]["result"]>;
 /** How long a statement may be, in characters. */
 export const LONGEST = 10_000;
 
-export function rowsIn({ columns, rows, truncated }: Result): string {
+export function rowsIn({ rows, truncated }: Result): string {
   if (truncated && rows.length === 0) return "The first row is larger than what can be shown";
   if (truncated) return `The first ${count(rows.length, "row")}: there is more`;
-  if (rows.length === 0) return columns.length === 0 ? "Done, nothing to show" : "No rows";
+  if (rows.length === 0) return "No rows";
   return count(rows.length, "row");
 }
 
@@ -22,10 +22,10 @@ export function count(number: number, what: string): string {
 
 /** By what the server says. */
 const TITLES: [RegExp, string][] = [
-  [/^Only statements that read|read-only transaction|permission denied/i, "This console only reads."],
+  [/^Only statements that read|read-only transaction|permission denied|command denied/i, "This console only reads."],
   [/longer than ten seconds|statement timeout/i, "The statement was stopped."],
-  [/^syntax error/i, "PostgreSQL does not understand the statement."],
-  [/does not exist/i, "There is no such thing in the database."],
+  [/^syntax error|error in your SQL syntax/i, "The database does not understand the statement."],
+  [/does not exist|doesn't exist|unknown column/i, "There is no such thing in the database."],
 ];
 
 /** Why a statement was not run, and what the server inside says where it was the one to refuse. */
@@ -39,9 +39,9 @@ export function refusal(error: ApiError): { title: string; text: string } {
   return { title, text };
 }
 
-/** A name as SQL has it, whatever is in it. */
-export function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
+/** A name as SQL has it between marks, whatever is in it. */
+export function quoted(name: string, mark = '"'): string {
+  return mark + name.replaceAll(mark, mark + mark) + mark;
 }
 
 /** A text as SQL has it. */
