@@ -70,6 +70,18 @@ async fn a_download_that_nobody_takes_holds_up_neither_a_stop_nor_a_destroy() {
         .await;
     };
 
+    // Whose container is told something else goes on.
+    let download = begin(&server, &client, &id).await;
+    waits().await;
+    let loaded = sql(&server, &url, "SELECT pg_conf_load_time()").unwrap();
+    docker(&["kill", "--signal", "HUP", &id]);
+    let reloaded = format!("SELECT '{loaded}' < pg_conf_load_time() AND pg_conf_load_time() < now() - interval '2 s'");
+    eventually("its configuration to be read anew", async || {
+        (sql(&server, &url, &reloaded).unwrap() == "t").then_some(())
+    })
+    .await;
+    assert!(!download.bytes().await.unwrap().is_empty());
+
     let download = begin(&server, &client, &id).await;
     waits().await;
     client.act("stopService", &id).await;

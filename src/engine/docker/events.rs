@@ -43,15 +43,22 @@ pub(super) async fn watch(
     Ok(stream.boxed())
 }
 
-/// Ends once an instance's container is sent a signal, as it is by whoever stops or removes it.
+/// Signals by which servers are told something, and don't end: SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH of Linux.
+const HARMLESS: [&str; 4] = ["1", "10", "12", "28"];
+
+/// Ends once an instance's container is sent a signal to end, as it is by whoever stops or removes it.
 pub(super) async fn told_to_end(client: &Docker, instance: InstanceId) {
     let filter = |(key, value): (&str, String)| (key.to_owned(), vec![value]);
     let filters = [("container", instance.to_string()), ("event", "kill".to_owned())].into_iter().map(filter).collect();
     let mut events = client.events(Some(query::EventsOptions { filters: Some(filters), ..Default::default() }));
-    if !matches!(events.next().await, Some(Ok(_))) {
-        // The connection has ended, which tells nothing of the container.
-        std::future::pending::<()>().await;
+    while let Some(Ok(event)) = events.next().await {
+        let signal = event.actor.and_then(|actor| actor.attributes?.remove("signal"));
+        if signal.is_none_or(|signal| !HARMLESS.contains(&signal.as_str())) {
+            return;
+        }
     }
+    // The connection has ended, which tells nothing of the container.
+    std::future::pending().await
 }
 
 /// What an event concerns; None where that is nothing of ours.
