@@ -188,18 +188,36 @@ impl Reconciler {
         if let Err(error) = self.forget(service, &spare).await {
             return Done::StoreFailed(error);
         }
-        // All but those that go as well, whatever state a newer version may have for them.
-        let there = ServiceFilter::default();
-        let going = ServiceFilter { states: Some(vec![ServiceState::Destroying]), ..ServiceFilter::default() };
-        let count = async |filter| self.store.service_count(&service.project, filter).await;
-        // In this order, so that one that is gone in between counts as staying.
-        let (there, going) = match (count(&there).await, count(&going).await) {
-            (Ok(there), Ok(going)) => (there, going),
-            (Err(error), _) | (_, Err(error)) => return Done::StoreFailed(error),
-        };
-        let network = Target::Network(service.project.clone());
-        let removed = if there <= going { self.engine.remove(&network).await } else { Ok(()) };
-        removed.map_or_else(Done::from, |()| Done::Tried)
+        match self.is_last_of_project(service).await {
+            Ok(true) => {
+                let removed = self.engine.remove(&Target::Network(service.project.clone())).await;
+                removed.map_or_else(Done::from, |()| Done::Tried)
+            }
+            Ok(false) => Done::Tried,
+            Err(error) => Done::StoreFailed(error),
+        }
+    }
+
+    /// Whether all that the project has is going as well, whatever state a newer version may have for what stays.
+    async fn is_last_of_project(&self, service: &Service) -> Result<bool, StoreError> {
+        let states = Some(vec![ServiceState::Destroying]);
+        let all = ServiceFilter::default();
+        let those = ServiceFilter { states, ..ServiceFilter::default() };
+        let going = async || self.store.service_count(&service.project, &those).await;
+        let mut before = going().await?;
+        loop {
+            // In this order, so that one that is gone in between counts as staying.
+            let there = self.store.service_count(&service.project, &all).await?;
+            let now = going().await?;
+            if there <= now {
+                return Ok(true);
+            }
+            // Of two that go at the same time each may take the other one for what stays.
+            if now == before {
+                return Ok(false);
+            }
+            before = now;
+        }
     }
 
     /// Removes the container, to make it anew. A volume that was laid out for it goes as well, but only if nothing is in it:
