@@ -97,8 +97,14 @@ fi
 [ ! -e /var/lib/postgresql/data/.service/repair ] || sh /var/lib/postgresql/data/.service/repair
 exec docker-entrypoint.sh "$@""#;
 
-/// What comes before that where the volume is around the data: in a volume that has lost the image's link nothing would be found.
-const LINK: &str = "[ -e /var/lib/postgresql/data ] || ln -s . /var/lib/postgresql/data\n";
+/// What comes before that where the volume is around the data. One that has lost the image's link gets it again; where something else
+/// is in its place the data would not be found, and another database be made beside it.
+const LINK: &str = r#"[ -e /var/lib/postgresql/data ] || ln -s . /var/lib/postgresql/data
+if ! [ /var/lib/postgresql/data -ef /var/lib/postgresql ]; then
+  echo "the data directory that should be here is gone" >&2
+  exit 78
+fi
+"#;
 
 /// Hears what pg_isready does: that somebody has to log in, or why they can't, unless that is because the server is starting or
 /// ending (PostgreSQL manual, "Message Formats" and "PostgreSQL Error Codes", `cannot_connect_now`).
