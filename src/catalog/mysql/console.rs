@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::verifier::verifier;
 use super::{is, login_of, names, own_login};
-use crate::catalog::access::Access;
+use crate::catalog::access::{Access, hex};
 use crate::catalog::deployment::shell;
 use crate::catalog::inquiry::{Answer, Inquiry, MAX_BYTES, MAX_ITEMS, Outcome, Refusal, SqlConsole};
 use crate::catalog::script::TOLD;
@@ -95,7 +95,7 @@ fn ask(_: &Wish, access: &Access, statement: &str) -> Inquiry {
     let set_up = Zeroizing::new(set_up.map(String::as_str).concat());
     let statements = [
         "SET SESSION max_execution_time = 10000, lock_wait_timeout = 5;\nSET @statement = CONVERT(0x",
-        &hexadecimal(statement),
+        &hex(statement.as_bytes()),
         " USING utf8mb4);\nPREPARE asked FROM @statement;\nSTART TRANSACTION READ ONLY;\n",
         "SELECT UNIX_TIMESTAMP(SYSDATE(6)) AS at;\nEXECUTE asked;\n",
     ];
@@ -108,10 +108,6 @@ fn ask(_: &Wish, access: &Access, statement: &str) -> Inquiry {
     let mut command = shell(&[TOLD, &ASK.replace("TAKEN", &TAKEN.to_string())].concat());
     command.extend(["console", database, &may].map(str::to_owned));
     Inquiry { command, user: "mysql", input: SecretString::from(input.as_str()), limit: LIMIT, kept: KEPT }
-}
-
-fn hexadecimal(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn read(answer: &Answer, _: &str) -> Outcome<Table> {
@@ -250,7 +246,7 @@ mod tests {
             let input = inquiry.input.expose_secret();
             assert!(!inquiry.command.concat().contains(statement) && !input.contains(statement), "{statement}");
             let digits = input.split_once("CONVERT(0x").unwrap().1.split_once(' ').unwrap().0;
-            assert_eq!(digits, hexadecimal(statement));
+            assert_eq!(digits, hex(statement.as_bytes()).as_str());
             for password in [access.reader_password(), access.own_password()] {
                 assert!(!inquiry.command.concat().contains(password.expose_secret()));
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::super::access::Access;
+use super::super::access::{Access, hex};
 use super::super::deployment::shell;
 use super::super::inquiry::{Answer, Inquiry, MAX_BYTES, MAX_ITEMS, Refusal, SqlConsole};
 use super::names;
@@ -158,13 +158,8 @@ fn ask(wish: &Wish, access: &Access, statement: &str) -> Inquiry {
         .replace("MEMORY", &(u64::from(memory_mib / 8) << 20).to_string())
         .replace("MAX_ITEMS", &MAX_ITEMS.to_string())
         .replace("MAX_BYTES", &MAX_BYTES.to_string())
-        .replace("STATEMENT", &hexadecimal(statement));
+        .replace("STATEMENT", &hex(statement.as_bytes()));
     Inquiry { command, user: "postgres", input: SecretString::from(script), limit: LIMIT, kept: KEPT }
-}
-
-fn hexadecimal(text: &str) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
-    text.bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn read(answer: &Answer, statement: &str) -> Result<Table, Refusal> {
