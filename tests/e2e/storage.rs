@@ -247,9 +247,15 @@ async fn temporary_files_and_a_stale_slot_are_part_of_it_and_a_larger_size_is_a_
     let peak = Peak::of(&hog.id);
     hog.sql(&["select pg_create_physical_replication_slot('stale', true)"]).unwrap();
     hog.sql(&[&fill("t", 150)]).unwrap();
-    // A server keeps so much for a slot at most, and each query so much in temporary files: many take more.
-    let sort = "select count(*) from (select x from t, generate_series(1, 3) g order by x, g) s, pg_sleep(20)";
-    let sorting: Vec<_> = (0..5).map(|_| hog.beside(move |hog| hog.sql(&[sort]))).collect();
+    // Each stays below what a query may take in temporary files, and holds them however slow the others are.
+    let sort = "declare sorted cursor for select x from t, generate_series(1, 6) g where i % 5 = 0 order by x, g";
+    let hold = format!("select pg_sleep({})", PATIENCE.as_secs());
+    let sorting: Vec<_> = (0..5)
+        .map(|_| {
+            let hold = hold.clone();
+            hog.beside(move |hog| hog.sql(&["begin", sort, "fetch 1 from sorted", &hold]))
+        })
+        .collect();
     // All of them at once may be so fast that it is stopped right after it was told to take no more.
     let query = "query($id: ID!) { service(id: $id) { error { code } } }";
     eventually("it to be full", async || {
