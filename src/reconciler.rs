@@ -45,6 +45,7 @@ mod login;
 mod look;
 mod note;
 mod orphans;
+mod passing;
 mod pool;
 mod presence;
 mod probes;

@@ -45,7 +45,7 @@ pub use copied::{Copied, CopiedBefore};
 pub use incoming::Incoming;
 pub use trouble::Trouble;
 pub use url::{InvalidStoreUrl, StoreUrl};
-pub use write::{Committed, Guard, Reseal, Write};
+pub use write::{Committed, Guard, Passed, Reseal, Write};
 
 /// Opens the store and brings its tables up to date; replicas and processes may do so at the same time. `ca_file` holds
 /// the authorities (PEM) that may have signed the certificate of a PostgreSQL server, in place of the system's.

@@ -10,6 +10,7 @@ use tracing::Instrument as _;
 use super::Reconciler;
 use super::execute::{Done, failure};
 use super::lanes::Slot;
+use super::passing::{Passing, only_goes_on};
 use super::rules::{Attempts, Belongings, Failure, Look, Pause, Plan, decide};
 use super::steps::{Lane, Note, Step};
 use crate::domain::id::ServiceId;
@@ -26,11 +27,12 @@ const STEPS: u32 = 32;
 pub struct Memory {
     generation: i64,
     attempts: Attempts,
+    passing: Passing,
 }
 
 impl Memory {
     fn new(generation: i64) -> Self {
-        Self { generation, attempts: Attempts::default() }
+        Self { generation, attempts: Attempts::default(), passing: Passing::default() }
     }
 
     fn note_failure(&mut self, failure: Failure, now: Timestamp) {
@@ -171,7 +173,7 @@ impl Reconciler {
         interrupt: &Notify,
     ) -> Result<Next, StoreError> {
         let Some(step) = plan.step else {
-            self.write(service, plan.after).await?;
+            self.write(service, plan.after, memory.passing.take()).await?;
             memory.attempts.answered = None;
             if plan.again.is_none() {
                 memory.attempts = Attempts::default();
@@ -179,15 +181,19 @@ impl Reconciler {
             return Ok(Next::Rest(plan.again));
         };
         let traits = step.traits();
+        let passing = &mut memory.passing;
         let (service, done) = match traits.note {
+            Note::Alongside | Note::Checked if only_goes_on(&service, &plan.after) => {
+                self.pass(service, plan.after, &step, passing, (slot, interrupt)).await?
+            }
             Note::Alongside => {
                 let after = plan.after.clone();
                 let doing = self.execute_in(slot, &after, &step, interrupt);
-                let (written, done) = tokio::join!(self.write(service, plan.after), doing);
+                let (written, done) = tokio::join!(self.write(service, plan.after, passing.take()), doing);
                 (written?, done)
             }
-            Note::Before => {
-                let service = self.write_in_term(service, plan.after).await?;
+            Note::Before | Note::Checked => {
+                let service = self.write_in_term(service, plan.after, passing.take()).await?;
                 let done = self.execute_in(slot, &service, &step, interrupt).await;
                 (service, done)
             }
@@ -228,7 +234,7 @@ impl Reconciler {
     }
 
     /// Does a step in its lane.
-    async fn execute_in(&self, slot: &mut Slot, service: &Service, step: &Step, interrupt: &Notify) -> Done {
+    pub(super) async fn execute_in(&self, slot: &mut Slot, service: &Service, step: &Step, interrupt: &Notify) -> Done {
         let doing = self.execute(service, step, interrupt);
         match step.traits().lane {
             Lane::Quick => slot.briefly(doing).await,

@@ -7,7 +7,7 @@ use crate::catalog::ending::cause;
 use crate::domain::event::NewEvent;
 use crate::domain::service::{ErrorCode, Service, ServiceError, ServiceState};
 use crate::domain::task::Task;
-use crate::store::{Guard, StoreError, Write};
+use crate::store::{Guard, Passed, StoreError, Write};
 use crate::telemetry::traces;
 
 /// Lines of a container's log that an error shows.
@@ -17,15 +17,36 @@ const LOG_LENGTH: usize = 1500;
 
 impl Reconciler {
     /// Like [`write`](Self::write), and fails with `Deposed` also where there is nothing new to write.
-    pub(super) async fn write_in_term(&self, before: Service, after: Service) -> Result<Service, StoreError> {
-        if after == before && self.store.term_current().await?.epoch != self.epoch() {
+    pub(super) async fn write_in_term(
+        &self,
+        before: Service,
+        after: Service,
+        passed: Vec<Passed>,
+    ) -> Result<Service, StoreError> {
+        if after == before && passed.is_empty() && self.store.term_current().await?.epoch != self.epoch() {
             return Err(StoreError::Deposed);
         }
-        self.write(before, after).await
+        self.write(before, after, passed).await
     }
 
-    /// Writes down what is known now, with its event, and tells those who wait for it.
-    pub(super) async fn write(&self, before: Service, mut after: Service) -> Result<Service, StoreError> {
+    /// Writes down what is known now and what it was at until then, with their events, and tells those who wait for it.
+    pub(super) async fn write(
+        &self,
+        before: Service,
+        mut after: Service,
+        passed: Vec<Passed>,
+    ) -> Result<Service, StoreError> {
+        let mut shown = before.clone();
+        if let Some(last) = passed.last() {
+            shown.operation = Some(last.operation.clone());
+            // What nothing came of is at its last phase still.
+            if after.operation == before.operation {
+                after.operation.clone_from(&shown.operation);
+            }
+        }
+        if after.evidence.initialised && !before.evidence.initialised {
+            self.watched.add_first(&mut after);
+        }
         if after == before {
             return Ok(before);
         }
@@ -37,9 +58,11 @@ impl Reconciler {
             }
         }
         let now = (self.clock)();
-        let event = NewEvent::of_change(&before, &after, None, now);
-        let written = self.observe(&before, &after, event.as_ref(), now).await?;
-        if event.is_some() {
+        let event = NewEvent::of_change(&shown, &after, None, now);
+        let guard = Guard::Term { epoch: self.epoch(), read: &before };
+        let write = Write { service: Some(&after), passed: &passed, event: event.as_ref(), ..Write::new(guard, now) };
+        let written = self.store.commit(write).await?.service;
+        if event.is_some() || !passed.is_empty() {
             self.hints.project_changed(&written.project);
         }
         if written.state != before.state {

@@ -85,7 +85,10 @@ pub enum Lane {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Note {
     Before,
-    /// It may be tried while the note of it is still being stored. The store refuses the note of a reconciler whose term is
+    /// The same, but where nothing but the phase changes the store only says whether it would take the note, which follows if it
+    /// lasts. What makes something is found by the next look, whoever takes it.
+    Checked,
+    /// It may be tried while the note of it is still being stored, or before it is where nothing but the phase changes. The store refuses the note of a reconciler whose term is
     /// over, and so keeps it from making what another one has removed, or ending what another one has made. A start of
     /// what is gone fails by itself, and a wait changes nothing; that they are late would be seen by whoever waits.
     Alongside,
@@ -124,14 +127,14 @@ impl Step {
 
     pub fn traits(&self) -> Traits {
         use Lane::{Bulk, Quick, Wait};
-        use Note::{Alongside, Before};
+        use Note::{Alongside, Before, Checked};
         use OperationPhase as Phase;
         let (name, phase, lane, note, left, gives_up) = match self {
             Self::PullImage => ("PULL_IMAGE", Phase::PullingImage, Bulk, Before, SUPERSEDED, true),
             Self::CreateStorage => ("CREATE_STORAGE", Phase::CreatingVolume, Quick, Before, SILENT, true),
-            Self::CreateContainer => ("CREATE_CONTAINER", Phase::CreatingContainer, Quick, Before, SILENT, true),
+            Self::CreateContainer => ("CREATE_CONTAINER", Phase::CreatingContainer, Quick, Checked, SILENT, true),
             Self::Start => ("START", Phase::Starting, Quick, Alongside, SILENT, true),
-            Self::Connect => ("CONNECT", Phase::Starting, Quick, Before, SILENT, true),
+            Self::Connect => ("CONNECT", Phase::Starting, Quick, Checked, SILENT, true),
             Self::Join(_) => ("JOIN", Phase::Starting, Wait, Before, SILENT, true),
             Self::AwaitReady(_) => ("AWAIT_READY", Phase::WaitingForReady, Wait, Alongside, ENDED, true),
             Self::RotateCredentials(_) => {

@@ -34,6 +34,8 @@ const AT_REST: u32 = 5;
 #[derive(Default)]
 pub(super) struct Watched {
     services: Mutex<HashMap<ServiceId, watch::Sender<Service>>>,
+    /// What was measured first of those that do not serve yet. It is noted with that they do.
+    first: Mutex<HashMap<ServiceId, Storage>>,
     new: Mutex<Vec<watch::Receiver<Service>>>,
     more: Notify,
 }
@@ -44,11 +46,13 @@ impl Watched {
         let mut services = locked(&self.services);
         if seen.container.as_ref().is_none_or(|container| container.status != ContainerStatus::Running) {
             services.remove(&service.id);
+            locked(&self.first).remove(&service.id);
             return;
         }
         let matters = |service: &Service| {
             let log = service.backup_plan.keeps_log();
-            (service.instance, service.storage_limit_mib(), service.evidence.storage.clone(), log)
+            let serves = service.evidence.initialised;
+            (service.instance, service.storage_limit_mib(), service.evidence.storage.clone(), log, serves)
         };
         if let Some(sender) = services.get(&service.id).filter(|sender| !sender.is_closed()) {
             sender.send_if_modified(|known| {
@@ -62,6 +66,14 @@ impl Watched {
         services.insert(service.id, sender);
         locked(&self.new).push(receiver);
         self.more.notify_one();
+    }
+
+    /// Adds to a service that begins to serve what was measured of it before.
+    pub(super) fn add_first(&self, service: &mut Service) {
+        let first = locked(&self.first).remove(&service.id);
+        if let Some(first) = first.filter(|_| service.evidence.storage == Storage::default()) {
+            service.evidence.storage = first;
+        }
     }
 
     /// Whether a service is watched.
@@ -163,7 +175,11 @@ impl Reconciler {
         let grown = course.follow(fill, fill.is_short(reserve));
         let judge =
             |service: &Service| service.evidence.storage.judged(fill, service.storage_limit_mib(), reserve, grown);
-        if judge(service) != service.evidence.storage
+        let (was, is) = (&service.evidence.storage, judge(service));
+        let is_first = !service.evidence.initialised && *was == Storage::default();
+        if is_first && is == (Storage { used_mib: is.used_mib, ..Storage::default() }) {
+            locked(&self.watched.first).insert(service.id, is);
+        } else if is != *was
             && let Err(error) = self.note_storage(service.id, judge).await
         {
             tracing::warn!(service = %service.id, error = ?error, "How full a volume is could not be noted");

@@ -192,7 +192,7 @@ impl Store for Backend {
 
     async fn service_create(&self, new: &NewService, event: &NewEvent) -> Result<ServiceEvent> {
         let (creation, told) = (new.clone(), event.clone());
-        counted(write!(self, service_create(&creation, &told)), Some(event))
+        counted(write!(self, service_create(&creation, &told)), 1)
     }
 
     async fn service_get(&self, id: ServiceId) -> Result<Option<Service>> {
@@ -297,7 +297,7 @@ impl Store for Backend {
 
     async fn commit(&self, write: Write<'_>) -> Result<Committed> {
         let owned = OwnedWrite::from(write);
-        counted(write!(self, write.guard.purpose(), commit(owned.borrowed())), write.event)
+        counted(write!(self, write.guard.purpose(), commit(owned.borrowed())), write.event_count())
     }
 
     async fn task_list_open(&self, service: ServiceId) -> Result<Vec<Task>> {
@@ -461,10 +461,10 @@ impl Terms for Backend {
 
 type Answer<T> = std::result::Result<T, Fault>;
 
-/// Counts the event of a write that was committed.
-fn counted<T>(written: Result<T>, event: Option<&NewEvent>) -> Result<T> {
-    if written.is_ok() && event.is_some() {
-        metrics::event_written();
+/// Counts the events of a write that was committed.
+fn counted<T>(written: Result<T>, events: i64) -> Result<T> {
+    if written.is_ok() {
+        (0..events).for_each(|_| metrics::event_written());
     }
     written
 }

@@ -8,7 +8,7 @@ use crate::domain::backup::Backup;
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::instance::Instance;
 use crate::domain::log::LogSection;
-use crate::domain::service::{Service, ServiceState};
+use crate::domain::service::{Operation, Service, ServiceState};
 use crate::domain::task::Task;
 
 /// A change: what has to hold for it, and what is written then. All of it happens or nothing.
@@ -38,6 +38,8 @@ pub struct Write<'a> {
     pub sections: &'a [LogSection],
     /// Those that are not kept any more.
     pub sections_lost: &'a [LogSection],
+    /// What the service was at since it was read, with its events, in the order in which it was.
+    pub passed: &'a [Passed],
     /// What the log tells of it. The states and the operation that the event shows are those of the row, before and after
     /// this write.
     pub event: Option<&'a NewEvent>,
@@ -58,8 +60,14 @@ impl<'a> Write<'a> {
             lost: None,
             sections: &[],
             sections_lost: &[],
+            passed: &[],
             event: None,
         }
+    }
+
+    pub(super) fn event_count(&self) -> i64 {
+        let passed = i64::try_from(self.passed.len()).unwrap_or(i64::MAX);
+        passed.saturating_add(i64::from(self.event.is_some()))
     }
 }
 
@@ -98,6 +106,13 @@ pub struct Reseal {
     pub new: Sealed,
 }
 
+/// What a service was at without that having been written: its state, and all but the operation, are as before the write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    pub operation: Operation,
+    pub event: NewEvent,
+}
+
 /// What a change came to.
 #[derive(Debug, Clone)]
 pub struct Committed {
@@ -121,6 +136,7 @@ pub(super) struct OwnedWrite {
     lost: Option<Backup>,
     sections: Vec<LogSection>,
     sections_lost: Vec<LogSection>,
+    passed: Vec<Passed>,
     event: Option<NewEvent>,
 }
 
@@ -149,6 +165,7 @@ impl From<Write<'_>> for OwnedWrite {
             lost: write.lost.cloned(),
             sections: write.sections.to_vec(),
             sections_lost: write.sections_lost.to_vec(),
+            passed: write.passed.to_vec(),
             event: write.event.cloned(),
         }
     }
@@ -173,6 +190,7 @@ impl OwnedWrite {
             lost: self.lost.as_ref(),
             sections: &self.sections,
             sections_lost: &self.sections_lost,
+            passed: &self.passed,
             event: self.event.as_ref(),
         }
     }

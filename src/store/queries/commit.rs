@@ -23,13 +23,14 @@ use crate::store::{Committed, Guard, StoreError, Write};
 /// who waits for one of the others holds up nobody's term.
 pub(super) async fn commit(connection: &mut Conn, write: Write<'_>) -> Answer<Committed> {
     let read = write.guard.read();
-    let sequence = match write.event {
-        Some(_) => Some(sequence_take(connection, &read.project).await?),
-        None => None,
+    let count = write.event_count();
+    let last = match count {
+        0 => 0,
+        _ => sequence_take(connection, &read.project, count).await?,
     };
     let before = locked(connection, &write).await?;
     let after = match write.service {
-        Some(after) => overwrite(connection, &before, after, write.now.into()).await?,
+        Some(after) => overwrite(connection, &before, after, &write).await?,
         None => before.clone(),
     };
     if let Some(reseal) = write.sealed
@@ -48,10 +49,15 @@ pub(super) async fn commit(connection: &mut Conn, write: Write<'_>) -> Answer<Co
         tasks_cancel(connection, after.id, write.now.into()).await?;
         usage_forget(connection, after.id).await?;
     }
+    for (passed, n) in write.passed.iter().zip(1..) {
+        let (operation, revision) = (Some(passed.operation.clone()), before.revision + n);
+        let shown = Service { operation, revision, ..before.clone() };
+        let row = EventRow::new(last - count + n, Some(before.state), &shown, &passed.event);
+        event_insert(connection, row).await?;
+    }
     let mut event = None;
-    if let (Some(sequence), Some(new)) = (sequence, write.event) {
-        let row = EventRow::new(sequence, Some(before.state), &after, new);
-        event = Some(event_insert(connection, row).await?);
+    if let Some(new) = write.event {
+        event = Some(event_insert(connection, EventRow::new(last, Some(before.state), &after, new)).await?);
     }
     if let Guard::Term { epoch, .. } = write.guard {
         term_hold(connection, epoch).await?;
@@ -79,12 +85,14 @@ async fn locked(connection: &mut Conn, write: &Write<'_>) -> Answer<Service> {
     }
 }
 
-async fn overwrite(connection: &mut Conn, before: &Service, after: &Service, now: Instant) -> Answer<Service> {
+/// Each of its events is of a revision of its own, so that who has seen a later one knows.
+async fn overwrite(connection: &mut Conn, before: &Service, after: &Service, write: &Write<'_>) -> Answer<Service> {
+    let now: Instant = write.now.into();
     let dies = before.state != ServiceState::Destroyed && after.state == ServiceState::Destroyed;
     let row: ServiceRow = diesel::update(services::table.find(Id(before.id.0)))
         .set((
             ServiceChange::new(after, now),
-            services::revision.eq(services::revision + 1),
+            services::revision.eq(services::revision + write.event_count().max(1)),
             dies.then(|| Tombstone::new(now)),
         ))
         .returning(ServiceRow::as_returning())

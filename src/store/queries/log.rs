@@ -16,14 +16,14 @@ use crate::store::schema::{projects, service_events};
 use crate::store::types::{Id, sql};
 use crate::store::{Page, Slice, StoreError};
 
-/// Takes the next place in a project's log. The row stays locked until the transaction ends, so whoever takes the place
-/// behind it commits later, and a place whose transaction fails is given to the next.
-pub(super) async fn sequence_take(connection: &mut Conn, project: &ProjectId) -> Answer<i64> {
+/// Takes the next `count` places in a project's log, and gives the last of them. The row stays locked until the transaction ends, so
+/// whoever takes the place behind it commits later, and a place whose transaction fails is given to the next.
+pub(super) async fn sequence_take(connection: &mut Conn, project: &ProjectId, count: i64) -> Answer<i64> {
     let sequence = diesel::insert_into(projects::table)
-        .values((projects::project_id.eq(project.as_str()), projects::last_sequence.eq(1)))
+        .values((projects::project_id.eq(project.as_str()), projects::last_sequence.eq(count)))
         .on_conflict(projects::project_id)
         .do_update()
-        .set(projects::last_sequence.eq(projects::last_sequence + 1))
+        .set(projects::last_sequence.eq(projects::last_sequence + count))
         .returning(projects::last_sequence)
         .get_result(connection)
         .await?;

@@ -25,7 +25,7 @@ use crate::store::{LogSpan, NewService, Page, ServiceFilter, Slice, StoreError};
 
 pub(super) async fn service_create(connection: &mut Conn, new: &NewService, event: &NewEvent) -> Answer<ServiceEvent> {
     let service = &new.service;
-    let sequence = sequence_take(connection, &service.project).await?;
+    let sequence = sequence_take(connection, &service.project, 1).await?;
     // A request that is repeated while the first is under way takes the same name as well; it has to hear of the key.
     // The project's lock makes this look exact.
     if let Some(idempotency) = &new.idempotency

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use project_services::domain::event::NewEvent;
 use project_services::domain::id::ServiceId;
 use project_services::domain::lifecycle::{Requested, ServiceAction, request};
-use project_services::domain::service::{Service, ServiceState};
+use project_services::domain::service::{Operation, OperationPhase, Service, ServiceState};
 use project_services::domain::task::TaskId;
-use project_services::store::{Guard, Store, StoreError, Write};
+use project_services::store::{Guard, Page, Passed, Store, StoreError, Write};
 use tokio::task::JoinSet;
 
 use super::fixture::{Database, append, create, note, service, update};
@@ -17,6 +17,7 @@ contract! {
     an_event_tells_the_state_that_is_and_not_the_one_that_was_read,
     reveals_during_stops_and_starts_do_not_contradict_them,
     nothing_happens_to_a_destroyed_service,
+    what_a_service_has_passed_has_places_of_its_own,
 }
 
 async fn an_event_tells_the_state_that_is_and_not_the_one_that_was_read(database: Database) {
@@ -92,4 +93,51 @@ async fn nothing_happens_to_a_destroyed_service(database: Database) {
     let refused = store.commit(Write { event: Some(&event), ..Write::new(guard, event.occurred_at) }).await;
     assert!(matches!(refused, Err(StoreError::InvalidState(ServiceState::Destroyed))), "{refused:?}");
     assert_eq!(sequences(&*store, "demo").await, [1, 2]);
+}
+
+async fn what_a_service_has_passed_has_places_of_its_own(database: Database) {
+    let store = database.connect().await;
+    let accepted = service("demo", "db");
+    create(&*store, &accepted).await;
+    let at = |phase| Operation { phase, ..accepted.operation.clone().unwrap() };
+    let phases = [OperationPhase::CreatingContainer, OperationPhase::Starting];
+    let passed = phases.map(|phase| Passed { operation: at(phase), event: note(phase.as_str()) });
+    let read = read(&*store, accepted.id).await;
+    let write = async |after: &Service, passed: &[Passed], event: Option<&NewEvent>| {
+        let guard = Guard::Revision(&read);
+        let write = Write { service: Some(after), passed, event, ..Write::new(guard, later(read.updated_at)) };
+        store.commit(write).await
+    };
+    let running = Service { state: ServiceState::Running, operation: None, ..read.clone() };
+    let after = write(&running, &passed, Some(&note("runs"))).await.unwrap().service;
+    assert_eq!(after.revision, read.revision + 3);
+    let stale = write(&running, &passed, Some(&note("lost"))).await;
+    assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
+
+    // One that is at the last of them still.
+    let read = after;
+    let starting = Service { operation: Some(at(OperationPhase::Starting)), ..read.clone() };
+    let write = Write {
+        service: Some(&starting),
+        passed: &passed,
+        ..Write::new(Guard::Revision(&read), later(read.updated_at))
+    };
+    assert_eq!(store.commit(write).await.unwrap().service.revision, read.revision + 2);
+
+    let all = Page { after: None, before: None, limit: 10, from_end: false };
+    let events = store.event_list_of_service(accepted.id, all).await.unwrap().rows;
+    let told = events.iter().map(|event| {
+        let phase = event.operation.as_ref().map(|operation| operation.phase);
+        (event.sequence, event.revision.unwrap(), event.previous_state, event.state, phase)
+    });
+    let (pending, running) = (ServiceState::Pending, ServiceState::Running);
+    let expected = [
+        (1, 1, None, pending, Some(OperationPhase::Queued)),
+        (2, 2, Some(pending), pending, Some(phases[0])),
+        (3, 3, Some(pending), pending, Some(phases[1])),
+        (4, 4, Some(pending), running, None),
+        (5, 5, Some(running), running, Some(phases[0])),
+        (6, 6, Some(running), running, Some(phases[1])),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
 }

@@ -1,0 +1,115 @@
+//! Phases that follow each other within moments: what lasts no longer shares the commit of what comes after it. Their events are
+//! as they would be otherwise, and a little later.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::Reconciler;
+use super::execute::Done;
+use super::lanes::Slot;
+use super::steps::{Note, Step};
+use crate::domain::event::NewEvent;
+use crate::domain::service::{Evidence, Operation, Service};
+use crate::store::{Passed, StoreError};
+
+/// By how much a phase may be shown late.
+const LATE: Duration = Duration::from_millis(500);
+
+/// The phases of a service that are not noted yet, oldest first. Losing them costs their events, as it does where the server
+/// ends before it could note them.
+#[derive(Debug, Default)]
+pub(super) struct Passing {
+    phases: Vec<Passed>,
+    /// When the first of them began.
+    since: Option<Instant>,
+}
+
+impl Passing {
+    /// What `before` is shown as, once they are noted.
+    fn last(&self, before: &Service) -> Service {
+        let operation = self.phases.last().map(|passed| passed.operation.clone());
+        Service { operation: operation.or_else(|| before.operation.clone()), ..before.clone() }
+    }
+
+    fn push(&mut self, before: &Service, after: &Service, now: Timestamp) {
+        self.since.get_or_insert_with(Instant::now);
+        let event = NewEvent::of_change(&self.last(before), after, None, now);
+        if let Some((event, operation)) = event.zip(after.operation.clone()) {
+            self.phases.push(Passed { operation, event });
+        }
+    }
+
+    /// Waits until they have to be noted.
+    async fn late(&self) {
+        match self.since {
+            Some(since) => tokio::time::sleep_until(since + LATE).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    pub(super) fn take(&mut self) -> Vec<Passed> {
+        self.since = None;
+        std::mem::take(&mut self.phases)
+    }
+}
+
+/// Whether a service only goes from one phase to the next, beside what any look at its container tells again.
+pub(super) fn only_goes_on(before: &Service, after: &Service) -> bool {
+    let Some((was, is)) = before.operation.as_ref().zip(after.operation.as_ref()) else { return false };
+    let (made_for, published) = (after.evidence.made_for, after.evidence.published);
+    let (phase, progress_percent) = (is.phase, is.progress_percent);
+    let gone_on = Service {
+        operation: Some(Operation { phase, progress_percent, ..was.clone() }),
+        evidence: Evidence { made_for, published, ..before.evidence.clone() },
+        ..before.clone()
+    };
+    gone_on == *after
+}
+
+impl Reconciler {
+    /// Does a step of which `service` only goes on to `after`. It is noted once it lasts, or has failed.
+    pub(super) async fn pass(
+        &self,
+        service: Service,
+        after: Service,
+        step: &Step,
+        passing: &mut Passing,
+        (slot, interrupt): (&mut Slot, &tokio::sync::Notify),
+    ) -> Result<(Service, Done), StoreError> {
+        if step.traits().note != Note::Alongside {
+            self.check_in_term(&service).await?;
+        }
+        passing.push(&service, &after, (self.clock)());
+        let shown = after.clone();
+        let doing = self.execute_in(slot, &shown, step, interrupt);
+        let mut doing = std::pin::pin!(doing);
+        let done = tokio::select! {
+            done = &mut doing => Some(done),
+            () = passing.late() => None,
+        };
+        match done {
+            Some(done @ (Done::Failed(_) | Done::Noted(_))) => {
+                Ok((self.write(service, after, passing.take()).await?, done))
+            }
+            Some(done) => Ok((service, done)),
+            None => {
+                let (written, done) = tokio::join!(self.write(service, after, passing.take()), doing);
+                Ok((written?, done))
+            }
+        }
+    }
+
+    /// What a write would find out before it writes.
+    async fn check_in_term(&self, service: &Service) -> Result<(), StoreError> {
+        let row = self.store.service_get(service.id).await?;
+        if row.is_none_or(|row| row.revision != service.revision) {
+            return Err(StoreError::Stale);
+        }
+        match self.store.term_current().await?.epoch == self.epoch() {
+            true => Ok(()),
+            false => Err(StoreError::Deposed),
+        }
+    }
+}
