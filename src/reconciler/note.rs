@@ -60,7 +60,10 @@ impl Reconciler {
         let now = (self.clock)();
         let event = NewEvent::of_change(&shown, &after, None, now);
         let guard = Guard::Term { epoch: self.epoch(), read: &before };
-        let write = Write { service: Some(&after), passed: &passed, event: event.as_ref(), ..Write::new(guard, now) };
+        // What it is at comes with what it passed.
+        let is_patient = event.is_none() && !passed.is_empty();
+        let (service, event) = (Some(&after), event.as_ref());
+        let write = Write { service, passed: &passed, event, is_patient, ..Write::new(guard, now) };
         let written = self.store.commit(write).await?.service;
         if event.is_some() || !passed.is_empty() {
             self.hints.project_changed(&written.project);

@@ -1,5 +1,5 @@
 //! Phases that follow each other within moments: what lasts no longer shares the commit of what comes after it. Their events are
-//! as they would be otherwise, and a little later.
+//! as they would be otherwise, and up to half a second later.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use crate::domain::event::NewEvent;
 use crate::domain::service::{Evidence, Operation, Service};
 use crate::store::{Passed, StoreError};
 
-/// By how much a phase may be shown late.
-const LATE: Duration = Duration::from_millis(500);
+/// When it is to be noted; the store may take as long to find company for that.
+const LATE: Duration = Duration::from_millis(250);
 
 /// The phases of a service that are not noted yet, oldest first. Losing them costs their events, as it does where the server
 /// ends before it could note them.
@@ -50,8 +50,14 @@ impl Passing {
     }
 
     pub(super) fn take(&mut self) -> Vec<Passed> {
-        self.since = None;
-        std::mem::take(&mut self.phases)
+        std::mem::take(self).phases
+    }
+
+    /// Forgets what is noted: a note that was left may have been stored all the same.
+    pub(super) fn settle(&mut self, row: &Service) {
+        if self.phases.last().is_some_and(|last| row.operation.as_ref() == Some(&last.operation)) {
+            self.take();
+        }
     }
 }
 
@@ -89,16 +95,25 @@ impl Reconciler {
             done = &mut doing => Some(done),
             () = passing.late() => None,
         };
-        match done {
-            Some(done @ (Done::Failed(_) | Done::Noted(_))) => {
-                Ok((self.write(service, after, passing.take()).await?, done))
-            }
-            Some(done) => Ok((service, done)),
-            None => {
-                let (written, done) = tokio::join!(self.write(service, after, passing.take()), doing);
-                Ok((written?, done))
-            }
+        let has_failed = |done: &Done| matches!(done, Done::Failed(_) | Done::Noted(_));
+        if let Some(done) = done {
+            return match has_failed(&done) {
+                true => Ok((self.write(service, after, passing.take()).await?, done)),
+                false => Ok((service, done)),
+            };
         }
+        let phases = passing.phases.clone();
+        let mut noting = std::pin::pin!(self.write(service.clone(), after, phases));
+        let (written, done) = tokio::select! {
+            written = &mut noting => (written?, doing.await),
+            // Nobody waits for the note of what is over.
+            done = &mut doing => match has_failed(&done) {
+                true => (noting.await?, done),
+                false => return Ok((service, done)),
+            },
+        };
+        passing.take();
+        Ok((written, done))
     }
 
     /// What a write would find out before it writes.

@@ -297,7 +297,7 @@ impl Store for Backend {
 
     async fn commit(&self, write: Write<'_>) -> Result<Committed> {
         let owned = OwnedWrite::from(write);
-        counted(write!(self, write.guard.purpose(), commit(owned.borrowed())), write.event_count())
+        counted(write!(self, write.purpose(), commit(owned.borrowed())), write.event_count())
     }
 
     async fn task_list_open(&self, service: ServiceId) -> Result<Vec<Task>> {

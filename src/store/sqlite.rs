@@ -48,7 +48,7 @@ macro_rules! transaction {
             let savepoint = move |connection: &mut Conn| {
                 super::threads::at_once(diesel_async::AsyncConnection::transaction(connection, $query))
             };
-            $backend.writer.write(savepoint).await
+            $backend.writer.write($purpose.patience(), savepoint).await
         }
     };
 }

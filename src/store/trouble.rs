@@ -53,6 +53,18 @@ pub enum Purpose {
     Request,
     /// It records what is the case, such as what happened to a service: for that the last space is kept.
     Record,
+    /// The same, of what may be told a little later: it waits for another write to share a commit with.
+    Note,
+}
+
+impl Purpose {
+    /// How long it waits for another one.
+    pub fn patience(self) -> Duration {
+        match self {
+            Self::Request | Self::Record => Duration::ZERO,
+            Self::Note => Duration::from_millis(250),
+        }
+    }
 }
 
 /// What is known of a database's trouble. A change of it is logged once, whoever finds it.

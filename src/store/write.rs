@@ -15,6 +15,8 @@ use crate::domain::task::Task;
 #[derive(Debug, Clone, Copy)]
 pub struct Write<'a> {
     pub guard: Guard<'a>,
+    /// Whether it may wait a quarter of a second for another write to share a commit with, where the store can do that.
+    pub is_patient: bool,
     /// When it happens. Becomes the service's `updated_at`, where it is written.
     pub now: Timestamp,
     /// The service as it is to be. It differs from the one that was read in wish, address, instance, generation, state, operation, error,
@@ -50,6 +52,7 @@ impl<'a> Write<'a> {
     pub fn new(guard: Guard<'a>, now: Timestamp) -> Self {
         Self {
             guard,
+            is_patient: false,
             now,
             service: None,
             sealed: None,
@@ -62,6 +65,15 @@ impl<'a> Write<'a> {
             sections_lost: &[],
             passed: &[],
             event: None,
+        }
+    }
+
+    /// In its term the reconciler writes what it saw, or is about to do for it.
+    pub(super) fn purpose(&self) -> Purpose {
+        match self.guard {
+            Guard::Term { .. } if self.is_patient => Purpose::Note,
+            Guard::Term { .. } => Purpose::Record,
+            Guard::Revision(_) | Guard::State { .. } => Purpose::Request,
         }
     }
 
@@ -87,14 +99,6 @@ impl<'a> Guard<'a> {
     pub(super) fn read(&self) -> &'a Service {
         match self {
             Self::Revision(read) | Self::Term { read, .. } | Self::State { read, .. } => read,
-        }
-    }
-
-    /// In its term the reconciler writes what it saw, or is about to do for it.
-    pub(super) fn purpose(&self) -> Purpose {
-        match self {
-            Self::Term { .. } => Purpose::Record,
-            Self::Revision(_) | Self::State { .. } => Purpose::Request,
         }
     }
 }
@@ -126,6 +130,7 @@ pub struct Committed {
 pub(super) struct OwnedWrite {
     guard: OwnedGuard,
     read: Service,
+    is_patient: bool,
     now: Timestamp,
     service: Option<Service>,
     sealed: Option<Reseal>,
@@ -155,6 +160,7 @@ impl From<Write<'_>> for OwnedWrite {
                 Guard::State { one_of, .. } => OwnedGuard::State { one_of: one_of.to_vec() },
             },
             read: write.guard.read().clone(),
+            is_patient: write.is_patient,
             now: write.now,
             service: write.service.cloned(),
             sealed: write.sealed.cloned(),
@@ -180,6 +186,7 @@ impl OwnedWrite {
                 OwnedGuard::Term { epoch } => Guard::Term { epoch: *epoch, read },
                 OwnedGuard::State { one_of } => Guard::State { read, one_of },
             },
+            is_patient: self.is_patient,
             now: self.now,
             service: self.service.as_ref(),
             sealed: self.sealed.as_ref(),

@@ -2,15 +2,17 @@
 //!
 //! Writes that come while the disk is waited for share the next transaction: each is a savepoint in it, in the order in which
 //! they came, and all are answered once it is committed. So a write that fails takes back itself alone, and nobody hears of
-//! anything that is not kept. One that comes alone waits for nobody.
+//! anything that is not kept. One that comes alone waits for nobody, unless it is patient: such a one goes with the next that
+//! somebody waits for, ahead of it.
 
+use std::collections::VecDeque;
 use std::error::Error as _;
-use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use diesel::result::{DatabaseErrorKind, Error};
@@ -25,7 +27,7 @@ const TOGETHER: usize = 64;
 
 /// What is asked of the thread. Ends with it.
 pub struct Writer {
-    jobs: Option<Sender<Box<dyn Job>>>,
+    jobs: Option<Sender<Queued>>,
     thread: Option<JoinHandle<()>>,
     commits: Arc<AtomicU64>,
 }
@@ -42,16 +44,18 @@ impl Writer {
         Ok(Self { jobs: Some(jobs), thread: Some(thread), commits })
     }
 
-    /// Has `work` done in a transaction, and answers once that is committed. Where it is dropped before its turn comes, nothing
-    /// is done.
+    /// Has `work` done in a transaction, and answers once that is committed. With `patience` it waits so long for another one to share
+    /// it with. Where it is dropped before its turn comes, nothing is done.
     pub async fn write<T: Send + 'static>(
         &self,
+        patience: Duration,
         work: impl FnOnce(&mut Conn) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let ended = |error: BoxError| StoreError::Unavailable(error);
         let jobs = self.jobs.as_ref().expect("the thread takes jobs until it is ended");
-        jobs.send(Box::new(Asked { work, reply })).map_err(|_| ended("the thread that writes has ended".into()))?;
+        let queued = Queued { due: Instant::now() + patience, job: Box::new(Asked { work, reply }) };
+        jobs.send(queued).map_err(|_| ended("the thread that writes has ended".into()))?;
         // Without an answer, a panic has ended its transaction.
         answer.await.unwrap_or_else(|error| Err(ended(error.into())))
     }
@@ -70,6 +74,12 @@ impl Drop for Writer {
             let _ = thread.join();
         }
     }
+}
+
+/// A write, and how long it may wait for company.
+struct Queued {
+    due: Instant,
+    job: Box<dyn Job>,
 }
 
 /// A write that somebody waits for.
@@ -175,9 +185,23 @@ struct Writing {
 
 impl Writing {
     /// Works until nobody can ask for anything any more.
-    fn serve(&mut self, asked: &Receiver<Box<dyn Job>>) {
-        while let Ok(first) = asked.recv() {
-            let jobs = iter::once(first).chain(asked.try_iter()).take(TOGETHER);
+    fn serve(&mut self, asked: &Receiver<Queued>) {
+        let mut waiting: VecDeque<Queued> = VecDeque::new();
+        let mut is_over = false;
+        while !is_over || !waiting.is_empty() {
+            let first = match waiting.iter().map(|queued| queued.due).min() {
+                None => asked.recv().map_err(RecvTimeoutError::from),
+                Some(due) => asked.recv_timeout(due.saturating_duration_since(Instant::now())),
+            };
+            is_over = first.as_ref().is_err_and(|error| *error == RecvTimeoutError::Disconnected);
+            waiting.extend(first);
+            let now = Instant::now();
+            if !is_over && waiting.len() < TOGETHER && waiting.iter().all(|queued| queued.due > now) {
+                continue;
+            }
+            // Those that come while it is at it go along.
+            let next = || waiting.pop_front().or_else(|| asked.try_recv().ok()).map(|queued| queued.job);
+            let jobs = std::iter::from_fn(next).take(TOGETHER);
             if catch_unwind(AssertUnwindSafe(|| self.write_together(jobs))).is_err() {
                 self.connection = None;
             }
@@ -196,7 +220,7 @@ impl Writing {
         let mut outcome = Ok(());
         let mut is_written = false;
         // What was to be begun may have been waited for.
-        for job in iter::once(first).filter(|job| job.is_wanted()).chain(jobs) {
+        for job in std::iter::once(first).filter(|job| job.is_wanted()).chain(jobs) {
             let Ran { tell, wrote, broke } = job.run(&mut connection);
             waiting.push(tell);
             is_written |= wrote;

@@ -14,6 +14,7 @@ use project_services::domain::id::{IdempotencyKey, ProjectId, ServiceId};
 use project_services::domain::service::{
     Address, Power, Published, Service, ServiceKind, ServiceState, SizeTier, TierSpec, Wish,
 };
+use project_services::domain::term::{ReplicaId, Term};
 use project_services::store::{Guard, Idempotency, NewService, Result, Store, Write, connect};
 use tokio_postgres::{Client, Config, NoTls};
 use uuid::Uuid;
@@ -189,15 +190,20 @@ pub async fn create(store: &dyn Store, service: &Service) {
     store.service_create(&new(service), &NewEvent::provisioned(service, "ada")).await.unwrap();
 }
 
-/// An event with that message.
 /// The ports that are held, without whose they are.
 pub async fn ports(store: &dyn Store) -> Vec<u16> {
     store.port_list().await.unwrap().into_iter().map(|(_, port)| port).collect()
 }
 
+/// An event with that message.
 pub fn note(message: &str) -> NewEvent {
     let occurred_at = "2026-11-23T12:00:00.000000001Z".parse().unwrap();
     NewEvent { message: message.to_owned(), actor: Some("ada".to_owned()), occurred_at }
+}
+
+pub async fn begin_term(store: &dyn Store) -> Term {
+    let seen = store.term_current().await.unwrap();
+    store.term_take(&seen, ReplicaId(Uuid::now_v7())).await.unwrap().unwrap()
 }
 
 /// Writes a service over the one that was read.

@@ -8,9 +8,9 @@ use diesel::connection::SimpleConnection;
 use futures_util::future::{join, join_all, poll_immediate};
 use project_services::domain::event::{NewEvent, ServiceEvent};
 use project_services::domain::service::Service;
-use project_services::store::{Result, Store, StoreError};
+use project_services::store::{Guard, Result, Store, StoreError, Write};
 
-use super::fixture::{Database, append, create, new, note, project, service, update};
+use super::fixture::{Database, append, begin_term, create, new, note, project, service, update};
 use super::{later, read, sequences};
 
 /// What comes of `writes` where all of them have come before the first is begun.
@@ -55,6 +55,25 @@ async fn writes_that_wait_at_the_same_time_share_one_commit_in_their_order() {
     assert_eq!(sequences(&*store, "demo").await, (1..32).collect::<Vec<_>>());
     // One that comes alone has one of its own.
     append(&*store, &service, "alone").await.unwrap();
+    assert_eq!(store.commit_count() - before, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_patient_goes_ahead_of_the_next_and_where_nobody_comes_alone() {
+    let (_database, store, service) = one_service().await;
+    let epoch = begin_term(&*store).await.epoch;
+    let (read, event) = (read(&*store, service.id).await, note("patient"));
+    let guard = Guard::Term { epoch, read: &read };
+    let patient = || Write { event: Some(&event), is_patient: true, ..Write::new(guard, event.occurred_at) };
+    let before = store.commit_count();
+    let (waited, urgent) = join(store.commit(patient()), append(&*store, &service, "urgent")).await;
+    waited.unwrap();
+    urgent.unwrap();
+    assert_eq!(
+        (store.commit_count() - before, &messages(&*store).await[1..]),
+        (1, &["patient", "urgent"].map(str::to_owned)[..])
+    );
+    store.commit(patient()).await.unwrap();
     assert_eq!(store.commit_count() - before, 2);
 }
 

@@ -7,11 +7,10 @@ use project_services::domain::event::NewEvent;
 use project_services::domain::id::{InstanceId, ServiceId};
 use project_services::domain::pool::{MemberState, PoolMember};
 use project_services::domain::service::{Published, ServiceKind, SizeTier};
-use project_services::domain::term::{ReplicaId, Term};
 use project_services::store::{NewService, Store, StoreError};
 use uuid::Uuid;
 
-use super::fixture::{Database, new, ports, service};
+use super::fixture::{Database, begin_term, new, ports, service};
 
 contract! {
     one_that_is_ready_is_taken_once_and_in_the_term_in_which_it_was_seen,
@@ -40,11 +39,6 @@ fn sealer() -> Sealer {
 
 fn sealed() -> Sealed {
     sealer().seal(ServiceId(Uuid::from_u128(1)), b"secret").unwrap()
-}
-
-async fn begin_term(store: &dyn Store) -> Term {
-    let seen = store.term_current().await.unwrap();
-    store.term_take(&seen, ReplicaId(Uuid::now_v7())).await.unwrap().unwrap()
 }
 
 /// Has a service take it.
