@@ -12,8 +12,8 @@ images_of() { # [KIND,...|all]
   local kind
   case ${1:-} in
     '') rows | awk '$3 == "run" { print $2 }' ;;
-    official) rows | awk '$1 != "debian" && $3 != "named" { print $2 }' ;;
-    all) rows | awk '$3 != "registry" && $3 != "named" { print $2 }' ;;
+    official) rows | awk '$1 != "debian" { print $2 }' ;;
+    all) rows | awk '$3 != "registry" { print $2 }' ;;
     *)
       for kind in $(tr A-Z, 'a-z ' <<<"$1"); do
         rows | awk -v kind="$kind" '$1 == kind { print $2; found = 1 } END { exit !found }' ||

