@@ -82,8 +82,8 @@ async fn the_catalog_lists_what_is_offered_and_what_will_be() {
         json!(kinds),
         json!(["POSTGRESQL", "REDIS", "MYSQL", "MONGODB", "QDRANT", "OBJECT_STORAGE", "MINIO", "MAILPIT"])
     );
-    let available =
-        ["POSTGRESQL", "REDIS", "MYSQL", "OBJECT_STORAGE", "MINIO", "MAILPIT"].map(|kind| json!({"kind": kind}));
+    let available = ["POSTGRESQL", "REDIS", "MYSQL", "MONGODB", "OBJECT_STORAGE", "MINIO", "MAILPIT"]
+        .map(|kind| json!({"kind": kind}));
     assert_eq!(data["available"], json!(available));
     assert_eq!(
         data["catalogEntry"],

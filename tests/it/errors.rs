@@ -31,7 +31,7 @@ async fn bad_input_is_told_by_code_and_field_and_writes_nothing() {
         (input(json!({"projectId": {"a": 1}})), "projectId"),
         (input(json!({"kind": "ORACLE"})), "kind"),
         (input(json!({"kind": 7})), "kind"),
-        (input(json!({"kind": "MONGODB"})), "kind"),
+        (input(json!({"kind": "QDRANT"})), "kind"),
         (input(json!({"tier": "HUGE"})), "tier"),
         (input(json!({"tier": null})), "tier"),
         (input(json!({"version": "5"})), "version"),

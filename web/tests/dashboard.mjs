@@ -55,7 +55,7 @@ async function walk() {
 async function provision(page) {
   await page.button("New service").click();
   const dialog = page.page.getByRole("dialog", { name: "New service" });
-  const coming = dialog.getByRole("radio", { name: /MongoDB.*Coming soon/ });
+  const coming = dialog.getByRole("radio", { name: /Qdrant.*Coming soon/ });
   assert.equal(await coming.isDisabled(), true, "what is coming soon is shown and can't be chosen");
   await dialog.getByRole("radio", { name: /PostgreSQL/ }).and(page.page.locator(":focus")).waitFor();
   await page.page.keyboard.press("ArrowDown");

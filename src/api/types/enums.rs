@@ -15,7 +15,7 @@ pub enum ServiceKind {
     Redis,
     /// The relational database MySQL.
     Mysql,
-    /// The document database MongoDB; coming soon.
+    /// The document database MongoDB.
     Mongodb,
     /// The vector database Qdrant; coming soon.
     Qdrant,
