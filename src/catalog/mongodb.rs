@@ -16,6 +16,8 @@ use super::script::TOLD;
 use super::{Abilities, Credential, Definition, Endpoint, Offer, Rotation, credential, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
+mod backup;
+
 const PORT: u16 = 27017;
 const STOP_GRACE: Duration = Duration::from_secs(60);
 const DATA: &str = "/data/db";
@@ -43,7 +45,12 @@ pub static DEFINITION: Definition = Definition {
         credentials,
         deployment,
         login,
-        can: Abilities { rotation: Some(Rotation { change: credential_change, is_live: true }), ..Abilities::NONE },
+        can: Abilities {
+            rotation: Some(Rotation { change: credential_change, is_live: true }),
+            backup: Some(backup::BACKUP),
+            dump: Some(backup::DUMP),
+            ..Abilities::NONE
+        },
     }),
     is_announced: false,
 };
@@ -73,8 +80,9 @@ fn url(user: &str, password: &str, host: &str, database: &str) -> Zeroizing<Stri
     Zeroizing::new(parts.concat())
 }
 
-/// For a script: `in_mongosh` runs the script $1 by the shell of that name, for at most $2 seconds. The shell has nothing but that,
-/// and leaves nothing behind. Where memory is short, it is what has to go, and not the server.
+/// For a script: `in_mongosh` runs the script $1 by the shell of that name, for at most $2 seconds unless that is empty, with a
+/// module $3 beside it. The shell has nothing but that, and leaves nothing behind. Where memory is short, it is what has to go, and
+/// not the server.
 const MONGOSH: &str = r#"
 in_mongosh() (
   echo 1000 >/proc/self/oom_score_adj 2>/dev/null || :
@@ -83,7 +91,8 @@ in_mongosh() (
   export HOME
   mkdir -p "$HOME/.mongodb/mongosh"
   echo '{"enableTelemetry":false,"disableLogging":true}' >"$HOME/.mongodb/mongosh/config"
-  timeout -k 1 "$2" mongosh --nodb --quiet --norc --file /dev/fd/3 3<<SCRIPT
+  printf '%s\n' "${3:-}" >"$HOME/module.js"
+  ${2:+timeout -k 1 "$2"} mongosh --nodb --quiet --norc --file /dev/fd/3 3<<SCRIPT
 $1
 SCRIPT
 )

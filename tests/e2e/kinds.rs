@@ -312,17 +312,41 @@ async fn mongodb_7_0() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_connected_to_a_mongodb_stays_so_when_its_password_changes() {
+async fn a_mongodb_rotates_under_who_is_connected_and_comes_back_from_its_backup_as_it_was() {
     let (world, client, id, _) = World::with(&MONGODB, &[]).await;
     let credentials = client.reveal(&id).await;
-    (MONGODB.write)(&world, &credentials).unwrap();
+    let fill = "db.t.insertMany([{x: 'kept', n: Double(1), '10': Long(2), '2': null}, {x: 'ä'}]);
+        db.t.createIndex({x: 1}, {unique: true}); db.createCollection('none');
+        db.many.insertMany(Array.from({length: 3000}, (_, n) => ({n, text: 'x'.repeat(500)}))).acknowledged";
+    assert_eq!(mongosh(&world, &credentials, fill).unwrap(), "true");
+
+    let made = back_up(&client, &id).await;
+    backup_in(&client, &made, "AVAILABLE").await;
+    ask(&client, "verifyBackup", &made).await;
+    let verified = backup_in(&client, &made, "VERIFIED").await;
+    let facts = verified["verification"]["facts"].as_array().unwrap();
+    let database = &credentials["MONGODATABASE"];
+    for (name, value) in
+        [(format!("documents of {database}.many"), "3000"), (format!("collections of {database}"), "3")]
+    {
+        assert!(facts.contains(&json!({"name": name, "value": value})), "{verified}");
+    }
+
+    let again = restored(&client, &made, "again").await;
+    let others = client.reveal(&again).await;
+    assert_ne!(others["MONGOPASSWORD"], credentials["MONGOPASSWORD"]);
+    let all =
+        "EJSON.stringify([db.getCollectionNames().sort(), db.t.getIndexes(), db.t.find().sort({_id: 1}).toArray(),
+        db.many.countDocuments({text: 'x'.repeat(500)}), db.t.countDocuments({n: {$type: 'double'}})])";
+    assert_eq!(mongosh(&world, &others, all).unwrap(), mongosh(&world, &credentials, all).unwrap());
+
     let (label, network) = (format!("{LABEL}={}", world.server.test), world.server.network());
     let container =
         ["run", "--detach", "--network", &network, "--label", &label, "--entrypoint", "mongosh", "mongo:8.0"];
     let counts = "while (true) { print(db.t.countDocuments()); sleep(100); }";
     let client_of_before =
         docker(&[&container[..], &[&credentials["MONGO_URL"], "--quiet", "--eval", counts]].concat());
-    let said = || docker(&["logs", &client_of_before]).lines().filter(|line| *line == "1").count();
+    let said = || docker(&["logs", &client_of_before]).lines().filter(|line| *line == "2").count();
     eventually("it is connected", async || (said() > 0).then_some(())).await;
     let now = rotated(&client, &id, MONGODB.secret, &credentials).await;
     let before = said();
