@@ -103,9 +103,9 @@ SCRIPT
 const ALONE: &str = r#"
 begin() {
   mongod --dbpath=/data/db/data --bind_ip=127.0.0.1 --port=27018 --nounixsocket --quiet --wiredTigerCacheSizeGB=0.25 \
-    --setParameter=diagnosticDataCollectionEnabled=false &
+    --setParameter=diagnosticDataCollectionEnabled=false --setParameter=maxIndexBuildMemoryUsageMegabytes=50 &
   server=$!
-  trap 'kill $server 2>/dev/null || :' EXIT
+  trap 'kill $server 2>/dev/null && wait $server || :' EXIT
   trap 'exit 143' TERM INT
   until bash -c ': </dev/tcp/127.0.0.1/27018' 2>/dev/null; do
     kill -0 $server 2>/dev/null || { echo "the server that is to be prepared has ended" >&2; return 1; }
@@ -210,6 +210,8 @@ fn server(tier: &TierSpec) -> Vec<String> {
         format!("--wiredTigerCacheSizeGB={}", f64::from(cache_mib(tier)) / 1024.0),
         "--setParameter=authenticationMechanisms=SCRAM-SHA-256".to_owned(),
         "--setParameter=diagnosticDataCollectionEnabled=false".to_owned(),
+        // Else 200 (MongoDB manual, "Server Parameters"), which a small size does not have.
+        format!("--setParameter=maxIndexBuildMemoryUsageMegabytes={}", (tier.memory_mib / 8).min(200)),
     ];
     words.to_vec()
 }
