@@ -64,3 +64,22 @@ done"#;
 pub(super) const TELL: &str = r#"
 tell() { echo "$1" | timeout -k 1 5 tee /tmp/server/told >/dev/null; }
 "#;
+
+/// For what only one may do at a time in a container: `alone` waits until the lock $1 is the script's. The script removes it.
+pub(super) const ALONE: &str = r#"
+alone() {
+  lock=$1
+  echo $$ >"$lock.$$"
+  until ln "$lock.$$" "$lock" 2>/dev/null; do
+    IFS= read -r owner 2>/dev/null <"$lock" || owner=
+    # One that was killed has left it.
+    if [ -n "$owner" ] && [ ! -e "/proc/$owner" ] && mkdir "$lock.mended" 2>/dev/null; then
+      IFS= read -r again 2>/dev/null <"$lock" || again=
+      [ "$again" != "$owner" ] || rm -f "$lock"
+      rmdir "$lock.mended"
+    fi
+    sleep 0.2
+  done
+  rm -f "$lock.$$"
+}
+"#;

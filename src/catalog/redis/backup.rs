@@ -7,6 +7,7 @@ use super::super::access::Access;
 use super::super::backup::{Backup, PIECES};
 use super::super::deployment::{Change, shell};
 use super::super::dump::Dump;
+use super::super::script::ALONE;
 use super::copy::COPY;
 
 pub const BACKUP: Backup = Backup {
@@ -37,19 +38,7 @@ fail() { printf '%s\n' "$1" >&2; exit 1; }
 /// that waits for a rewriting of the append-only file begins by itself.
 pub(super) const SNAPSHOT: &str = r#"
 file=/data/dump.rdb
-lock=/tmp/snapshot.lock
-echo $$ >"$lock.$$"
-until ln "$lock.$$" "$lock" 2>/dev/null; do
-  IFS= read -r owner 2>/dev/null <"$lock" || owner=
-  # One that was killed has left it.
-  if [ -n "$owner" ] && [ ! -e "/proc/$owner" ] && mkdir "$lock.mended" 2>/dev/null; then
-    IFS= read -r again 2>/dev/null <"$lock" || again=
-    [ "$again" != "$owner" ] || rm -f "$lock"
-    rmdir "$lock.mended"
-  fi
-  sleep 0.2
-done
-rm -f "$lock.$$"
+alone /tmp/snapshot.lock
 trap 'rm -f "$file" "$lock"' EXIT
 trap 'exit 1' TERM INT HUP PIPE
 rm -f "$file"
@@ -77,7 +66,7 @@ printf 'fact:server version=%s\n' "$(field server redis_version)" >&2
 cat "$file""#;
 
 fn take(access: &Access) -> Change {
-    logged_in(&[SNAPSHOT, TAKE].concat(), access)
+    logged_in(&[ALONE, SNAPSHOT, TAKE].concat(), access)
 }
 
 /// Where a snapshot goes that a server of version $1 is to start from. Redis 7 keeps a directory, Redis 6 a file that may begin

@@ -3,6 +3,7 @@
 use super::super::access::Access;
 use super::super::copy::Copy;
 use super::super::deployment::Change;
+use super::super::script::ALONE;
 use super::backup::{CLEAR, KEEP, PLACE, SNAPSHOT, in_version, logged_in};
 
 pub const COPY: Copy = Copy { hold, release: "\n", copy, finish };
@@ -16,7 +17,7 @@ echo released
 IFS= read -r _ || :"#;
 
 fn hold(access: &Access) -> Change {
-    logged_in(&[SNAPSHOT, HOLD].concat(), access)
+    logged_in(&[ALONE, SNAPSHOT, HOLD].concat(), access)
 }
 
 const COPY_IT: &str = r#"
