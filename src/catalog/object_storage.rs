@@ -17,10 +17,15 @@ use super::script::{SUPERVISED, TELL, TOLD};
 use super::{Abilities, Credential, Definition, Endpoint, Offer, Rotation, http, s3, tiers};
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
+mod backup;
+mod guard;
+
 const PORT: u16 = 8333;
 /// It writes what it holds in memory to its volume.
 const STOP_GRACE: Duration = Duration::from_secs(30);
 const DATA: &str = "/data";
+/// The user and the group of the image.
+const USER: &str = "1000:1000";
 
 const ENDPOINTS: &[Endpoint] = &[Endpoint { name: "s3", port: PORT, protocol: "http" }];
 
@@ -42,7 +47,12 @@ pub static DEFINITION: Definition = Definition {
         credentials,
         deployment,
         login,
-        can: Abilities { rotation: Some(Rotation { change: credential_change, is_live: true }), ..Abilities::NONE },
+        can: Abilities {
+            rotation: Some(Rotation { change: credential_change, is_live: true }),
+            storage_guard: Some(guard::GUARD),
+            backup: Some(backup::BACKUP),
+            ..Abilities::NONE
+        },
     }),
     is_announced: false,
 };
@@ -88,7 +98,7 @@ fn deployment(wish: &Wish, access: &Access, _: &Policy) -> Deployment {
             // Without it the small size's memory does not do for uploads of 60 MB (measured).
             ("GOMEMLIMIT", format!("{}MiB", wish.tier.memory_mib * 3 / 5)),
         ],
-        user: "1000:1000",
+        user: USER,
         data_path: DATA,
         second_path: None,
         tmpfs: &[("/tmp", "1777")],
@@ -103,6 +113,25 @@ fn deployment(wish: &Wish, access: &Access, _: &Policy) -> Deployment {
         ready_check: question.repeated("[ -e /data/.initialised ]"),
         ready_hint: None,
     }
+}
+
+/// The servers but that of S3, which they have no need of.
+fn inner() -> impl Iterator<Item = &'static str> {
+    const WORDS: [&str; 11] = [
+        "weed",
+        "-logtostderr=true",
+        "server",
+        "-dir=/data",
+        "-filer",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        // Nobody else wants to be it.
+        "-master.electionTimeout=1s",
+        "-master.telemetry=false",
+        "-master.volumePreallocate=false",
+        "-volume.max=0",
+    ];
+    WORDS.into_iter()
 }
 
 fn command(tier: &TierSpec) -> Vec<String> {
@@ -203,5 +232,5 @@ fn credential_change(_: &Wish, access: &Access) -> Change {
 
 fn login(_: &Wish, access: &Access) -> Change {
     let request = s3::request(access, access.password.expose_secret(), PORT);
-    http::login(PORT, &request, "1000:1000")
+    http::login(PORT, &request, USER)
 }

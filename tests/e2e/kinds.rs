@@ -11,6 +11,8 @@ use crate::support::docker::{LABEL, docker, inspect, owned, preview, try_docker}
 use crate::support::eventually;
 use crate::support::server::Server;
 
+mod s3;
+
 type Credentials = HashMap<String, String>;
 type Said = Result<String, String>;
 
