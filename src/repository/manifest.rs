@@ -44,6 +44,10 @@ pub struct Manifest {
     /// The instance that it was taken of; none in those of versions that did not write it.
     #[serde(default)]
     pub instance: Option<Uuid>,
+    /// The image that the service ran, by which a registry has it, `NAME@sha256:…`, or else by its engine's own name for it; none
+    /// where that is not known, or where an earlier version has written it.
+    #[serde(default)]
+    pub image: Option<String>,
     /// What the content is, such as `postgresql-base-tar`.
     pub content: String,
     /// What the kind wants to know at a restore.
@@ -237,6 +241,7 @@ pub(super) mod tests {
             version: "17".to_owned(),
             tier: TierSpec { tier: "DEV".parse().unwrap(), memory_mib: 256, cpu_millis: 500, storage_mib: 1024 },
             instance: None,
+            image: Some("postgres@sha256:17".to_owned()),
             content: "postgresql-base-tar".to_owned(),
             facts: BTreeMap::from([("data_directory".to_owned(), "/var/lib/postgresql/data".to_owned())]),
             begun_at: time,
@@ -307,12 +312,12 @@ pub(super) mod tests {
         let sealer = ring("a", 1);
         let mut earlier = serde_json::to_value(manifest()).unwrap();
         let members = earlier.as_object_mut().unwrap();
-        for member in ["origin", "verification"] {
+        for member in ["origin", "verification", "image"] {
             members.remove(member).unwrap();
         }
         members.insert("colour".to_owned(), "blue".into());
         let document = sealed(&earlier, &secret(), &sealer).unwrap();
-        let expected = Manifest { origin: None, ..manifest() };
+        let expected = Manifest { origin: None, image: None, ..manifest() };
         assert_eq!(opened::<Manifest>(&document, &sealer).unwrap().0, expected);
 
         let facts = BTreeMap::from([("rows".to_owned(), "7".to_owned())]);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::bucket::{Bucket, KEYS};
 use crate::support::client::Client;
-use crate::support::docker::{docker, owned, preview};
+use crate::support::docker::{docker, inspect, owned, preview};
 use crate::support::eventually;
 use crate::support::server::{OLD_KEY, Server};
 
@@ -323,6 +323,9 @@ async fn a_rotation_of_keys_is_one_of_backups_as_well() {
     server.set("ENCRYPTION_KEYS", &format!("{new_key},{OLD_KEY}"));
     server.restart().await;
     let manifest = server.directory().join("backups").join(format!("{}.json", kept["location"].as_str().unwrap()));
+    let told: Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+    let image = told["manifest"]["image"].as_str().unwrap();
+    assert!(inspect(&id)["Image"] == image || image.contains("@sha256:"), "what it runs: {image}");
     let damaged = manifest.with_file_name("damaged.json");
     std::fs::write(&damaged, std::fs::read_to_string(&manifest).unwrap().replace("e2e", "e3e")).unwrap();
     let rotate = |ends_well: bool| {

@@ -275,6 +275,7 @@ impl Server {
             version: service.wish.version.clone(),
             tier: service.wish.tier,
             instance: None,
+            image: None,
             content: "redis-rdb".to_owned(),
             facts: Default::default(),
             begun_at: now,

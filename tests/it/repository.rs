@@ -103,6 +103,7 @@ async fn a_manifest_in_a_bucket_is_listed_and_opens() {
             version: "17".to_owned(),
             tier: TierSpec { tier: "DEV".parse().unwrap(), memory_mib: 256, cpu_millis: 500, storage_mib: 1024 },
             instance: None,
+            image: Some("postgres@sha256:0123".to_owned()),
             content: "postgresql-base-tar".to_owned(),
             facts: BTreeMap::new(),
             begun_at: "2026-03-04T05:06:07Z".parse().unwrap(),

@@ -58,7 +58,8 @@ impl Reconciler {
         let key = ContentKey::random().map_err(|_| unrandom())?;
         let (facts, written) = self.flow_out(&begun, &service, (able, &access), &object, &key).await?;
         let ended_at = (self.clock)();
-        let manifest = self.manifest(&begun, able.content, facts, written.clone(), ended_at);
+        let what = (able.content, image_of(&service));
+        let manifest = self.manifest(&begun, what, facts, written.clone(), ended_at);
         let secret = Secret { key, access: access.to_bytes() };
         self.settings.backups.repository.write_manifest(&manifest, &secret, &self.sealer).await?;
         self.write_backup(backup.id, |row| {
@@ -176,7 +177,7 @@ impl Reconciler {
     fn manifest(
         &self,
         backup: &Backup,
-        content: &str,
+        (content, image): (&str, Option<String>),
         facts: Facts,
         written: Written,
         ended_at: jiff::Timestamp,
@@ -192,6 +193,7 @@ impl Reconciler {
             version: backup.version.clone(),
             tier: backup.tier,
             instance: backup.instance.map(|id| id.0),
+            image,
             content: content.to_owned(),
             facts,
             begun_at: backup.begun_at.unwrap_or(backup.created_at),
@@ -203,6 +205,11 @@ impl Reconciler {
             object: backup.object.clone().unwrap_or_default(),
         }
     }
+}
+
+/// The image that a service runs, as it is to be found best.
+fn image_of(service: &Service) -> Option<String> {
+    service.evidence.served().map(|image| image.digest.unwrap_or(image.id))
 }
 
 /// How a service can be backed up, if it can be now.
