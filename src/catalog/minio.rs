@@ -12,6 +12,8 @@ use super::script::{SUPERVISED, TELL, TOLD};
 use super::{Abilities, Credential, Definition, Endpoint, Offer, Rotation, http, s3, tiers};
 use crate::domain::service::{ServiceKind, Wish};
 
+mod backup;
+
 const PORT: u16 = 9000;
 const STOP_GRACE: Duration = Duration::from_secs(15);
 const DATA: &str = "/data";
@@ -37,7 +39,11 @@ pub static DEFINITION: Definition = Definition {
         credentials,
         deployment,
         login,
-        can: Abilities { rotation: Some(Rotation { change: credential_change, is_live: false }), ..Abilities::NONE },
+        can: Abilities {
+            rotation: Some(Rotation { change: credential_change, is_live: false }),
+            backup: Some(backup::BACKUP),
+            ..Abilities::NONE
+        },
     }),
     is_announced: false,
 };

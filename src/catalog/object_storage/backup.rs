@@ -36,8 +36,6 @@ forget() {
 }
 "#;
 
-/// What was deleted does not go along where it is much: what the server does about that now and then is done before.
-///
 /// Who ends while the server stands still leaves one behind who has it go on.
 ///
 /// What a thread has begun to write is written before it stands still. A compaction puts its needles in place and then their
@@ -46,7 +44,6 @@ const HOLD: &str = r#"set -eu
 cd /data
 fail() { printf '%s\n' "$1" >&2; exit 1; }
 forget
-timeout 600 wget -q -O /dev/null 'http://127.0.0.1:9333/vol/vacuum?garbageThreshold=0.3' || :
 held=/data/.held/$$
 server=$(cat /tmp/server/pid)
 alone /tmp/hold.lock

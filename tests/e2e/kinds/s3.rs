@@ -132,7 +132,12 @@ async fn comes_back(kind: &Kind) {
     backup_in(&client, &made, "AVAILABLE").await;
     assert!(turns.load(Ordering::Relaxed) > before, "it served on");
     let cloned = clone(&client, &id, "cloned").await;
-    client.settled(&cloned, "RUNNING").await;
+    eventually("it to be cloned", async || {
+        let service = client.service(&cloned).await;
+        assert!(service["error"].is_null(), "{service}");
+        (service["state"] == "RUNNING" && service["operation"].is_null()).then_some(())
+    })
+    .await;
     end();
 
     ask(&client, "verifyBackup", &made).await;
@@ -167,6 +172,11 @@ async fn comes_back(kind: &Kind) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_storage_that_is_written_to_comes_back_from_its_backup() {
     comes_back(&OBJECT_STORAGE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_minio_that_is_written_to_comes_back_from_its_backup() {
+    comes_back(&MINIO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
