@@ -39,8 +39,12 @@ async fn while_the_engine_is_away_provisioning_waits_with_the_reason_and_then_go
     symlink(engine_socket(), &socket).unwrap();
     let running = client.settled(&id, "RUNNING").await;
     assert!(running["error"].is_null());
-    let ready = reqwest::get(format!("http://{}/readyz", server.address)).await.unwrap();
-    assert_eq!(ready.status(), 200);
+    // An answer serves others for a second.
+    eventually("it to be ready", async || {
+        let ready = reqwest::get(format!("http://{}/readyz", server.address)).await.unwrap();
+        (ready.status() == 200).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
