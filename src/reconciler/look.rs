@@ -103,7 +103,9 @@ impl Reconciler {
             };
             let known = memory.take().filter(|memory| memory.generation == service.generation);
             let mut known = known.unwrap_or_else(|| Memory::new(service.generation));
-            known.passing.settle(&service);
+            if known.passing.settle(&service) {
+                self.hints.project_changed(&service.project);
+            }
             match self.step(service, &mut known, &mut slot, interrupt).await {
                 Ok(Next::Rest(again)) => {
                     let nothing_to_remember = known.attempts == Attempts::default();

@@ -53,11 +53,13 @@ impl Passing {
         std::mem::take(self).phases
     }
 
-    /// Forgets what is noted: a note that was left may have been stored all the same.
-    pub(super) fn settle(&mut self, row: &Service) {
-        if self.phases.last().is_some_and(|last| row.operation.as_ref() == Some(&last.operation)) {
-            self.take();
-        }
+    /// Forgets what is noted, and tells whether something is: a note that was left may have been stored all the same.
+    pub(super) fn settle(&mut self, row: &Service) -> bool {
+        let is_at = |passed: &Passed| row.operation.as_ref() == Some(&passed.operation);
+        let Some(noted) = self.phases.iter().rposition(is_at) else { return false };
+        self.phases.drain(..=noted);
+        self.since.take_if(|_| self.phases.is_empty());
+        true
     }
 }
 
@@ -105,7 +107,11 @@ impl Reconciler {
         let phases = passing.phases.clone();
         let mut noting = std::pin::pin!(self.write(service.clone(), after, phases));
         let (written, done) = tokio::select! {
-            written = &mut noting => (written?, doing.await),
+            // A step that was begun is not left for a note that is refused.
+            written = &mut noting => {
+                let done = doing.await;
+                (written?, done)
+            }
             // Nobody waits for the note of what is over.
             done = &mut doing => match has_failed(&done) {
                 true => (noting.await?, done),
@@ -126,5 +132,38 @@ impl Reconciler {
             true => Ok(()),
             false => Err(StoreError::Deposed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::domain::lifecycle::tests::service;
+    use crate::domain::service::{OperationKind, OperationPhase, Power, ServiceState};
+
+    #[test]
+    fn what_was_stored_of_a_note_that_was_left_is_told_no_second_time() {
+        use OperationPhase::{CreatingContainer, CreatingVolume, Starting, WaitingForReady};
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1);
+        let at = |phase| {
+            let mut service = service(ServiceState::Provisioning, Power::On);
+            service.operation = Some(Operation { phase, ..Operation::queued(OperationKind::Provision, now) });
+            service
+        };
+        let row = at(CreatingVolume);
+        let mut passing = Passing::default();
+        for phase in [CreatingContainer, Starting, WaitingForReady] {
+            passing.push(&row, &at(phase), now);
+        }
+        // Once more of what it is at is nothing new.
+        passing.push(&row, &at(WaitingForReady), now);
+        assert!(!passing.settle(&row), "nothing of it is stored");
+        assert!(passing.settle(&at(Starting)));
+        let left: Vec<_> = passing.phases.iter().map(|passed| passed.operation.phase).collect();
+        assert_eq!((left, passing.since.is_some()), (vec![WaitingForReady], true));
+        assert!(passing.settle(&at(WaitingForReady)));
+        assert!(passing.phases.is_empty() && passing.since.is_none());
     }
 }

@@ -16,7 +16,8 @@ impl Operation {
         self.0.kind.into()
     }
 
-    /// How far it is.
+    /// How far it is. A phase that is over within half a second may be shown late, together with what follows it; in the events each has
+    /// its own.
     async fn phase(&self) -> OperationPhase {
         self.0.phase.into()
     }
