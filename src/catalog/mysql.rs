@@ -17,6 +17,7 @@ use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 mod backup;
 mod console;
+mod upgrade;
 mod verifier;
 
 use verifier::verifier;
@@ -56,6 +57,7 @@ pub static DEFINITION: Definition = Definition {
             sql: Some(console::CONSOLE),
             backup: Some(backup::BACKUP),
             dump: Some(backup::DUMP),
+            upgrade: Some(upgrade::UPGRADE),
             ..Abilities::NONE
         },
     }),

@@ -83,3 +83,8 @@ alone() {
   rm -f "$lock.$$"
 }
 "#;
+
+/// For a script: `began` tells one run of its container from another, by when its first process began.
+pub(super) const BEGAN: &str = r#"
+began() { cut -d ' ' -f 22 /proc/1/stat; }
+"#;

@@ -9,6 +9,8 @@ use crate::support::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::server::{SUPERUSER, Server};
 
+mod mysql;
+
 const PUBLISHED: (&str, &str) = ("PUBLISH_ADDRESS", "127.0.0.1");
 
 pub async fn upgrade(client: &Client, id: &str, version: &str) -> Value {
@@ -72,8 +74,7 @@ impl World {
         let input = json!({"projectId": client.project, "kind": kind, "version": version, "tier": tier});
         let id = client.provision_with(input).await["id"].as_str().unwrap().to_owned();
         client.settled(&id, "RUNNING").await;
-        let key = if kind == "REDIS" { "REDIS_URL" } else { "DATABASE_URL" };
-        let url = client.reveal(&id).await[key].clone();
+        let (_, url) = client.reveal(&id).await.into_iter().find(|(key, _)| key.ends_with("_URL")).unwrap();
         Self { server, id, url }
     }
 
@@ -102,6 +103,15 @@ impl World {
         let label = format!("label=dev.project-services.service={}", self.id);
         let count = |list: &[&str]| docker(list).lines().count();
         (count(&["ps", "-aq", "--filter", &label]), count(&["volume", "ls", "-q", "--filter", &label]))
+    }
+
+    /// Waits until it runs in `version`, from whatever it was left in.
+    async fn brought_to(&self, version: &str) -> Value {
+        eventually("its new version", async || {
+            (self.client().service(&self.id).await["version"] == version).then_some(())
+        })
+        .await;
+        self.settled().await
     }
 
     async fn settled(&self) -> Value {
