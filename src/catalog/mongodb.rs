@@ -17,6 +17,7 @@ use super::{Abilities, Credential, Definition, Endpoint, Offer, Rotation, creden
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 mod backup;
+mod upgrade;
 
 const PORT: u16 = 27017;
 const STOP_GRACE: Duration = Duration::from_secs(60);
@@ -49,6 +50,7 @@ pub static DEFINITION: Definition = Definition {
             rotation: Some(Rotation { change: credential_change, is_live: true }),
             backup: Some(backup::BACKUP),
             dump: Some(backup::DUMP),
+            upgrade: Some(upgrade::UPGRADE),
             ..Abilities::NONE
         },
     }),
@@ -227,13 +229,21 @@ fn max_connections(tier: &TierSpec) -> u32 {
     tier.memory_mib / 4
 }
 
+/// What the service's user may do in its database.
+const ROLES: &str = r#"["readWrite", "dbAdmin"]"#;
+
 /// What makes the users in a `server`, or has them again as they were made: the service's has its database and nothing else. The
 /// passwords stand in it in clear, for only the server makes a verifier of one.
 fn users(access: &Access) -> Zeroizing<String> {
+    users_with(access, ROLES)
+}
+
+/// The same with the service's user in other roles.
+fn users_with(access: &Access, roles: &str) -> Zeroizing<String> {
     let (user, database) = names(access);
     let (own, newest) = (access.own_password(), access.passwords().last().unwrap_or_default());
     let own = ["[\"admin\", \"", OWN, "\", \"", own.expose_secret(), "\", [\"root\"]]"];
-    let theirs = ["[\"", database, "\", \"", user, "\", \"", newest, "\", [\"readWrite\", \"dbAdmin\"]]"];
+    let theirs = ["[\"", database, "\", \"", user, "\", \"", newest, "\", ", roles, "]"];
     let (own, theirs) = (Zeroizing::new(own.concat()), Zeroizing::new(theirs.concat()));
     let text = [
         "for (const [database, user, pwd, roles] of [",
@@ -246,17 +256,23 @@ fn users(access: &Access) -> Zeroizing<String> {
     Zeroizing::new(text.concat())
 }
 
-/// Reads the file of the users and how to connect, and tells the server its users.
+/// Reads the file of the users, how to connect, and what to say then.
 const CHANGE: &str = r#"
 cd /data/db/.service
 put users.js
-connect=$(lines)
-in_mongosh "$connect
-$(cat users.js)" 20"#;
+script=$(lines)
+in_mongosh "$script" 20"#;
 
-/// Who is connected stays so. The server knows one password of each user: the old one is let go at once.
+/// Who is connected stays so. The server knows one password of each user: the old one is let go at once. What the user may do stays
+/// as well.
 fn credential_change(_: &Wish, access: &Access) -> Change {
-    let input = Zeroizing::new([users(access).as_str(), ".\n", &connect_own(access), ".\n"].concat());
+    let (user, database) = names(access);
+    let newest = access.passwords().last().unwrap_or_default();
+    let is = ["{pwd: \"", newest, "\", mechanisms: [\"SCRAM-SHA-256\"]}"];
+    let is = Zeroizing::new(is.concat());
+    let change = ["server.getDB(\"", database, "\").updateUser(\"", user, "\", ", &is, ");\n"];
+    let change = Zeroizing::new(change.concat());
+    let input = Zeroizing::new([users(access).as_str(), ".\n", &connect_own(access), &change, ".\n"].concat());
     // The files in the volume are root's, so that the server can't change them. It has no capabilities here either.
     Change {
         command: shell(&[TOLD, MONGOSH, CHANGE].concat()),

@@ -9,6 +9,7 @@ use crate::support::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::server::{SUPERUSER, Server};
 
+mod mongodb;
 mod mysql;
 
 const PUBLISHED: (&str, &str) = ("PUBLISH_ADDRESS", "127.0.0.1");

@@ -16,12 +16,13 @@ const number = (value) => {
   return bytes;
 };
 
-/// A BSON document of text, booleans, and whole numbers of 32 bits or, where they are big integers, of 64.
+/// A BSON document of text, booleans, bytes, and whole numbers of 32 bits or, where they are big integers, of 64.
 const bson = (fields) => {
   const parts = Object.entries(fields).map(([name, value]) => {
     const [type, bytes] = {
       string: () => [2, Buffer.concat([number(Buffer.byteLength(value) + 1), Buffer.from(value + "\0")])],
       boolean: () => [8, Buffer.from([Number(value)])],
+      object: () => [5, Buffer.concat([number(value.length), Buffer.alloc(1), value])],
       number: () => [16, number(value)],
       bigint: () => [18, Buffer.from(new BigInt64Array([value]).buffer)],
     }[typeof value]();
@@ -34,7 +35,7 @@ const bson = (fields) => {
 /// What a document says, but for what it says of kinds that nobody here asks for.
 const fields = (bytes) => {
   const said = {};
-  const sizes = { 1: 8, 2: 0, 3: 0, 4: 0, 7: 12, 8: 1, 9: 8, 10: 0, 16: 4, 17: 8, 18: 8 };
+  const sizes = { 1: 8, 2: 0, 3: 0, 4: 0, 5: 5, 7: 12, 8: 1, 9: 8, 10: 0, 16: 4, 17: 8, 18: 8 };
   for (let at = 4; bytes[at] !== 0; ) {
     const type = bytes[at];
     const name_ends = bytes.indexOf(0, at + 1);
@@ -44,12 +45,13 @@ const fields = (bytes) => {
     if (type === 1) said[name] = bytes.readDoubleLE(at);
     if (type === 2) said[name] = bytes.toString("utf8", at + 4, at + 3 + bytes.readInt32LE(at));
     if (type === 3 || type === 4) said[name] = bytes.subarray(at, at + bytes.readInt32LE(at));
+    if (type === 5) said[name] = bytes.subarray(at + 5, at + 5 + bytes.readInt32LE(at));
     if (type === 8) said[name] = bytes[at] === 1;
     if (type === 16) said[name] = bytes.readInt32LE(at);
     if (type === 18) said[name] = bytes.readBigInt64LE(at);
-    at += sizes[type];
     if (type === 2) at += 4 + bytes.readInt32LE(at);
-    if (type === 3 || type === 4) at += bytes.readInt32LE(at);
+    if (type === 3 || type === 4 || type === 5) at += bytes.readInt32LE(at);
+    at += sizes[type];
   }
   return said;
 };
@@ -136,6 +138,12 @@ class Input {
   }
 }
 
+/// The documents of a collection, each as its bytes.
+const documents = async function* (there, collection) {
+  const cursor = await there.getCollection(collection).find({}, {}, { raw: true, noCursorTimeout: true });
+  for (let document; (document = await cursor.tryNext()) !== null; ) yield document;
+};
+
 /// Collections with how they were made, first those that hold data. What a server keeps for others comes with those.
 const collections = async (there) => {
   const all = (await there.getCollectionInfos()).filter(({ name }) => !/^system\.(?!js$)/.test(name));
@@ -163,14 +171,14 @@ exports.dump = async (server, database, path, EJSON) => {
   for (const collection of all.filter(isHeld).map(heldIn)) {
     const head = (EOF, CRC) => output.add(bson({ db: database, collection, EOF, CRC }));
     const sum = new Sum();
-    const cursor = await there.getCollection(collection).find({}, {}, { raw: true, noCursorTimeout: true });
-    let count = 0;
-    for (let document; (document = await cursor.tryNext()) !== null; count++) {
-      if (count === 0) head(false, 0n);
+    let isEmpty = true;
+    for await (const document of documents(there, collection)) {
+      if (isEmpty) head(false, 0n);
+      isEmpty = false;
       sum.add(document);
       output.add(document);
     }
-    if (count > 0) output.add(number(END));
+    if (!isEmpty) output.add(number(END));
     head(true, sum.value);
     output.add(number(END));
   }
@@ -180,6 +188,8 @@ exports.dump = async (server, database, path, EJSON) => {
 /// Inserts documents as they are, which no driver does: by OP_MSG with a sequence of them (MongoDB manual, "Wire Protocol").
 class Insertion {
   heard = Buffer.alloc(0);
+  waiting = [];
+  size = 0;
   constructor(port) {
     this.socket = net.connect(port, "127.0.0.1");
     this.socket.on("data", (more) => this.hear(more));
@@ -189,21 +199,33 @@ class Insertion {
   hear(more) {
     this.heard = Buffer.concat([this.heard, more]);
     if (this.heard.length < 4 || this.heard.length < this.heard.readInt32LE()) return;
-    const { ok, errmsg, writeErrors } = fields(this.heard.subarray(16 + 5));
+    const said = fields(this.heard.subarray(16 + 5));
+    const { ok, errmsg, writeErrors } = said;
     this.heard = Buffer.alloc(0);
-    if (ok === 1 && writeErrors === undefined) this.done();
+    if (ok === 1 && writeErrors === undefined) this.done(said);
     else this.fail(new Error(errmsg ?? `a document was refused: ${writeErrors?.toString("latin1").replace(/[^ -~]+/g, " ")}`));
   }
-  send(database, collection, documents) {
-    const what = bson({ insert: collection, ordered: true, bypassDocumentValidation: true, $db: database });
-    const name = Buffer.from("documents\0");
-    const length = documents.reduce((sum, document) => sum + document.length, 4 + name.length);
-    const body = [number(0), Buffer.from([0]), what, Buffer.from([1]), number(length), name, ...documents];
+  /// Says a command, with what follows it, and gives what is said in return.
+  say(command, ...rest) {
+    const body = [number(0), Buffer.from([0]), bson(command), ...rest];
     const size = body.reduce((sum, part) => sum + part.length, 16);
     return new Promise((done, fail) => {
       Object.assign(this, { done, fail });
       this.socket.write(Buffer.concat([number(size), number(1), number(0), number(2013), ...body]));
     });
+  }
+  async add(database, collection, document) {
+    this.waiting.push(document);
+    this.size += document.length;
+    if (this.size >= CHUNK || this.waiting.length === 10000) await this.flush(database, collection);
+  }
+  async flush(database, collection) {
+    if (this.waiting.length === 0) return;
+    const name = Buffer.from("documents\0");
+    const head = [Buffer.from([1]), number(this.size + 4 + name.length), name];
+    const what = { insert: collection, ordered: true, bypassDocumentValidation: true, $db: database };
+    await this.say(what, ...head, ...this.waiting);
+    [this.waiting, this.size] = [[], 0];
   }
   close() {
     this.fail = undefined;
@@ -214,6 +236,12 @@ class Insertion {
 const command = async (there, what) => {
   const { ok, errmsg } = await there.runCommand(what);
   if (ok !== 1) throw new Error(errmsg);
+};
+
+/// Makes the indexes of a collection that it was not made with. A server makes them of its own version.
+const index = async (there, name, indexes) => {
+  const others = indexes.filter((one) => one.name !== "_id_" && !one.clustered).map(({ v, ...index }) => index);
+  if (others.length > 0) await command(there, { createIndexes: name, indexes: others });
 };
 
 /// The server at `port` asks nobody who he is, and has none of it.
@@ -233,28 +261,18 @@ exports.load = async (server, port, path, EJSON) => {
   while (!input.isOver()) {
     const { db, collection, EOF, CRC } = fields(input.document());
     const sum = (sums[`${db}.${collection}`] ??= new Sum());
-    let documents = [];
-    let size = 0;
     for (let document; (document = input.document()) !== null; ) {
       sum.add(document);
-      documents.push(document);
-      size += document.length;
-      if (size < CHUNK && documents.length < 10000) continue;
-      await insertion.send(db, collection, documents);
-      [documents, size] = [[], 0];
+      await insertion.add(db, collection, document);
     }
-    if (documents.length > 0) await insertion.send(db, collection, documents);
+    await insertion.flush(db, collection);
     if (EOF && sum.value !== CRC) throw new Error(`${collection} is not as it was written`);
     if (EOF) sums[`${db}.${collection}`] = null;
   }
   insertion.close();
   const whole = made.filter(isHeld).every((one) => sums[`${one.there.getName()}.${heldIn(one)}`] === null);
   if (!whole) throw new Error("a collection is missing");
-  for (const { there, name, indexes } of made) {
-    // A server makes indexes of its own version.
-    const others = indexes.filter((index) => index.name !== "_id_" && !index.clustered).map(({ v, ...index }) => index);
-    if (others.length > 0) await command(there, { createIndexes: name, indexes: others });
-  }
+  for (const { there, name, indexes } of made) await index(there, name, indexes);
   for (const view of made.filter((one) => !isHeld(one))) await make(view);
 };
 

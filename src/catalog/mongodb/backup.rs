@@ -41,8 +41,9 @@ require(process.env.HOME + '/module.js').$2.catch((error) => {
 }
 "#;
 
-fn module() -> String {
-    ["\nmodule=$(cat <<'MODULE'\n", ARCHIVE, "MODULE\n)\n", CALL].concat()
+/// For a script: `call` calls what the module of an archive exports, and `more` that stands behind it.
+pub(super) fn module(more: &str) -> String {
+    ["\nmodule=$(cat <<'MODULE'\n", ARCHIVE, more, "MODULE\n)\n", CALL].concat()
 }
 
 fn take(access: &Access) -> Change {
@@ -58,7 +59,7 @@ echo 'fact:read by=validate' >&2"#;
 
 fn as_ours(script: &str, access: &Access) -> Change {
     let (_, database) = names(access);
-    let mut command = shell(&[TOLD, MONGOSH, &module(), "connect=$(lines)\n", script].concat());
+    let mut command = shell(&[TOLD, MONGOSH, &module(""), "connect=$(lines)\n", script].concat());
     command.extend(["backup", database].map(str::to_owned));
     let input = Zeroizing::new([connect_own(access).as_str(), ".\n"].concat());
     Change { command, user: "mongodb", input: SecretString::from(input.as_str()) }
@@ -79,6 +80,6 @@ echo laid out >.initialised
 sync .initialised . 2>/dev/null || sync"#;
 
 fn lay_out(_: &str, _: bool) -> Change {
-    let script = [PIECES, MONGOSH, ALONE, &module(), LAY_OUT].concat();
+    let script = [PIECES, MONGOSH, ALONE, &module(""), LAY_OUT].concat();
     Change { command: shell(&script), user: "mongodb", input: SecretString::default() }
 }
