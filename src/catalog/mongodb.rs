@@ -17,6 +17,7 @@ use super::{Abilities, Credential, Definition, Endpoint, Offer, Rotation, creden
 use crate::domain::service::{ServiceKind, TierSpec, Wish};
 
 mod backup;
+mod guard;
 mod upgrade;
 
 const PORT: u16 = 27017;
@@ -48,6 +49,7 @@ pub static DEFINITION: Definition = Definition {
         login,
         can: Abilities {
             rotation: Some(Rotation { change: credential_change, is_live: true }),
+            storage_guard: Some(guard::GUARD),
             backup: Some(backup::BACKUP),
             dump: Some(backup::DUMP),
             upgrade: Some(upgrade::UPGRADE),

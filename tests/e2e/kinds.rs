@@ -315,7 +315,7 @@ async fn mongodb_7_0() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mongodb_rotates_under_who_is_connected_and_comes_back_from_its_backup_as_it_was() {
-    let (world, client, id, _) = World::with(&MONGODB, &[]).await;
+    let (world, client, id, name) = World::with(&MONGODB, &[]).await;
     let credentials = client.reveal(&id).await;
     let fill = "db.t.insertMany([{x: 'kept', n: Double(1), '10': Long(2), '2': null}, {x: 'ä'}]);
         db.t.createIndex({x: 1}, {unique: true}); db.createCollection('none');
@@ -354,6 +354,18 @@ async fn a_mongodb_rotates_under_who_is_connected_and_comes_back_from_its_backup
     let before = said();
     eventually("it goes on", async || (said() > before + 1).then_some(())).await;
     assert_eq!((MONGODB.read)(&world, &now).unwrap(), "kept");
+
+    // More than the size is meant for. That writes are refused then its stand-in does not show.
+    docker(&["exec", "--user", "mongodb", &name, "fallocate", "-l", "2060M", "/data/db/filler"]);
+    eventually("it is full", async || {
+        let service = client.service(&id).await;
+        (service["state"] == "RUNNING" && service["error"]["code"] == "STORAGE_FULL").then_some(())
+    })
+    .await;
+    mongosh(&world, &now, "db.many.deleteMany({n: {$gt: 9}})").unwrap();
+    docker(&["exec", "--user", "mongodb", &name, "rm", "/data/db/filler"]);
+    eventually("nothing is wrong with it", async || client.service(&id).await["error"].is_null().then_some(())).await;
+    mongosh(&world, &now, "db.t.insertOne({x: 'new'})").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
