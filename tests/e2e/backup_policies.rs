@@ -13,13 +13,13 @@ use crate::support::server::Server;
 const LIST: &str = "query($id: ID!) { service(id: $id) { state backupPolicy { nextRunAt }
     backups { nodes { id state origin phase } } } }";
 
-/// Has what is due next come due while no server runs.
-async fn come_due(server: &mut Server, id: &str) {
+/// Has what is due next of so many services come due while no server runs.
+async fn come_due(server: &mut Server, services: usize) {
     server.terminate().await;
     let file = server.directory().join("project-services.db");
     let mut connection = SqliteConnection::establish(file.to_str().unwrap()).unwrap();
     let text = "UPDATE services SET backup_due_at = '2020-01-01T00:00:00.000000Z'";
-    assert_eq!(diesel::sql_query(text).execute(&mut connection).unwrap(), 1, "{id}");
+    assert_eq!(diesel::sql_query(text).execute(&mut connection).unwrap(), services);
     server.restart().await;
 }
 
@@ -48,17 +48,31 @@ async fn a_new_service_is_backed_up_by_the_operators_schedule_and_the_ones_befor
     let id = running(&client, "REDIS", "7").await;
     let url = client.reveal(&id).await["REDIS_URL"].clone();
     redis(&server, "7", &url, &["SET", "round", "1"]);
-    come_due(&mut server, &id).await;
+    come_due(&mut server, 1).await;
     let client = Client::new(&server);
     let first = only(&client, &id, &[]).await;
     redis(&server, "7", &url, &["SET", "other", "2"]);
-    come_due(&mut server, &id).await;
+    come_due(&mut server, 1).await;
     let client = Client::new(&server);
     let second = only(&client, &id, &[first]).await;
     let verified = backup_in(&client, &second, "VERIFIED").await;
     assert_eq!(fact(&verified, "keys"), Some("2"), "{verified}");
     let kept = files(&server.directory().join("backups"));
     assert_eq!(kept.len(), 2, "its content and its manifest, and nothing of the one before: {kept:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_kinds_are_backed_up_by_schedule_as_well() {
+    let mut server = Server::start(&[("BACKUP_SCHEDULE", "0 3 * * *")]).await;
+    let client = Client::new(&server);
+    let kinds = [("MYSQL", "9.7"), ("MONGODB", "8.0"), ("OBJECT_STORAGE", "4.48")];
+    let [mysql, mongodb, objects] = kinds.map(|(kind, version)| running(&client, kind, version));
+    let ids = tokio::join!(mysql, mongodb, objects);
+    come_due(&mut server, kinds.len()).await;
+    let client = Client::new(&server);
+    for id in [&ids.0, &ids.1, &ids.2] {
+        only(&client, id, &[]).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
