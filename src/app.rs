@@ -20,7 +20,8 @@ use crate::domain::id::ProjectId;
 use crate::domain::lifecycle::{InvalidState, ServiceAction};
 use crate::domain::network::NetworkTemplate;
 use crate::domain::permission::{Denied, Permission, Principal};
-use crate::engine::Instruments;
+use crate::domain::service::Service;
+use crate::engine::{Fleet, Instruments};
 use crate::hints::Hints;
 use crate::repository::Repository;
 use crate::store::{BoxError, Store, StoreError};
@@ -158,7 +159,7 @@ pub struct App {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
     hints: Arc<Hints>,
-    instruments: Arc<dyn Instruments>,
+    fleet: Fleet,
     terms: Terms,
     feeds: feed::Feeds,
     gauges: live::Gauges,
@@ -167,15 +168,14 @@ pub struct App {
 }
 
 impl App {
-    pub fn new(
-        store: Arc<dyn Store>,
-        sealer: Arc<Sealer>,
-        hints: Arc<Hints>,
-        instruments: Arc<dyn Instruments>,
-        terms: Terms,
-    ) -> Self {
+    pub fn new(store: Arc<dyn Store>, sealer: Arc<Sealer>, hints: Arc<Hints>, fleet: Fleet, terms: Terms) -> Self {
         let (feeds, gauges, consoles, exports) = Default::default();
-        Self { store, sealer, hints, instruments, terms, feeds, gauges, consoles, exports }
+        Self { store, sealer, hints, fleet, terms, feeds, gauges, consoles, exports }
+    }
+
+    /// What tells of the node that a service is on.
+    fn instruments(&self, service: &Service) -> Arc<dyn Instruments> {
+        self.fleet.node(&service.node).instruments
     }
 
     /// How many services that are not destroyed a project may have.

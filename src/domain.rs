@@ -126,6 +126,7 @@ pub mod live;
 pub mod log;
 pub mod name;
 pub mod network;
+pub mod node;
 pub mod observed;
 pub mod page;
 pub mod permission;

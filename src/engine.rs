@@ -20,13 +20,16 @@ use crate::domain::observed::Observed;
 use crate::domain::service::ErrorCode;
 use crate::domain::storage::Fill;
 
+pub mod absent;
 pub mod command;
 pub mod docker;
+pub mod fleet;
 pub mod survey;
 pub mod thing;
 pub mod timed;
 
 pub use command::{Command, Ended, Flow};
+pub use fleet::{Fleet, Node};
 pub use survey::Survey;
 pub use thing::{Owned, OwnedThing, Target, Thing};
 

@@ -24,11 +24,12 @@ use crate::clock::now;
 use crate::crypto::Sealer;
 use crate::domain::address::Publishing;
 use crate::domain::id::{InstallationId, InstanceId, ServiceId};
+use crate::domain::node::NodeName;
 use crate::domain::pool::PoolTarget;
 use crate::domain::storage::Reserve;
 use crate::domain::term::{ReplicaId, Term};
-use crate::engine::{Engine, EngineError, Happening, Instruments, Survey};
-use crate::hints::Hints;
+use crate::engine::{Engine, EngineError, Happening, Instruments, Node, Survey};
+use crate::hints::{Hints, Inbox};
 use crate::repository::Repository;
 use crate::store::Store;
 use crate::telemetry::metrics;
@@ -90,7 +91,7 @@ pub struct BackupSettings {
     pub recovery_days: u32,
 }
 
-/// How the reconciler works.
+/// How a reconciler works.
 #[derive(Debug, Clone)]
 pub struct ReconcilerSettings {
     /// How many looks and quick calls to the engine are made at once.
@@ -119,10 +120,13 @@ pub struct ReconcilerSettings {
 
 pub struct Reconciler {
     store: Arc<dyn Store>,
+    /// The one that it reconciles.
+    node: NodeName,
     engine: Arc<dyn Engine>,
     instruments: Arc<dyn Instruments>,
     sealer: Arc<Sealer>,
     hints: Arc<Hints>,
+    inbox: Arc<Inbox>,
     settings: ReconcilerSettings,
     lanes: Lanes,
     watched: Watched,
@@ -139,17 +143,19 @@ pub struct Reconciler {
 impl Reconciler {
     pub fn new(
         store: Arc<dyn Store>,
-        engine: Arc<dyn Engine>,
-        instruments: Arc<dyn Instruments>,
+        node: Node,
         sealer: Arc<Sealer>,
         hints: Arc<Hints>,
         settings: ReconcilerSettings,
     ) -> Self {
+        let Node { name: node, engine, instruments } = node;
         Self {
             store,
+            node,
             engine,
             instruments,
             sealer,
+            inbox: hints.inbox(),
             hints,
             lanes: Lanes::new(settings.concurrency),
             settings,
@@ -168,11 +174,16 @@ impl Reconciler {
         Self { clock, ..self }
     }
 
+    /// What it is told from outside, and by itself.
+    pub fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+
     /// Reconciles until `shutdown`, whenever it is this process's turn; ends before that when another server has taken over a
     /// store that can't be shared.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         let replica = ReplicaId(Uuid::now_v7());
-        leader::lead(self.store.as_ref(), replica, &shutdown, |term, deposed| {
+        leader::lead(self.store.as_ref(), (&self.node, replica), &shutdown, |term, deposed| {
             Arc::clone(&self).reconcile(term, deposed)
         })
         .await;
@@ -250,7 +261,7 @@ impl Reconciler {
     /// Wakes the service that `instance` runs; where the store does not tell which, a survey has to.
     async fn wake_owner(&self, instance: InstanceId) {
         match self.store.service_of(instance).await {
-            Ok(service) => service.into_iter().for_each(|service| self.hints.wake(service.id)),
+            Ok(service) => service.into_iter().for_each(|service| self.inbox.wake(service.id)),
             Err(_) => self.doubts.notify_one(),
         }
     }
@@ -297,7 +308,7 @@ impl Reconciler {
                     let task = looks.spawn(async move { reconciler.look_in(slot, service, memory, &interrupt).await });
                     looked_at.insert(task.id(), service);
                 }
-                services = self.hints.woken() => services.into_iter().for_each(|service| queue.push(service)),
+                services = self.inbox.woken() => services.into_iter().for_each(|service| queue.push(service)),
                 () = queue.timer() => {}
                 Some(ended) = looks.join_next_with_id() => {
                     let (id, looked) = match ended {

@@ -23,9 +23,10 @@ use crate::clock::Clock;
 use crate::config::{self, Keys, ServeArgs};
 use crate::crypto::Sealer;
 use crate::domain::address::Publishing;
-use crate::engine::Engine;
+use crate::domain::node::NodeName;
 use crate::engine::docker::{DockerEngine, DockerSettings, LoopSettings, StorageSettings};
 use crate::engine::timed::Timed;
+use crate::engine::{Engine, Fleet, Node};
 use crate::hints::Hints;
 use crate::http;
 use crate::reconciler::{BackupSettings, EventRetention, OwnBackups, Reconciler, ReconcilerSettings};
@@ -84,6 +85,8 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
         },
     }));
     let engine: Arc<dyn Engine> = Arc::new(Timed(Arc::clone(&docker)));
+    let node = Node { name: NodeName::default(), engine: Arc::clone(&engine), instruments: docker };
+    let fleet = Fleet::new([node.clone()]);
     let publishing = args.publish_address.map(|address| Publishing { address, ports: args.publish_ports.clone() });
     let policy = args.offering.policy();
     let keep_replaced = SignedDuration::try_from(args.keep_replaced)?;
@@ -113,7 +116,7 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
         Arc::clone(&store),
         Arc::clone(&sealer),
         Arc::clone(&hints),
-        Arc::clone(&docker) as _,
+        fleet,
         Terms {
             networks: args.network_template.clone(),
             publishing,
@@ -127,14 +130,7 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
             has_pool: !pool.is_empty(),
         },
     ));
-    let reconciler = Reconciler::new(
-        Arc::clone(&store).reserved(),
-        Arc::clone(&engine),
-        docker,
-        sealer,
-        Arc::clone(&hints),
-        settings,
-    );
+    let reconciler = Reconciler::new(Arc::clone(&store).reserved(), node, sealer, Arc::clone(&hints), settings);
 
     let shutdown = CancellationToken::new();
     let following = follow_store(Arc::clone(&store), hints, shutdown.clone());

@@ -30,6 +30,7 @@ use crate::domain::instance::Instance;
 use crate::domain::live::UsageRecord;
 use crate::domain::log::LogSection;
 use crate::domain::name::ServiceName;
+use crate::domain::node::NodeName;
 use crate::domain::pool::PoolMember;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::task::Task;
@@ -152,11 +153,11 @@ pub struct Retention {
     pub since: Timestamp,
 }
 
-/// Which replica reconciles; see [`Store`] for what holds of all calls.
+/// Which replica reconciles which node; see [`Store`] for what holds of all calls.
 #[async_trait]
 pub trait Terms: Send + Sync {
-    /// Who reconciles now.
-    async fn term_current(&self) -> Result<Term>;
+    /// Who reconciles a node now.
+    async fn term_current(&self, node: &NodeName) -> Result<Term>;
 
     /// Begins a term of `holder` if the row still is `seen`; None when it is another one by now.
     async fn term_take(&self, seen: &Term, holder: ReplicaId) -> Result<Option<Term>>;
@@ -235,19 +236,19 @@ pub trait Store: Terms {
     /// All services that are not DESTROYED, of every project.
     async fn service_list_active(&self) -> Result<Vec<Service>>;
 
-    /// Of all services that are not DESTROYED, of every project, the revision, which is another one after each write.
-    async fn service_list_revisions(&self) -> Result<Vec<(ServiceId, i64)>>;
+    /// Of all services on a node that are not DESTROYED, of every project, the revision, which is another one after each write.
+    async fn service_list_revisions(&self, node: &NodeName) -> Result<Vec<(ServiceId, i64)>>;
 
     /// Those of `ids` that are not DESTROYED, in any order. Up to a thousand at once.
     async fn service_list_active_of(&self, ids: &[ServiceId]) -> Result<Vec<Service>>;
 
-    /// The services that are to go on and whose expiry has come by `end`, or comes by `notice` and was not told of; the soonest
+    /// The services on a node that are to go on and whose expiry has come by `end`, or comes by `notice` and was not told of; the soonest
     /// first.
-    async fn service_list_expiring(&self, end: Timestamp, notice: Timestamp) -> Result<Vec<Service>>;
+    async fn service_list_expiring(&self, node: &NodeName, end: Timestamp, notice: Timestamp) -> Result<Vec<Service>>;
 
-    /// The services whose backup plan has something due by `now`, of those that run or are DESTROYED; what is due longest first,
+    /// The services on a node whose backup plan has something due by `now`, of those that run or are DESTROYED; what is due longest first,
     /// at most `limit` of them.
-    async fn service_list_backup_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Service>>;
+    async fn service_list_backup_due(&self, node: &NodeName, now: Timestamp, limit: u32) -> Result<Vec<Service>>;
 
     /// The names of a project's services that are not DESTROYED.
     async fn service_list_names(&self, project: &ProjectId) -> Result<Vec<ServiceName>>;
@@ -255,12 +256,12 @@ pub trait Store: Terms {
     /// The host ports on which services that are not DESTROYED are published.
     async fn port_list(&self) -> Result<Vec<(ServiceKind, u16)>>;
 
-    /// The instances of the pool, whatever has come of them, those that have had their state longest first.
-    async fn pool_list(&self) -> Result<Vec<PoolMember>>;
+    /// The instances of a node's pool, whatever has come of them, those that have had their state longest first.
+    async fn pool_list(&self, node: &NodeName) -> Result<Vec<PoolMember>>;
 
-    /// An instance of the pool that was made from that, is ready and was seen to be in the current term, with who may connect
+    /// An instance of a node's pool that was made from that, is ready and was seen to be in the current term, with who may connect
     /// to it, sealed for its own id.
-    async fn pool_find(&self, made_of: &str) -> Result<Option<(PoolMember, Sealed)>>;
+    async fn pool_find(&self, node: &NodeName, made_of: &str) -> Result<Option<(PoolMember, Sealed)>>;
 
     /// An instance of the pool, likewise with who may connect to it; None where somebody has taken it.
     async fn pool_get(&self, id: InstanceId) -> Result<Option<(PoolMember, Sealed)>>;
@@ -273,8 +274,8 @@ pub trait Store: Terms {
     /// more. Fails with `Deposed` in another term.
     async fn pool_note(&self, member: &PoolMember) -> Result<bool>;
 
-    /// Takes an instance off the pool that nobody has taken. Fails with `Deposed` in another term than that of `epoch`.
-    async fn pool_forget(&self, epoch: i64, id: InstanceId) -> Result<()>;
+    /// Takes an instance off a node's pool that nobody has taken. Fails with `Deposed` in another term than that of `epoch`.
+    async fn pool_forget(&self, node: &NodeName, epoch: i64, id: InstanceId) -> Result<()>;
 
     /// Changes a service, which is there already, and what belongs to it. Fails with `Stale` when the service or its sealed
     /// credentials are not those that were read, with `NotUnderstood` where it would overwrite what a newer version has
@@ -291,14 +292,14 @@ pub trait Store: Terms {
     /// The same of several services.
     async fn instance_list_of(&self, services: &[ServiceId]) -> Result<Vec<Instance>>;
 
-    /// Those of all services that check a backup.
-    async fn instance_list_checking(&self) -> Result<Vec<Instance>>;
+    /// Those on a node that check a backup, of all services.
+    async fn instance_list_checking(&self, node: &NodeName) -> Result<Vec<Instance>>;
 
     /// The sections that are kept of the logs of several services, of each in the order of time.
     async fn section_list(&self, services: &[ServiceId]) -> Result<Vec<LogSection>>;
 
-    /// The same of every service.
-    async fn section_list_all(&self) -> Result<Vec<LogSection>>;
+    /// The same of every service on a node.
+    async fn section_list_on(&self, node: &NodeName) -> Result<Vec<LogSection>>;
 
     async fn backup_get(&self, id: BackupId) -> Result<Option<Backup>>;
 
@@ -317,8 +318,8 @@ pub trait Store: Terms {
 
     async fn backup_count(&self, of: &BackupsOf) -> Result<u64>;
 
-    /// The backups about which something is to be done, the oldest first.
-    async fn backup_list_open(&self) -> Result<Vec<Backup>>;
+    /// The backups about which something is to be done, the oldest first; of all services, or of those on a node.
+    async fn backup_list_open(&self, node: Option<&NodeName>) -> Result<Vec<Backup>>;
 
     /// The sealed credentials; None once the service is DESTROYED, or if there is none of that id.
     async fn sealed_get(&self, id: ServiceId) -> Result<Option<Sealed>>;

@@ -63,7 +63,7 @@ impl App {
         let action = ServiceAction::Destroy;
         for _ in 0..ATTEMPTS {
             let service = self.permitted(viewer, id, Privilege::Act(action)).await?;
-            if has_last_backup(&service, &self.store.backup_list_open().await?)? {
+            if has_last_backup(&service, &self.store.backup_list_open(None).await?)? {
                 return Ok(Committed { service, event: None });
             }
             let now = now();
@@ -151,7 +151,7 @@ impl App {
     }
 
     async fn backup_under_way(&self, id: ServiceId) -> Result<Option<Backup>> {
-        let open = self.store.backup_list_open().await?;
+        let open = self.store.backup_list_open(None).await?;
         Ok(open.into_iter().find(|backup| backup.service == id && backup.state.is_open()))
     }
 

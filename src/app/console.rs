@@ -154,7 +154,7 @@ impl App {
 
     /// Puts a question. It counts as under way until it is answered, also where nobody waits for that any more.
     async fn ask(&self, asked: &Asked, inquiry: Inquiry) -> Result<Answer> {
-        let (instruments, instance) = (Arc::clone(&self.instruments), asked.service.instance);
+        let (instruments, instance) = (self.instruments(&asked.service), asked.service.instance);
         let leave = Arc::clone(&asked.leave);
         let answer = tokio::spawn(async move {
             let answer = instruments.ask(instance, inquiry).await;

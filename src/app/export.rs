@@ -106,7 +106,7 @@ impl App {
         let (command, user, input) = (change.command, change.user, change.input);
         let inquiry = Inquiry { command, user, input, limit: LIMIT, kept: KEPT };
         let (pieces, mut flowing) = mpsc::channel(WAITING);
-        let (instruments, instance) = (std::sync::Arc::clone(&self.instruments), service.instance);
+        let (instruments, instance) = (self.instruments(&service), service.instance);
         let dumping = tokio::spawn(async move {
             let ended = instruments.listen(instance, inquiry, pieces).await;
             drop(leave);

@@ -155,7 +155,7 @@ impl App {
             return Err(AppError::Conflict { field: "projectId", message });
         }
         if ending == Ending::BackedUp {
-            let open = self.store.backup_list_open().await?;
+            let open = self.store.backup_list_open(None).await?;
             let obstacles = services.iter().filter_map(|service| obstacle(service, &open));
             let named: Vec<_> = obstacles.map(|(name, why)| format!("{name} ({why})")).collect();
             if !named.is_empty() {

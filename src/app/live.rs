@@ -55,7 +55,7 @@ impl App {
                     return;
                 }
                 // While there is no container there is no output either.
-                if let Ok(mut lines) = app.instruments.follow_logs(service.instance, tail, last.or(since)).await {
+                if let Ok(mut lines) = app.instruments(&service).follow_logs(service.instance, tail, last.or(since)).await {
                     let Some(mut access) = app.access(id).await? else { return };
                     let seen = last;
                     loop {
@@ -164,7 +164,7 @@ impl App {
 
     /// Measures one run of the container. Counting what it holds may take long, and is never waited for.
     async fn measure_run(&self, service: &Service, sender: &watch::Sender<Option<Measured>>) {
-        let Ok(mut usage) = self.instruments.usage(service.instance).await else { return };
+        let Ok(mut usage) = self.instruments(service).usage(service.instance).await else { return };
         let (counted, holdings) = watch::channel(None);
         let mut counting = std::pin::pin!(self.count(service, &counted));
         loop {
@@ -182,12 +182,12 @@ impl App {
     /// Counts what the service holds, again and again. Ends at once where there is no telling how.
     async fn count(&self, service: &Service, counted: &watch::Sender<Option<Holdings>>) {
         let Some(offer) = &definition(service.wish.kind).offer else { return };
-        let instance = service.instance;
+        let (instruments, instance) = (self.instruments(service), service.instance);
         let mut again = interval(COUNT);
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             again.tick().await;
-            if let Ok(holdings) = self.instruments.holdings(instance, offer.data_path, offer.port()).await {
+            if let Ok(holdings) = instruments.holdings(instance, offer.data_path, offer.port()).await {
                 counted.send_replace(Some(holdings));
             }
         }

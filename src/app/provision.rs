@@ -17,6 +17,7 @@ use crate::domain::event::NewEvent;
 use crate::domain::id::{BackupId, IdempotencyKey, ProjectId, ServiceId};
 use crate::domain::lifetime::Lifetime;
 use crate::domain::name::ServiceName;
+use crate::domain::node::NodeName;
 use crate::domain::permission::{Permission, Principal};
 use crate::domain::pool::PoolMember;
 use crate::domain::service::{Address, Operation, Power, Published, Service, ServiceKind, SizeTier, TierSpec, Wish};
@@ -219,7 +220,9 @@ impl App {
         let image = self.terms.offering.image(wish.kind, &wish.version);
         let made_of = made_of(wish, &image, &self.terms.policy, published);
         let Some(made_of) = made_of.filter(|_| self.terms.has_pool) else { return Ok(None) };
-        let Some((member, sealed)) = self.store.pool_find(&made_of).await? else { return Ok(None) };
+        let Some((member, sealed)) = self.store.pool_find(&NodeName::default(), &made_of).await? else {
+            return Ok(None);
+        };
         let opened = self.sealer.open(ServiceId(member.id.0), &sealed);
         Ok(opened.ok().and_then(|bytes| Access::from_bytes(&bytes).ok()).map(|access| (member, access)))
     }

@@ -62,7 +62,7 @@ impl App {
         // A server that is started anew makes do with what it is given; one that goes on keeps what it holds.
         let live = offer.can.live_resize.as_ref().filter(|_| service.state == ServiceState::Running);
         if let Some(live) = live.filter(|_| tier.memory_mib < service.wish.tier.memory_mib) {
-            let held = self.instruments.read(service.instance).await.map_err(unanswered)?.memory_bytes >> 20;
+            let held = self.instruments(service).read(service.instance).await.map_err(unanswered)?.memory_bytes >> 20;
             let room = (live.memory_for_data)(tier);
             if held > u64::from(room) {
                 return refused(format!("It holds {held} MiB in memory, and {name} has {room} MiB for data."));
@@ -74,7 +74,7 @@ impl App {
     /// What is on the service's volume; of one that does not run what was counted last. None where nobody knows.
     async fn stored_mib(&self, service: &Service, offer: &Offer) -> Result<Option<u64>> {
         if service.state == ServiceState::Running {
-            let counted = self.instruments.holdings(service.instance, offer.data_path, offer.port()).await;
+            let counted = self.instruments(service).holdings(service.instance, offer.data_path, offer.port()).await;
             return Ok(Some(counted.map_err(unanswered)?.storage_bytes >> 20));
         }
         Ok(service.evidence.storage.used_mib)

@@ -158,7 +158,7 @@ impl App {
             return UNKNOWN.to_owned();
         };
         let Ok(Some(access)) = self.access(service.id).await else { return UNKNOWN.to_owned() };
-        let answer = self.instruments.ask(service.instance, (upgrade.written.ask)(&access)).await;
+        let answer = self.instruments(service).ask(service.instance, (upgrade.written.ask)(&access)).await;
         answer.ok().and_then(|answer| (upgrade.written.read)(&answer)).unwrap_or_else(|| UNKNOWN.to_owned())
     }
 }

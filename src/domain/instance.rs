@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::id::{InstanceId, ServiceId};
 use super::image::Image;
+use super::node::NodeName;
 use super::service::Service;
 
 text_enum! {
@@ -29,6 +30,8 @@ text_enum! {
 pub struct Instance {
     pub id: InstanceId,
     pub service: ServiceId,
+    /// Where it is.
+    pub node: NodeName,
     pub role: Role,
     /// The version that its data is of.
     pub version: String,
@@ -43,14 +46,14 @@ pub struct Instance {
 impl Instance {
     /// One that is about to be made for `service`, to run it in `version`.
     pub fn building(id: InstanceId, service: &Service, version: &str, now: Timestamp) -> Self {
-        let (service, version) = (service.id, version.to_owned());
-        Self { id, service, role: Role::Building, version, image: None, since: now, purge_at: None }
+        let (node, version) = (service.node.clone(), version.to_owned());
+        Self { id, service: service.id, node, role: Role::Building, version, image: None, since: now, purge_at: None }
     }
 
     /// One that is about to be made, into which a backup of `version` is restored.
-    pub fn checking(id: InstanceId, service: ServiceId, version: &str, now: Timestamp) -> Self {
-        let version = version.to_owned();
-        Self { id, service, role: Role::Checking, version, image: None, since: now, purge_at: None }
+    pub fn checking(id: InstanceId, service: &Service, version: &str, now: Timestamp) -> Self {
+        let (node, version) = (service.node.clone(), version.to_owned());
+        Self { id, service: service.id, node, role: Role::Checking, version, image: None, since: now, purge_at: None }
     }
 
     /// What runs `service`, as it is once another one does: it is kept for so long, as `role` has it.
@@ -58,6 +61,7 @@ impl Instance {
         Self {
             id: service.instance,
             service: service.id,
+            node: service.node.clone(),
             role,
             version: service.wish.version.clone(),
             image: service.evidence.served(),

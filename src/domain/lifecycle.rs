@@ -321,6 +321,7 @@ pub(crate) mod tests {
             },
             address: Address { hostname: "postgresql-00000001".to_owned(), published: None },
             instance: InstanceId(uuid::Uuid::from_u128(1)),
+            node: Default::default(),
             generation: 1,
             revision: 1,
             state,

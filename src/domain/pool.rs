@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use super::id::InstanceId;
+use super::node::NodeName;
 use super::service::{Power, Published, ServiceKind, SizeTier, TierSpec, Wish};
 
 text_enum! {
@@ -22,6 +23,8 @@ text_enum! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolMember {
     pub id: InstanceId,
+    /// Where it is.
+    pub node: NodeName,
     pub kind: ServiceKind,
     pub version: String,
     pub tier: TierSpec,

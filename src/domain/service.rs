@@ -13,6 +13,7 @@ use super::id::{InstanceId, ProjectId, ServiceId};
 use super::image::Image;
 use super::lifetime::Lifetime;
 use super::name::ServiceName;
+use super::node::NodeName;
 use super::storage::Storage;
 use super::trace::TraceParent;
 
@@ -366,6 +367,8 @@ pub struct Service {
     pub address: Address,
     /// What runs it.
     pub instance: InstanceId,
+    /// Where that is.
+    pub node: NodeName,
     /// Counts the user's intents: 1 when provisioned, one more with each action.
     pub generation: i64,
     /// Counts every write of the row; a write that finds another number than it read is refused.
@@ -453,6 +456,7 @@ impl Service {
             wish,
             address,
             instance: InstanceId::first_of(id),
+            node: NodeName::default(),
             generation: 1,
             revision: 1,
             state: ServiceState::Pending,

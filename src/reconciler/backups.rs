@@ -47,7 +47,7 @@ impl Reconciler {
                 tasks.insert(task.id(), id);
             }
             tokio::select! {
-                () = self.hints.backup_asked_for() => {}
+                () = self.inbox.backup_asked_for() => {}
                 () = tokio::time::sleep(INTERVAL) => {}
                 Some(ended) = under_way.join_next_with_id() => {
                     let id = match ended {
@@ -65,7 +65,7 @@ impl Reconciler {
 
     async fn due_backups(&self) -> Vec<Backup> {
         let now = (self.clock)();
-        match self.store.backup_list_open().await {
+        match self.store.backup_list_open(Some(&self.node)).await {
             Ok(open) => open.into_iter().filter(|backup| backup.is_due(now)).collect(),
             Err(error) => {
                 tracing::debug!(error = ?error, "The backups could not be listed; the next round tries again");
@@ -153,7 +153,7 @@ impl Reconciler {
                 Ok(_) => {
                     self.hints.project_changed(&row.project);
                     if ended.is_some() {
-                        self.hints.wake(service.id);
+                        self.inbox.wake(service.id);
                     }
                     return Ok(Some(Backup { revision: row.revision + 1, ..after }));
                 }

@@ -59,7 +59,7 @@ impl Reconciler {
                     has_changed &= !taken;
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        () = self.hints.snapshot_asked_for(), if !has_changed => has_changed = true,
+                        () = self.inbox.snapshot_asked_for(), if !has_changed => has_changed = true,
                     }
                 }
                 Ok(None) => return std::future::pending().await,

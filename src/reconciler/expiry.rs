@@ -34,7 +34,7 @@ impl Reconciler {
     pub async fn end_expired(&self) {
         let now = (self.clock)();
         let notice = now.checked_add(NOTICE).unwrap_or(Timestamp::MAX);
-        let due = self.store.service_list_expiring(now, notice).await.unwrap_or_else(|error| {
+        let due = self.store.service_list_expiring(&self.node, now, notice).await.unwrap_or_else(|error| {
             tracing::debug!(error = ?error, "Expiries could not be looked at; the next round tries again");
             Vec::new()
         });
@@ -70,7 +70,7 @@ impl Reconciler {
         let written = self.store.commit(write).await?.service;
         tracing::info!(service = %written.id, project = %written.project, state = %written.state, "{}", event.message);
         self.hints.project_changed(&written.project);
-        self.hints.wake(written.id);
+        self.inbox.wake(written.id);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! One replica at a time reconciles: a term in the store, kept alive by beats, taken over when they stop.
+//! One replica at a time reconciles a node: a term in the store, kept alive by beats, taken over when they stop.
 //!
 //! No clock is compared with another's. Whoever waits takes over when it has seen the term stand still for
 //! [`TAKEOVER`] by its own clock; whoever leads steps down when it could not renew for [`PATIENCE`], which is less. What a
@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::node::NodeName;
 use crate::domain::term::{ReplicaId, Term};
 use crate::store::{self, Terms};
 
@@ -22,12 +23,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long the signs of life have to be missing before another takes over.
 const TAKEOVER: Duration = Duration::from_secs(4);
 
-/// Runs `reconcile` in each term that this replica gets, until `shutdown`, or until another server has taken over a store
+/// Runs `reconcile` in each term of the node that this replica gets, until `shutdown`, or until another server has taken over a store
 /// that can't be shared. The token that `reconcile` is given is cancelled at the end of the term; the term ends for good
 /// when `reconcile` has returned.
 pub(super) async fn lead<R>(
     store: &dyn Terms,
-    replica: ReplicaId,
+    (node, replica): (&NodeName, ReplicaId),
     shutdown: &CancellationToken,
     mut reconcile: impl FnMut(Term, CancellationToken) -> R,
 ) where
@@ -38,17 +39,18 @@ pub(super) async fn lead<R>(
     let mut at_once = !shared;
     let mut seen: Option<(Term, Instant)> = None;
     while !shutdown.is_cancelled() {
-        match next_term(store, replica, &mut seen, at_once).await {
+        match next_term(store, (node, replica), &mut seen, at_once).await {
             Some(term) => {
                 at_once = false;
                 seen = None;
-                tracing::info!(epoch = term.epoch, "This replica reconciles now");
+                let epoch = term.epoch;
+                tracing::info!(%node, epoch, "This replica reconciles now");
                 let deposed = shutdown.child_token();
-                let (last, ()) = tokio::join!(keep(store, term, &deposed), reconcile(term, deposed.clone()));
+                let (last, ()) = tokio::join!(keep(store, term.clone(), &deposed), reconcile(term, deposed.clone()));
                 if let Err(error) = store.term_release(&last).await {
                     tracing::debug!(error = ?error, "The term could not be released; it will run out");
                 }
-                tracing::info!(epoch = term.epoch, "This replica does not reconcile any more");
+                tracing::info!(%node, epoch, "This replica does not reconcile any more");
                 if !shared && !shutdown.is_cancelled() {
                     return tracing::error!("Another server uses this database now; only PostgreSQL can be shared");
                 }
@@ -66,11 +68,11 @@ pub(super) async fn lead<R>(
 /// Begins a term, if nobody holds one or its holder shows no sign of life.
 async fn next_term(
     store: &dyn Terms,
-    replica: ReplicaId,
+    (node, replica): (&NodeName, ReplicaId),
     seen: &mut Option<(Term, Instant)>,
     at_once: bool,
 ) -> Option<Term> {
-    let current = match store.term_current().await {
+    let current = match store.term_current(node).await {
         Ok(current) => current,
         Err(error) => {
             tracing::debug!(error = ?error, "Who reconciles can't be read");
@@ -81,7 +83,7 @@ async fn next_term(
     };
     let since = match seen {
         Some((term, since)) if *term == current => *since,
-        _ => seen.insert((current, Instant::now())).1,
+        _ => seen.insert((current.clone(), Instant::now())).1,
     };
     if current.holder.is_some() && !at_once && since.elapsed() < TAKEOVER {
         return None;
@@ -112,7 +114,7 @@ async fn keep(store: &dyn Terms, mut term: Term, deposed: &CancellationToken) ->
             Ok(Err(error)) => tracing::debug!(error = ?error, "The term could not be renewed; it is tried again"),
         }
     }
-    tracing::warn!(epoch = term.epoch, "The term is over: another replica may reconcile");
+    tracing::warn!(node = %term.node, epoch = term.epoch, "The term is over: another replica may reconcile");
     deposed.cancel();
     term
 }
@@ -123,7 +125,7 @@ async fn renew(store: &dyn Terms, term: &Term) -> store::Result<Option<Term>> {
         return Ok(Some(renewed));
     }
     // One that was given up or failed may have happened after all.
-    let current = store.term_current().await?;
+    let current = store.term_current(&term.node).await?;
     Ok((current.holder == term.holder && current.epoch == term.epoch).then_some(current))
 }
 
@@ -154,7 +156,7 @@ mod tests {
 
     impl Troubled {
         fn new(shared: bool) -> Arc<Self> {
-            let term = Mutex::new(Term { holder: None, epoch: 0, beat: 0 });
+            let term = Mutex::new(Term { node: NodeName::default(), holder: None, epoch: 0, beat: 0 });
             Arc::new(Self { shared, term, mood: Mutex::new(Mood::Answers) })
         }
 
@@ -163,7 +165,7 @@ mod tests {
         }
 
         fn term(&self) -> Term {
-            *self.term.lock().unwrap()
+            self.term.lock().unwrap().clone()
         }
 
         async fn answer(&self) -> store::Result<()> {
@@ -182,7 +184,7 @@ mod tests {
             let mut term = self.term.lock().unwrap();
             let is_seen = (term.epoch, term.beat) == (seen.epoch, seen.beat);
             if is_seen {
-                *term = next;
+                *term = next.clone();
             }
             Ok(is_seen.then_some(next))
         }
@@ -190,20 +192,20 @@ mod tests {
 
     #[async_trait]
     impl Terms for Troubled {
-        async fn term_current(&self) -> store::Result<Term> {
+        async fn term_current(&self, _: &NodeName) -> store::Result<Term> {
             self.answer().await.map(|()| self.term())
         }
 
         async fn term_take(&self, seen: &Term, holder: ReplicaId) -> store::Result<Option<Term>> {
-            self.replace(seen, Term { holder: Some(holder), epoch: seen.epoch + 1, beat: 0 }).await
+            self.replace(seen, Term { holder: Some(holder), epoch: seen.epoch + 1, beat: 0, ..seen.clone() }).await
         }
 
         async fn term_renew(&self, term: &Term) -> store::Result<Option<Term>> {
-            self.replace(term, Term { beat: term.beat + 1, ..*term }).await
+            self.replace(term, Term { beat: term.beat + 1, ..term.clone() }).await
         }
 
         async fn term_release(&self, term: &Term) -> store::Result<()> {
-            self.replace(term, Term { holder: None, ..*term }).await.map(|_| ())
+            self.replace(term, Term { holder: None, ..term.clone() }).await.map(|_| ())
         }
 
         fn is_shared(&self) -> bool {
@@ -234,7 +236,7 @@ mod tests {
                     tell.send(Told::Ended(term.epoch)).unwrap();
                 }
             };
-            lead(store.as_ref(), replica(), &CancellationToken::new(), reconcile).await;
+            lead(store.as_ref(), (&NodeName::default(), replica()), &CancellationToken::new(), reconcile).await;
         });
         told
     }

@@ -44,7 +44,7 @@ impl Reconciler {
         let mut after = service.clone();
         after.evidence.refused = refused;
         match self.observe(&service, &after, None, (self.clock)()).await {
-            Ok(_) => self.hints.wake(service.id),
+            Ok(_) => self.inbox.wake(service.id),
             Err(error) => {
                 tracing::debug!(service = %service.id, error = ?error, "What came of a login could not be noted");
             }

@@ -97,7 +97,7 @@ impl Reconciler {
                     tracing::warn!(service = %id, "What a newer version has written about a service is left alone");
                     return Looked { memory: None, again: None };
                 }
-                Ok(Some(service)) if service.state != ServiceState::Destroyed => service,
+                Ok(Some(service)) if service.state != ServiceState::Destroyed && service.node == self.node => service,
                 Ok(_) => return Looked { memory: None, again: None },
                 Err(error) => return self.store_failed(id, memory, &error),
             };

@@ -23,7 +23,7 @@ impl Reconciler {
         after: Service,
         passed: Vec<Passed>,
     ) -> Result<Service, StoreError> {
-        if after == before && passed.is_empty() && self.store.term_current().await?.epoch != self.epoch() {
+        if after == before && passed.is_empty() && self.store.term_current(&self.node).await?.epoch != self.epoch() {
             return Err(StoreError::Deposed);
         }
         self.write(before, after, passed).await

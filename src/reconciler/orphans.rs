@@ -24,8 +24,8 @@ impl Reconciler {
         if old.is_empty() {
             return Ok(());
         }
-        let checking = self.store.instance_list_checking().await?;
-        let pool = self.store.pool_list().await?;
+        let checking = self.store.instance_list_checking(&self.node).await?;
+        let pool = self.store.pool_list(&self.node).await?;
         let checks = |instance: &InstanceId| checking.iter().any(|checking| checking.id == *instance);
         let waits = |instance: &InstanceId| pool.iter().any(|member| member.id == *instance);
         let containers: HashSet<&str> =

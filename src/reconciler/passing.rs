@@ -128,7 +128,7 @@ impl Reconciler {
         if row.is_none_or(|row| row.revision != service.revision) {
             return Err(StoreError::Stale);
         }
-        match self.store.term_current().await?.epoch == self.epoch() {
+        match self.store.term_current(&self.node).await?.epoch == self.epoch() {
             true => Ok(()),
             false => Err(StoreError::Deposed),
         }

@@ -94,7 +94,7 @@ impl Reconciler {
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.hints.pool_asked_for(), if failures == 0 => {}
+                () = self.inbox.pool_asked_for(), if failures == 0 => {}
             }
         }
     }
@@ -102,7 +102,7 @@ impl Reconciler {
     /// Removes all that nobody has taken, at the end of a server that leaves nothing of its own behind.
     pub async fn empty_pool(&self) {
         let emptied = async {
-            for member in self.store.pool_list().await? {
+            for member in self.store.pool_list(&self.node).await? {
                 self.drop_member(&member).await?;
             }
             Ok::<_, PoolError>(())
@@ -114,7 +114,7 @@ impl Reconciler {
 
     async fn see_to_pool(&self, demand: &mut Demand) -> Result<(), PoolError> {
         loop {
-            let members = self.store.pool_list().await?;
+            let members = self.store.pool_list(&self.node).await?;
             let (ready, gone) = self.sort_out(members).await?;
             let made_of = ready.iter().map(|member| (member.id, member.made_of.clone())).collect();
             demand.note(made_of, &gone, (self.clock)());
@@ -142,7 +142,7 @@ impl Reconciler {
             self.probes.see(member.id, None, &mut seen);
             if self.is_somebodys(&member, &seen).await? {
                 tracing::warn!(instance = %member.id, "An instance of the pool was taken already, and is left alone");
-                self.store.pool_forget(self.epoch(), member.id).await?;
+                self.store.pool_forget(&self.node, self.epoch(), member.id).await?;
                 gone.insert(member.id);
             } else if member.state != MemberState::Ready {
                 self.drop_member(&member).await?;
@@ -254,6 +254,7 @@ impl Reconciler {
         };
         let member = PoolMember {
             id,
+            node: self.node.clone(),
             kind: wish.kind,
             version: wish.version,
             tier: wish.tier,
@@ -305,7 +306,7 @@ impl Reconciler {
         self.probes.forget(member.id);
         self.engine.remove(&Target::Container(member.id)).await?;
         self.engine.remove(&Target::Volume(member.id)).await?;
-        Ok(self.store.pool_forget(self.epoch(), member.id).await?)
+        Ok(self.store.pool_forget(&self.node, self.epoch(), member.id).await?)
     }
 }
 

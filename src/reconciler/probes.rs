@@ -186,7 +186,7 @@ impl Reconciler {
             let before = known.health();
             known.hear(answers);
             if known.health() != before {
-                known.owner.into_iter().for_each(|service| self.hints.wake(service));
+                known.owner.into_iter().for_each(|service| self.inbox.wake(service));
             }
         }
         if answers { INTERVAL } else { AGAIN }

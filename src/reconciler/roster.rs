@@ -8,6 +8,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::login;
 use crate::domain::id::{InstanceId, ProjectId, ServiceId};
+use crate::domain::node::NodeName;
 use crate::domain::observed::Health;
 use crate::domain::service::{Power, Service, ServiceKind, ServiceState};
 use crate::engine::survey::{Activity, Sighting};
@@ -53,9 +54,9 @@ enum Rest {
 
 impl Roster {
     /// Reads what has changed since it was last read, and gives the services that did.
-    pub(super) async fn refresh(&self, store: &dyn Store) -> Result<Vec<ServiceId>, StoreError> {
+    pub(super) async fn refresh(&self, store: &dyn Store, node: &NodeName) -> Result<Vec<ServiceId>, StoreError> {
         let mut known = self.0.lock().await;
-        let revisions = store.service_list_revisions().await?;
+        let revisions = store.service_list_revisions(node).await?;
         let is_known = |(id, revision): &&(ServiceId, i64)| {
             known.services.get(id).is_some_and(|entry| entry.revision == *revision)
         };

@@ -209,7 +209,7 @@ impl Reconciler {
                     if event.is_some() {
                         self.hints.project_changed(&before.project);
                     }
-                    self.hints.wake(id);
+                    self.inbox.wake(id);
                     return Ok(());
                 }
             }

@@ -38,7 +38,7 @@ impl Reconciler {
             let besides = tokio::select! {
                 _ = interval.tick() => Besides::Turn,
                 () = self.doubts.notified() => Besides::Nothing,
-                () = self.hints.missed() => Besides::Nothing,
+                () = self.inbox.missed() => Besides::Nothing,
             };
             if let Some(survey) = self.wake_differing(besides).await {
                 // It comes again with the next one.
@@ -54,7 +54,7 @@ impl Reconciler {
     /// say. While the engine is away, only those that have changed. Gives the survey.
     pub async fn wake_differing(&self, besides: Besides) -> Option<Survey> {
         // Rows come first: what is done in between is seen by the survey at worst, and then a look was in vain.
-        let changed = match self.roster.refresh(self.store.as_ref()).await {
+        let changed = match self.roster.refresh(self.store.as_ref(), &self.node).await {
             Ok(changed) => changed,
             Err(error) => {
                 tracing::warn!(error = ?error, "The services could not be listed; the next tick tries again");
@@ -93,7 +93,7 @@ impl Reconciler {
 
     /// Wakes those that show that the engine is away.
     pub(super) async fn wake_minding(&self) {
-        if let Err(error) = self.roster.refresh(self.store.as_ref()).await {
+        if let Err(error) = self.roster.refresh(self.store.as_ref(), &self.node).await {
             tracing::warn!(error = ?error, "The services could not be listed; the next tick tries again");
         }
         let known = self.roster.known().await;
@@ -105,7 +105,7 @@ impl Reconciler {
         if self.presence.is_away() {
             return Vec::new();
         }
-        if let Err(error) = self.roster.refresh(self.store.as_ref()).await {
+        if let Err(error) = self.roster.refresh(self.store.as_ref(), &self.node).await {
             tracing::debug!(error = ?error, "The services could not be listed; those are taken that were there");
         }
         let known = self.roster.known().await;
@@ -114,6 +114,6 @@ impl Reconciler {
 
     /// Tells how many there were.
     fn wake(&self, services: impl IntoIterator<Item = ServiceId>) -> usize {
-        services.into_iter().map(|service| self.hints.wake(service)).count()
+        services.into_iter().map(|service| self.inbox.wake(service)).count()
     }
 }

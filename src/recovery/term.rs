@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::RecoveryError;
+use crate::domain::node::NodeName;
 use crate::domain::term::{ReplicaId, Term};
 use crate::store::Store;
 
@@ -21,13 +22,14 @@ const LOOK: Duration = Duration::from_millis(500);
 /// # Errors
 /// `Serving` where there was one.
 pub(super) async fn take(store: &dyn Store, nobody: bool) -> Result<Term, RecoveryError> {
-    let seen = store.term_current().await?;
+    let node = NodeName::default();
+    let seen = store.term_current(&node).await?;
     if seen.holder.is_some() && !nobody {
         let silence = if store.is_shared() { SHARED_SILENCE } else { SILENCE };
         let begun = Instant::now();
         while begun.elapsed() < silence {
             tokio::time::sleep(LOOK).await;
-            if store.term_current().await? != seen {
+            if store.term_current(&node).await? != seen {
                 return Err(RecoveryError::Serving);
             }
         }

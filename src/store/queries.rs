@@ -19,6 +19,7 @@ use crate::domain::instance::Instance;
 use crate::domain::live::UsageRecord;
 use crate::domain::log::LogSection;
 use crate::domain::name::ServiceName;
+use crate::domain::node::NodeName;
 use crate::domain::pool::PoolMember;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::task::Task;
@@ -84,7 +85,7 @@ use pool::{pool_add, pool_find, pool_forget, pool_get, pool_list, pool_note};
 use retention::{event_list_overdue, event_trim};
 use roster::{service_list_active_of, service_list_revisions};
 use sealed::{sealed_get, sealed_list_of, sealed_list_other, sealed_replace, sealed_samples};
-use sections::{section_list, section_list_all};
+use sections::{section_list, section_list_on};
 use services::{
     port_list, service_count, service_create, service_find_by_key, service_get, service_list, service_list_active,
     service_list_at, service_list_backup_due, service_list_expiring, service_list_names, service_list_of, service_of,
@@ -245,20 +246,20 @@ impl Store for Backend {
         read!(self, service_list_active())
     }
 
-    async fn service_list_revisions(&self) -> Result<Vec<(ServiceId, i64)>> {
-        read!(self, service_list_revisions())
+    async fn service_list_revisions(&self, node: &NodeName) -> Result<Vec<(ServiceId, i64)>> {
+        read!(self, service_list_revisions(node))
     }
 
     async fn service_list_active_of(&self, ids: &[ServiceId]) -> Result<Vec<Service>> {
         read!(self, service_list_active_of(ids))
     }
 
-    async fn service_list_expiring(&self, end: Timestamp, notice: Timestamp) -> Result<Vec<Service>> {
-        read!(self, service_list_expiring(end, notice))
+    async fn service_list_expiring(&self, node: &NodeName, end: Timestamp, notice: Timestamp) -> Result<Vec<Service>> {
+        read!(self, service_list_expiring(node, end, notice))
     }
 
-    async fn service_list_backup_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Service>> {
-        read!(self, service_list_backup_due(now, limit))
+    async fn service_list_backup_due(&self, node: &NodeName, now: Timestamp, limit: u32) -> Result<Vec<Service>> {
+        read!(self, service_list_backup_due(node, now, limit))
     }
 
     async fn service_list_names(&self, project: &ProjectId) -> Result<Vec<ServiceName>> {
@@ -269,12 +270,12 @@ impl Store for Backend {
         read!(self, port_list())
     }
 
-    async fn pool_list(&self) -> Result<Vec<PoolMember>> {
-        read!(self, pool_list())
+    async fn pool_list(&self, node: &NodeName) -> Result<Vec<PoolMember>> {
+        read!(self, pool_list(node))
     }
 
-    async fn pool_find(&self, made_of: &str) -> Result<Option<(PoolMember, Sealed)>> {
-        read!(self, pool_find(made_of))
+    async fn pool_find(&self, node: &NodeName, made_of: &str) -> Result<Option<(PoolMember, Sealed)>> {
+        read!(self, pool_find(node, made_of))
     }
 
     async fn pool_get(&self, id: InstanceId) -> Result<Option<(PoolMember, Sealed)>> {
@@ -291,8 +292,9 @@ impl Store for Backend {
         write!(self, Purpose::Record, pool_note(&member))
     }
 
-    async fn pool_forget(&self, epoch: i64, id: InstanceId) -> Result<()> {
-        write!(self, Purpose::Record, pool_forget(epoch, id))
+    async fn pool_forget(&self, node: &NodeName, epoch: i64, id: InstanceId) -> Result<()> {
+        let node = node.clone();
+        write!(self, Purpose::Record, pool_forget(&node, epoch, id))
     }
 
     async fn commit(&self, write: Write<'_>) -> Result<Committed> {
@@ -316,8 +318,8 @@ impl Store for Backend {
         read!(self, section_list(services))
     }
 
-    async fn section_list_all(&self) -> Result<Vec<LogSection>> {
-        read!(self, section_list_all())
+    async fn section_list_on(&self, node: &NodeName) -> Result<Vec<LogSection>> {
+        read!(self, section_list_on(node))
     }
 
     async fn backup_get(&self, id: BackupId) -> Result<Option<Backup>> {
@@ -344,12 +346,12 @@ impl Store for Backend {
         read!(self, backup_count(of))
     }
 
-    async fn backup_list_open(&self) -> Result<Vec<Backup>> {
-        read!(self, backup_list_open())
+    async fn backup_list_open(&self, node: Option<&NodeName>) -> Result<Vec<Backup>> {
+        read!(self, backup_list_open(node))
     }
 
-    async fn instance_list_checking(&self) -> Result<Vec<Instance>> {
-        read!(self, instance_list_checking())
+    async fn instance_list_checking(&self, node: &NodeName) -> Result<Vec<Instance>> {
+        read!(self, instance_list_checking(node))
     }
 
     async fn sealed_get(&self, id: ServiceId) -> Result<Option<Sealed>> {
@@ -435,23 +437,25 @@ impl Store for Backend {
 
 #[async_trait]
 impl Terms for Backend {
-    async fn term_current(&self) -> Result<Term> {
-        read!(self, term_reader, term_current())
+    async fn term_current(&self, node: &NodeName) -> Result<Term> {
+        read!(self, term_reader, term_current(node))
     }
 
     async fn term_take(&self, seen: &Term, holder: ReplicaId) -> Result<Option<Term>> {
-        let seen = *seen;
+        let seen = seen.clone();
         write!(self, Purpose::Record, term_writer, term_take(&seen, holder))
     }
 
     async fn term_renew(&self, term: &Term) -> Result<Option<Term>> {
-        let seen = *term;
-        write!(self, Purpose::Record, term_writer, term_replace(&seen, Term { beat: seen.beat + 1, ..seen }))
+        let seen = term.clone();
+        let next = Term { beat: seen.beat + 1, ..seen.clone() };
+        write!(self, Purpose::Record, term_writer, term_replace(&seen, next.clone()))
     }
 
     async fn term_release(&self, term: &Term) -> Result<()> {
-        let seen = *term;
-        write!(self, Purpose::Record, term_writer, term_replace(&seen, Term { holder: None, ..seen })).map(|_| ())
+        let seen = term.clone();
+        let next = Term { holder: None, ..seen.clone() };
+        write!(self, Purpose::Record, term_writer, term_replace(&seen, next.clone())).map(|_| ())
     }
 
     fn is_shared(&self) -> bool {

@@ -23,6 +23,7 @@ use crate::domain::instance::{Instance, Role};
 use crate::domain::lifetime::Lifetime;
 use crate::domain::live::{Holdings, UsageRecord};
 use crate::domain::name::ServiceName;
+use crate::domain::node::NodeName;
 use crate::domain::service::{
     Address, Evidence, Operation, Power, Published, Service, ServiceError, ServiceKind, ServiceState, TierSpec, Wish,
 };
@@ -85,6 +86,7 @@ pub struct ServiceRow {
     expiry_told: bool,
     backup_policy: Option<Json<BackupPolicy>>,
     backup_due_at: Option<Instant>,
+    node: Word<NodeName>,
 }
 
 impl From<&Service> for ServiceRow {
@@ -111,6 +113,7 @@ impl From<&Service> for ServiceRow {
             expiry_told: service.lifetime.told,
             backup_policy: service.backup_plan.policy.map(Into::into),
             backup_due_at: service.backup_plan.due_at.map(Instant::from),
+            node: service.node.into(),
         }
     }
 }
@@ -125,6 +128,7 @@ impl From<ServiceRow> for Service {
             && row.operation.as_ref().is_none_or(|json| json.known)
             && row.error.as_ref().is_none_or(|json| json.known)
             && row.evidence.known
+            && row.node.known
             && row.backup_policy.as_ref().is_none_or(|json| json.known);
         let (wish, address) = row.spec.value.parts(row.desired.value);
         let expires_at = row.expires_at.map(Timestamp::from);
@@ -135,6 +139,7 @@ impl From<ServiceRow> for Service {
             wish,
             address,
             instance: InstanceId(row.instance_id.0),
+            node: row.node.value,
             generation: row.generation,
             revision: row.revision,
             state: row.state.value,
@@ -208,6 +213,7 @@ pub struct ServiceChange {
     expiry_told: bool,
     backup_policy: Option<Json<BackupPolicy>>,
     backup_due_at: Option<Instant>,
+    node: Word<NodeName>,
 }
 
 impl ServiceChange {
@@ -230,6 +236,7 @@ impl ServiceChange {
             expiry_told: after.lifetime.told,
             backup_policy: after.backup_plan.policy.map(Into::into),
             backup_due_at: after.backup_plan.due_at.map(Instant::from),
+            node: after.node.into(),
         }
     }
 }
@@ -387,6 +394,7 @@ pub struct InstanceRow {
     since: Instant,
     purge_at: Option<Instant>,
     image_digest: Option<String>,
+    node: Word<NodeName>,
 }
 
 impl From<&Instance> for InstanceRow {
@@ -400,6 +408,7 @@ impl From<&Instance> for InstanceRow {
             since: instance.since.into(),
             purge_at: instance.purge_at.map(Instant::from),
             image_digest: instance.image.as_ref().and_then(|image| image.digest.clone()),
+            node: instance.node.clone().into(),
         }
     }
 }
@@ -409,6 +418,7 @@ impl From<InstanceRow> for Instance {
         Self {
             id: InstanceId(row.id.0),
             service: ServiceId(row.service_id.0),
+            node: row.node.value,
             role: row.role.value,
             version: row.version,
             image: row.image.map(|id| Image { id, digest: row.image_digest }),

@@ -66,6 +66,7 @@ diesel::table! {
         since -> Instant,
         purge_at -> Nullable<Instant>,
         image_digest -> Nullable<Text>,
+        node -> Text,
     }
 }
 
@@ -102,6 +103,7 @@ diesel::table! {
         since -> Instant,
         sealed -> Bytea,
         sealed_key_id -> Text,
+        node -> Text,
     }
 }
 
@@ -120,8 +122,8 @@ diesel::table! {
     use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
     use crate::store::types::sql::{Instant, Jsonb, Uuid};
 
-    reconciler_term (only_row) {
-        only_row -> Int4,
+    reconciler_term (node) {
+        node -> Text,
         holder -> Nullable<Uuid>,
         epoch -> Int8,
         beat -> Int8,
@@ -193,6 +195,7 @@ diesel::table! {
         expiry_told -> Bool,
         backup_policy -> Nullable<Jsonb>,
         backup_due_at -> Nullable<Instant>,
+        node -> Text,
     }
 }
 

@@ -71,7 +71,7 @@ async fn a_service_stays_until_its_final_backup_is_verified() {
     assert_eq!(answer["service"]["state"], "RUNNING");
     let message = "redis is to be backed up once more, and destroyed once that backup is verified.";
     assert_eq!(answer["event"], json!({"message": message, "actor": "ada"}));
-    let open = server.store.backup_list_open().await.unwrap();
+    let open = server.store.backup_list_open(None).await.unwrap();
     let shown: Vec<_> = open.iter().map(|backup| (backup.origin, backup.state, backup.to_verify)).collect();
     assert_eq!(shown, [(BackupOrigin::Final, BackupState::Pending, true)]);
     let again = server.data(&demo(), DESTROY, input).await["destroyService"].clone();

@@ -28,7 +28,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::harness::{
     BOTH, Limits, PATIENCE, Server, Socket, demo, eventually, in_seconds, repository, sign, sign_as, token,
 };
-use crate::instruments::FakeInstruments;
+use crate::instruments::fleet;
 use crate::store::fixture::{self, Database};
 
 const EVENTS: &str = "subscription($after: String) { serviceEvents(projectId: \"demo\", after: $after) {
@@ -304,8 +304,7 @@ async fn postgresql_is_asked_nothing_while_nothing_happens() {
         has_pool: false,
     };
     let sealer = Arc::new(format!("k1:{}=", "A".repeat(43)).parse().unwrap());
-    let instruments = Arc::<FakeInstruments>::default();
-    let app = Arc::new(App::new(Arc::clone(&store), sealer, Arc::clone(&hints), instruments, terms));
+    let app = Arc::new(App::new(Arc::clone(&store), sealer, Arc::clone(&hints), fleet(Arc::default()), terms));
     let viewer = Principal {
         subject: "ada".to_owned(),
         projects: Projects::All,

@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::chain::Logs;
-use crate::instruments::FakeInstruments;
+use crate::instruments::{FakeInstruments, fleet};
 
 /// A page of another origin that the servers of the tests allow.
 pub const ALLOWED_ORIGIN: &str = "https://app.example";
@@ -140,7 +140,7 @@ impl Server {
         let key = format!("k1:{}=", "A".repeat(43));
         let sealer: Arc<Sealer> = Arc::new(key.parse().unwrap());
         let instruments = Arc::<FakeInstruments>::default();
-        let shown = Arc::clone(&instruments) as _;
+        let shown = fleet(Arc::clone(&instruments));
         // In which a project named `host` can't have a network of its own.
         let networks = "{project}".parse().unwrap();
         let terms = Terms {

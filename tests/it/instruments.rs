@@ -15,7 +15,9 @@ use project_services::catalog::deployment::Check;
 use project_services::catalog::inquiry::{Answer, Inquiry};
 use project_services::domain::id::InstanceId;
 use project_services::domain::live::{Holdings, LogLine, LogStream, Reading, Usage};
-use project_services::engine::{Ended, EngineError, Gauge, Instruments, Probe, Result};
+use project_services::domain::node::NodeName;
+use project_services::engine::absent::Absent;
+use project_services::engine::{Ended, EngineError, Fleet, Gauge, Instruments, Node, Probe, Result};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 #[derive(Default)]
@@ -33,6 +35,11 @@ pub struct FakeInstruments {
     pub asked: AtomicUsize,
     /// Where it is there, each answer takes one of these.
     pub turns: Mutex<Option<Arc<Semaphore>>>,
+}
+
+/// The fleet of one node that has these.
+pub fn fleet(instruments: Arc<FakeInstruments>) -> Fleet {
+    Fleet::new([Node { name: NodeName::default(), engine: Arc::new(Absent), instruments }])
 }
 
 /// One measurement, counted for as long as it goes on.

@@ -258,7 +258,7 @@ async fn a_project_ends_with_a_last_backup_of_each_unless_one_can_not_have_it_no
     let states = [(&ids[0], "RUNNING"), (&ids[1], "RUNNING"), (&ids[2], "DESTROYING")];
     let expected = json!(states.map(|(id, state)| json!({"id": id, "state": state})));
     assert_eq!(end(false).await["data"]["destroyProject"]["services"], expected);
-    let open = server.store.backup_list_open().await.unwrap();
+    let open = server.store.backup_list_open(None).await.unwrap();
     let last = open.iter().filter(|backup| backup.origin == BackupOrigin::Final && backup.to_verify);
     let last: Vec<_> = last.map(|backup| backup.service.to_string()).collect();
     assert_eq!(last, ids[..2], "each goes once its last backup is verified");

@@ -34,11 +34,12 @@ use project_services::domain::event::ServiceEvent;
 use project_services::domain::id::{InstallationId, InstanceId, ProjectId, ServiceId};
 use project_services::domain::lifecycle::{Apply, ServiceAction};
 use project_services::domain::network::NetworkTemplate;
+use project_services::domain::node::NodeName;
 use project_services::domain::permission::{Principal, Projects};
 use project_services::domain::service::{ErrorCode, Power, Service, ServiceKind, ServiceState, SizeTier};
 use project_services::domain::storage::Reserve;
 use project_services::domain::term::ReplicaId;
-use project_services::engine::Engine;
+use project_services::engine::{Engine, Node};
 use project_services::hints::Hints;
 use project_services::reconciler::{
     BackupSettings, Besides, EventRetention, Memory, OwnBackups, Reconciler, ReconcilerSettings,
@@ -50,7 +51,7 @@ use uuid::Uuid;
 
 use crate::chain::Logs;
 use crate::harness::repository;
-use crate::instruments::FakeInstruments;
+use crate::instruments::{FakeInstruments, fleet};
 use engine::FakeEngine;
 use faults::{Befalls, Fault};
 use passwords::digest;
@@ -153,7 +154,7 @@ impl World {
             world.engine.heal(InstanceId::first_of(id));
         }
         (world.id, world.memory) = (first, None);
-        world.hints.woken().await;
+        world.reconciler.inbox().woken().await;
         (world, ids)
     }
 
@@ -198,7 +199,7 @@ impl World {
             has_pool: true,
         };
         let instruments = Arc::<FakeInstruments>::default();
-        App::new(Arc::clone(store), Arc::clone(sealer), Arc::clone(hints), instruments, terms)
+        App::new(Arc::clone(store), Arc::clone(sealer), Arc::clone(hints), fleet(instruments), terms)
     }
 
     fn reconciler(
@@ -229,8 +230,8 @@ impl World {
         };
         let engine: Arc<dyn Engine> = Arc::clone(engine) as Arc<dyn Engine>;
         let instruments = Arc::new(FakeInstruments::default());
-        Reconciler::new(Arc::clone(store), engine, instruments, Arc::clone(sealer), Arc::clone(hints), settings)
-            .with_clock(clock)
+        let node = Node { name: NodeName::default(), engine, instruments };
+        Reconciler::new(Arc::clone(store), node, Arc::clone(sealer), Arc::clone(hints), settings).with_clock(clock)
     }
 
     fn instance(&self) -> InstanceId {
@@ -413,7 +414,7 @@ async fn a_reconciler_whose_term_is_over_makes_nothing() {
         world.look(faults).await;
         let made = |(container, volume): (Option<bool>, bool)| (container.is_some(), volume);
         let before = made(world.engine.state(world.instance()));
-        let free = world.store.term_current().await.unwrap();
+        let free = world.store.term_current(&NodeName::default()).await.unwrap();
         assert!(world.store.term_take(&free, ReplicaId(Uuid::now_v7())).await.unwrap().is_some());
         world.look(Vec::new()).await;
         assert_eq!(made(world.engine.state(world.instance())), before, "after {calls} calls");
@@ -472,7 +473,7 @@ async fn a_tick_costs_by_node_and_wakes_only_what_is_not_as_it_should_be() {
     let before = world.engine.calls();
     world.reconciler.wake_differing(Besides::Nothing).await;
     assert_eq!(world.engine.calls() - before, 1, "one survey, whatever the number of services");
-    assert_eq!(world.hints.woken().now_or_never(), None, "nobody is woken");
+    assert_eq!(world.reconciler.inbox().woken().now_or_never(), None, "nobody is woken");
 
     let seen = [Befalls::Kill, Befalls::Crash, Befalls::Stop, Befalls::Remove, Befalls::Pause, Befalls::Sick];
     let seen = [&seen[..], &[Befalls::Disconnected]].concat();
@@ -481,27 +482,27 @@ async fn a_tick_costs_by_node_and_wakes_only_what_is_not_as_it_should_be() {
     }
     let stopped = *ids.last().unwrap();
     world.app.act(&world.viewer, stopped, ServiceAction::Stop).await.unwrap();
-    world.hints.woken().await;
+    world.reconciler.inbox().woken().await;
     world.reconciler.wake_differing(Besides::Nothing).await;
     let expected: HashSet<_> = ids[..seen.len()].iter().copied().chain([stopped]).collect();
-    assert_eq!(world.hints.woken().await, expected, "what something has befallen, and what is on its way");
+    assert_eq!(world.reconciler.inbox().woken().await, expected, "what something has befallen, and what is on its way");
 
     world.engine.script(vec![Fault::Unavailable]);
     world.reconciler.wake_differing(Besides::Nothing).await;
-    assert_eq!(world.hints.woken().await, HashSet::from([stopped]), "rows tell what is on its way");
+    assert_eq!(world.reconciler.inbox().woken().await, HashSet::from([stopped]), "rows tell what is on its way");
 
     let mut in_turn = HashSet::new();
     for _ in 0..10 {
         let before = world.engine.calls();
         world.reconciler.wake_differing(Besides::Turn).await;
         assert_eq!(world.engine.calls() - before, 1);
-        let woken = world.hints.woken().await;
+        let woken = world.reconciler.inbox().woken().await;
         assert!(woken.difference(&expected).count() <= ids.len() / 10);
         in_turn.extend(woken);
     }
     assert_eq!(in_turn.len(), ids.len(), "in ten ticks each has its turn");
     world.reconciler.wake_differing(Besides::Running).await;
-    assert_eq!(world.hints.woken().await.len(), ids.len(), "what happened to one that runs may be over");
+    assert_eq!(world.reconciler.inbox().woken().await.len(), ids.len(), "what happened to one that runs may be over");
 }
 
 proptest! {

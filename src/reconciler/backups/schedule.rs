@@ -20,7 +20,7 @@ impl Reconciler {
     /// Asks for the backups that are due. What was due while no server ran, or the service did not, is taken once.
     pub async fn keep_schedules(&self) {
         let now = (self.clock)();
-        let due = self.store.service_list_backup_due(now, ROUND).await.unwrap_or_else(|error| {
+        let due = self.store.service_list_backup_due(&self.node, now, ROUND).await.unwrap_or_else(|error| {
             tracing::debug!(error = ?error, "What is due could not be listed; the next round tries again");
             Vec::new()
         });

@@ -26,7 +26,7 @@ impl Reconciler {
         let _slot = self.lanes.bulk(&backup.project).await;
         let service = self.store.service_get(backup.service).await?.ok_or(Trouble::Left)?;
         let id = InstanceId(Uuid::now_v7());
-        let checking = Instance::checking(id, backup.service, &backup.version, (self.clock)());
+        let checking = Instance::checking(id, &service, &backup.version, (self.clock)());
         self.write_instances(backup, std::slice::from_ref(&checking), &[]).await?;
         let checked = self.check(backup, &service, id).await;
         // Also where it failed; what can't be removed now goes once no backup is being checked.
@@ -130,7 +130,7 @@ impl Reconciler {
 
     /// Removes what backups were being checked with. Not while one is.
     pub(super) async fn clear_checks(&self) {
-        let Ok(checking) = self.store.instance_list_checking().await else { return };
+        let Ok(checking) = self.store.instance_list_checking(&self.node).await else { return };
         for instance in checking {
             let cleared = async {
                 self.remove_instance(instance.id).await.map_err(Trouble::from)?;

@@ -19,7 +19,7 @@ impl Reconciler {
 
     /// Removes what no moment of the recovery window needs.
     pub async fn trim_kept(&self) {
-        let sections = match self.store.section_list_all().await {
+        let sections = match self.store.section_list_on(&self.node).await {
             Ok(sections) => sections,
             Err(error) => {
                 tracing::debug!(error = ?error, "The logs that are kept could not be listed");

@@ -13,9 +13,10 @@ use super::super::Db;
 use super::{Answer, Conn, one_more, slice};
 use crate::domain::backup::Backup;
 use crate::domain::id::{BackupId, ServiceId};
+use crate::domain::node::NodeName;
 use crate::store::fault::Fault;
 use crate::store::rows::backup::BackupRow;
-use crate::store::schema::backups;
+use crate::store::schema::{backups, services};
 use crate::store::types::{Id, sql};
 use crate::store::{BackupsOf, Page, Slice, StoreError};
 
@@ -94,12 +95,16 @@ pub(super) async fn backup_count(connection: &mut Conn, of: &BackupsOf) -> Answe
     Ok(count.unsigned_abs())
 }
 
-/// Those about which something is to be done, the oldest first.
-pub(super) async fn backup_list_open(connection: &mut Conn) -> Answer<Vec<Backup>> {
+/// Those about which something is to be done, the oldest first; of all services, or of those on a node.
+pub(super) async fn backup_list_open(connection: &mut Conn, node: Option<&NodeName>) -> Answer<Vec<Backup>> {
     // The text of the index `backups_open`, which neither database takes for states that come as parameters.
     let is_open = sql::<Bool>("(to_verify OR state IN ('PENDING', 'RUNNING', 'DELETING'))");
-    let rows: Vec<BackupRow> =
-        backups::table.filter(is_open).select(BackupRow::as_select()).order(backups::id).load(connection).await?;
+    let mut open = backups::table.filter(is_open).select(BackupRow::as_select()).order(backups::id).into_boxed::<Db>();
+    if let Some(node) = node {
+        let there = services::table.filter(services::node.eq(node.as_str())).select(services::id);
+        open = open.filter(backups::service_id.eq_any(there));
+    }
+    let rows: Vec<BackupRow> = open.load(connection).await?;
     Ok(rows.into_iter().map(Backup::from).collect())
 }
 

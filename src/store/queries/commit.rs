@@ -60,7 +60,7 @@ pub(super) async fn commit(connection: &mut Conn, write: Write<'_>) -> Answer<Co
         event = Some(event_insert(connection, EventRow::new(last, Some(before.state), &after, new)).await?);
     }
     if let Guard::Term { epoch, .. } = write.guard {
-        term_hold(connection, epoch).await?;
+        term_hold(connection, &before.node, epoch).await?;
     }
     Ok(Committed { service: after, event })
 }

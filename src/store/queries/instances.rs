@@ -7,6 +7,7 @@ use diesel_async::RunQueryDsl;
 use super::{Answer, Conn};
 use crate::domain::id::ServiceId;
 use crate::domain::instance::{Instance, Role};
+use crate::domain::node::NodeName;
 use crate::store::StoreError;
 use crate::store::fault::Fault;
 use crate::store::rows::InstanceRow;
@@ -35,9 +36,10 @@ pub(super) async fn instance_list_of(connection: &mut Conn, services: &[ServiceI
     Ok(rows.into_iter().map(Instance::from).collect())
 }
 
-/// Those that check a backup, of all services.
-pub(super) async fn instance_list_checking(connection: &mut Conn) -> Answer<Vec<Instance>> {
+/// Those on a node that check a backup, of all services.
+pub(super) async fn instance_list_checking(connection: &mut Conn, node: &NodeName) -> Answer<Vec<Instance>> {
     let rows: Vec<InstanceRow> = instances::table
+        .filter(instances::node.eq(node.as_str()))
         .filter(instances::role.eq(Role::Checking.as_str()))
         .select(InstanceRow::as_select())
         .load(connection)

@@ -7,6 +7,7 @@ use super::term::term_hold;
 use super::{Answer, Conn};
 use crate::crypto::Sealed;
 use crate::domain::id::InstanceId;
+use crate::domain::node::NodeName;
 use crate::domain::pool::{MemberState, PoolMember};
 use crate::store::StoreError;
 use crate::store::fault::Fault;
@@ -14,8 +15,9 @@ use crate::store::rows::pool::{NewPoolMemberRow, PoolMemberRow};
 use crate::store::schema::{pool_members, reconciler_term};
 use crate::store::types::{Id, Instant};
 
-pub(super) async fn pool_list(connection: &mut Conn) -> Answer<Vec<PoolMember>> {
+pub(super) async fn pool_list(connection: &mut Conn, node: &NodeName) -> Answer<Vec<PoolMember>> {
     let rows: Vec<PoolMemberRow> = pool_members::table
+        .filter(pool_members::node.eq(node.as_str()))
         .select(PoolMemberRow::as_select())
         .order((pool_members::since, pool_members::id))
         .load(connection)
@@ -23,9 +25,17 @@ pub(super) async fn pool_list(connection: &mut Conn) -> Answer<Vec<PoolMember>> 
     Ok(rows.into_iter().map(PoolMember::from).collect())
 }
 
-pub(super) async fn pool_find(connection: &mut Conn, made_of: &str) -> Answer<Option<(PoolMember, Sealed)>> {
+pub(super) async fn pool_find(
+    connection: &mut Conn,
+    node: &NodeName,
+    made_of: &str,
+) -> Answer<Option<(PoolMember, Sealed)>> {
     let found: Option<(PoolMemberRow, Vec<u8>)> = pool_members::table
-        .inner_join(reconciler_term::table.on(reconciler_term::epoch.eq(pool_members::seen_in)))
+        .inner_join(
+            reconciler_term::table
+                .on(reconciler_term::node.eq(pool_members::node).and(reconciler_term::epoch.eq(pool_members::seen_in))),
+        )
+        .filter(pool_members::node.eq(node.as_str()))
         .filter(pool_members::made_of.eq(made_of))
         .filter(pool_members::state.eq(MemberState::Ready.as_str()))
         .select((PoolMemberRow::as_select(), pool_members::sealed))
@@ -43,14 +53,14 @@ pub(super) async fn pool_get(connection: &mut Conn, id: InstanceId) -> Answer<Op
 }
 
 pub(super) async fn pool_add(connection: &mut Conn, member: &PoolMember, sealed: &Sealed) -> Answer<()> {
-    term_hold(connection, member.seen_in).await?;
+    term_hold(connection, &member.node, member.seen_in).await?;
     let row = NewPoolMemberRow::new(member, sealed);
     diesel::insert_into(pool_members::table).values(row).execute(connection).await?;
     Ok(())
 }
 
 pub(super) async fn pool_note(connection: &mut Conn, member: &PoolMember) -> Answer<bool> {
-    term_hold(connection, member.seen_in).await?;
+    term_hold(connection, &member.node, member.seen_in).await?;
     let changed = (
         pool_members::state.eq(member.state.as_str()),
         pool_members::seen_in.eq(member.seen_in),
@@ -60,8 +70,8 @@ pub(super) async fn pool_note(connection: &mut Conn, member: &PoolMember) -> Ans
     Ok(diesel::update(row).set(changed).execute(connection).await? == 1)
 }
 
-pub(super) async fn pool_forget(connection: &mut Conn, epoch: i64, id: InstanceId) -> Answer<()> {
-    term_hold(connection, epoch).await?;
+pub(super) async fn pool_forget(connection: &mut Conn, node: &NodeName, epoch: i64, id: InstanceId) -> Answer<()> {
+    term_hold(connection, node, epoch).await?;
     diesel::delete(pool_members::table.find(Id(id.0))).execute(connection).await?;
     Ok(())
 }

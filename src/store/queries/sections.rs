@@ -7,8 +7,9 @@ use diesel_async::RunQueryDsl;
 use super::{Answer, Conn};
 use crate::domain::id::ServiceId;
 use crate::domain::log::LogSection;
+use crate::domain::node::NodeName;
 use crate::store::rows::log::LogSectionRow;
-use crate::store::schema::log_sections;
+use crate::store::schema::{log_sections, services};
 use crate::store::types::Id;
 
 /// Those of a service, in the order of time.
@@ -22,8 +23,11 @@ pub(super) async fn section_list(connection: &mut Conn, services: &[ServiceId]) 
     Ok(rows.into_iter().map(LogSection::from).collect())
 }
 
-pub(super) async fn section_list_all(connection: &mut Conn) -> Answer<Vec<LogSection>> {
+/// Those of all services on a node.
+pub(super) async fn section_list_on(connection: &mut Conn, node: &NodeName) -> Answer<Vec<LogSection>> {
+    let there = services::table.filter(services::node.eq(node.as_str())).select(services::id);
     let rows: Vec<LogSectionRow> = log_sections::table
+        .filter(log_sections::service_id.eq_any(there))
         .select(LogSectionRow::as_select())
         .order((log_sections::service_id, log_sections::since, log_sections::first_segment))
         .load(connection)

@@ -14,6 +14,7 @@ use super::{Answer, Conn, one_more, slice};
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::id::{IdempotencyKey, InstanceId, ProjectId, ServiceId};
 use crate::domain::name::ServiceName;
+use crate::domain::node::NodeName;
 use crate::domain::service::{Power, Service, ServiceKind, ServiceState};
 use crate::store::fault::Fault;
 use crate::store::first::First;
@@ -213,12 +214,14 @@ pub(super) async fn service_list_active(connection: &mut Conn) -> Answer<Vec<Ser
 /// The index `services_expiring` has all that have an expiry.
 pub(super) async fn service_list_expiring(
     connection: &mut Conn,
+    node: &NodeName,
     end: Timestamp,
     notice: Timestamp,
 ) -> Answer<Vec<Service>> {
     let is_over = services::expires_at.le(Instant::from(end));
     let is_near = services::expires_at.le(Instant::from(notice)).and(services::expiry_told.eq(false));
     let rows: Vec<ServiceRow> = services::table
+        .filter(services::node.eq(node.as_str()))
         .filter(services::destroyed_at.is_null())
         .filter(services::expires_at.le(Instant::from(notice.max(end))))
         .filter(services::desired.ne(Power::Deleted.as_str()))
@@ -231,9 +234,15 @@ pub(super) async fn service_list_expiring(
 }
 
 /// The index `services_backup_due` has all that have something due.
-pub(super) async fn service_list_backup_due(connection: &mut Conn, now: Timestamp, limit: u32) -> Answer<Vec<Service>> {
+pub(super) async fn service_list_backup_due(
+    connection: &mut Conn,
+    node: &NodeName,
+    now: Timestamp,
+    limit: u32,
+) -> Answer<Vec<Service>> {
     let states = [ServiceState::Running, ServiceState::Destroyed].map(ServiceState::as_str);
     let rows: Vec<ServiceRow> = services::table
+        .filter(services::node.eq(node.as_str()))
         .filter(services::backup_due_at.le(Instant::from(now)))
         .filter(services::state.eq_any(states))
         .select(ServiceRow::as_select())

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use crate::crypto::Sealed;
 use crate::domain::Stored;
 use crate::domain::id::InstanceId;
+use crate::domain::node::NodeName;
 use crate::domain::pool::{MemberState, PoolMember};
 use crate::domain::service::{Published, ServiceKind, TierSpec};
 use crate::store::schema::pool_members;
@@ -22,6 +23,7 @@ pub struct PoolMemberRow {
     state: Word<MemberState>,
     seen_in: i64,
     since: Instant,
+    node: Word<NodeName>,
 }
 
 /// One that is about to be written for the first time.
@@ -58,6 +60,7 @@ impl From<&PoolMember> for PoolMemberRow {
             state: member.state.into(),
             seen_in: member.seen_in,
             since: member.since.into(),
+            node: member.node.clone().into(),
         }
     }
 }
@@ -66,6 +69,7 @@ impl From<PoolMemberRow> for PoolMember {
     fn from(row: PoolMemberRow) -> Self {
         Self {
             id: InstanceId(row.id.0),
+            node: row.node.value,
             kind: row.kind.value,
             version: row.version,
             tier: row.tier.value,

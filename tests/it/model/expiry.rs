@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use project_services::domain::id::InstanceId;
 use project_services::domain::lifecycle::ServiceAction;
 use project_services::domain::lifetime::Lifetime;
+use project_services::domain::node::NodeName;
 use project_services::domain::service::{Service, ServiceKind, ServiceState};
 use project_services::domain::term::ReplicaId;
 use project_services::store::{Guard, Write};
@@ -58,9 +59,8 @@ async fn an_expiry_is_told_of_once_an_hour_before_and_ends_the_service_when_it_c
         assert_eq!(world.round(told).await, [""; 0], "it was told of");
         assert_eq!(world.service().await.state, ServiceState::Running);
     }
-    world.hints.woken().await;
     assert_eq!(world.round(at).await, ["redis has expired, and is removed with its data."]);
-    assert!(world.hints.woken().await.contains(&world.id));
+    assert!(world.reconciler.inbox().woken().await.contains(&world.id));
     assert_eq!(world.service().await.state, ServiceState::Destroying);
     assert_eq!(world.round(at + SECOND).await, [""; 0]);
     world.engine.may_remove_data(true);
@@ -110,7 +110,7 @@ async fn what_is_protected_or_does_not_expire_any_more_stays() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_reconciler_whose_term_is_over_ends_nothing() {
     let (mut world, at) = expiring(120).await;
-    let free = world.store.term_current().await.unwrap();
+    let free = world.store.term_current(&NodeName::default()).await.unwrap();
     assert!(world.store.term_take(&free, ReplicaId(Uuid::now_v7())).await.unwrap().is_some());
     assert_eq!(world.round(at - SECOND).await, [""; 0]);
     assert_eq!(world.round(at).await, [""; 0]);

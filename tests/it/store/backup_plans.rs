@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use project_services::domain::backup_policy::{BackupPlan, BackupPolicy, Keep, Schedule};
 use project_services::domain::id::ServiceId;
+use project_services::domain::node::NodeName;
 use project_services::domain::service::{Service, ServiceState};
 
 use super::fixture::{Database, create, micros, service, update};
@@ -52,7 +53,7 @@ async fn what_is_due_is_found_of_what_runs_or_is_destroyed(database: Database) {
     let gone = put("gone", ServiceState::Running, Some(-3600)).await;
     destroy(&*store, gone).await;
     let found = async |limit| {
-        let found = store.service_list_backup_due(now, limit).await.unwrap();
+        let found = store.service_list_backup_due(&NodeName::default(), now, limit).await.unwrap();
         found.into_iter().map(|service| service.id).collect::<Vec<ServiceId>>()
     };
     assert_eq!(found(10).await, [gone, late, due], "what is due longest first");

@@ -45,7 +45,7 @@ async fn a_backup_is_written_and_read_back_and_outlives_its_service(database: Da
     assert!(committed.event.is_some(), "it is an event of the service");
     let read_back = store.backup_get(first.id).await.unwrap().unwrap();
     assert_eq!(read_back, Backup { revision: 1, ..first.clone() });
-    assert_eq!(store.backup_list_open().await.unwrap(), std::slice::from_ref(&read_back));
+    assert_eq!(store.backup_list_open(None).await.unwrap(), std::slice::from_ref(&read_back));
 
     let error =
         BackupError { code: BackupErrorCode::StoreFull, message: "no".to_owned(), occurred_at: first.created_at };

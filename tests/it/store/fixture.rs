@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use project_services::crypto::{Sealed, Sealer};
 use project_services::domain::event::{NewEvent, ServiceEvent};
 use project_services::domain::id::{IdempotencyKey, ProjectId, ServiceId};
+use project_services::domain::node::NodeName;
 use project_services::domain::service::{
     Address, Power, Published, Service, ServiceKind, ServiceState, SizeTier, TierSpec, Wish,
 };
@@ -202,7 +203,7 @@ pub fn note(message: &str) -> NewEvent {
 }
 
 pub async fn begin_term(store: &dyn Store) -> Term {
-    let seen = store.term_current().await.unwrap();
+    let seen = store.term_current(&NodeName::default()).await.unwrap();
     store.term_take(&seen, ReplicaId(Uuid::now_v7())).await.unwrap().unwrap()
 }
 

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use project_services::domain::id::ServiceId;
 use project_services::domain::lifetime::Lifetime;
+use project_services::domain::node::NodeName;
 use project_services::domain::service::{Power, Service, Wish};
 
 use super::fixture::{Database, create, micros, service, update};
@@ -57,7 +58,7 @@ async fn what_expires_is_found_when_something_is_due(database: Database) {
     update(&*store, &going, &Service { wish, ..going.clone() }, None, later(going.updated_at)).await.unwrap();
 
     let found = async |now: Timestamp| {
-        let found = store.service_list_expiring(now, now + hour).await.unwrap();
+        let found = store.service_list_expiring(&NodeName::default(), now, now + hour).await.unwrap();
         found.into_iter().map(|service| service.id).collect::<Vec<ServiceId>>()
     };
     assert_eq!(found(now).await, [long_over, over, near], "the soonest first");

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use project_services::domain::id::InstanceId;
 use project_services::domain::log::LogSection;
+use project_services::domain::node::NodeName;
 use project_services::store::{Guard, Write};
 
 use super::fixture::{Database, create, service};
@@ -42,5 +43,5 @@ async fn sections_are_kept_changed_and_forgotten(database: Database) {
     let longer = LogSection { last: "B".to_owned(), is_open: false, stored_bytes: 9, ..first };
     write(std::slice::from_ref(&longer), &[before]).await;
     assert_eq!(store.section_list(&[one.id]).await.unwrap(), [longer.clone(), second.clone()]);
-    assert_eq!(store.section_list_all().await.unwrap(), [longer, second]);
+    assert_eq!(store.section_list_on(&NodeName::default()).await.unwrap(), [longer, second]);
 }

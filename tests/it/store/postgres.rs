@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use project_services::domain::node::NodeName;
 use project_services::domain::service::Service;
 use project_services::domain::term::ReplicaId;
 use project_services::store::{Guard, Notice, Store, StoreError, StoreUrl, Write, connect};
@@ -142,7 +143,7 @@ async fn a_locked_project_holds_up_no_other_and_deposes_nobody() {
     let other = database.raw_postgres().await;
     other.batch_execute("BEGIN; SELECT * FROM projects WHERE project_id = 'held' FOR UPDATE").await.unwrap();
 
-    let seen = store.term_current().await.unwrap();
+    let seen = store.term_current(&NodeName::default()).await.unwrap();
     let mut term = reconciler.term_take(&seen, ReplicaId(Uuid::now_v7())).await.unwrap().unwrap();
     let mut reveals = tokio::task::JoinSet::new();
     let mut writes = tokio::task::JoinSet::new();
@@ -193,13 +194,16 @@ async fn a_locked_project_holds_up_no_other_and_deposes_nobody() {
 async fn a_term_begins_when_the_last_ones_writes_have_ended() {
     let database = Database::postgres().await;
     let store = database.connect().await;
-    let first =
-        store.term_take(&store.term_current().await.unwrap(), ReplicaId(Uuid::now_v7())).await.unwrap().unwrap();
+    let first = store
+        .term_take(&store.term_current(&NodeName::default()).await.unwrap(), ReplicaId(Uuid::now_v7()))
+        .await
+        .unwrap()
+        .unwrap();
     let (writer, watch) = (database.raw_postgres().await, database.raw_postgres().await);
     writer.batch_execute("BEGIN; SELECT epoch FROM reconciler_term FOR KEY SHARE").await.unwrap();
     let first = store.term_renew(&first).await.unwrap().expect("signs of life go on meanwhile");
     let taking = tokio::spawn({
-        let store = Arc::clone(&store);
+        let (store, first) = (Arc::clone(&store), first.clone());
         async move { store.term_take(&first, ReplicaId(Uuid::now_v7())).await }
     });
     until_one_waits_for_a_lock(&watch).await;

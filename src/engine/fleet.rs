@@ -1,0 +1,43 @@
+//! The nodes of an installation, each with its engine.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::absent::Absent;
+use super::{Engine, Instruments};
+use crate::domain::node::NodeName;
+
+/// An engine, and the name under which what is on it is kept in mind.
+#[derive(Clone)]
+pub struct Node {
+    pub name: NodeName,
+    pub engine: Arc<dyn Engine>,
+    pub instruments: Arc<dyn Instruments>,
+}
+
+impl Node {
+    /// One that is away for good.
+    pub fn absent(name: NodeName) -> Self {
+        Self { name, engine: Arc::new(Absent), instruments: Arc::new(Absent) }
+    }
+}
+
+/// Which nodes there are. It never changes while the server runs.
+#[derive(Clone)]
+pub struct Fleet(Arc<BTreeMap<NodeName, Node>>);
+
+impl Fleet {
+    pub fn new(nodes: impl IntoIterator<Item = Node>) -> Self {
+        Self(Arc::new(nodes.into_iter().map(|node| (node.name.clone(), node)).collect()))
+    }
+
+    /// In the order of their names.
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = &Node> {
+        self.0.values()
+    }
+
+    /// One that is not among them is away.
+    pub fn node(&self, name: &NodeName) -> Node {
+        self.0.get(name).cloned().unwrap_or_else(|| Node::absent(name.clone()))
+    }
+}
