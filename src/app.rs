@@ -20,6 +20,7 @@ use crate::domain::id::ProjectId;
 use crate::domain::lifecycle::{InvalidState, ServiceAction};
 use crate::domain::network::NetworkTemplate;
 use crate::domain::permission::{Denied, Permission, Principal};
+use crate::domain::placement::PlacementRules;
 use crate::domain::service::Service;
 use crate::engine::{Fleet, Instruments};
 use crate::hints::Hints;
@@ -40,6 +41,7 @@ pub mod key_ring;
 pub mod key_rotation;
 pub mod lifetime;
 pub mod live;
+pub mod nodes;
 pub mod provision;
 pub mod queries;
 pub mod resize;
@@ -72,6 +74,12 @@ pub enum AppError {
     /// The project has `most` services.
     #[error("the project has its {most} services")]
     QuotaExceeded { most: u32 },
+    /// No node that a service might go to has enough of that, a word such as "memory".
+    #[error("no node has enough {what}")]
+    NoRoom { what: &'static str },
+    /// Each node is cordoned, does not answer, or is none for that.
+    #[error("no node takes new services")]
+    NoNode,
     /// Events behind the cursor are not kept any more.
     #[error("the cursor is older than the log")]
     CursorExpired,
@@ -108,6 +116,7 @@ impl From<StoreError> for AppError {
             StoreError::Unavailable(source) => Self::Unavailable(source),
             StoreError::Trouble(trouble) => Self::OutOfOrder { why: trouble.clause(), cause: trouble.into() },
             StoreError::NotUnderstood => Self::NotUnderstood,
+            StoreError::NoRoom(what) => Self::NoRoom { what },
             StoreError::Expired => Self::CursorExpired,
             StoreError::Busy(source) => Self::Busy(source),
             other => Self::Internal(Box::new(other)),
@@ -150,6 +159,8 @@ pub struct Terms {
     pub policy: Policy,
     /// Which kinds they may be of.
     pub offering: Offering,
+    /// On which nodes they go.
+    pub placement: PlacementRules,
     /// Whether some instances are ready before anybody asks for them.
     pub has_pool: bool,
 }

@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::id::{ProjectId, ServiceId};
+use crate::domain::node::NodeName;
 use crate::domain::permission::Principal;
 
 /// What the audit trail's lines bear instead of a module's name.
@@ -18,35 +19,45 @@ pub const TARGET: &str = "audit";
 pub enum Object<'a> {
     Project(&'a ProjectId),
     Service(ServiceId),
+    Node(&'a NodeName),
+    /// All nodes.
+    Nodes,
 }
 
 impl Object<'_> {
     fn project(&self) -> Option<&str> {
         match self {
             Self::Project(project) => Some(project.as_str()),
-            Self::Service(_) => None,
+            _ => None,
         }
     }
 
     fn service(&self) -> Option<String> {
         match self {
-            Self::Project(_) => None,
             Self::Service(service) => Some(service.to_string()),
+            _ => None,
+        }
+    }
+
+    fn node(&self) -> Option<String> {
+        match self {
+            Self::Node(node) => Some(node.to_string()),
+            _ => None,
         }
     }
 }
 
 /// A viewer did something, or asked for it with success.
 pub fn accepted(viewer: &Principal, action: impl Display, object: Object<'_>) {
-    let (project, service) = (object.project(), object.service());
-    tracing::info!(target: TARGET, subject = viewer.subject, %action, project, service, "Accepted");
+    let (project, service, node) = (object.project(), object.service(), object.node());
+    tracing::info!(target: TARGET, subject = viewer.subject, %action, project, service, node, "Accepted");
 }
 
 /// A viewer may not do what they asked for.
 pub fn refused(viewer: &Principal, action: impl Display, object: Object<'_>, why: impl Display) {
-    let (project, service) = (object.project().map(str::to_owned), object.service());
+    let (project, service, node) = (object.project().map(str::to_owned), object.service(), object.node());
     let (subject, action, why) = (viewer.subject.clone(), action.to_string(), why.to_string());
-    write(move || tracing::warn!(target: TARGET, subject, %action, project, service, %why, "Refused"));
+    write(move || tracing::warn!(target: TARGET, subject, %action, project, service, node, %why, "Refused"));
 }
 
 /// A request was refused whoever sent it, such as one without a good token.

@@ -26,6 +26,7 @@ use crate::telemetry::LogFormat;
 mod backups;
 pub mod client;
 mod limits;
+mod nodes;
 mod offering;
 mod pool;
 mod recover;
@@ -34,6 +35,7 @@ mod traces;
 
 pub use backups::{BackupArgs, BackupSettings, backups};
 pub use limits::LimitArgs;
+pub use nodes::{NodeArgs, NodeSpec, TlsFiles};
 pub use offering::OfferingArgs;
 pub use pool::PoolArgs;
 pub use recover::RecoverArgs;
@@ -132,7 +134,7 @@ pub struct TokenArgs {
     /// A project that the token is good for, or `*` for all of them; can be given more than once.
     #[arg(long = "project", required = true)]
     pub projects: Vec<Projects>,
-    /// `project:settings` or `project:delete`; can be given more than once.
+    /// `project:settings`, `project:delete` or `platform:nodes`; can be given more than once.
     #[arg(long = "permission")]
     pub permissions: Vec<Permission>,
     /// Whom the token names.
@@ -162,6 +164,8 @@ pub struct ServeArgs {
     /// The Docker Engine: `unix://…`, `tcp://…`, `http://…` or `https://…`.
     #[arg(long, env = "DOCKER_HOST", default_value = DOCKER_HOST, value_parser = docker_host)]
     pub docker_host: String,
+    #[command(flatten)]
+    pub nodes: NodeArgs,
     /// Name of a project's network; `{project}` stands for the project's id.
     #[arg(long, env = "NETWORK_TEMPLATE", default_value = "project-{project}")]
     pub network_template: NetworkTemplate,

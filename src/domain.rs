@@ -130,6 +130,7 @@ pub mod node;
 pub mod observed;
 pub mod page;
 pub mod permission;
+pub mod placement;
 pub mod pool;
 pub mod service;
 pub mod storage;

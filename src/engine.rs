@@ -107,6 +107,24 @@ pub enum Happening {
     ToSome,
 }
 
+/// What an engine says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    pub version: String,
+    /// Of its host, in MiB.
+    pub memory_mib: u64,
+    /// The Docker Swarm that it is part of; None where it is part of none.
+    pub swarm: Option<Membership>,
+}
+
+/// An engine's part in a Docker Swarm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// Of the swarm; only managers tell it.
+    pub cluster: Option<String>,
+    pub is_manager: bool,
+}
+
 /// When an image is pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pull {
@@ -130,6 +148,9 @@ pub enum Grown {
 pub trait Engine: Send + Sync {
     /// Answers when the engine does.
     async fn ping(&self) -> Result<()>;
+
+    /// What it is, and what it is part of.
+    async fn describe(&self) -> Result<Description>;
 
     /// Looks at an instance's container and volume, and at `image`, a name or an engine's id, where no container runs.
     async fn look(&self, instance: InstanceId, image: &str) -> Result<Observed>;

@@ -63,7 +63,7 @@ async fn serve(args: &ServeArgs) -> Result<(), BoxError> {
         if let KeySource::Secret(_) = tokens.keys {
             let token = development_token(&tokens)?;
             println!("Token:     {}", token.expose_secret());
-            println!("The token is good for the project \"demo\", with both permissions, for 24 hours.");
+            println!("The token is good for the project \"demo\", with all permissions, for 24 hours.");
         }
     }
     let ended = server.run_until_signal().await;

@@ -24,7 +24,7 @@ use crate::clock::now;
 use crate::crypto::Sealer;
 use crate::domain::address::Publishing;
 use crate::domain::id::{InstallationId, InstanceId, ServiceId};
-use crate::domain::node::NodeName;
+use crate::domain::node::{Capacity, NodeName};
 use crate::domain::pool::PoolTarget;
 use crate::domain::storage::Reserve;
 use crate::domain::term::{ReplicaId, Term};
@@ -44,6 +44,7 @@ mod leader;
 mod log;
 mod login;
 mod look;
+mod node;
 mod note;
 mod orphans;
 mod passing;
@@ -66,7 +67,6 @@ mod upgrade;
 mod usage;
 
 pub use database::OwnBackups;
-use execute::failure;
 use lanes::Lanes;
 pub use look::{Looked, Memory};
 use presence::Presence;
@@ -113,6 +113,12 @@ pub struct ReconcilerSettings {
     pub policy: Policy,
     /// Where their images come from.
     pub offering: Offering,
+    /// What the operator says that its node may be promised in all.
+    pub capacity: Capacity,
+    /// Whether there are other nodes.
+    pub has_neighbours: bool,
+    /// Whether it sees to what belongs to no node as well: what is kept of events, and the server's own database.
+    pub keeps_house: bool,
     /// What is to be ready before anybody asks for it.
     pub pool: Vec<PoolTarget>,
     pub backups: BackupSettings,
@@ -148,7 +154,7 @@ impl Reconciler {
         hints: Arc<Hints>,
         settings: ReconcilerSettings,
     ) -> Self {
-        let Node { name: node, engine, instruments } = node;
+        let Node { name: node, engine, instruments, .. } = node;
         Self {
             store,
             node,
@@ -198,7 +204,6 @@ impl Reconciler {
         tasks.spawn(Arc::clone(&self).follow_engine());
         tasks.spawn(Arc::clone(&self).tick(surveys));
         tasks.spawn(Arc::clone(&self).sweep_for_orphans(surveyed));
-        tasks.spawn(Arc::clone(&self).trim_logs());
         tasks.spawn(Arc::clone(&self).watch_expiry());
         tasks.spawn(Arc::clone(&self).record_usage());
         tasks.spawn(Arc::clone(&self).watch_storage());
@@ -206,7 +211,10 @@ impl Reconciler {
         tasks.spawn(Arc::clone(&self).check_logins());
         tasks.spawn(Arc::clone(&self).see_to_backups());
         tasks.spawn(Arc::clone(&self).trim_kept_logs());
-        tasks.spawn(Arc::clone(&self).keep_database());
+        if self.settings.keeps_house {
+            tasks.spawn(Arc::clone(&self).trim_logs());
+            tasks.spawn(Arc::clone(&self).keep_database());
+        }
         tasks.spawn(Arc::clone(&self).keep_pool());
         tasks.spawn(self.dispatch());
         tokio::select! {
@@ -230,6 +238,7 @@ impl Reconciler {
                 Ok(mut happenings) => {
                     tracing::info!("Following the engine's events");
                     self.presence.found();
+                    self.note_node().await;
                     self.wake_differing(Besides::Running).await;
                     let mut silence = std::pin::pin!(self.engine_silent());
                     loop {
@@ -248,8 +257,9 @@ impl Reconciler {
                     tracing::debug!(error = ?error, "The engine's events can't be followed");
                     // One that refuses is there.
                     let is_lost = !matches!(error, EngineError::Refused { .. });
-                    if is_lost && self.presence.lost(asked_at, failure(&error)) {
-                        tracing::warn!("The engine does not answer");
+                    if is_lost && self.presence.lost(asked_at, self.silence(&error)) {
+                        tracing::warn!(node = %self.node, "The engine does not answer");
+                        self.note_node().await;
                         self.wake_minding().await;
                     }
                 }
@@ -261,7 +271,10 @@ impl Reconciler {
     /// Wakes the service that `instance` runs; where the store does not tell which, a survey has to.
     async fn wake_owner(&self, instance: InstanceId) {
         match self.store.service_of(instance).await {
-            Ok(service) => service.into_iter().for_each(|service| self.inbox.wake(service.id)),
+            Ok(Some(service)) if service.node == self.node => self.inbox.wake(service.id),
+            // It was there before it was brought to another node.
+            Ok(Some(service)) => self.hints.wake(service.id),
+            Ok(None) => {}
             Err(_) => self.doubts.notify_one(),
         }
     }

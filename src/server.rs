@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::StatusCode;
-use futures_util::future::maybe_done;
+use futures_util::future::{join_all, maybe_done};
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::SignedDuration;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -23,10 +23,8 @@ use crate::clock::Clock;
 use crate::config::{self, Keys, ServeArgs};
 use crate::crypto::Sealer;
 use crate::domain::address::Publishing;
-use crate::domain::node::NodeName;
-use crate::engine::docker::{DockerEngine, DockerSettings, LoopSettings, StorageSettings};
-use crate::engine::timed::Timed;
-use crate::engine::{Engine, Fleet, Node};
+use crate::domain::node::Capacity;
+use crate::engine::Fleet;
 use crate::hints::Hints;
 use crate::http;
 use crate::reconciler::{BackupSettings, EventRetention, OwnBackups, Reconciler, ReconcilerSettings};
@@ -35,6 +33,7 @@ use crate::store::{self, Notice, Store, StoreError};
 use crate::telemetry;
 
 mod before_migration;
+mod fleet;
 mod recover;
 
 pub use recover::{Recovered, recover};
@@ -69,27 +68,11 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
     let sealer = Arc::new(keys.sealer);
     let hints = Arc::new(Hints::default());
     let installation = store.installation_id().await?;
-    let docker = Arc::new(DockerEngine::new(DockerSettings {
-        host: args.docker_host.clone(),
-        installation,
-        network_template: args.network_template.clone(),
-        network_pool: args.network_pool,
-        extra_labels: args.extra_labels.clone(),
-        storage: StorageSettings {
-            backend: args.storage_backend,
-            files: LoopSettings {
-                directory: args.storage_directory.clone(),
-                image: args.storage_image.clone(),
-                reserve: args.host_reserve,
-            },
-        },
-    }));
-    let engine: Arc<dyn Engine> = Arc::new(Timed(Arc::clone(&docker)));
-    let node = Node { name: NodeName::default(), engine: Arc::clone(&engine), instruments: docker };
-    let fleet = Fleet::new([node.clone()]);
+    let fleet = fleet::fleet(args, installation).await?;
     let publishing = args.publish_address.map(|address| Publishing { address, ports: args.publish_ports.clone() });
     let policy = args.offering.policy();
     let keep_replaced = SignedDuration::try_from(args.keep_replaced)?;
+    let orphan_grace = SignedDuration::try_from(args.orphan_grace)?;
     let settings = ReconcilerSettings {
         backups: BackupSettings {
             repository: repository.clone(),
@@ -98,9 +81,12 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
             recovery_days: args.backups.recovery_days,
         },
         keep_replaced,
+        capacity: Capacity::default(),
+        has_neighbours: fleet.nodes().len() > 1,
+        keeps_house: false,
         concurrency: usize::from(args.reconcile_concurrency),
         interval: args.reconcile_interval,
-        orphan_grace: SignedDuration::try_from(args.orphan_grace)?,
+        orphan_grace,
         publishing: publishing.clone(),
         retention: EventRetention {
             newest: args.events_per_project,
@@ -116,7 +102,7 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
         Arc::clone(&store),
         Arc::clone(&sealer),
         Arc::clone(&hints),
-        fleet,
+        fleet.clone(),
         Terms {
             networks: args.network_template.clone(),
             publishing,
@@ -127,10 +113,28 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
             repository,
             policy,
             offering,
+            placement: args.nodes.placement.clone(),
             has_pool: !pool.is_empty(),
         },
     ));
-    let reconciler = Reconciler::new(Arc::clone(&store).reserved(), node, sealer, Arc::clone(&hints), settings);
+    let reserved = Arc::clone(&store).reserved();
+    let unnamed = fleet::unnamed(store.as_ref(), &fleet).await.unwrap_or_else(|error| {
+        tracing::warn!(error = ?error, "Which nodes there were can't be told; those that are named are reconciled");
+        Vec::new()
+    });
+    let reconcilers: Vec<_> = fleet
+        .nodes()
+        .cloned()
+        .chain(unnamed)
+        .enumerate()
+        .map(|(n, node)| {
+            let (reserved, sealer, hints) = (Arc::clone(&reserved), Arc::clone(&sealer), Arc::clone(&hints));
+            let has_neighbours = settings.has_neighbours || !fleet.names(&node.name);
+            let settings =
+                ReconcilerSettings { capacity: node.capacity, has_neighbours, keeps_house: n == 0, ..settings.clone() };
+            Arc::new(Reconciler::new(reserved, node, sealer, hints, settings))
+        })
+        .collect();
 
     let shutdown = CancellationToken::new();
     let following = follow_store(Arc::clone(&store), hints, shutdown.clone());
@@ -152,7 +156,7 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
         schema: api::schema(Arc::clone(&app), args.limits.of_requests(args.dev), Clock::system()),
         executor: executor.handle(),
         downloads: downloads(app),
-        readiness: http::coalesced(readiness(store, engine, Arc::clone(&verifier))),
+        readiness: http::coalesced(readiness(store, fleet, Arc::clone(&verifier))),
         verifier,
         allowed_origins: args.allowed_origins.as_slice().into(),
         shutdown: shutdown.clone(),
@@ -174,14 +178,14 @@ pub async fn start(args: &ServeArgs, keys: Keys, backups: &config::BackupSetting
     };
     let serving = tokio::spawn(http::serve(listener, router, limiter, shutdown.clone()));
     tracing::info!(%address, "Serving");
-    let reconciler = Arc::new(reconciler);
     let empties_pool = args.dev;
     let reconciling = tokio::spawn({
         let shutdown = shutdown.clone();
         async move {
-            tokio::join!(Arc::clone(&reconciler).run(shutdown), following);
+            let all = join_all(reconcilers.iter().map(|reconciler| Arc::clone(reconciler).run(shutdown.clone())));
+            tokio::join!(all, following);
             if empties_pool {
-                reconciler.empty_pool().await;
+                join_all(reconcilers.iter().map(|reconciler| reconciler.empty_pool())).await;
             }
         }
     });
@@ -301,15 +305,25 @@ pub async fn follow_store(store: Arc<dyn Store>, hints: Arc<Hints>, shutdown: Ca
     }
 }
 
-fn readiness(store: Arc<dyn Store>, engine: Arc<dyn Engine>, verifier: Arc<Verifier>) -> http::Readiness {
+/// One node that answers is enough to go on with, so that each is told of besides where there are several.
+fn readiness(store: Arc<dyn Store>, fleet: Fleet, verifier: Arc<Verifier>) -> http::Readiness {
     Arc::new(move || {
-        let (store, engine) = (Arc::clone(&store), Arc::clone(&engine));
+        let (store, fleet) = (Arc::clone(&store), fleet.clone());
         let keys = verifier.ready();
         async move {
-            let (store, engine) = tokio::join!(store.ping(), engine.ping());
+            let asked = fleet.nodes().map(async |node| (node.name.to_string(), node.engine.ping().await));
+            let (store, answers) = tokio::join!(store.ping(), join_all(asked));
+            let mut nodes: Vec<_> =
+                answers.into_iter().map(|(name, answer)| (name, answer.map_err(|error| error.to_string()))).collect();
+            let engine = nodes.iter().find(|(_, answer)| answer.is_ok()).or(nodes.first());
+            let engine = engine.map_or(Ok(()), |(_, answer)| answer.clone());
+            if nodes.len() == 1 {
+                nodes.clear();
+            }
             http::Ready {
                 store: store.map_err(|error| error.to_string()),
-                engine: engine.map_err(|error| error.to_string()),
+                engine,
+                nodes,
                 keys: keys.map_err(|error| error.to_string()),
             }
         }

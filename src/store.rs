@@ -30,7 +30,7 @@ use crate::domain::instance::Instance;
 use crate::domain::live::UsageRecord;
 use crate::domain::log::LogSection;
 use crate::domain::name::ServiceName;
-use crate::domain::node::NodeName;
+use crate::domain::node::{Capacity, NodeName, NodeRecord, Promised};
 use crate::domain::pool::PoolMember;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::task::Task;
@@ -98,6 +98,9 @@ pub enum StoreError {
     /// The project has as many services as it may have.
     #[error("the project's quota of services is used up")]
     QuotaReached,
+    /// The node has too little of that, a word such as "memory".
+    #[error("the node has too little {0}")]
+    NoRoom(&'static str),
     /// The idempotency key was used; whoever used it has committed.
     #[error("the idempotency key was used before")]
     KeyUsed,
@@ -135,6 +138,8 @@ pub struct NewService {
     pub idempotency: Option<Idempotency>,
     /// How many services that are not DESTROYED the project may have, this one included.
     pub quota: u32,
+    /// What its node may be promised in all.
+    pub room: Option<Capacity>,
 }
 
 /// An idempotency key and a digest of the attributes it was used with.
@@ -195,8 +200,8 @@ pub trait Store: Terms {
     /// The same, but that a store without one gets `id`: that of an installation whose things there are already.
     async fn installation_claim(&self, id: InstallationId) -> Result<InstallationId>;
 
-    /// Writes a new service with its first event. Fails with `NameTaken`, `PortTaken`, `QuotaReached` or `KeyUsed`, and
-    /// with the last where others hold as well, so that a request which is repeated meanwhile learns of the first.
+    /// Writes a new service with its first event. Fails with `NameTaken`, `PortTaken`, `QuotaReached`, `NoRoom` or `KeyUsed`,
+    /// and with the last where others hold as well, so that a request which is repeated meanwhile learns of the first.
     async fn service_create(&self, new: &NewService, event: &NewEvent) -> Result<ServiceEvent>;
 
     async fn service_get(&self, id: ServiceId) -> Result<Option<Service>>;
@@ -230,6 +235,9 @@ pub trait Store: Terms {
     /// How many services a filter finds, whatever the page.
     async fn service_count(&self, project: &ProjectId, filter: &ServiceFilter) -> Result<u64>;
 
+    /// How many services of a project that are not DESTROYED there are on each node that has any.
+    async fn service_count_by_node(&self, project: &ProjectId) -> Result<Vec<(NodeName, u64)>>;
+
     /// How many services there are of each kind in each state, of every project.
     async fn service_tally(&self) -> Result<Vec<(ServiceKind, ServiceState, u64)>>;
 
@@ -252,6 +260,18 @@ pub trait Store: Terms {
 
     /// The names of a project's services that are not DESTROYED.
     async fn service_list_names(&self, project: &ProjectId) -> Result<Vec<ServiceName>>;
+
+    /// The nodes that were ever reconciled, in the order of their names.
+    async fn node_list(&self) -> Result<Vec<NodeRecord>>;
+
+    /// Writes what is seen of a node. Whether it is cordoned stays as it was said last.
+    async fn node_note(&self, seen: &NodeRecord) -> Result<()>;
+
+    /// Has nothing new placed on a node, or something again; false where there is none of that name.
+    async fn node_cordon(&self, name: &NodeName, cordoned: bool) -> Result<bool>;
+
+    /// What services that are not DESTROYED are promised, of each node that has any.
+    async fn promised_list(&self) -> Result<Vec<(NodeName, Promised)>>;
 
     /// The host ports on which services that are not DESTROYED are published.
     async fn port_list(&self) -> Result<Vec<(ServiceKind, u16)>>;

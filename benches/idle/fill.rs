@@ -222,7 +222,8 @@ async fn template(store: &Arc<dyn Store>, sealer: &Sealer, state: ServiceState, 
     let service = Service::accepted(id, name, wish, address, Timestamp::now());
     let sealed = sealer.seal(id, &secrets()).unwrap();
     let (tasks, quota) = (Vec::new(), u32::MAX);
-    let new = NewService { service: service.clone(), sealed, tasks, member: None, idempotency: None, quota };
+    let new =
+        NewService { service: service.clone(), sealed, tasks, member: None, idempotency: None, quota, room: None };
     store.service_create(&new, &NewEvent::provisioned(&service, "bench")).await.unwrap();
     let mut after = service.clone();
     (after.state, after.operation) = (state, None);

@@ -220,6 +220,14 @@ impl From<AppError> for Error {
                 format!("The project has {most} services, which is the most; destroy one first."),
             )
             .with("maximum", most),
+            AppError::NoRoom { what } => {
+                let message = format!("No node that it might go to has enough {what} left for this size.");
+                Self::new(Code::QuotaExceeded, message).with("lacks", what)
+            }
+            AppError::NoNode => Self::new(
+                Code::Unavailable,
+                "No node takes it now: each is cordoned, does not answer, or lacks the labels that the operator asks for.",
+            ),
             AppError::Unavailable(cause) => {
                 Self::new(Code::Unavailable, "The server's database can't be reached; try again in a moment.")
                     .caused_by(cause)

@@ -6,6 +6,7 @@ use super::app;
 use super::error::Result;
 use super::guard::{Authenticated, viewer};
 use super::types::backup::Backup;
+use super::types::cluster_node::{CordonNodePayload, NodeInput, UncordonNodePayload};
 use super::types::console::{RedisKey, parse_key};
 use super::types::credential::Credential;
 use super::types::date_time::DateTime;
@@ -380,6 +381,26 @@ impl Mutation {
         let id = parse_service("id", &input.id)?;
         let (service, value) = app(ctx).read_key(viewer(ctx)?, id, parse_key(&input.key_base64)?).await?;
         Ok(Some(ReadKeyPayload { service: service.into(), value: value.map(Into::into) }))
+    }
+
+    /// Has nothing new placed on a node; what is there stays and runs. Needs the permission `platform:nodes`.
+    async fn cordon_node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The node.")] input: NodeInput,
+    ) -> Result<Option<CordonNodePayload>> {
+        let node = app(ctx).cordon(viewer(ctx)?, &input.parse()?, true).await?;
+        Ok(Some(CordonNodePayload { node: node.into() }))
+    }
+
+    /// Has new services placed on a node again. Needs the permission `platform:nodes`.
+    async fn uncordon_node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The node.")] input: NodeInput,
+    ) -> Result<Option<UncordonNodePayload>> {
+        let node = app(ctx).cordon(viewer(ctx)?, &input.parse()?, false).await?;
+        Ok(Some(UncordonNodePayload { node: node.into() }))
     }
 }
 

@@ -11,6 +11,7 @@ use super::guard::{Authenticated, viewer};
 use super::types::Node;
 use super::types::backup::{Backup, BackupConnection};
 use super::types::catalog::{Availability, CatalogEntry};
+use super::types::cluster_node::ClusterNode;
 use super::types::enums::ServiceKind;
 use super::types::history::{MetricsRange, ServiceMetricsHistory};
 use super::types::ids::{parse_backup, parse_project, parse_service};
@@ -23,6 +24,9 @@ use super::types::service_connection::{ServiceConnection, ServiceFilter, Service
 use super::types::viewer::Viewer;
 use crate::catalog;
 use crate::domain::page::BackupsOf;
+
+/// As how many nodes those that there are count in a document's cost.
+const NODES: usize = 20;
 
 pub struct Query;
 
@@ -48,6 +52,12 @@ impl Query {
     ) -> Result<Option<Project>> {
         let project = parse_project("projectId", &project_id)?;
         Ok(app(ctx).sees(viewer(ctx)?, &project).then_some(Project(project)))
+    }
+
+    /// The machines that services run on, in the order of their names. Needs the permission `platform:nodes`.
+    #[graphql(complexity = "list_cost(NODES, child_complexity)")]
+    async fn nodes(&self, ctx: &Context<'_>) -> Result<Vec<ClusterNode>> {
+        Ok(app(ctx).nodes(viewer(ctx)?).await?.into_iter().map(ClusterNode::from).collect())
     }
 
     /// What you may ask for at most.

@@ -5,6 +5,7 @@ use async_graphql::{ID, Interface};
 pub mod backup;
 pub mod backup_policy;
 pub mod catalog;
+pub mod cluster_node;
 pub mod console;
 pub mod credential;
 pub mod date_time;

@@ -117,7 +117,8 @@ impl App {
                     return Err(AppError::Conflict { field: "name", message });
                 }
                 Err(StoreError::NameTaken) => name = names.next().unwrap_or_else(|| base.clone()),
-                Err(StoreError::PortTaken | StoreError::Taken) => {}
+                // Of a node that had room a moment ago another one may be left.
+                Err(StoreError::PortTaken | StoreError::Taken | StoreError::NoRoom(_)) => {}
                 Err(StoreError::QuotaReached) => {
                     return Err(AppError::QuotaExceeded { most: self.terms.services_per_project });
                 }
@@ -164,8 +165,13 @@ impl App {
             tier: chosen_tier(offer, request.tier)?,
             power: Power::On,
         };
+        let source = match request.origin.as_ref().map(|origin| origin.of) {
+            Some(OriginOf::Service(source)) => self.store.service_get(source).await?.map(|source| source.node),
+            _ => None,
+        };
+        let (node, room) = self.place(&request.project, &wish, source.as_ref()).await?;
         let ready = match &request.origin {
-            None => self.ready_beforehand(&wish).await?,
+            None => self.ready_beforehand(&node, &wish).await?,
             Some(_) => None,
         };
         let access = match (&ready, &request.origin) {
@@ -199,6 +205,7 @@ impl App {
         let mut service = Service { lifetime, backup_plan, trace: traces::here(), ..accepted };
         let member = member.map(|member| member.id);
         service.instance = member.unwrap_or(service.instance);
+        service.node = node;
         let tasks = request.origin.iter().map(|origin| {
             let task = |job| Task::new(TaskId(Uuid::now_v7()), id, job, service.created_at);
             match origin.of {
@@ -210,17 +217,18 @@ impl App {
         if let Some(task) = tasks.first() {
             service.operation = Some(Operation::queued(task.job.operation(), service.created_at));
         }
-        Ok(NewService { service, sealed, tasks, member, idempotency, quota: self.terms.services_per_project })
+        let quota = self.terms.services_per_project;
+        Ok(NewService { service, sealed, tasks, member, idempotency, quota, room })
     }
 
-    /// An instance that would do for `wish`, and is ready, with who may connect to it. What can't be read of one is as good as
+    /// An instance on that node that would do for `wish`, and is ready, with who may connect to it. What can't be read of one is as good as
     /// none.
-    async fn ready_beforehand(&self, wish: &Wish) -> Result<Option<(PoolMember, Access)>> {
+    async fn ready_beforehand(&self, node: &NodeName, wish: &Wish) -> Result<Option<(PoolMember, Access)>> {
         let published = self.terms.publishing.as_ref().map(|publishing| publishing.address);
         let image = self.terms.offering.image(wish.kind, &wish.version);
         let made_of = made_of(wish, &image, &self.terms.policy, published);
         let Some(made_of) = made_of.filter(|_| self.terms.has_pool) else { return Ok(None) };
-        let Some((member, sealed)) = self.store.pool_find(&NodeName::default(), &made_of).await? else {
+        let Some((member, sealed)) = self.store.pool_find(node, &made_of).await? else {
             return Ok(None);
         };
         let opened = self.sealer.open(ServiceId(member.id.0), &sealed);

@@ -38,7 +38,9 @@ impl App {
             let event = NewEvent::of_change(&before, &after, Some(&viewer.subject), now)
                 .unwrap_or_else(|| NewEvent::resized(&after, &viewer.subject, now));
             let guard = Guard::Revision(&before);
-            let write = Write { service: Some(&after), event: Some(&event), ..Write::new(guard, now) };
+            let room = self.capacity_beyond(&before, &after).await?;
+            let write =
+                Write { service: Some(&after), event: Some(&event), room: room.as_ref(), ..Write::new(guard, now) };
             match self.store.commit(write).await {
                 Ok(committed) => return Ok(self.accepted(viewer, action, committed)),
                 Err(StoreError::Stale) => {}

@@ -11,6 +11,7 @@ use super::backups::{BackupSettings, named};
 use super::{ConfigError, DOCKER_HOST, StoreArgs, docker_host, port_range};
 use crate::domain::address::Publishing;
 use crate::domain::id::InstallationId;
+use crate::domain::node::NodeName;
 
 #[derive(Debug, Args)]
 pub struct RecoverArgs {
@@ -34,6 +35,9 @@ pub struct RecoverArgs {
     /// The Docker Engine: `unix://…`, `tcp://…`, `http://…` or `https://…`.
     #[arg(long, env = "DOCKER_HOST", default_value = DOCKER_HOST, value_parser = docker_host)]
     pub docker_host: String,
+    /// The name of the node that it is. Of several, each is brought back by itself.
+    #[arg(long, default_value_t)]
+    pub node: NodeName,
     /// Host address on which services are published that only their backups know of; not published when left out.
     #[arg(long, env = "PUBLISH_ADDRESS")]
     pub publish_address: Option<IpAddr>,

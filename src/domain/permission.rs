@@ -13,6 +13,8 @@ text_enum! {
         ProjectSettings = "project:settings",
         /// Destroy.
         ProjectDelete = "project:delete",
+        /// See the nodes that services run on, and say what is placed on them. It is about no project.
+        PlatformNodes = "platform:nodes",
     }
 }
 

@@ -162,6 +162,8 @@ text_enum! {
         NameTaken = "NAME_TAKEN",
         /// The engine does not answer.
         EngineUnavailable = "ENGINE_UNAVAILABLE",
+        /// The engine of the service's node does not answer, while others do their work.
+        NodeUnavailable = "NODE_UNAVAILABLE",
         /// The engine answered with a refusal.
         EngineRefused = "ENGINE_REFUSED",
         /// No key in the key ring opens the service's credentials.
@@ -386,6 +388,13 @@ pub struct Service {
     pub trace: Option<TraceParent>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+impl ErrorCode {
+    /// Whether what is known of the service is no more than that its engine does not answer.
+    pub fn is_silence(self) -> bool {
+        matches!(self, Self::EngineUnavailable | Self::NodeUnavailable)
+    }
 }
 
 impl Evidence {

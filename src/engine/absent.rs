@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Command, Ended, Engine, EngineError, Flow, Gauge, Grown, Happening, Instruments, Probe, Pull, Result, Survey,
-    Target, Thing,
+    Command, Description, Ended, Engine, EngineError, Flow, Gauge, Grown, Happening, Instruments, Probe, Pull, Result,
+    Survey, Target, Thing,
 };
 use crate::catalog::deployment::{Check, Deployment};
 use crate::catalog::inquiry::{Answer, Inquiry};
@@ -30,6 +30,10 @@ fn away<T>() -> Result<T> {
 #[async_trait]
 impl Engine for Absent {
     async fn ping(&self) -> Result<()> {
+        away()
+    }
+
+    async fn describe(&self) -> Result<Description> {
         away()
     }
 

@@ -2,21 +2,24 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
-use bollard::models::{ContainerUpdateBody, HostConfig, NetworkConnectRequest, RestartPolicy, RestartPolicyNameEnum};
+use bollard::models::{
+    ContainerUpdateBody, HostConfig, LocalNodeState, NetworkConnectRequest, RestartPolicy, RestartPolicyNameEnum,
+};
 use bollard::query_parameters as query;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::{OnceCell, watch};
 
 use super::{
-    Command, Ended, Engine, EngineError, Flow, Grown, Happening, Owned, OwnedThing, Pull, Result, Survey, Target,
-    Thing, thing,
+    Command, Description, Ended, Engine, EngineError, Flow, Grown, Happening, Membership, Owned, OwnedThing, Pull,
+    Result, Survey, Target, Thing, thing,
 };
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstallationId, InstanceId, ProjectId};
@@ -27,6 +30,7 @@ use crate::domain::observed::{ContainerStatus, Observed, Volume};
 use crate::domain::service::ErrorCode;
 use crate::domain::storage::StorageBackend;
 
+mod connection;
 mod container;
 mod events;
 mod exec;
@@ -42,13 +46,17 @@ mod probe;
 mod pull;
 mod resident;
 mod survey;
+mod swarm;
 mod volume;
 
 use crate::engine::thing::Place;
+use connection::Connection;
+pub use connection::{ClientTls, Host};
 use container::Room;
 use labels::Labels;
 pub use loopback::LoopSettings;
 use network::Networks;
+use swarm::Swarm;
 
 /// How long a call that only reads or notes something may take.
 const QUICK: Duration = Duration::from_secs(10);
@@ -58,8 +66,6 @@ const SLOW: Duration = Duration::from_secs(90);
 /// What the engine is and how things on it are named.
 #[derive(Debug, Clone)]
 pub struct DockerSettings {
-    /// `unix://…`, `tcp://…`, `http://…` or `https://…`, as in DOCKER_HOST.
-    pub host: String,
     pub installation: InstallationId,
     pub network_template: NetworkTemplate,
     /// Where their subnets come from; None leaves that to the engine.
@@ -80,32 +86,36 @@ pub struct StorageSettings {
 pub struct DockerEngine {
     settings: DockerSettings,
     labels: Labels,
-    client: OnceCell<Docker>,
+    connection: Arc<Connection>,
     networks: Networks,
     digests: image::Digests,
     limits_swap: OnceCell<bool>,
 }
 
 impl DockerEngine {
-    pub fn new(settings: DockerSettings) -> Self {
-        let labels = Labels::new(settings.installation, settings.extra_labels.clone());
-        let networks = Networks::new(settings.network_template.clone(), settings.installation, settings.network_pool);
-        let digests = image::Digests::default();
-        Self { settings, labels, client: OnceCell::new(), networks, digests, limits_swap: OnceCell::new() }
+    /// The one behind `host`, whose networks reach no other.
+    pub fn new(host: Host, settings: &DockerSettings) -> Self {
+        Self::of(Arc::new(Connection::new(host)), None, settings)
     }
 
-    /// Its calls name no version of the API, so each is answered in the engine's own. An engine that is replaced by a newer
-    /// one under a running server would refuse the one that was agreed on with the old one.
+    /// One behind each of `hosts`. Those of several are members of one Docker Swarm, whose networks they are put on; `encrypts` has
+    /// these encrypt what goes from one node to another.
+    pub fn all(hosts: Vec<Host>, settings: &DockerSettings, encrypts: bool) -> Vec<Self> {
+        let connections: Vec<_> = hosts.into_iter().map(|host| Arc::new(Connection::new(host))).collect();
+        let swarm = (connections.len() > 1).then(|| Arc::new(Swarm::new(connections.clone(), encrypts)));
+        connections.into_iter().map(|connection| Self::of(connection, swarm.clone(), settings)).collect()
+    }
+
+    fn of(connection: Arc<Connection>, swarm: Option<Arc<Swarm>>, settings: &DockerSettings) -> Self {
+        let settings = settings.clone();
+        let labels = Labels::new(settings.installation, settings.extra_labels.clone());
+        let networks = Networks::new(&settings, swarm);
+        let digests = image::Digests::default();
+        Self { settings, labels, connection, networks, digests, limits_swap: OnceCell::new() }
+    }
+
     async fn client(&self) -> Result<&Docker> {
-        self.client
-            .get_or_try_init(|| async {
-                let client = Docker::connect_with_host(&self.settings.host)
-                    .map_err(|error| EngineError::Unavailable(Box::new(error)))?;
-                within(QUICK, client.negotiate_version())
-                    .await
-                    .map_err(|error| EngineError::Unavailable(Box::new(error)))
-            })
-            .await
+        self.connection.client().await
     }
 
     /// Whether it limits swap. It is asked only where a container has no such limit, and once: it can't change while its host runs.
@@ -131,7 +141,7 @@ impl DockerEngine {
             container: endpoint.instance.to_string(),
             endpoint_config: Some(container::endpoint(&endpoint.hostname)),
         };
-        let network = self.networks.name(&endpoint.project)?;
+        let network = self.networks.handle(&endpoint.project).await?;
         match within(SLOW, client.connect_network(&network, request)).await {
             Err(BollardError::DockerResponseServerError { message, .. }) if message.contains("already exists") => {
                 Ok(())
@@ -147,7 +157,7 @@ impl DockerEngine {
             Place::Unassigned => self.networks.ensure_start(client, &self.labels).await?,
             Place::Network(project) => {
                 self.ensure_network(project).await?;
-                self.networks.name(project)?
+                self.networks.handle(project).await?
             }
         };
         // The engine looks into the volume as it makes the container.
@@ -242,6 +252,19 @@ impl DockerEngine {
 impl Engine for DockerEngine {
     async fn ping(&self) -> Result<()> {
         within(QUICK, self.client().await?.ping()).await.map(|_| ()).map_err(failure)
+    }
+
+    async fn describe(&self) -> Result<Description> {
+        let told = within(QUICK, self.client().await?.info()).await.map_err(failure)?;
+        let swarm = told.swarm.filter(|swarm| swarm.local_node_state == Some(LocalNodeState::ACTIVE));
+        Ok(Description {
+            version: told.server_version.unwrap_or_default(),
+            memory_mib: u64::try_from(told.mem_total.unwrap_or_default()).unwrap_or_default() >> 20,
+            swarm: swarm.map(|swarm| Membership {
+                cluster: swarm.cluster.and_then(|cluster| cluster.id),
+                is_manager: swarm.control_available.unwrap_or_default(),
+            }),
+        })
     }
 
     async fn look(&self, instance: InstanceId, image: &str) -> Result<Observed> {

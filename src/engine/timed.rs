@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
-use super::{Command, Ended, Engine, EngineError, Flow, Grown, Happening, Pull, Result, Survey, Target, Thing};
+use super::{
+    Command, Description, Ended, Engine, EngineError, Flow, Grown, Happening, Pull, Result, Survey, Target, Thing,
+};
 use crate::catalog::deployment::Deployment;
 use crate::domain::id::{InstanceId, ProjectId};
 use crate::domain::image::Image;
@@ -39,6 +41,10 @@ async fn timed<T>(call: &'static str, outcome: impl Future<Output = Result<T>>) 
 impl<E: Engine> Engine for Timed<E> {
     async fn ping(&self) -> Result<()> {
         timed("ping", self.0.ping()).await
+    }
+
+    async fn describe(&self) -> Result<Description> {
+        timed("describe", self.0.describe()).await
     }
 
     async fn look(&self, instance: InstanceId, image: &str) -> Result<Observed> {

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::transports::accept::Media;
@@ -24,6 +24,8 @@ use super::{ClientAddress, Parts};
 pub struct Ready {
     pub store: Result<(), String>,
     pub engine: Result<(), String>,
+    /// The same of each node by its name, where there are several.
+    pub nodes: Vec<(String, Result<(), String>)>,
     /// The keys that tokens are verified with.
     pub keys: Result<(), String>,
 }
@@ -83,6 +85,9 @@ pub async fn ready(State(parts): State<Arc<Parts>>) -> Response {
         Ok(()) => "ok".to_owned(),
         Err(why) => format!("unavailable: {why}"),
     };
-    let parts = json!({"store": text(ready.store), "engine": text(ready.engine), "keys": text(ready.keys)});
+    let mut parts = json!({"store": text(ready.store), "engine": text(ready.engine), "keys": text(ready.keys)});
+    if !ready.nodes.is_empty() {
+        parts["nodes"] = ready.nodes.into_iter().map(|(name, answer)| (name, Value::from(text(answer)))).collect();
+    }
     (status, Json(parts)).into_response()
 }

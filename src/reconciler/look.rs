@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tracing::Instrument as _;
 
 use super::Reconciler;
-use super::execute::{Done, failure};
+use super::execute::Done;
 use super::lanes::Slot;
 use super::passing::{Passing, only_goes_on};
 use super::rules::{Attempts, Belongings, Failure, Look, Pause, Plan, decide};
@@ -144,7 +144,7 @@ impl Reconciler {
                 Err(error) => {
                     tracing::debug!(service = %service.id, error = ?error, "The engine does not tell of a service");
                     memory.note_unseen(asked_at);
-                    Look::Unseen(failure(&error))
+                    Look::Unseen(self.silence(&error))
                 }
             },
         };

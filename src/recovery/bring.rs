@@ -14,6 +14,7 @@ use crate::domain::backup::Backup;
 use crate::domain::event::NewEvent;
 use crate::domain::id::InstanceId;
 use crate::domain::log::LogSection;
+use crate::domain::node::NodeName;
 use crate::domain::service::{Evidence, Operation, OperationKind, Power, Service, ServiceState};
 use crate::domain::task::{Job, Task, TaskId};
 use crate::engine::Survey;
@@ -26,6 +27,8 @@ pub struct Recovery<'a> {
     pub installation: &'a Installation,
     /// What is on the engine of the installation's.
     pub survey: &'a Survey,
+    /// Which node that is. What the database knows to be on others is left alone.
+    pub node: NodeName,
     /// Where services are published that only their backups know of.
     pub publishing: Option<Publishing>,
     /// Whether what is kept of logs is left out.
@@ -41,7 +44,16 @@ impl<'a> Recovery<'a> {
         survey: &'a Survey,
         publishing: Option<Publishing>,
     ) -> Self {
-        Self { store, sealer, installation, survey, publishing, backup_only: false, epoch: 0 }
+        Self {
+            store,
+            sealer,
+            installation,
+            survey,
+            node: NodeName::default(),
+            publishing,
+            backup_only: false,
+            epoch: 0,
+        }
     }
 }
 
@@ -59,13 +71,15 @@ pub async fn bring_back(
     if is != wanted {
         return Err(RecoveryError::AnotherInstallation { is, wanted });
     }
-    let term = term::take(recovery.store, database != Brought::WasThere).await?;
+    let term = term::take(recovery.store, &recovery.node, database != Brought::WasThere).await?;
     recovery.epoch = term.epoch;
     let done = async {
         let imported = recovery.import(&mut skipped).await?;
         let mut services = Vec::new();
         for service in recovery.store.service_list_active().await? {
-            if service.wish.power != Power::Deleted {
+            if service.node != recovery.node {
+                skipped.push(format!("{} {}: it is on the node {}", service.project, service.name, service.node));
+            } else if service.wish.power != Power::Deleted {
                 let fate = recovery.see_to(&service).await?;
                 services.push((service, fate));
             }

@@ -62,6 +62,9 @@ impl Recovery<'_> {
                         new
                     }
                 };
+                if known.node != self.node {
+                    continue;
+                }
                 // One that the database knew otherwise is none of ours to end.
                 if place + 1 < ids.len() && is_imported(&known) {
                     self.bury(&known).await?;
@@ -97,6 +100,7 @@ impl Recovery<'_> {
         let created_at = created_at(id).unwrap_or(manifest.begun_at);
         let mut service = Service::accepted(id, (manifest.project.clone(), name), wish, address, created_at);
         service.operation = None;
+        service.node = self.node.clone();
         service.evidence.initialised = true;
         let new = NewService {
             sealed: self.sealer.seal(id, &secret.access)?,
@@ -105,6 +109,7 @@ impl Recovery<'_> {
             idempotency: None,
             // What was accepted once is no request.
             quota: u32::MAX,
+            room: None,
             service,
         };
         let event = NewEvent::recovered(&new.service, now());

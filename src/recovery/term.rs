@@ -16,20 +16,19 @@ const SHARED_SILENCE: Duration = Duration::from_secs(5);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Begins a term once whoever held the last one has shown no sign of life for long enough. One that `nobody` can hold, for the
+/// Begins a term of the node once whoever held the last one has shown no sign of life for long enough. One that `nobody` can hold, for the
 /// database is new in its place, is not waited for.
 ///
 /// # Errors
 /// `Serving` where there was one.
-pub(super) async fn take(store: &dyn Store, nobody: bool) -> Result<Term, RecoveryError> {
-    let node = NodeName::default();
-    let seen = store.term_current(&node).await?;
+pub(super) async fn take(store: &dyn Store, node: &NodeName, nobody: bool) -> Result<Term, RecoveryError> {
+    let seen = store.term_current(node).await?;
     if seen.holder.is_some() && !nobody {
         let silence = if store.is_shared() { SHARED_SILENCE } else { SILENCE };
         let begun = Instant::now();
         while begun.elapsed() < silence {
             tokio::time::sleep(LOOK).await;
-            if store.term_current(&node).await? != seen {
+            if store.term_current(node).await? != seen {
                 return Err(RecoveryError::Serving);
             }
         }

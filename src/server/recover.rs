@@ -11,7 +11,7 @@ use crate::crypto::Sealer;
 use crate::domain::id::InstallationId;
 use crate::domain::storage::{Reserve, StorageBackend};
 use crate::engine::Engine;
-use crate::engine::docker::{DockerEngine, DockerSettings, LoopSettings, StorageSettings};
+use crate::engine::docker::{DockerEngine, DockerSettings, Host, LoopSettings, StorageSettings};
 use crate::recovery::{self, Findings, Recovery, RecoveryError, Report};
 use crate::store::{self, StoreUrl};
 
@@ -41,14 +41,14 @@ pub async fn recover(args: &RecoverArgs, sealer: &Sealer) -> Result<Recovered, B
     let store = store::connect(&url, args.store.database_ca_file.as_deref()).await?;
     key_ring::check(store.as_ref(), sealer).await?;
     let mut recovery = Recovery::new(store.as_ref(), sealer, &installation, &survey, args.publishing());
-    recovery.backup_only = args.backup_only;
+    (recovery.node, recovery.backup_only) = (args.node.clone(), args.backup_only);
     Ok(Recovered::Done(recovery::bring_back(recovery, database, skipped).await?))
 }
 
 /// One that is looked at only; nothing is made on it.
 fn engine(args: &RecoverArgs, installation: InstallationId) -> Result<Arc<dyn Engine>, BoxError> {
-    Ok(Arc::new(DockerEngine::new(DockerSettings {
-        host: args.docker_host.clone(),
+    let host = Host { address: args.docker_host.clone(), tls: None };
+    let settings = DockerSettings {
         installation,
         network_template: "{project}".parse()?,
         network_pool: None,
@@ -57,5 +57,6 @@ fn engine(args: &RecoverArgs, installation: InstallationId) -> Result<Arc<dyn En
             backend: StorageBackend::Volume,
             files: LoopSettings { directory: String::new(), image: String::new(), reserve: Reserve(0) },
         },
-    })))
+    };
+    Ok(Arc::new(DockerEngine::new(host, &settings)))
 }

@@ -9,7 +9,7 @@ use diesel::sql_types::Text;
 const RECORD: &str = "__diesel_schema_migrations";
 
 /// The tables, each with the version of the migration that makes it, the first one first.
-const TABLES: [(&str, &str); 13] = [
+const TABLES: [(&str, &str); 14] = [
     ("installation", "20261123000000"),
     ("projects", "20261123000000"),
     ("services", "20261123000000"),
@@ -23,6 +23,7 @@ const TABLES: [(&str, &str); 13] = [
     ("log_sections", "20261126210000"),
     ("pool_members", "20261126230000"),
     ("destroyed_counts", "20261126233000"),
+    ("nodes", "20261127230000"),
 ];
 
 /// What a database holds.

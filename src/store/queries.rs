@@ -19,7 +19,7 @@ use crate::domain::instance::Instance;
 use crate::domain::live::UsageRecord;
 use crate::domain::log::LogSection;
 use crate::domain::name::ServiceName;
-use crate::domain::node::NodeName;
+use crate::domain::node::{NodeName, NodeRecord, Promised};
 use crate::domain::pool::PoolMember;
 use crate::domain::service::{Service, ServiceKind, ServiceState};
 use crate::domain::task::Task;
@@ -48,6 +48,9 @@ mod instances;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries/log.rs"]
 mod log;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
+#[path = "queries/nodes.rs"]
+mod nodes;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled for each backend")]
 #[path = "queries/pool.rs"]
 mod pool;
@@ -81,6 +84,7 @@ use commit::commit;
 use installation::{installation_ensure, installation_find, probe};
 use instances::{instance_list, instance_list_checking, instance_list_of};
 use log::{event_list, event_list_of_service, event_list_of_services, event_list_since, event_span};
+use nodes::{node_cordon, node_list, node_note, promised_list, service_count_by_node};
 use pool::{pool_add, pool_find, pool_forget, pool_get, pool_list, pool_note};
 use retention::{event_list_overdue, event_trim};
 use roster::{service_list_active_of, service_list_revisions};
@@ -238,6 +242,10 @@ impl Store for Backend {
         read!(self, service_count(project, filter))
     }
 
+    async fn service_count_by_node(&self, project: &ProjectId) -> Result<Vec<(NodeName, u64)>> {
+        read!(self, service_count_by_node(project))
+    }
+
     async fn service_tally(&self) -> Result<Vec<(ServiceKind, ServiceState, u64)>> {
         read!(self, service_tally())
     }
@@ -264,6 +272,24 @@ impl Store for Backend {
 
     async fn service_list_names(&self, project: &ProjectId) -> Result<Vec<ServiceName>> {
         read!(self, service_list_names(project))
+    }
+
+    async fn node_list(&self) -> Result<Vec<NodeRecord>> {
+        read!(self, node_list())
+    }
+
+    async fn node_note(&self, seen: &NodeRecord) -> Result<()> {
+        let seen = seen.clone();
+        write!(self, Purpose::Record, node_note(&seen))
+    }
+
+    async fn node_cordon(&self, name: &NodeName, cordoned: bool) -> Result<bool> {
+        let name = name.clone();
+        write!(self, node_cordon(&name, cordoned))
+    }
+
+    async fn promised_list(&self) -> Result<Vec<(NodeName, Promised)>> {
+        read!(self, promised_list())
     }
 
     async fn port_list(&self) -> Result<Vec<(ServiceKind, u16)>> {

@@ -3,6 +3,7 @@
 
 pub mod backup;
 pub mod log;
+pub mod node;
 pub mod pool;
 
 use diesel::prelude::*;
@@ -167,6 +168,8 @@ pub struct NewServiceRow<'a> {
     #[diesel(embed)]
     service: ServiceRow,
     kind: Word<ServiceKind>,
+    #[diesel(embed)]
+    promised: PromisedChange,
     published_port: Option<i32>,
     #[diesel(embed)]
     sealed: SealedChange<'a>,
@@ -185,6 +188,7 @@ impl<'a> From<&'a NewService> for NewServiceRow<'a> {
         Self {
             service: ServiceRow::from(&new.service),
             kind: wish.kind.into(),
+            promised: PromisedChange::of(&wish.tier),
             published_port: address.published.map(|published| published.port.into()),
             sealed: SealedChange::from(&new.sealed),
             idempotency_key: key,
@@ -237,6 +241,25 @@ impl ServiceChange {
             backup_policy: after.backup_plan.policy.map(Into::into),
             backup_due_at: after.backup_plan.due_at.map(Instant::from),
             node: after.node.into(),
+        }
+    }
+}
+
+/// What its size promises a service, to be summed up.
+#[derive(Insertable, AsChangeset)]
+#[diesel(table_name = services)]
+pub struct PromisedChange {
+    memory_mib: i64,
+    cpu_millis: i64,
+    storage_mib: i64,
+}
+
+impl PromisedChange {
+    pub fn of(tier: &TierSpec) -> Self {
+        Self {
+            memory_mib: tier.memory_mib.into(),
+            cpu_millis: tier.cpu_millis.into(),
+            storage_mib: tier.storage_mib.into(),
         }
     }
 }

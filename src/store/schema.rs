@@ -90,6 +90,19 @@ diesel::table! {
     use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
     use crate::store::types::sql::{Instant, Jsonb, Uuid};
 
+    nodes (name) {
+        name -> Text,
+        cordoned -> Bool,
+        away_since -> Nullable<Instant>,
+        capacity -> Jsonb,
+        engine -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Bytea, Int4, Int8, Nullable, Text};
+    use crate::store::types::sql::{Instant, Jsonb, Uuid};
+
     pool_members (id) {
         id -> Uuid,
         kind -> Text,
@@ -196,6 +209,9 @@ diesel::table! {
         backup_policy -> Nullable<Jsonb>,
         backup_due_at -> Nullable<Instant>,
         node -> Text,
+        memory_mib -> Int8,
+        cpu_millis -> Int8,
+        storage_mib -> Int8,
     }
 }
 
@@ -245,6 +261,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     installation,
     instances,
     log_sections,
+    nodes,
     pool_members,
     projects,
     reconciler_term,

@@ -8,6 +8,7 @@ use crate::domain::backup::Backup;
 use crate::domain::event::{NewEvent, ServiceEvent};
 use crate::domain::instance::Instance;
 use crate::domain::log::LogSection;
+use crate::domain::node::Capacity;
 use crate::domain::service::{Operation, Service, ServiceState};
 use crate::domain::task::Task;
 
@@ -23,6 +24,8 @@ pub struct Write<'a> {
     /// evidence, lifetime, backup plan and trace only; revision and updated_at are the store's to set. One that becomes DESTROYED loses
     /// its sealed credentials.
     pub service: Option<&'a Service>,
+    /// What the service's node may be promised in all, where the service is to be promised more; `NoRoom` where that is too much.
+    pub room: Option<&'a Capacity>,
     /// Sealed credentials in the place of others.
     pub sealed: Option<&'a Reseal>,
     /// Tasks as they are to be, new ones among them. What is still open of a service that becomes DESTROYED is cancelled.
@@ -55,6 +58,7 @@ impl<'a> Write<'a> {
             is_patient: false,
             now,
             service: None,
+            room: None,
             sealed: None,
             tasks: &[],
             instances: &[],
@@ -133,6 +137,7 @@ pub(super) struct OwnedWrite {
     is_patient: bool,
     now: Timestamp,
     service: Option<Service>,
+    room: Option<Capacity>,
     sealed: Option<Reseal>,
     tasks: Vec<Task>,
     instances: Vec<Instance>,
@@ -163,6 +168,7 @@ impl From<Write<'_>> for OwnedWrite {
             is_patient: write.is_patient,
             now: write.now,
             service: write.service.cloned(),
+            room: write.room.copied(),
             sealed: write.sealed.cloned(),
             tasks: write.tasks.to_vec(),
             instances: write.instances.to_vec(),
@@ -189,6 +195,7 @@ impl OwnedWrite {
             is_patient: self.is_patient,
             now: self.now,
             service: self.service.as_ref(),
+            room: self.room.as_ref(),
             sealed: self.sealed.as_ref(),
             tasks: &self.tasks,
             instances: &self.instances,

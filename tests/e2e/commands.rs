@@ -78,8 +78,7 @@ async fn the_development_server_makes_its_keys_and_prints_a_token_that_works() {
         request.json(&query).send().await.unwrap().json().await.unwrap()
     };
     let printed = post(&format!("Bearer {token}")).await;
-    let expected =
-        json!({"subject": "developer", "projects": ["demo"], "permissions": ["project:settings", "project:delete"]});
+    let expected = json!({"subject": "developer", "projects": ["demo"], "permissions": ["project:settings", "project:delete", "platform:nodes"]});
     assert_eq!(printed["data"]["viewer"], expected);
 
     for (projects, shown) in

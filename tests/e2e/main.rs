@@ -26,6 +26,7 @@ mod kinds;
 mod live;
 mod metrics;
 mod networks;
+mod nodes;
 mod pages;
 mod pgbench;
 mod point_in_time;

@@ -301,6 +301,7 @@ async fn postgresql_is_asked_nothing_while_nothing_happens() {
         repository: repository(directory.path()),
         policy: Policy::default(),
         offering: Offering::default(),
+        placement: Default::default(),
         has_pool: false,
     };
     let sealer = Arc::new(format!("k1:{}=", "A".repeat(43)).parse().unwrap());

@@ -21,6 +21,8 @@ enum Needs {
 
 const SETTINGS: Needs = Needs::Permission("project:settings");
 const DELETE: Needs = Needs::Permission("project:delete");
+/// Which is about no project.
+const NODES: Needs = Needs::Permission("platform:nodes");
 
 struct Field {
     root: &'static str,
@@ -62,6 +64,7 @@ fn table() -> Vec<Field> {
     let clone = "mutation { cloneService(input: {id: \"ID\"}) { service { id } } }";
     let export = "mutation { exportService(input: {id: \"ID\"}) { path } }";
     let destroy_all = "mutation { destroyProject(input: {projectId: \"PROJECT\", force: true}) { services { id } } }";
+    let cordon = |name| format!("mutation {{ {name}(input: {{name: \"local\"}}) {{ node {{ cordoned }} }} }}");
     let metrics = "subscription { serviceMetrics(id: \"ID\") { memoryMib } }";
     vec![
         query("node", Needs::Sight, "{ node(id: \"ID\") { id } }"),
@@ -102,10 +105,14 @@ fn table() -> Vec<Field> {
         field("Mutation", "runSql", SETTINGS, ServiceState::Running, sql),
         field("Mutation", "scanKeys", SETTINGS, ServiceState::Running, scan),
         field("Mutation", "readKey", SETTINGS, ServiceState::Running, read),
+        query("nodes", NODES, "{ nodes { name promised { services } } }"),
+        field("Mutation", "uncordonNode", NODES, ServiceState::Running, &cordon("uncordonNode")),
         field("Subscription", "serviceEvents", Needs::Sight, ServiceState::Running, events),
         field("Subscription", "serviceChanged", Needs::Sight, ServiceState::Running, changed),
         field("Subscription", "serviceLogs", SETTINGS, ServiceState::Running, logs),
         field("Subscription", "serviceMetrics", Needs::Sight, ServiceState::Running, metrics),
+        // After which no service is placed any more.
+        field("Mutation", "cordonNode", NODES, ServiceState::Running, &cordon("cordonNode")),
     ]
 }
 

@@ -20,6 +20,8 @@ use project_services::domain::backup::{Backup, BackupOrigin, BackupState};
 use project_services::domain::event::NewEvent;
 use project_services::domain::id::{BackupId, InstallationId, InstanceId, ProjectId, ServiceId};
 use project_services::domain::instance::{Instance, Role};
+use project_services::domain::node::{Capacity, NodeName, NodeRecord};
+use project_services::domain::placement::PlacementRules;
 use project_services::domain::service::{Service, ServiceState};
 use project_services::hints::Hints;
 use project_services::http::{self, Parts, Ready, SocketLimits};
@@ -51,7 +53,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub const BOTH: &[&str] = &["project:settings", "project:delete"];
 
-pub const READY: Ready = Ready { store: Ok(()), engine: Ok(()), keys: Ok(()) };
+pub const READY: Ready = Ready { store: Ok(()), engine: Ok(()), nodes: Vec::new(), keys: Ok(()) };
 /// What a server limits.
 #[derive(Clone)]
 pub struct Limits {
@@ -136,6 +138,11 @@ impl Server {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", directory.path().join("store.db").display());
         let store = store::connect(&url.parse().unwrap(), None).await.unwrap();
+        let node = NodeRecord {
+            engine: Some("28".to_owned()),
+            ..NodeRecord::unseen(NodeName::default(), Capacity::default())
+        };
+        store.node_note(&node).await.unwrap();
         let hints = Arc::new(Hints::default());
         let key = format!("k1:{}=", "A".repeat(43));
         let sealer: Arc<Sealer> = Arc::new(key.parse().unwrap());
@@ -153,6 +160,7 @@ impl Server {
             repository: repository(directory.path()),
             policy: Policy::default(),
             offering: limits.offering,
+            placement: PlacementRules::default(),
             has_pool: false,
         };
         let app = Arc::new(App::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&hints), shown, terms));

@@ -39,7 +39,7 @@ pub struct FakeInstruments {
 
 /// The fleet of one node that has these.
 pub fn fleet(instruments: Arc<FakeInstruments>) -> Fleet {
-    Fleet::new([Node { name: NodeName::default(), engine: Arc::new(Absent), instruments }])
+    Fleet::new([Node::new(NodeName::default(), Arc::new(Absent), instruments)])
 }
 
 /// One measurement, counted for as long as it goes on.

@@ -30,6 +30,7 @@ mod lifetime;
 mod limits;
 mod live;
 mod model;
+mod nodes;
 mod offering;
 mod origin;
 mod point_in_time;

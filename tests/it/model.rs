@@ -196,6 +196,7 @@ impl World {
             repository: repository(directory),
             policy: Policy::default(),
             offering,
+            placement: Default::default(),
             has_pool: true,
         };
         let instruments = Arc::<FakeInstruments>::default();
@@ -220,6 +221,9 @@ impl World {
             builds_images: false,
             policy: Policy::default(),
             offering: Offering::default(),
+            capacity: Default::default(),
+            has_neighbours: false,
+            keeps_house: true,
             pool: Vec::new(),
             backups: BackupSettings {
                 repository: repository(directory),
@@ -230,7 +234,7 @@ impl World {
         };
         let engine: Arc<dyn Engine> = Arc::clone(engine) as Arc<dyn Engine>;
         let instruments = Arc::new(FakeInstruments::default());
-        let node = Node { name: NodeName::default(), engine, instruments };
+        let node = Node::new(NodeName::default(), engine, instruments);
         Reconciler::new(Arc::clone(store), node, Arc::clone(sealer), Arc::clone(hints), settings).with_clock(clock)
     }
 

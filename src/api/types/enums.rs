@@ -30,6 +30,17 @@ pub enum ServiceKind {
     Unknown,
 }
 
+/// Whether a node's engine answers.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+pub enum NodeState {
+    /// It answers.
+    Ready,
+    /// It does not answer. Services there are in ERROR with NODE_UNAVAILABLE, and are never made anew elsewhere.
+    Away,
+    /// It was not asked yet.
+    Unknown,
+}
+
 /// How large a service is. What a tier means for a kind stands in the catalog.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "service::SizeTier")]

@@ -40,7 +40,7 @@ pub struct ServiceError(pub service::ServiceError);
 #[Object]
 impl ServiceError {
     /// For programs, such as `PULL_FAILED`, `START_TIMEOUT`, `OUT_OF_MEMORY`, `PORT_IN_USE`, `NETWORK_POOL_EXHAUSTED`,
-    /// `VOLUME_LOST`, `ENGINE_UNAVAILABLE`, `CREDENTIALS_REFUSED`, `ROTATION_FAILED`, `UPGRADE_FAILED` or `STORAGE_FULL`. More may
+    /// `VOLUME_LOST`, `ENGINE_UNAVAILABLE`, `NODE_UNAVAILABLE`, `CREDENTIALS_REFUSED`, `ROTATION_FAILED`, `UPGRADE_FAILED` or `STORAGE_FULL`. More may
     /// come.
     async fn code(&self) -> &str {
         self.0.code.as_str()

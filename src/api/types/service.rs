@@ -54,6 +54,7 @@ plain!(Service {
     "externalHost" => external_host,
     "externalPort" => external_port,
     "containerName" => container_name,
+    "node" => node,
     "expiresAt" => expires_at,
     "createdAt" => created_at,
     "updatedAt" => updated_at,
@@ -177,6 +178,11 @@ impl Service {
     /// an upgrade, a restore into it, or `revertService`.
     fn container_name(&self) -> String {
         self.0.instance.to_string()
+    }
+
+    /// The name of the node that it is on, which no other one ever takes over by itself.
+    fn node(&self) -> &str {
+        self.0.node.as_str()
     }
 
     /// The environment variables to connect with, with the password left out. `revealCredentials` shows it.

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
     use crate::domain::id::InstallationId;
     use crate::domain::storage::{Reserve, StorageBackend};
-    use crate::engine::docker::{DockerSettings, LoopSettings, StorageSettings};
+    use crate::engine::docker::{DockerSettings, Host, LoopSettings, StorageSettings};
 
     /// An engine with one container of an instance, which comes to be there, or is renamed, after it was asked for by its name.
     struct Fake {
@@ -103,12 +103,11 @@ mod tests {
         let fake =
             Arc::new(Fake { instance, installation, listed, is_there: Mutex::default(), renamed: Mutex::default() });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let host = format!("tcp://{}", listener.local_addr().unwrap());
+        let host = Host { address: format!("tcp://{}", listener.local_addr().unwrap()), tls: None };
         let answering = Arc::clone(&fake);
         let router = Router::new().fallback(move |request: Request| async move { answering.answer(&request) });
         let serving = tokio::spawn(async move { axum::serve(listener, router).await });
-        let engine = DockerEngine::new(DockerSettings {
-            host,
+        let settings = DockerSettings {
             installation,
             network_template: "{project}".parse().unwrap(),
             network_pool: None,
@@ -117,7 +116,8 @@ mod tests {
                 backend: StorageBackend::Volume,
                 files: LoopSettings { directory: String::new(), image: String::new(), reserve: Reserve(0) },
             },
-        });
+        };
+        let engine = DockerEngine::new(host, &settings);
         let container = engine.container(instance).await.unwrap();
         serving.abort();
         let renamed = fake.renamed.lock().unwrap().clone();

@@ -2,6 +2,7 @@
 //! removed; one of somebody else that has a project's name is used as it is.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bollard::Docker;
@@ -16,8 +17,9 @@ use tokio::sync::{Mutex, OnceCell};
 
 use super::container::NO_NETWORK;
 use super::labels::Labels;
-use super::{QUICK, SLOW, failure, found, within};
-use crate::domain::id::{InstallationId, ProjectId};
+use super::swarm::{self, Swarm};
+use super::{DockerSettings, QUICK, SLOW, failure, found, within};
+use crate::domain::id::ProjectId;
 use crate::domain::network::{AddressPool, NetworkTemplate};
 use crate::domain::service::ErrorCode;
 use crate::engine::{EngineError, Result};
@@ -55,6 +57,8 @@ pub(super) fn is_exhausted(refusal: &str) -> bool {
 
 pub(super) struct Networks {
     template: NetworkTemplate,
+    /// Where those of projects are made that reach over several nodes.
+    swarm: Option<Arc<Swarm>>,
     /// The name of the network on which what is nobody's yet is started.
     start: String,
     /// Where their subnets come from; None leaves that to the engine.
@@ -68,10 +72,11 @@ pub(super) struct Networks {
 }
 
 impl Networks {
-    pub(super) fn new(template: NetworkTemplate, installation: InstallationId, pool: Option<AddressPool>) -> Self {
+    pub(super) fn new(settings: &DockerSettings, swarm: Option<Arc<Swarm>>) -> Self {
         let (engines_pools, left) = (OnceCell::new(), AtomicUsize::new(usize::MAX));
-        let start = format!("{installation}-start");
-        Self { template, start, pool, making: Mutex::new(()), engines_pools, left }
+        let start = format!("{}-start", settings.installation);
+        let (template, pool) = (settings.network_template.clone(), settings.network_pool);
+        Self { template, swarm, start, pool, making: Mutex::new(()), engines_pools, left }
     }
 
     /// The name of the network that a project's services are attached to.
@@ -97,6 +102,17 @@ impl Networks {
         }
     }
 
+    /// By what the engine is told of a project's network that is there.
+    pub(super) async fn handle(&self, project: &ProjectId) -> Result<String> {
+        let name = self.name(project)?;
+        let Some(swarm) = &self.swarm else { return Ok(name) };
+        let gone = || EngineError::Refused {
+            code: ErrorCode::EngineRefused,
+            message: format!("The network {name} was removed from the swarm meanwhile."),
+        };
+        swarm.find(&name).await?.and_then(|network| network.id).ok_or_else(gone)
+    }
+
     /// Makes the project's network unless it is there.
     pub(super) async fn ensure(&self, client: &Docker, labels: &Labels, project: &ProjectId) -> Result<()> {
         let request = NetworkCreateRequest {
@@ -104,7 +120,12 @@ impl Networks {
             labels: Some(labels.of_network(project)),
             ..Default::default()
         };
-        self.make(client, request).await
+        let Some(swarm) = &self.swarm else { return self.make(client, request).await };
+        // What has its name here and is none of the swarm's would be taken for it.
+        if inspect(client, &request.name).await?.as_ref().is_some_and(swarm::is_another) {
+            return Err(swarm::taken(&request.name));
+        }
+        swarm.ensure(request).await.map(|_| ())
     }
 
     /// Makes the network on which what is nobody's yet is started, and gives its name. With a container's first network the engine
@@ -156,6 +177,11 @@ impl Networks {
 
     /// Removes a network of ours unless something is attached to it.
     pub(super) async fn remove(&self, client: &Docker, labels: &Labels, name: &str) -> Result<()> {
+        if let Some(swarm) = self.swarm.as_ref().filter(|_| name != self.start) {
+            let network = swarm.find(name).await?.filter(|network| labels.are_ours(network.labels.as_ref()));
+            let Some(id) = network.and_then(|network| network.id) else { return Ok(()) };
+            return swarm.remove(&id).await;
+        }
         let _guard = self.making.lock().await;
         let Some(network) = inspect(client, name).await? else { return Ok(()) };
         let attached = network.containers.is_some_and(|containers| !containers.is_empty());

@@ -7,7 +7,7 @@ use super::{Attempts, Failing, Failure, LIMIT, Plan, SOON, Verdict, Wait, Why, c
 use crate::catalog::definition;
 use crate::domain::observed::{Health, Observed};
 use crate::domain::service::{
-    ErrorCode, Evidence, Operation, OperationKind, OperationPhase, Power, Service, ServiceError, ServiceState,
+    Evidence, Operation, OperationKind, OperationPhase, Power, Service, ServiceError, ServiceState,
 };
 use crate::domain::storage::Closed;
 use crate::domain::task::Task;
@@ -61,7 +61,7 @@ impl<'a> Outcome<'a> {
             self.after.evidence.ready_run.clone_from(&self.attempts.answered);
             self.after.evidence.excused_checks = seen.container.as_ref().map_or(0, |container| container.failed_checks);
         }
-        let unavailable = |error: &ServiceError| error.code == ErrorCode::EngineUnavailable;
+        let unavailable = |error: &ServiceError| error.code.is_silence();
         if self.service.state != ServiceState::Error && self.service.error.as_ref().is_some_and(unavailable) {
             self.after.error = None;
         }

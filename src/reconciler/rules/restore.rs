@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Attempts, Facts, Failing, Failure, Rule, Verdict, container, first, power, storage};
 use crate::domain::observed::{Observed, Volume};
-use crate::domain::service::{ErrorCode, OperationKind, Service, ServiceState};
+use crate::domain::service::{OperationKind, Service, ServiceState};
 use crate::domain::task::{Job, Task};
 use crate::reconciler::steps::Step;
 
@@ -44,8 +44,8 @@ fn is_half_cloned(facts: &Facts<'_>) -> bool {
 /// One that runs is restored beside that. What an engine that was away has left is seen to first, for all may be well.
 pub(super) fn in_place(facts: &Facts<'_>) -> Verdict {
     let asked = facts.service.operation.as_ref().is_some_and(|operation| operation.kind == OperationKind::Restore);
-    let failed = facts.service.state == ServiceState::Error
-        && facts.settled_error().is_some_and(|code| code != ErrorCode::EngineUnavailable);
+    let failed =
+        facts.service.state == ServiceState::Error && facts.settled_error().is_some_and(|code| !code.is_silence());
     let task = task(facts).filter(|task| facts.evidence.initialised && task.shown_error().is_none());
     let Some(task) = task.filter(|_| (asked || failed) && !has_to_stop(facts)) else { return Verdict::Pass };
     match task.resumes_at(facts.now) {
@@ -85,7 +85,7 @@ mod tests {
     use super::super::tests::{Case, exited};
     use super::*;
     use crate::domain::observed::ContainerStatus;
-    use crate::domain::service::{Operation, OperationPhase, Power, ServiceError};
+    use crate::domain::service::{ErrorCode, Operation, OperationPhase, Power, ServiceError};
     use crate::domain::storage::Full;
     use crate::domain::task::TaskId;
 

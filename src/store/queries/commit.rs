@@ -6,6 +6,7 @@ use diesel_async::RunQueryDsl;
 use super::backups::{backups_forget, backups_write};
 use super::instances::{instances_forget, instances_write};
 use super::log::{event_insert, sequence_take};
+use super::nodes::room_hold;
 use super::sections::{sections_forget, sections_write};
 use super::tasks::{tasks_cancel, tasks_write};
 use super::term::term_hold;
@@ -13,7 +14,7 @@ use super::usage::usage_forget;
 use super::{Answer, Conn, sealed_replace};
 use crate::domain::service::{Service, ServiceState};
 use crate::store::fault::Fault;
-use crate::store::rows::{EventRow, ServiceChange, ServiceRow, Tombstone};
+use crate::store::rows::{EventRow, PromisedChange, ServiceChange, ServiceRow, Tombstone};
 use crate::store::schema::services;
 use crate::store::types::{Id, Instant};
 use crate::store::{Committed, Guard, StoreError, Write};
@@ -59,6 +60,9 @@ pub(super) async fn commit(connection: &mut Conn, write: Write<'_>) -> Answer<Co
     if let Some(new) = write.event {
         event = Some(event_insert(connection, EventRow::new(last, Some(before.state), &after, new)).await?);
     }
+    if let Some(capacity) = write.room {
+        room_hold(connection, &after.node, capacity).await?;
+    }
     if let Guard::Term { epoch, .. } = write.guard {
         term_hold(connection, &before.node, epoch).await?;
     }
@@ -92,6 +96,7 @@ async fn overwrite(connection: &mut Conn, before: &Service, after: &Service, wri
     let row: ServiceRow = diesel::update(services::table.find(Id(before.id.0)))
         .set((
             ServiceChange::new(after, now),
+            PromisedChange::of(&after.wish.tier),
             services::revision.eq(services::revision + write.event_count().max(1)),
             dies.then(|| Tombstone::new(now)),
         ))

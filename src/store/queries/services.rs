@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::super::Db;
 use super::log::{event_insert, event_span, sequence_take};
+use super::nodes::room_hold;
 use super::pool::pool_take;
 use super::tasks::tasks_write;
 use super::{Answer, Conn, one_more, slice};
@@ -42,6 +43,9 @@ pub(super) async fn service_create(connection: &mut Conn, new: &NewService, even
         pool_take(connection, member).await?;
     }
     diesel::insert_into(services::table).values(NewServiceRow::from(new)).execute(connection).await?;
+    if let Some(capacity) = &new.room {
+        room_hold(connection, &service.node, capacity).await?;
+    }
     tasks_write(connection, &new.tasks).await?;
     event_insert(connection, EventRow::new(sequence, None, service, event)).await
 }

@@ -82,6 +82,11 @@ impl Engine {
         let _ = shell.process.wait();
     }
 
+    /// A process in its namespaces.
+    pub fn process(&self) -> u32 {
+        self.shell().process.id()
+    }
+
     /// For DOCKER_HOST.
     pub fn host(&self) -> String {
         format!("unix://{}", self.directory.path().join("docker.sock").display())

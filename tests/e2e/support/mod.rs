@@ -10,6 +10,7 @@ pub mod engine;
 pub mod greedy;
 pub mod proxy;
 pub mod server;
+pub mod swarm;
 
 use std::time::{Duration, Instant};
 

@@ -17,7 +17,7 @@ use project_services::domain::service::{ErrorCode, RunId, SizeTier};
 use project_services::engine::survey::{Activity, Glimpse, Survey};
 use project_services::engine::thing::Place;
 use project_services::engine::{
-    Command, Ended, Engine, EngineError, Flow, Grown, Happening, Pull, Result, Target, Thing,
+    Command, Description, Ended, Engine, EngineError, Flow, Grown, Happening, Pull, Result, Target, Thing,
 };
 use secrecy::ExposeSecret;
 use tokio::sync::{Notify, watch};
@@ -329,6 +329,11 @@ fn run_id(run: u64) -> RunId {
 impl Engine for FakeEngine {
     async fn ping(&self) -> Result<()> {
         self.call(|_| Ok(())).await
+    }
+
+    async fn describe(&self) -> Result<Description> {
+        let described = Description { version: "28".to_owned(), memory_mib: 1 << 20, swarm: None };
+        self.call(|_| Ok(described)).await
     }
 
     async fn look(&self, instance: InstanceId, image: &str) -> Result<Observed> {

@@ -178,6 +178,7 @@ pub fn new(service: &Service) -> NewService {
         member: None,
         idempotency: None,
         quota: u32::MAX,
+        room: None,
     }
 }
 

@@ -11,12 +11,13 @@ use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 use project_services::domain::backup_policy::BackupPlan;
 use project_services::domain::event::ServiceEvent;
 use project_services::domain::lifetime::Lifetime;
+use project_services::domain::node::{NodeName, Promised};
 use project_services::domain::service::Service;
 use project_services::domain::task::{Job, Task, TaskId};
 use project_services::store::{Guard, StoreError, Write, connect};
 use uuid::Uuid;
 
-use super::fixture::{Database, ca_file, create, micros, project, service};
+use super::fixture::{Database, begin_term, ca_file, create, micros, project, service};
 
 /// Has `harness` work on the database, with the migrations.
 macro_rules! with_migrations {
@@ -47,6 +48,8 @@ async fn revert(database: &Database) {
 
 /// The first version that had traces, which was the last one whose passwords were changed by a mark on their service.
 const TRACES: &str = "20261125000000";
+/// The last version that knew of one engine only.
+const ONE_NODE: &str = "20261127060000";
 /// The last version that knew nothing of the end of services.
 const BACKUPS: &str = "20261126120000";
 
@@ -130,6 +133,39 @@ mod services_of_before_go_on_for_as_long_as_nobody_destroys_them {
     #[tokio::test]
     async fn on_postgres() {
         check_lasting(&Database::postgres().await).await;
+    }
+}
+
+async fn check_placed(database: &Database) {
+    let store = database.connect().await;
+    let services = ["db", "cache"].map(|name| service("demo", name));
+    for service in &services {
+        create(&*store, service).await;
+    }
+    let term = begin_term(&*store).await;
+    let before = store.service_get(services[0].id).await.unwrap();
+    drop(store);
+
+    revert_to(database, ONE_NODE).await;
+    let store = database.connect().await;
+    assert_eq!(store.service_get(services[0].id).await.unwrap(), before);
+    let tier = services[0].wish.tier;
+    let promised = Promised::default().and(&tier).and(&tier);
+    assert_eq!(store.promised_list().await.unwrap(), [(NodeName::default(), promised)], "on the one that there was");
+    assert_eq!(store.term_current(&term.node).await.unwrap(), term, "whoever reconciles goes on");
+}
+
+mod what_was_there_before_nodes_is_on_the_one_that_there_was {
+    use super::{Database, check_placed};
+
+    #[tokio::test]
+    async fn on_sqlite() {
+        check_placed(&Database::sqlite()).await;
+    }
+
+    #[tokio::test]
+    async fn on_postgres() {
+        check_placed(&Database::postgres().await).await;
     }
 }
 
