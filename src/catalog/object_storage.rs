@@ -38,7 +38,8 @@ pub static DEFINITION: Definition = Definition {
     offer: Some(Offer {
         versions: &["4.48"],
         default_version: "4.48",
-        tiers: tiers([256, 500, 1024], [512, 1000, 5 * 1024], [1024, 2000, 20 * 1024]),
+        // boto3 uploads ten parts of 8 MiB at once, for which 256 MiB do not do (measured).
+        tiers: tiers([512, 500, 1024], [1024, 1000, 5 * 1024], [2048, 2000, 20 * 1024]),
         endpoints: ENDPOINTS,
         connections: None,
         data_path: DATA,

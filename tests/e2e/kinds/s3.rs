@@ -65,6 +65,19 @@ impl S3 {
         self.ask(&format!("{key}?uploadId={upload}"), &["--request", "POST", "--data-binary", &list])
     }
 
+    /// Ten uploads of 8 MiB at once, twice: what boto3 does by default with a large file.
+    fn put_at_once(&self) {
+        std::thread::scope(|scope| {
+            for n in 0..10 {
+                scope.spawn(move || {
+                    for turn in 0..2 {
+                        self.put(&format!("large/{n}/{turn}"), &vec![b'x'; 8 << 20], &[]).unwrap();
+                    }
+                });
+            }
+        });
+    }
+
     /// Objects that tell of themselves what they hold are written and deleted, until told to end: gives how often.
     fn churn(&self) -> (Arc<AtomicU64>, impl FnOnce() + use<>) {
         let (turns, is_over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
@@ -124,6 +137,8 @@ async fn comes_back(kind: &Kind) {
     s3.put("still/small", b"kept", &headers).unwrap();
     let parts = ["a".repeat(PART), "b".repeat(100)];
     s3.put_in_parts("still/parts", &parts).unwrap();
+
+    s3.put_at_once();
 
     let (turns, end) = s3.churn();
     eventually("it is written to", async || (turns.load(Ordering::Relaxed) > 30).then_some(())).await;
