@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -139,6 +139,8 @@ pub struct Reconciler {
     probes: Probes,
     roster: Roster,
     presence: Presence,
+    /// What is seen of the node is written down in the order in which it is seen.
+    noting: Mutex<()>,
     /// Asks for a survey ahead of the tick.
     doubts: Notify,
     clock: fn() -> Timestamp,
@@ -169,6 +171,7 @@ impl Reconciler {
             probes: Probes::default(),
             roster: Roster::default(),
             presence: Presence::default(),
+            noting: Mutex::new(()),
             doubts: Notify::new(),
             clock: now,
             epoch: AtomicI64::new(0),
@@ -238,8 +241,8 @@ impl Reconciler {
                 Ok(mut happenings) => {
                     tracing::info!("Following the engine's events");
                     self.presence.found();
-                    self.note_node().await;
                     self.wake_differing(Besides::Running).await;
+                    self.note_node().await;
                     let mut silence = std::pin::pin!(self.engine_silent());
                     loop {
                         tokio::select! {
@@ -259,8 +262,8 @@ impl Reconciler {
                     let is_lost = !matches!(error, EngineError::Refused { .. });
                     if is_lost && self.presence.lost(asked_at, self.silence(&error)) {
                         tracing::warn!(node = %self.node, "The engine does not answer");
-                        self.note_node().await;
                         self.wake_minding().await;
+                        self.note_node().await;
                     }
                 }
             }

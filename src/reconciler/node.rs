@@ -8,13 +8,16 @@ use crate::domain::service::ErrorCode;
 use crate::engine::EngineError;
 
 impl Reconciler {
-    /// Writes down whether its engine answers, and what that says of itself. Where it can't be written the next change tells it.
+    /// Writes down whether its engine answers, and what that says of itself. Where it can't be written, or another replica writes what
+    /// it saw before, the next tick does it.
     pub(super) async fn note_node(&self) {
-        let away_since = self.presence.away().map(|away| away.since);
-        let described = match away_since {
-            None => self.engine.describe().await.ok(),
-            Some(_) => None,
+        let _one_at_a_time = self.noting.lock().await;
+        let described = match self.presence.is_away() {
+            false => self.engine.describe().await.ok(),
+            true => None,
         };
+        // It may have been lost meanwhile.
+        let away_since = self.presence.away().map(|away| away.since);
         let known = match self.store.node_list().await {
             Ok(nodes) => nodes.into_iter().find(|node| node.name == self.node),
             Err(_) => None,

@@ -40,6 +40,9 @@ impl Reconciler {
                 () = self.doubts.notified() => Besides::Nothing,
                 () = self.inbox.missed() => Besides::Nothing,
             };
+            if besides == Besides::Turn {
+                self.note_node().await;
+            }
             if let Some(survey) = self.wake_differing(besides).await {
                 // It comes again with the next one.
                 let _ = sweep.try_send(survey);
