@@ -30,7 +30,8 @@ pub enum Code {
     Conflict,
     /// Events behind the cursor are not kept any more: read the services anew, and go on from their `eventCursor`.
     CursorExpired,
-    /// The project has as many services as it may have, `extensions.maximum`: destroy one first. See `Project.usage`.
+    /// The project has as many services as it may have, `extensions.maximum`: destroy one first. See `Project.usage`. Or no
+    /// node has enough left of what `extensions.lacks` names: take a smaller size, or ask whoever runs the platform.
     QuotaExceeded,
     /// Too many requests or subscriptions; where it says `extensions.retryAfter`, try again after so many seconds.
     RateLimited,

@@ -180,7 +180,7 @@ impl Service {
         self.0.instance.to_string()
     }
 
-    /// The name of the node that it is on, which no other one ever takes over by itself.
+    /// The node that it is on, by its name. It never goes to another one by itself.
     fn node(&self) -> &str {
         self.0.node.as_str()
     }

@@ -29,6 +29,9 @@ export function explained(error: ApiError): Explained {
     case "INVALID_STATE":
       return { text: notNow(details?.state, details?.allowedStates) ?? message, advice: "It has changed in the meantime." };
     case "QUOTA_EXCEEDED":
+      if (details?.lacks) {
+        return { text: message, advice: "Take a smaller size, or ask whoever runs the platform for more." };
+      }
       return {
         text: `This project has reached its limit${details?.maximum ? ` of ${details.maximum} services` : ""}.`,
         advice: "Destroy a service that is no longer needed, or ask whoever runs the platform for more.",
